@@ -1,0 +1,111 @@
+//! A small convolutional network whose features judge images of clothes.
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+use burn::tensor::backend::Backend;
+
+/// The name of [`FashionCnn`]'s features in results: a Fréchet distance of them is "FD
+/// (fashion-cnn)". It is not FID, which is defined by Inception's features.
+pub const FEATURES_NAME: &str = "fashion-cnn";
+
+/// Side of the images.
+const SIDE: usize = 32;
+
+/// Configuration of a [`FashionCnn`].
+#[derive(Config, Debug)]
+pub struct FashionCnnConfig {
+    /// Channels after each of the three convolutions.
+    #[config(default = "[32, 64, 128]")]
+    pub channels: [usize; 3],
+    /// Features; few, so that some hundred samples give a covariance of full rank.
+    #[config(default = 64)]
+    pub features: usize,
+    /// Classes told apart.
+    #[config(default = 10)]
+    pub classes: usize,
+}
+
+/// Three 3x3 convolutions of stride 2 with ReLU; then the features and, from their ReLU, the
+/// logits. Nothing is normalised over the batch: an image's features are its own.
+#[derive(Module, Debug)]
+pub struct FashionCnn<B: Backend> {
+    convolutions: Vec<Conv2d<B>>,
+    features: Linear<B>,
+    logits: Linear<B>,
+}
+
+impl FashionCnnConfig {
+    /// A network with Burn's initial weights.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> FashionCnn<B> {
+        let [first, second, third] = self.channels;
+        let convolutions = [[1, first], [first, second], [second, third]].map(|channels| {
+            Conv2dConfig::new(channels, [3, 3])
+                .with_stride([2, 2])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .init(device)
+        });
+        let side = SIDE >> convolutions.len();
+        FashionCnn {
+            convolutions: convolutions.into(),
+            features: LinearConfig::new(third * side * side, self.features).init(device),
+            logits: LinearConfig::new(self.features, self.classes).init(device),
+        }
+    }
+}
+
+impl<B: Backend> FashionCnn<B> {
+    /// The features of images in `[-1, 1]`, before their activation, so that none is constant.
+    ///
+    /// # Shapes
+    /// `[batch, 1, 32, 32]` to `[batch, features]`.
+    pub fn features(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+        let hidden = self
+            .convolutions
+            .iter()
+            .fold(images, |hidden, convolution| {
+                relu(convolution.forward(hidden))
+            });
+        self.features.forward(hidden.flatten(1, 3))
+    }
+
+    /// The logits of the classes.
+    ///
+    /// # Shapes
+    /// `[batch, 1, 32, 32]` to `[batch, classes]`.
+    pub fn logits(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+        self.logits.forward(relu(self.features(images)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Distribution, Tolerance, s};
+    use burn_flex::{Flex, FlexDevice};
+
+    use super::*;
+
+    #[test]
+    fn an_images_features_do_not_depend_on_its_batch() {
+        let device = FlexDevice;
+        println!("device: {device:?}");
+        let network = FashionCnnConfig::new().init::<Flex>(&device);
+        let images = Tensor::random([5, 1, 32, 32], Distribution::Uniform(-1.0, 1.0), &device);
+        let together = network.features(images.clone());
+        assert_eq!(together.dims(), [5, 64]);
+        assert_eq!(network.logits(images.clone()).dims(), [5, 10]);
+        let alone = network.features(images.slice(s![3..4]));
+        let row = together.slice(s![3..4]).into_data();
+        row.assert_approx_eq::<f32>(&alone.into_data(), Tolerance::absolute(1e-5));
+    }
+
+    #[test]
+    fn it_stays_small() {
+        let network = FashionCnnConfig::new().init::<Flex>(&FlexDevice);
+        // 160 + 4,640 + 18,496 of the convolutions, 65,600 of the features, 650 of the logits.
+        assert_eq!(network.num_params(), 89_546);
+    }
+}

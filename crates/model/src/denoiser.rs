@@ -1,0 +1,56 @@
+//! The one interface that solvers know: something that predicts noise.
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use crate::{Condition, ModelError};
+
+/// A noise prediction and what it cost.
+#[derive(Clone, Debug)]
+pub struct Prediction<B: Backend> {
+    /// The predicted noise `[batch, channels, height, width]`.
+    pub noise: Tensor<B, 4>,
+    /// Blocks run for each sample, summed over network evaluations (guidance evaluates twice).
+    pub blocks: Vec<u32>,
+    /// For each sample the mean uncertainty in `[0, 1]` of every block where it was estimated, in
+    /// the order of execution; empty where the denoiser estimates none.
+    pub uncertainty: Vec<Vec<f32>>,
+    /// The uncertainty map `[batch, channels, height, width]` of the block each sample left at,
+    /// where the denoiser was asked to keep it.
+    pub uncertainty_map: Option<Tensor<B, 4>>,
+}
+
+/// A network, or a wrapper around one, that predicts the noise in noisy samples.
+pub trait Denoiser<B: Backend> {
+    /// Predicts the noise in `noisy` `[batch, channels, height, width]`.
+    ///
+    /// `timestep` is in the units that the network was trained with: `999 t` for the continuous
+    /// schedule, the step number for discrete ones.
+    ///
+    /// # Errors
+    /// Where the shapes or the kind of the condition do not suit the network.
+    fn predict(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError>;
+
+    /// Blocks that one prediction runs for one sample where nothing is skipped.
+    fn blocks_per_prediction(&self) -> u32;
+}
+
+impl<B: Backend, D: Denoiser<B> + ?Sized> Denoiser<B> for &D {
+    fn predict(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        (**self).predict(noisy, timestep, condition)
+    }
+
+    fn blocks_per_prediction(&self) -> u32 {
+        (**self).blocks_per_prediction()
+    }
+}

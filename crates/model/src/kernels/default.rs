@@ -1,0 +1,83 @@
+//! The operations that Burn does not have as one, in Burn's operations.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::backend::Backend;
+use burn::tensor::module::attention as burn_attention;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorPrimitive};
+
+fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
+/// Query, key and value `[batch, heads, tokens, head_width]` of `[batch, tokens, 3 width]`.
+fn split_heads<B: Backend>(qkv: Tensor<B, 3>, heads: usize) -> [Tensor<B, 4>; 3] {
+    let [batch, tokens, width] = qkv.dims();
+    let head_width = width / 3 / heads;
+    let parts = qkv.reshape([batch, tokens, 3, heads, head_width]).permute([2, 0, 3, 1, 4]);
+    [0, 1, 2].map(|part| {
+        parts
+            .clone()
+            .slice(part..part + 1)
+            .reshape([batch, heads, tokens, head_width])
+    })
+}
+
+/// `[batch, heads, tokens, head_width]` back to `[batch, tokens, heads * head_width]`.
+fn join_heads<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 3> {
+    let [batch, heads, tokens, head_width] = x.dims();
+    x.swap_dims(1, 2).reshape([batch, tokens, heads * head_width])
+}
+
+pub(super) fn attention<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> FloatTensor<B> {
+    let [query, key, value] = split_heads::<B>(wrap(qkv), heads);
+    unwrap(join_heads(burn_attention(query, key, value, None, None, Default::default())))
+}
+
+pub(super) fn attention_backward<B: Backend>(
+    qkv: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    heads: usize,
+) -> FloatTensor<B> {
+    let [query, key, value] = split_heads::<B>(wrap(qkv), heads);
+    let [batch, heads, tokens, head_width] = query.dims();
+    let grad = wrap::<B, 3>(grad)
+        .reshape([batch, tokens, heads, head_width])
+        .swap_dims(1, 2); // [batch, heads, tokens, head_width]
+    let scale = (head_width as f64).powf(-0.5);
+
+    let weights = softmax(query.clone().matmul(key.clone().transpose()) * scale, 3);
+    let grad_value = weights.clone().transpose().matmul(grad.clone());
+    let grad_weights = grad.matmul(value.transpose());
+    let row_sums = (grad_weights.clone() * weights.clone()).sum_dim(3);
+    let grad_scores = weights * (grad_weights - row_sums) * scale;
+    let grad_query = grad_scores.clone().matmul(key);
+    let grad_key = grad_scores.transpose().matmul(query);
+
+    unwrap(Tensor::cat([grad_query, grad_key, grad_value].map(join_heads).to_vec(), 2))
+}
+
+pub(super) fn row_norm_backward<B: Backend>(
+    x: FloatTensor<B>,
+    scale: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    epsilon: f64,
+) -> [FloatTensor<B>; 3] {
+    let x: Tensor<B, 2> = wrap(x);
+    let scale: Tensor<B, 1> = wrap(scale);
+    let grad: Tensor<B, 2> = wrap(grad);
+    let centred = x.clone() - x.mean_dim(1);
+    let deviation = (centred.clone().square().mean_dim(1) + epsilon).sqrt();
+    let normalised = centred / deviation.clone();
+
+    let grad_shift = grad.clone().sum_dim(0).squeeze_dim::<1>(0);
+    let grad_scale = (grad.clone() * normalised.clone()).sum_dim(0).squeeze_dim::<1>(0);
+    let scaled = grad * scale.unsqueeze();
+    let along = (scaled.clone() * normalised.clone()).mean_dim(1);
+    let grad_x = (scaled.clone() - scaled.mean_dim(1) - normalised * along) / deviation;
+    [unwrap(grad_x), unwrap(grad_scale), unwrap(grad_shift)]
+}

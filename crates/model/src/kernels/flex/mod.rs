@@ -1,0 +1,139 @@
+//! The operations on Burn's CPU backend, vectorised and spread over all cores. Other element types
+//! than `f32` take Burn's own operations.
+
+mod attention;
+mod elementwise;
+mod linear;
+mod math;
+mod row_norm;
+
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{DType, Shape};
+use burn_flex::{Flex, FlexTensor, Layout};
+use burn_std::Bytes;
+
+use super::{Kernels, default};
+
+impl Kernels for Flex {
+    fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        match x.dtype() {
+            DType::F32 => elementwise::gelu(x),
+            _ => <Self as burn_backend::ops::ActivationOps<Self>>::gelu(x),
+        }
+    }
+
+    fn exact_gelu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        match x.dtype() {
+            DType::F32 => elementwise::gelu_backward(x, grad),
+            _ => <Self as burn_backend::ops::ActivationOps<Self>>::gelu_backward(x, grad),
+        }
+    }
+
+    fn logistic(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        match x.dtype() {
+            DType::F32 => elementwise::logistic(x),
+            _ => <Self as burn_backend::ops::ActivationOps<Self>>::sigmoid(x),
+        }
+    }
+
+    fn row_norm(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        match x.dtype() {
+            DType::F32 => row_norm::forward(x, scale, shift, epsilon as f32),
+            _ => <Self as burn_backend::ops::ModuleOps<Self>>::layer_norm(
+                x,
+                scale,
+                Some(shift),
+                epsilon,
+            ),
+        }
+    }
+
+    fn row_norm_backward(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        match x.dtype() {
+            DType::F32 => row_norm::backward(x, scale, grad, epsilon as f32),
+            _ => default::row_norm_backward::<Self>(x, scale, grad, epsilon),
+        }
+    }
+
+    fn affine(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        match (x.dtype(), bias) {
+            (DType::F32, Some(bias)) => linear::forward(x, weight, bias),
+            (_, bias) => <Self as burn_backend::ops::ModuleOps<Self>>::linear(x, weight, bias),
+        }
+    }
+
+    fn affine_bias_backward(grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        match grad.dtype() {
+            DType::F32 => linear::bias_backward(grad),
+            _ => <Self as burn_backend::ops::ModuleOps<Self>>::linear_bias_backward(grad),
+        }
+    }
+
+    fn fused_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        match qkv.dtype() {
+            DType::F32 => attention::forward(qkv, heads),
+            _ => default::attention::<Self>(qkv, heads),
+        }
+    }
+
+    fn fused_attention_backward(
+        qkv: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        match qkv.dtype() {
+            DType::F32 => attention::backward(qkv, grad, heads),
+            _ => default::attention_backward::<Self>(qkv, grad, heads),
+        }
+    }
+}
+
+/// Fewer elements than this are not worth waking another thread.
+const PARALLEL_ELEMENTS: usize = 1 << 14;
+
+/// The elements of a tensor in row-major order, copied only where they are not stored so.
+struct Elements(FlexTensor);
+
+impl Elements {
+    fn new(tensor: FlexTensor) -> Self {
+        Self(tensor.to_contiguous())
+    }
+
+    fn slice(&self) -> &[f32] {
+        self.0.storage::<f32>()
+    }
+}
+
+fn tensor_from(values: Vec<f32>, shape: Shape) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+}
+
+/// A vector whose elements `write` sets, all of them, without the pass over memory that zeroing it
+/// first would cost.
+///
+/// # Safety
+/// `write` must set every element of the slice and read none before that.
+unsafe fn written(length: usize, write: impl FnOnce(&mut [f32])) -> Vec<f32> {
+    let mut values = Vec::<f32>::with_capacity(length);
+    // SAFETY: the capacity is `length`, any bit pattern is an `f32`, and the caller promises that
+    // every element is set before it is read.
+    unsafe {
+        write(std::slice::from_raw_parts_mut(values.as_mut_ptr(), length));
+        values.set_len(length);
+    }
+    values
+}

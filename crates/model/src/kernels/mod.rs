@@ -1,0 +1,86 @@
+//! The few operations of a transformer block that decide its speed, as an extension of Burn's
+//! backends: every backend gets Burn's own operations, Flex vectorised ones.
+
+mod autodiff;
+mod backends;
+mod default;
+#[cfg(feature = "flex")]
+mod flex;
+mod tensor;
+
+pub use tensor::{gelu, layer_norm, linear, self_attention, sigmoid};
+
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::FloatTensor;
+
+/// A Burn backend with the operations of a transformer block.
+///
+/// The defaults are Burn's own operations; `impl Kernels for MyBackend {}` is enough for a new
+/// backend. The backward operations are what [`burn_autodiff::Autodiff`] calls.
+pub trait Kernels: Backend {
+    /// Exact GELU, `x Phi(x)`, of any shape.
+    fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::gelu(x)
+    }
+
+    /// The gradient of [`Self::exact_gelu`] with respect to `x`.
+    fn exact_gelu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::gelu_backward(x, grad)
+    }
+
+    /// The logistic function of any shape.
+    fn logistic(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::sigmoid(x)
+    }
+
+    /// Layer normalisation of `x` `[rows, width]` with `scale` and `shift` `[width]`.
+    fn row_norm(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        Self::layer_norm(x, scale, Some(shift), epsilon)
+    }
+
+    /// The gradients of [`Self::row_norm`] with respect to `x`, `scale` and `shift`.
+    fn row_norm_backward(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        default::row_norm_backward::<Self>(x, scale, grad, epsilon)
+    }
+
+    /// `x W + b` of `x` `[rows, inputs]`, `weight` `[inputs, outputs]` and `bias` `[outputs]`.
+    fn affine(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        Self::linear(x, weight, bias)
+    }
+
+    /// The sum over rows of `grad` `[rows, outputs]`: the gradient of [`Self::affine`]'s bias.
+    fn affine_bias_backward(grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear_bias_backward(grad)
+    }
+
+    /// Multi-head self-attention of `qkv` `[batch, tokens, 3 width]`, ordered (K H D) as U-ViT has
+    /// it: query, key and value, each of `heads` heads. Returns `[batch, tokens, width]`; scores
+    /// are scaled by `head_width^-0.5`.
+    fn fused_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        default::attention::<Self>(qkv, heads)
+    }
+
+    /// The gradient of [`Self::fused_attention`] with respect to `qkv`. The scores are computed
+    /// again, so that the forward pass keeps none.
+    fn fused_attention_backward(
+        qkv: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        default::attention_backward::<Self>(qkv, grad, heads)
+    }
+}

@@ -1,0 +1,26 @@
+//! U-ViT (Bao et al., CVPR 2023, arXiv 2209.12152), the backbone of AdaDiff: whole and stepwise,
+//! generic over Burn backends.
+
+pub mod kernels;
+
+mod block;
+mod condition;
+mod config;
+mod denoiser;
+mod error;
+mod flops;
+mod init;
+mod state;
+mod timestep;
+mod uvit;
+
+pub use block::{Attention, Block, Mlp};
+pub use condition::Condition;
+pub use config::{TextConfig, UVitConfig};
+pub use denoiser::{Denoiser, Prediction};
+pub use error::ModelError;
+pub use flops::UVitFlops;
+pub use init::Initializer;
+pub use state::{TokenState, gather};
+pub use timestep::{TimeMlp, apply, timestep_embedding};
+pub use uvit::UVit;

@@ -1,0 +1,250 @@
+//! U-ViT, whole and stepwise.
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
+use burn::module::Param;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
+
+use crate::block::{Block, normalise};
+use crate::init::Initializer;
+use crate::kernels::Kernels;
+use crate::timestep::{TimeMlp, apply, timestep_embedding};
+use crate::{Condition, Denoiser, ModelError, Prediction, TokenState, UVitConfig};
+
+/// The U-ViT noise prediction network (arXiv 2209.12152, section 3).
+///
+/// The stepwise form, [`Self::embed`], [`Self::block`] and [`Self::decode`], is the only
+/// implementation; [`Self::forward`] calls it.
+#[derive(Module, Debug)]
+pub struct UVit<B: Backend> {
+    /// The convolution that makes a token of a patch.
+    pub patch_embed: Conv2d<B>,
+    /// The optional network on the timestep embedding.
+    pub time_embed: Option<TimeMlp<B>>,
+    /// The class token's embedding.
+    pub label_emb: Option<Embedding<B>>,
+    /// The text tokens' projection.
+    pub context_embed: Option<Linear<B>>,
+    /// The learned position embedding `[1, tokens, width]`.
+    pub pos_embed: Param<Tensor<B, 3>>,
+    /// In-blocks, mid block and out-blocks in the order of execution.
+    pub blocks: Vec<Block<B>>,
+    /// The norm before the decoder.
+    pub norm: LayerNorm<B>,
+    /// The decoder: `width` to a patch's values, ordered (p1 p2 C).
+    pub decoder_pred: Linear<B>,
+    /// The optional 3x3 convolution on the decoded image.
+    pub final_layer: Option<Conv2d<B>>,
+    extra_tokens: usize,
+    image_size: usize,
+    patch_size: usize,
+    channels: usize,
+}
+
+impl UVitConfig {
+    /// Builds the network with weights drawn from `seed`, the same on every device.
+    ///
+    /// # Errors
+    /// Where the configuration describes no network.
+    pub fn init<B: Kernels>(&self, seed: u64, device: &B::Device) -> Result<UVit<B>, ModelError> {
+        self.validate()?;
+        let mut draw = Initializer::new(seed, device);
+        let mid = self.depth / 2;
+        Ok(UVit {
+            patch_embed: draw.convolution(
+                [self.channels, self.width],
+                self.patch_size,
+                self.patch_size,
+                0,
+            ),
+            time_embed: self.time_mlp.then(|| TimeMlp::init(self.width, &mut draw)),
+            label_emb: self.classes.map(|classes| draw.embedding(classes, self.width)),
+            context_embed: self.text.map(|text| draw.linear(text.width, self.width, true)),
+            pos_embed: draw.truncated_normal([1, self.tokens(), self.width]),
+            blocks: (0..self.blocks())
+                .map(|block| Block::init(self, self.long_skips && block > mid, &mut draw))
+                .collect(),
+            norm: LayerNormConfig::new(self.width).init(device),
+            decoder_pred: draw.linear(self.width, self.patch_values(), true),
+            final_layer: self
+                .final_convolution
+                .then(|| draw.convolution([self.channels, self.channels], 3, 1, 1)),
+            extra_tokens: self.extra_tokens(),
+            image_size: self.image_size,
+            patch_size: self.patch_size,
+            channels: self.channels,
+        })
+    }
+}
+
+impl<B: Kernels> UVit<B> {
+    /// Predicts the noise in `noisy` `[batch, channels, size, size]`; `timesteps` holds one value
+    /// a sample, in the units the network was trained with.
+    ///
+    /// # Errors
+    /// Where the shapes or the kind of the condition do not suit the network.
+    pub fn forward(
+        &self,
+        noisy: Tensor<B, 4>,
+        timesteps: &[f32],
+        condition: &Condition<B>,
+    ) -> Result<Tensor<B, 4>, ModelError> {
+        let mut state = self.embed(noisy, timesteps, condition)?;
+        for index in 0..self.blocks.len() {
+            state = self.block(index, state);
+        }
+        Ok(self.decode(state.hidden()))
+    }
+
+    /// Makes the token sequence: class token, timestep token (and text tokens), image tokens.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn embed(
+        &self,
+        noisy: Tensor<B, 4>,
+        timesteps: &[f32],
+        condition: &Condition<B>,
+    ) -> Result<TokenState<B>, ModelError> {
+        let found = noisy.dims();
+        let batch = found[0];
+        expect_shape(
+            "noisy image",
+            &[batch, self.channels, self.image_size, self.image_size],
+            &found,
+        )?;
+        expect_shape("timesteps", &[batch], &[timesteps.len()])?;
+
+        let [_, tokens, width] = self.pos_embed.dims();
+        let patches = self
+            .patch_embed
+            .forward(noisy)
+            .reshape([batch, width, tokens - self.extra_tokens])
+            .swap_dims(1, 2); // [batch, patches, width]
+        let embedding = timestep_embedding::<B>(timesteps, width, &patches.device());
+        let mut time: Tensor<B, 3> = embedding.reshape([batch, 1, width]);
+        if let Some(mlp) = &self.time_embed {
+            time = mlp.forward(time);
+        }
+        let parts = match (self.context(condition, batch)?, condition) {
+            (Some(context), Condition::Text(_)) => vec![time.clone(), context, patches],
+            (Some(label), _) => vec![label, time.clone(), patches],
+            (None, _) => vec![time.clone(), patches],
+        };
+        let hidden = Tensor::cat(parts, 1) + self.pos_embed.val();
+        Ok(TokenState::new(hidden, time.reshape([batch, width])))
+    }
+
+    /// The tokens of the condition `[batch, class or text tokens, width]`.
+    fn context(
+        &self,
+        condition: &Condition<B>,
+        batch: usize,
+    ) -> Result<Option<Tensor<B, 3>>, ModelError> {
+        match (&self.label_emb, &self.context_embed, condition) {
+            (None, None, Condition::None) => Ok(None),
+            (Some(embedding), _, Condition::Class(labels)) => {
+                expect_shape("class labels", &[batch], &labels.dims())?;
+                let labels: Tensor<B, 2, Int> = labels.clone().reshape([batch, 1]);
+                Ok(Some(embedding.forward(labels)))
+            }
+            (_, Some(layer), Condition::Text(context)) => {
+                let [inputs, _] = layer.weight.dims();
+                let expected = [batch, self.extra_tokens - 1, inputs];
+                expect_shape("text context", &expected, &context.dims())?;
+                Ok(Some(apply(layer, context.clone())))
+            }
+            (label, text, condition) => Err(ModelError::Condition {
+                expected: match (label, text) {
+                    (Some(_), _) => "class",
+                    (_, Some(_)) => "text",
+                    _ => "none",
+                },
+                given: condition.kind(),
+            }),
+        }
+    }
+
+    /// Runs block `index`; blocks are numbered in the order of execution from 0.
+    pub fn block(&self, index: usize, mut state: TokenState<B>) -> TokenState<B> {
+        let mid = self.blocks.len() / 2;
+        let skip = if index > mid { state.pop_skip() } else { None };
+        let hidden = self.blocks[index].forward(state.hidden(), skip);
+        let mut state = state.with_hidden(hidden);
+        if index < mid && self.has_long_skips() {
+            state.push_skip();
+        }
+        state
+    }
+
+    fn has_long_skips(&self) -> bool {
+        self.blocks.last().is_some_and(|block| block.skip_linear.is_some())
+    }
+
+    /// The image tokens `[batch, patches, width]` of a hidden state `[batch, tokens, width]`.
+    pub fn image_tokens(&self, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
+        let [_, tokens, _] = hidden.dims();
+        hidden.narrow(1, self.extra_tokens, tokens - self.extra_tokens)
+    }
+
+    /// The noise prediction `[batch, channels, size, size]` of a hidden state
+    /// `[batch, tokens, width]`, of any block: `g_i` of the paper.
+    pub fn decode(&self, hidden: Tensor<B, 3>) -> Tensor<B, 4> {
+        let tokens = normalise(&self.norm, self.image_tokens(hidden));
+        let image = self.unpatchify(apply(&self.decoder_pred, tokens));
+        match &self.final_layer {
+            Some(convolution) => convolution.forward(image),
+            None => image,
+        }
+    }
+
+    /// Patches `[batch, patches, (p1 p2 C)]` to an image `[batch, channels, size, size]`.
+    pub fn unpatchify(&self, patches: Tensor<B, 3>) -> Tensor<B, 4> {
+        let [batch, _, _] = patches.dims();
+        let (patch, side) = (self.patch_size, self.image_size / self.patch_size);
+        patches
+            .reshape([batch, side, side, patch, patch, self.channels])
+            .permute([0, 5, 1, 3, 2, 4]) // [batch, channels, side, p1, side, p2]
+            .reshape([batch, self.channels, self.image_size, self.image_size])
+    }
+
+    /// Number of blocks.
+    pub fn depth(&self) -> usize {
+        self.blocks.len()
+    }
+}
+
+impl<B: Kernels> Denoiser<B> for UVit<B> {
+    fn predict(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        let [batch, ..] = noisy.dims();
+        let noise = self.forward(noisy, &vec![timestep as f32; batch], condition)?;
+        Ok(Prediction {
+            noise,
+            blocks: vec![self.blocks_per_prediction(); batch],
+            uncertainty: vec![Vec::new(); batch],
+            uncertainty_map: None,
+        })
+    }
+
+    fn blocks_per_prediction(&self) -> u32 {
+        self.blocks.len() as u32
+    }
+}
+
+fn expect_shape(
+    what: &'static str,
+    expected: &[usize],
+    found: &[usize],
+) -> Result<(), ModelError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(ModelError::Shape { what, expected: expected.to_vec(), found: found.to_vec() })
+}

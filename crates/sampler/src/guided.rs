@@ -1,0 +1,162 @@
+//! Classifier-free guidance.
+
+use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
+
+use crate::SampleError;
+
+/// A denoiser with classifier-free guidance (Ho & Salimans 2022), in U-ViT's form:
+/// `cond + scale (cond - uncond)`; a scale of 0 is the plain conditional prediction.
+///
+/// Both predictions are made in one batch of twice the size. The blocks of both count for a sample;
+/// its uncertainties are those of the conditional prediction.
+#[derive(Clone, Debug)]
+pub struct Guided<B: Backend, D> {
+    denoiser: D,
+    unconditional: Condition<B>,
+    scale: f64,
+}
+
+impl<B: Backend, D: Denoiser<B>> Guided<B, D> {
+    /// Guides `denoiser` away from `unconditional`.
+    ///
+    /// `unconditional` has one row: the class that means "none" `[1]`, or the context of an empty
+    /// text `[1, tokens, width]`.
+    ///
+    /// # Errors
+    /// Where the scale is not finite, or `unconditional` has another number of rows.
+    pub fn new(denoiser: D, unconditional: Condition<B>, scale: f64) -> Result<Self, SampleError> {
+        if !scale.is_finite() {
+            return Err(SampleError::GuidanceScale(scale));
+        }
+        crate::request::expect_rows(&unconditional, 1)?;
+        Ok(Self {
+            denoiser,
+            unconditional,
+            scale,
+        })
+    }
+}
+
+impl<B: Backend, D: Denoiser<B>> Denoiser<B> for Guided<B, D> {
+    fn predict(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        let [batch, ..] = noisy.dims();
+        let first_row = Tensor::<B, 1, Int>::zeros([batch], &noisy.device());
+        let both = condition
+            .clone()
+            .join(self.unconditional.select(first_row))
+            .ok_or(ModelError::Condition {
+                expected: self.unconditional.kind(),
+                given: condition.kind(),
+            })?;
+
+        let twice = Tensor::cat(vec![noisy.clone(), noisy], 0);
+        let mut joined = self.denoiser.predict(twice, timestep, &both)?;
+
+        let conditional = joined.noise.clone().narrow(0, 0, batch);
+        let unconditional = joined.noise.narrow(0, batch, batch);
+        let unconditional_blocks = joined.blocks.split_off(batch);
+        for (blocks, more) in joined.blocks.iter_mut().zip(unconditional_blocks) {
+            *blocks += more;
+        }
+        joined.uncertainty.truncate(batch);
+        Ok(Prediction {
+            noise: conditional * (1.0 + self.scale) - unconditional * self.scale,
+            blocks: joined.blocks,
+            uncertainty: joined.uncertainty,
+            uncertainty_map: joined.uncertainty_map.map(|map| map.narrow(0, 0, batch)),
+        })
+    }
+
+    fn blocks_per_prediction(&self) -> u32 {
+        2 * self.denoiser.blocks_per_prediction()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Plain, device, values};
+
+    /// Predicts `label` everywhere, after `label` blocks with an uncertainty of `label / 10`.
+    struct Labelled;
+
+    impl Denoiser<Plain> for Labelled {
+        fn predict(
+            &self,
+            noisy: Tensor<Plain, 4>,
+            _timestep: f64,
+            condition: &Condition<Plain>,
+        ) -> Result<Prediction<Plain>, ModelError> {
+            let Condition::Class(labels) = condition else {
+                return Err(ModelError::Condition {
+                    expected: "class",
+                    given: condition.kind(),
+                });
+            };
+            let [batch, ..] = noisy.dims();
+            let map = labels
+                .clone()
+                .float()
+                .reshape([batch, 1, 1, 1])
+                .expand(noisy.shape());
+            let labels = values(labels.clone().float());
+            Ok(Prediction {
+                noise: map.clone(),
+                blocks: labels.iter().map(|&label| label as u32).collect(),
+                uncertainty: labels.iter().map(|&label| vec![label / 10.0]).collect(),
+                uncertainty_map: Some(map),
+            })
+        }
+
+        fn blocks_per_prediction(&self) -> u32 {
+            13
+        }
+    }
+
+    fn class<const ROWS: usize>(labels: [i32; ROWS]) -> Condition<Plain> {
+        Condition::Class(Tensor::from_ints(labels, &device()))
+    }
+
+    #[test]
+    fn moves_away_from_the_unconditional_prediction() {
+        let guided = Guided::new(Labelled, class([10]), 0.5).unwrap();
+        let noisy = Tensor::zeros([2, 1, 1, 2], &device());
+        let prediction = guided.predict(noisy, 1.0, &class([2, 4])).unwrap();
+        assert_eq!(values(prediction.noise), [-2.0, -2.0, 1.0, 1.0]);
+        assert_eq!(prediction.blocks, [12, 14]);
+        assert_eq!(prediction.uncertainty, [[0.2], [0.4]]);
+        assert_eq!(
+            values(prediction.uncertainty_map.unwrap()),
+            [2.0, 2.0, 4.0, 4.0]
+        );
+        assert_eq!(guided.blocks_per_prediction(), 26);
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_guide() {
+        let error = Guided::new(Labelled, class([10]), f64::NAN).err().unwrap();
+        assert!(matches!(error, SampleError::GuidanceScale(_)), "{error}");
+        let error = Guided::new(Labelled, class([10, 10]), 1.0).err().unwrap();
+        assert!(
+            matches!(error, SampleError::ConditionRows { found: 2, .. }),
+            "{error}"
+        );
+        let guided = Guided::new(Labelled, class([10]), 0.5).unwrap();
+        let noisy = Tensor::zeros([1, 1, 1, 1], &device());
+        let error = guided.predict(noisy, 1.0, &Condition::None).unwrap_err();
+        assert_eq!(
+            error,
+            ModelError::Condition {
+                expected: "class",
+                given: "none"
+            }
+        );
+    }
+}

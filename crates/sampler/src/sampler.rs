@@ -1,0 +1,148 @@
+//! The one loop over batches and time.
+
+use std::ops::{ControlFlow, Range};
+
+use adadiff_model::{Denoiser, Prediction};
+use adadiff_uem::ExitTrace;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
+
+use crate::{NoiseSchedule, NoiseStream, SampleError, SampleRequest, Solver, Step, Walk};
+
+/// A schedule, a solver and a number of steps: all that turns a denoiser into images.
+#[derive(Debug)]
+pub struct Sampler<B: Backend> {
+    /// The noise schedule that the denoiser was trained with.
+    pub schedule: Box<dyn NoiseSchedule>,
+    /// The update rule.
+    pub solver: Box<dyn Solver<B>>,
+    /// Number of steps, at least 1.
+    pub steps: usize,
+}
+
+/// What an observer sees after a step.
+#[derive(Debug)]
+pub struct Progress<'a, B: Backend> {
+    /// The batch's samples, counted from 0 within the request.
+    pub samples: Range<usize>,
+    /// Number of samples in the request.
+    pub count: usize,
+    /// The step that was taken.
+    pub step: Step,
+    /// The batch after the step `[batch, channels, height, width]`.
+    pub state: &'a Tensor<B, 4>,
+    /// The last prediction in the step.
+    pub prediction: Option<&'a Prediction<B>>,
+}
+
+impl<B: Backend> Progress<'_, B> {
+    /// Samples that have gone through every step.
+    pub fn finished(&self) -> usize {
+        if self.step.is_last() {
+            self.samples.end
+        } else {
+            self.samples.start
+        }
+    }
+}
+
+/// Samples and how they came about.
+#[derive(Clone, Debug)]
+pub struct Samples<B: Backend> {
+    /// The images `[count, channels, height, width]` as the solver left them, not clamped.
+    pub images: Tensor<B, 4>,
+    /// Blocks run and uncertainties, evaluation by evaluation, for all samples.
+    pub trace: ExitTrace,
+    /// Network evaluations for each sample; guidance, with its two branches, counts as one.
+    pub evaluations: usize,
+}
+
+impl<B: Backend> Sampler<B> {
+    /// Draws the requested samples in batches of consecutive indices.
+    ///
+    /// `observer` is called after each step; where it breaks, sampling stops.
+    ///
+    /// # Errors
+    /// Where the request or the solver's settings are out of range, the network refuses its input, or
+    /// the observer cancelled.
+    pub fn sample(
+        &self,
+        denoiser: &dyn Denoiser<B>,
+        request: &SampleRequest<B>,
+        observer: &mut dyn FnMut(&Progress<'_, B>) -> ControlFlow<()>,
+    ) -> Result<Samples<B>, SampleError> {
+        request.check()?;
+        let times = self.solver.times(self.schedule.as_ref(), self.steps)?;
+
+        let mut images = Vec::with_capacity(request.count.div_ceil(request.batch));
+        let mut trace = ExitTrace::new(denoiser.blocks_per_prediction());
+        for start in (0..request.count).step_by(request.batch) {
+            let samples = start..request.count.min(start.saturating_add(request.batch));
+            let (batch, exits) = self.batch(denoiser, request, samples, &times, observer)?;
+            images.push(batch);
+            trace.append_samples(exits);
+        }
+        let evaluations = trace.steps.len();
+        Ok(Samples {
+            images: Tensor::cat(images, 0),
+            trace,
+            evaluations,
+        })
+    }
+
+    /// Takes one batch through all times.
+    fn batch(
+        &self,
+        denoiser: &dyn Denoiser<B>,
+        request: &SampleRequest<B>,
+        samples: Range<usize>,
+        times: &[f64],
+        observer: &mut dyn FnMut(&Progress<'_, B>) -> ControlFlow<()>,
+    ) -> Result<(Tensor<B, 4>, ExitTrace), SampleError> {
+        let rows = samples.start as i64..samples.end as i64;
+        let condition = request
+            .condition
+            .select(Tensor::<B, 1, Int>::arange(rows, &request.device));
+        let noise = NoiseStream::new(request.seed);
+        let first_sample = request.first_sample + samples.start as u64;
+        let mut state = noise.batch(
+            first_sample,
+            samples.len(),
+            NoiseStream::INITIAL,
+            request.shape,
+            &request.device,
+        );
+        let mut walk = Walk::new(
+            self.schedule.as_ref(),
+            denoiser,
+            condition,
+            noise,
+            first_sample,
+        );
+
+        let count = times.len() - 1;
+        for (index, pair) in times.windows(2).enumerate() {
+            let step = Step {
+                index,
+                count,
+                from: pair[0],
+                to: pair[1],
+            };
+            walk.begin_step();
+            state = self.solver.update(state, step, &mut walk)?;
+            let progress = Progress {
+                samples: samples.clone(),
+                count: request.count,
+                step,
+                state: &state,
+                prediction: walk.last_prediction(),
+            };
+            if observer(&progress).is_break() {
+                return Err(SampleError::Cancelled {
+                    finished: progress.finished(),
+                });
+            }
+        }
+        Ok((state, walk.into_trace()))
+    }
+}

@@ -1,0 +1,146 @@
+//! What the tests of the sampler share: data whose exact noise prediction is known.
+
+use std::ops::ControlFlow;
+
+use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use burn_flex::{Flex, FlexDevice};
+
+use crate::{NoiseSchedule, NoiseStream, SampleRequest, Sampler, Samples, Solver, VpLinear};
+
+/// The backend under test.
+pub(crate) type Plain = Flex;
+
+/// The device under test, named in the test's output.
+pub(crate) fn device() -> FlexDevice {
+    let device = FlexDevice;
+    println!("device: flex ({})", Plain::name(&device));
+    device
+}
+
+/// A tensor's values.
+pub(crate) fn values<const D: usize>(tensor: Tensor<Plain, D>) -> Vec<f32> {
+    tensor.into_data().to_vec().unwrap()
+}
+
+/// The exact denoiser of images whose pixels are independent and normal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GaussianData {
+    /// Mean of a pixel.
+    pub mean: f64,
+    /// Standard deviation of a pixel.
+    pub deviation: f64,
+}
+
+impl GaussianData {
+    /// Standard deviation of a pixel at a time.
+    fn noisy_deviation(&self, time: f64) -> f64 {
+        let schedule = VpLinear::default();
+        (schedule.alpha(time) * self.deviation).hypot(schedule.sigma(time))
+    }
+
+    /// Where the probability flow takes a pixel from the start time to `time`.
+    fn flow(&self, start: f64, time: f64) -> f64 {
+        let schedule = VpLinear::default();
+        let ratio = self.noisy_deviation(time) / self.noisy_deviation(1.0);
+        schedule.alpha(time) * self.mean + ratio * (start - schedule.alpha(1.0) * self.mean)
+    }
+}
+
+impl Denoiser<Plain> for GaussianData {
+    fn predict(
+        &self,
+        noisy: Tensor<Plain, 4>,
+        timestep: f64,
+        _condition: &Condition<Plain>,
+    ) -> Result<Prediction<Plain>, ModelError> {
+        let schedule = VpLinear::default();
+        let time = timestep / 999.0;
+        // E[eps | x] = sigma (x - alpha mean) / (alpha^2 deviation^2 + sigma^2)
+        let scale = schedule.sigma(time) / self.noisy_deviation(time).powi(2);
+        let [batch, ..] = noisy.dims();
+        Ok(Prediction {
+            noise: (noisy - schedule.alpha(time) * self.mean) * scale,
+            blocks: vec![13; batch],
+            uncertainty: vec![Vec::new(); batch],
+            uncertainty_map: None,
+        })
+    }
+
+    fn blocks_per_prediction(&self) -> u32 {
+        13
+    }
+}
+
+/// Samples of one batch from the given solver.
+fn sample(
+    solver: &(impl Solver<Plain> + Clone + 'static),
+    denoiser: &GaussianData,
+    steps: usize,
+    shape: [usize; 3],
+) -> Samples<Plain> {
+    let sampler = Sampler {
+        schedule: Box::new(VpLinear::default()),
+        solver: Box::new(solver.clone()),
+        steps,
+    };
+    let request = SampleRequest {
+        shape,
+        seed: 5,
+        first_sample: 0,
+        count: 1,
+        batch: 1,
+        condition: Condition::None,
+        device: FlexDevice,
+    };
+    sampler
+        .sample(denoiser, &request, &mut |_| ControlFlow::Continue(()))
+        .unwrap()
+}
+
+/// The largest distance of a deterministic solver's pixels from the exact probability flow.
+pub(crate) fn flow_error(
+    solver: &(impl Solver<Plain> + Clone + 'static),
+    steps: usize,
+    end: f64,
+) -> f64 {
+    let data = GaussianData {
+        mean: 0.5,
+        deviation: 0.3,
+    };
+    let images = values(sample(solver, &data, steps, [1, 8, 8]).images);
+    let start = NoiseStream::new(5).normal(0, NoiseStream::INITIAL, 64);
+    let distance = |(&found, &start): (&f32, &f32)| {
+        (f64::from(found) - data.flow(f64::from(start), end)).abs()
+    };
+    images.iter().zip(&start).map(distance).fold(0.0, f64::max)
+}
+
+/// The order of convergence between the first and the last of the step numbers.
+pub(crate) fn convergence_order(
+    solver: &(impl Solver<Plain> + Clone + 'static),
+    steps: [usize; 3],
+    end: f64,
+) -> f64 {
+    let errors = steps.map(|steps| flow_error(solver, steps, end));
+    println!("errors with {steps:?} steps: {errors:?}");
+    (errors[0] / errors[2]).ln() / (steps[2] as f64 / steps[0] as f64).ln()
+}
+
+/// Mean and standard deviation of 65,536 pixels that a solver draws.
+pub(crate) fn sample_moments(
+    solver: &(impl Solver<Plain> + Clone + 'static),
+    data: GaussianData,
+    steps: usize,
+) -> (f64, f64) {
+    let pixels = values(sample(solver, &data, steps, [4, 128, 128]).images);
+    let count = pixels.len() as f64;
+    let mean = pixels.iter().map(|&pixel| f64::from(pixel)).sum::<f64>() / count;
+    let variance = pixels
+        .iter()
+        .map(|&pixel| (f64::from(pixel) - mean).powi(2))
+        .sum::<f64>()
+        / count;
+    (mean, variance.sqrt())
+}

@@ -1,0 +1,102 @@
+//! The hyperparameters of a training phase.
+
+use adadiff_losses::{JointWeights, LossForm};
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// What a phase minimises.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Objective {
+    /// L_simple alone: the backbone from scratch.
+    Simple,
+    /// The joint objective: backbone and estimators, from a trained backbone.
+    Joint {
+        /// Whose definition of the losses.
+        form: LossForm,
+        /// The weights of L_u (lambda) and UAL (beta).
+        weights: JointWeights,
+    },
+}
+
+/// The hyperparameters of a training phase; optimizer parameters have PyTorch's meaning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// What is minimised.
+    pub objective: Objective,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Images of a step.
+    pub batch_size: usize,
+    /// Learning rate after the warm-up.
+    pub learning_rate: f64,
+    /// AdamW's decay rates of the first and second moment.
+    pub betas: [f32; 2],
+    /// AdamW's epsilon.
+    pub epsilon: f32,
+    /// AdamW's decoupled weight decay.
+    pub weight_decay: f32,
+    /// Steps over which the learning rate rises linearly from zero.
+    pub warmup_steps: u64,
+    /// Last steps, over which the learning rate falls linearly to zero; zero keeps it constant.
+    pub cooldown_steps: u64,
+    /// The global norm to which gradients are clipped; absent for no clipping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Highest decay of the moving average of the weights; it grows as `(1 + n) / (10 + n)`.
+    pub ema_decay: f64,
+    /// Share of samples whose label is dropped, for guidance.
+    pub label_dropout: f64,
+    /// Whether images are mirrored at random.
+    pub flip: bool,
+    /// Seed of the weights, the order of images and all noise.
+    pub seed: u64,
+    /// Steps between lines of the loss log.
+    pub log_every: u64,
+    /// Steps between drawings of samples; zero for none.
+    pub sample_every: u64,
+    /// Steps between checkpoints.
+    pub checkpoint_every: u64,
+}
+
+impl TrainConfig {
+    /// The learning rate of a step, counted from 0.
+    pub fn learning_rate_at(&self, step: u64) -> f64 {
+        let rising = (step + 1) as f64 / self.warmup_steps.max(1) as f64;
+        let left = self.steps.saturating_sub(step) as f64;
+        let falling = left / (self.cooldown_steps + 1) as f64;
+        self.learning_rate * rising.min(falling).min(1.0)
+    }
+
+    /// The decay of the moving average after `updates` updates.
+    pub fn ema_decay_at(&self, updates: u64) -> f64 {
+        let updates = updates as f64;
+        self.ema_decay.min((1.0 + updates) / (10.0 + updates))
+    }
+
+    /// Checks that every number makes sense.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] names the first that does not.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let checks = [
+            ("steps must be positive", self.steps > 0),
+            ("batch_size must be positive", self.batch_size > 0),
+            ("learning_rate must be positive", self.learning_rate > 0.0),
+            ("betas must lie in [0, 1)", self.betas.iter().all(|beta| (0.0..1.0).contains(beta))),
+            ("epsilon must be positive", self.epsilon > 0.0),
+            ("weight_decay must not be negative", self.weight_decay >= 0.0),
+            ("clip_norm must be positive", self.clip_norm.is_none_or(|norm| norm > 0.0)),
+            ("ema_decay must lie in [0, 1]", (0.0..=1.0).contains(&self.ema_decay)),
+            ("label_dropout must lie in [0, 1]", (0.0..=1.0).contains(&self.label_dropout)),
+            ("log_every must be positive", self.log_every > 0),
+            ("checkpoint_every must be positive", self.checkpoint_every > 0),
+        ];
+        match checks.into_iter().find(|(_, holds)| !holds) {
+            Some((message, _)) => Err(TrainError::Config(message.to_owned())),
+            None => Ok(()),
+        }
+    }
+}

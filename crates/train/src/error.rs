@@ -1,0 +1,67 @@
+use std::path::PathBuf;
+
+use adadiff_model::ModelError;
+use thiserror::Error;
+
+/// What can go wrong in training and with its files.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// A hyperparameter that makes no sense.
+    #[error("invalid training configuration: {0}")]
+    Config(String),
+    /// The network refused its configuration or input.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path} is not a usable checkpoint: {reason}")]
+    Checkpoint {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A checkpoint of another run.
+    #[error(
+        "{path} was written by another run: {difference}. Continue with the settings of that run, \
+         or choose another output folder"
+    )]
+    OtherRun {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs.
+        difference: String,
+    },
+    /// The loss is no longer a number.
+    #[error(
+        "the loss of step {step} is not finite; lower the learning rate and continue from the last \
+         checkpoint"
+    )]
+    Diverged {
+        /// The step.
+        step: u64,
+    },
+    /// The device failed to give back a result.
+    #[error("the device failed to give back a result: {0}")]
+    Device(String),
+}
+
+impl TrainError {
+    /// For `map_err` on file operations.
+    pub(crate) fn file(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { action, path, source }
+    }
+}

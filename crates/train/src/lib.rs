@@ -1,0 +1,22 @@
+//! Training: AdamW with PyTorch's meaning, a moving average of the weights, two phases, and exact
+//! resume.
+
+mod batch;
+mod checkpoint;
+mod clip;
+mod config;
+mod ema;
+mod error;
+mod files;
+mod log;
+mod source;
+mod trainer;
+pub mod weights;
+
+pub use config::{Objective, TrainConfig};
+pub use ema::update_average;
+pub use error::TrainError;
+pub use files::write_atomically;
+pub use log::LogLine;
+pub use source::ImageSource;
+pub use trainer::{CHECKPOINTS, LOG_FILE, Outcome, TrainObserver, Trainer};

@@ -1,0 +1,316 @@
+//! The training loop.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use adadiff_data::SampleOrder;
+use adadiff_losses::{joint_objective, simple_loss};
+use adadiff_model::kernels::Kernels;
+use adadiff_sampler::{NoiseSchedule, VpLinear, diffuse};
+use adadiff_uem::{AdaDiff, AdaDiffConfig};
+use burn::module::{AutodiffModule, Module};
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::{AdamW, AdamWConfig, GradientsParams, Optimizer};
+use burn::tensor::Tensor;
+use burn::tensor::backend::AutodiffBackend;
+
+use crate::batch::draw;
+use crate::checkpoint::{self, TrainState};
+use crate::clip::clip_global_norm;
+use crate::ema::update_average;
+use crate::log::{self, LogLine, LossSums};
+use crate::{ImageSource, Objective, TrainConfig, TrainError};
+
+/// The file of the loss log inside a training's folder.
+pub const LOG_FILE: &str = "training.jsonl";
+
+/// The folder of the checkpoints inside a training's folder.
+pub const CHECKPOINTS: &str = "checkpoints";
+
+/// Watches a training and may interrupt it.
+pub trait TrainObserver<B: AutodiffBackend> {
+    /// Called after every step; `Break` saves a checkpoint and ends the training early.
+    fn step(&mut self, step: u64, steps: u64) -> ControlFlow<()>;
+
+    /// Called with every line of the loss log.
+    fn line(&mut self, line: &LogLine);
+
+    /// Called every [`TrainConfig::sample_every`] steps with the averaged weights.
+    fn sample(&mut self, step: u64, average: &AdaDiff<B::InnerBackend>);
+}
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished,
+    /// The observer asked to stop; a checkpoint was written.
+    Interrupted,
+}
+
+/// A training phase in progress: network, moving average, optimizer and position.
+///
+/// Every draw is a function of the seed and the step, so that a training that was interrupted and
+/// resumed gives what an uninterrupted one gives, bit for bit where the backend's operations are
+/// deterministic (Flex).
+pub struct Trainer<'a, B: AutodiffBackend> {
+    config: TrainConfig,
+    model_config: AdaDiffConfig,
+    source: &'a dyn ImageSource,
+    order: SampleOrder,
+    schedule: VpLinear,
+    model: AdaDiff<B>,
+    average: AdaDiff<B::InnerBackend>,
+    optimizer: OptimizerAdaptor<AdamW, AdaDiff<B>, B>,
+    step: u64,
+    losses: LossSums,
+    device: B::Device,
+}
+
+impl<'a, B> Trainer<'a, B>
+where
+    B: AutodiffBackend + Kernels,
+    B::InnerBackend: Kernels,
+{
+    /// Starts a phase at step 0 with the weights of `model`.
+    ///
+    /// # Errors
+    /// Where the configuration makes no sense or the images do not suit the network.
+    pub fn new(
+        config: TrainConfig,
+        model_config: AdaDiffConfig,
+        model: AdaDiff<B>,
+        source: &'a dyn ImageSource,
+        device: &B::Device,
+    ) -> Result<Self, TrainError> {
+        config.validate()?;
+        model_config.backbone.validate()?;
+        let backbone = &model_config.backbone;
+        let expected = [backbone.channels, backbone.image_size, backbone.image_size];
+        if source.shape() != expected {
+            return Err(TrainError::Config(format!(
+                "the network takes images of {expected:?}, the data set has {:?}",
+                source.shape()
+            )));
+        }
+        let length = std::num::NonZeroUsize::new(source.len())
+            .ok_or_else(|| TrainError::Config("the data set is empty".to_owned()))?;
+        let optimizer = AdamWConfig::new()
+            .with_beta_1(config.betas[0])
+            .with_beta_2(config.betas[1])
+            .with_epsilon(config.epsilon)
+            .with_weight_decay(config.weight_decay)
+            .init();
+        Ok(Self {
+            order: SampleOrder::new(config.seed, length),
+            config,
+            model_config,
+            source,
+            schedule: VpLinear::default(),
+            average: model.valid(),
+            model,
+            optimizer,
+            step: 0,
+            losses: LossSums::default(),
+            device: device.clone(),
+        })
+    }
+
+    /// Steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// The moving average of the weights: what is sampled from.
+    pub fn average(&self) -> &AdaDiff<B::InnerBackend> {
+        &self.average
+    }
+
+    /// Continues from the latest checkpoint in `folder`, if there is one.
+    ///
+    /// # Errors
+    /// Where the checkpoint is damaged or belongs to a run with other settings. The numbers of
+    /// steps, and how often something is logged or saved, may change.
+    pub fn resume(mut self, folder: &Path) -> Result<Self, TrainError> {
+        let checkpoints = folder.join(CHECKPOINTS);
+        let Some((state, files)) = checkpoint::latest(&checkpoints)? else { return Ok(self) };
+        if let Some(difference) = self.difference(&state) {
+            return Err(TrainError::OtherRun { path: checkpoints, difference });
+        }
+        self.model = self.model.load_record(files.read("model.bin", &self.device)?);
+        self.average = self.average.load_record(files.read("average.bin", &self.device)?);
+        self.optimizer = self.optimizer.load_record(files.read("optimizer.bin", &self.device)?);
+        self.step = state.step;
+        self.losses = state.losses;
+        log::truncate(&folder.join(LOG_FILE), self.step)?;
+        Ok(self)
+    }
+
+    /// What keeps this run from continuing another one.
+    fn difference(&self, state: &TrainState) -> Option<String> {
+        let comparable = |config: &TrainConfig| TrainConfig {
+            steps: 0,
+            log_every: 0,
+            sample_every: 0,
+            checkpoint_every: 0,
+            ..config.clone()
+        };
+        let (now, then) = (comparable(&self.config), comparable(&state.config));
+        if now != then {
+            return Some(format!("its training settings were {then:?}, now they are {now:?}"));
+        }
+        let model = serde_json::to_value(&self.model_config).unwrap_or_default();
+        if model != state.model {
+            return Some(format!("its network was {}, now it is {model}", state.model));
+        }
+        let length = self.source.len();
+        (state.dataset_length != length).then(|| {
+            format!("its data set had {} images, now it has {length}", state.dataset_length)
+        })
+    }
+
+    /// Writes a checkpoint into `folder`.
+    ///
+    /// # Errors
+    /// Where it cannot be written; earlier checkpoints are then untouched.
+    pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
+        let state = TrainState {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            step: self.step,
+            images: self.step * self.config.batch_size as u64,
+            dataset_length: self.source.len(),
+            config: self.config.clone(),
+            model: serde_json::to_value(&self.model_config).unwrap_or_default(),
+            losses: self.losses,
+            checksums: Default::default(),
+        };
+        checkpoint::save(&folder.join(CHECKPOINTS), state, |files| {
+            files.write::<B, _>("model.bin", self.model.clone().into_record())?;
+            files.write::<B::InnerBackend, _>("average.bin", self.average.clone().into_record())?;
+            files.write::<B, _>("optimizer.bin", self.optimizer.to_record())
+        })
+    }
+
+    /// Trains until all steps are done or the observer interrupts; logs and saves into `folder`.
+    ///
+    /// # Errors
+    /// Where a file cannot be written or the loss is no longer finite.
+    pub fn run(
+        &mut self,
+        folder: &Path,
+        observer: &mut dyn TrainObserver<B>,
+    ) -> Result<Outcome, TrainError> {
+        let (start, first) = (Instant::now(), self.step);
+        while self.step < self.config.steps {
+            self.train_step()?;
+            if self.step.is_multiple_of(self.config.log_every) {
+                let images = (self.step - first) * self.config.batch_size as u64;
+                let line = self.take_line(images as f64 / start.elapsed().as_secs_f64());
+                log::append(&folder.join(LOG_FILE), &line)?;
+                observer.line(&line);
+                if !line.total.is_finite() {
+                    return Err(TrainError::Diverged { step: self.step });
+                }
+            }
+            let sample = self.config.sample_every;
+            if sample > 0 && self.step.is_multiple_of(sample) {
+                observer.sample(self.step, &self.average);
+            }
+            if self.step.is_multiple_of(self.config.checkpoint_every) {
+                self.save(folder)?;
+            }
+            if observer.step(self.step, self.config.steps).is_break() {
+                self.save(folder)?;
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        self.save(folder)?;
+        Ok(Outcome::Finished)
+    }
+
+    fn train_step(&mut self) -> Result<(), TrainError> {
+        let total = self.losses_of_step()?;
+        let gradients = total.backward();
+        let gradients = GradientsParams::from_grads(gradients, &self.model);
+        let gradients = match self.config.clip_norm {
+            None => gradients,
+            Some(limit) => {
+                let (norm, gradients) = clip_global_norm(&self.model, gradients, limit);
+                self.losses.gradient_norm += norm;
+                gradients
+            }
+        };
+        let rate = self.config.learning_rate_at(self.step);
+        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        let decay = self.config.ema_decay_at(self.step);
+        self.average = update_average(self.average.clone(), &self.model.valid(), decay);
+        self.step += 1;
+        Ok(())
+    }
+
+    /// The objective `[1]` of the next step; its parts are added to the log's sums.
+    fn losses_of_step(&mut self) -> Result<Tensor<B, 1>, TrainError> {
+        let classes = self.model_config.backbone.classes;
+        let batch =
+            draw::<B>(&self.config, self.source, &mut self.order, classes, self.step, &self.device);
+        let noisy = diffuse(&self.schedule, batch.images, batch.noise.clone(), &batch.times);
+        let timesteps: Vec<f32> =
+            batch.times.iter().map(|&time| self.schedule.network_timestep(time) as f32).collect();
+
+        self.losses.steps += 1;
+        match self.config.objective {
+            Objective::Simple => {
+                let prediction =
+                    self.model.backbone.forward(noisy, &timesteps, &batch.condition)?;
+                let loss = simple_loss(prediction, batch.noise).mean();
+                let [value] = read([loss.clone()])?;
+                self.losses.simple += value;
+                self.losses.total += value;
+                Ok(loss)
+            }
+            Objective::Joint { form, weights } => {
+                let layers = self.model.layer_predictions(noisy, &timesteps, &batch.condition)?;
+                let loss =
+                    joint_objective(&layers.uncertainty, &layers.noise, batch.noise, weights, form);
+                let total = loss.total.mean();
+                let parts = [loss.simple.mean(), loss.uncertainty.mean(), loss.layer_wise.mean()];
+                let [simple, uncertainty, layer_wise] = read(parts)?;
+                let [value] = read([total.clone()])?;
+                self.losses.simple += simple;
+                self.losses.uncertainty += uncertainty;
+                self.losses.layer_wise += layer_wise;
+                self.losses.total += value;
+                Ok(total)
+            }
+        }
+    }
+
+    /// The next line of the log; its sums start again.
+    fn take_line(&mut self, images_per_second: f64) -> LogLine {
+        let sums = std::mem::take(&mut self.losses);
+        let mean = |sum: f64| sum / sums.steps.max(1) as f64;
+        let joint = matches!(self.config.objective, Objective::Joint { .. });
+        LogLine {
+            step: self.step,
+            images: self.step * self.config.batch_size as u64,
+            total: mean(sums.total),
+            simple: mean(sums.simple),
+            uncertainty: joint.then(|| mean(sums.uncertainty)),
+            layer_wise: joint.then(|| mean(sums.layer_wise)),
+            gradient_norm: self.config.clip_norm.map(|_| mean(sums.gradient_norm)),
+            learning_rate: self.config.learning_rate_at(self.step.saturating_sub(1)),
+            images_per_second,
+        }
+    }
+}
+
+/// Reads scalars `[1]` back from the device at once.
+fn read<B: AutodiffBackend, const N: usize>(
+    scalars: [Tensor<B, 1>; N],
+) -> Result<[f64; N], TrainError> {
+    let inner = scalars.map(|scalar| scalar.inner()).to_vec();
+    let values = Tensor::cat(inner, 0).into_data().convert::<f64>().into_vec::<f64>();
+    let values = values.map_err(|error| TrainError::Device(format!("{error:?}")))?;
+    values.try_into().map_err(|_| TrainError::Device("a scalar is missing".to_owned()))
+}

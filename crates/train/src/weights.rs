@@ -1,0 +1,107 @@
+//! Weight files: safetensors, checked whole.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use burn::module::Module;
+use burn::tensor::DType;
+use burn::tensor::backend::Backend;
+use burn_store::{
+    ModuleAdapter, ModuleSnapshot, ModuleStore, SafetensorsStore, TensorSnapshot,
+};
+
+use crate::TrainError;
+use crate::files::write_atomically;
+
+/// Stores or loads every float tensor with one element type.
+#[derive(Clone, Debug)]
+struct Convert(DType);
+
+impl ModuleAdapter for Convert {
+    fn adapt(&self, snapshot: &TensorSnapshot) -> TensorSnapshot {
+        if !snapshot.dtype.is_float() || snapshot.dtype == self.0 {
+            return snapshot.clone();
+        }
+        let (read, dtype) = (snapshot.clone_data_fn(), self.0);
+        TensorSnapshot::from_closure(
+            Rc::new(move || Ok(read()?.convert_dtype(dtype))),
+            dtype,
+            snapshot.shape.clone(),
+            snapshot.path_stack.clone().unwrap_or_default(),
+            snapshot.container_stack.clone().unwrap_or_default(),
+            snapshot.tensor_id.unwrap_or_default(),
+        )
+    }
+
+    fn clone_box(&self) -> Box<dyn ModuleAdapter> {
+        Box::new(self.clone())
+    }
+}
+
+/// Writes the weights of `model` in half precision, with `metadata` in the file's header.
+///
+/// # Errors
+/// Where the weights cannot be read from the device or the file cannot be written; a file that was
+/// there before is then untouched.
+pub fn save_half<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
+    model: &M,
+    metadata: &[(&str, String)],
+    path: &Path,
+) -> Result<(), TrainError> {
+    let unusable =
+        |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
+    let mut store = SafetensorsStore::from_bytes(None).with_to_adapter(Convert(DType::F16));
+    for (key, value) in metadata {
+        store = store.metadata(*key, value.clone());
+    }
+    model.save_into(&mut store).map_err(|error| unusable(error.to_string()))?;
+    let bytes = store.get_bytes().map_err(|error| unusable(error.to_string()))?;
+    write_atomically(path, &bytes)
+}
+
+/// Loads weights into `model` from the bytes of a safetensors file; `path` is for messages.
+///
+/// # Errors
+/// Where the file is damaged, or has tensors missing, left over or of another shape: all of them are
+/// named. Nothing is loaded partially.
+pub fn load<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
+    mut model: M,
+    bytes: Vec<u8>,
+    path: &Path,
+) -> Result<M, TrainError> {
+    let unusable =
+        |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
+    let mut store = SafetensorsStore::from_bytes(Some(bytes))
+        .with_from_adapter(Convert(DType::F32))
+        .allow_partial(true)
+        .validate(false);
+    store.keys().map_err(|error| {
+        unusable(format!("it is not a safetensors file, or it is damaged ({error})"))
+    })?;
+    let result = model.load_from(&mut store).map_err(|error| unusable(error.to_string()))?;
+
+    let mut faults = Vec::new();
+    faults.extend(result.errors.iter().map(|error| error.to_string()));
+    faults.extend(result.missing.iter().map(|(name, _)| format!("{name} is missing")));
+    faults.extend(result.unused.iter().map(|name| format!("{name} is not part of the network")));
+    match faults.is_empty() {
+        true => Ok(model),
+        false => Err(unusable(format!(
+            "it does not fit the network that the preset describes: {}",
+            faults.join("; ")
+        ))),
+    }
+}
+
+/// The metadata in the header of a safetensors file.
+///
+/// # Errors
+/// Where the file is damaged.
+pub fn metadata(bytes: &[u8], path: &Path) -> Result<HashMap<String, String>, TrainError> {
+    let (_, header) = safetensors::SafeTensors::read_metadata(bytes).map_err(|error| {
+        let reason = format!("it is not a safetensors file, or it is damaged ({error})");
+        TrainError::Checkpoint { path: path.to_owned(), reason }
+    })?;
+    Ok(header.metadata().clone().unwrap_or_default())
+}

@@ -1,0 +1,157 @@
+//! The adaptive network: blocks run only for the samples that still need them.
+
+use adadiff_model::kernels::Kernels;
+use adadiff_model::{Condition, Denoiser, ModelError, Prediction, TokenState, gather};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use crate::policy::BlockContext;
+use crate::{AdaDiff, ExitPolicy};
+
+/// A network and a policy that says when its samples leave.
+///
+/// After a block the leaving samples are gathered out; skips are gathered once, where they are
+/// consumed; the hidden states of all samples are decoded together at the end and return in the
+/// original order. The result for a sample does not depend on the rest of the batch.
+#[derive(Debug)]
+pub struct AdaptiveUVit<'a, B: Backend, P> {
+    model: &'a AdaDiff<B>,
+    policy: P,
+    keep_maps: bool,
+}
+
+/// Samples that left together.
+struct Departure<B: Backend> {
+    hidden: Tensor<B, 3>,
+    /// Uncertainty of each value of each patch, where maps are kept.
+    map: Option<Tensor<B, 3>>,
+    samples: Vec<usize>,
+}
+
+/// Gathers what a prediction consists of.
+struct Evaluation<B: Backend> {
+    departures: Vec<Departure<B>>,
+    blocks: Vec<u32>,
+    uncertainty: Vec<Vec<f32>>,
+}
+
+impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
+    /// Lets `policy` decide over the exits of `model`.
+    pub fn new(model: &'a AdaDiff<B>, policy: P) -> Self {
+        Self { model, policy, keep_maps: false }
+    }
+
+    /// Keeps the uncertainty map of the block each sample left at ([`Prediction::uncertainty_map`]);
+    /// it costs one estimator a sample even where the policy needs none.
+    pub fn with_maps(self) -> Self {
+        Self { keep_maps: true, ..self }
+    }
+
+    /// Runs the estimator after a block and notes each active sample's mean.
+    fn judge(
+        &self,
+        block: usize,
+        state: &TokenState<B>,
+        evaluation: &mut Evaluation<B>,
+    ) -> Result<Tensor<B, 3>, ModelError> {
+        let tokens = self.model.backbone.image_tokens(state.hidden());
+        let map = self.model.estimators[block].forward(tokens, state.time_embedding());
+        let [active, patches, values] = map.dims();
+        let means = map.clone().reshape([active, patches * values]).mean_dim(1);
+        let means = means.into_data().convert::<f32>().into_vec::<f32>();
+        let means = means.map_err(|error| ModelError::Device(format!("{error:?}")))?;
+        for (&sample, mean) in state.samples().iter().zip(means) {
+            evaluation.uncertainty[sample].push(mean);
+        }
+        Ok(map)
+    }
+
+    /// Decodes all departures together and restores the original order.
+    fn finish(&self, evaluation: Evaluation<B>) -> Prediction<B> {
+        let Evaluation { departures, blocks, uncertainty } = evaluation;
+        let mut position = vec![0; blocks.len()];
+        let samples = departures.iter().flat_map(|departure| &departure.samples);
+        for (row, &sample) in samples.enumerate() {
+            position[sample] = row;
+        }
+        let in_order = position.iter().enumerate().all(|(sample, &row)| sample == row);
+        let restore = |image: Tensor<B, 4>| if in_order { image } else { gather(image, &position) };
+
+        let maps: Option<Vec<_>> =
+            departures.iter().map(|departure| departure.map.clone()).collect();
+        let hidden = departures.into_iter().map(|departure| departure.hidden).collect();
+        let backbone = &self.model.backbone;
+        Prediction {
+            noise: restore(backbone.decode(join(hidden))),
+            blocks,
+            uncertainty,
+            uncertainty_map: maps.map(|maps| restore(backbone.unpatchify(join(maps)))),
+        }
+    }
+}
+
+/// Joins rows; a single part is not copied.
+fn join<B: Backend>(mut parts: Vec<Tensor<B, 3>>) -> Tensor<B, 3> {
+    if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 0) }
+}
+
+impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
+    fn predict(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        let backbone = &self.model.backbone;
+        let [batch, ..] = noisy.dims();
+        let depth = backbone.depth();
+        let mut state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        let mut evaluation = Evaluation {
+            departures: Vec::new(),
+            blocks: vec![depth as u32; batch],
+            uncertainty: vec![Vec::new(); batch],
+        };
+        for block in 0..depth {
+            state = backbone.block(block, state);
+            let context = BlockContext { block, blocks: depth, timestep };
+            let last = block + 1 == depth;
+            let needed = !last && self.policy.needs_uncertainty(context);
+            let map = if needed { Some(self.judge(block, &state, &mut evaluation)?) } else { None };
+
+            let leaves = |sample: usize| {
+                last || self.policy.leaves(context, &evaluation.uncertainty[sample])
+            };
+            let (leaving, staying): (Vec<usize>, Vec<usize>) = (0..state.samples().len())
+                .partition(|&row| leaves(state.samples()[row]));
+            if leaving.is_empty() {
+                continue;
+            }
+            let everybody = staying.is_empty();
+            let select = |rows: Tensor<B, 3>| if everybody { rows } else { gather(rows, &leaving) };
+            let map = match (self.keep_maps, map) {
+                (false, _) => None,
+                (true, Some(map)) => Some(select(map)),
+                (true, None) => {
+                    let tokens = backbone.image_tokens(state.hidden());
+                    let estimator = &self.model.estimators[block];
+                    Some(select(estimator.forward(tokens, state.time_embedding())))
+                }
+            };
+            let samples: Vec<usize> = leaving.iter().map(|&row| state.samples()[row]).collect();
+            for &sample in &samples {
+                evaluation.blocks[sample] = block as u32 + 1;
+            }
+            let hidden = select(state.hidden());
+            evaluation.departures.push(Departure { hidden, map, samples });
+            if everybody {
+                break;
+            }
+            state = state.keep(&staying);
+        }
+        Ok(self.finish(evaluation))
+    }
+
+    fn blocks_per_prediction(&self) -> u32 {
+        self.model.backbone.depth() as u32
+    }
+}

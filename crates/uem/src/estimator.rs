@@ -1,0 +1,82 @@
+//! The uncertainty estimation module of one block.
+
+use adadiff_model::kernels::{Kernels, sigmoid};
+use adadiff_model::{Initializer, UVitConfig, apply};
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
+
+/// What an estimator sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EstimatorForm {
+    /// The image tokens alone, as in the published code.
+    Tokens,
+    /// The image tokens and the timestep embedding, as in the paper's equation.
+    #[default]
+    Timestep,
+}
+
+/// Predicts how wrong a block's noise prediction is, value by value:
+/// `u_i,t = sigmoid(w^T [L_i,t, temb] + b)`.
+///
+/// The product with `[L_i,t, temb]` is kept as two, one with the tokens and one with the timestep
+/// embedding, so that the latter is not copied to every token.
+#[derive(Module, Debug)]
+pub struct UncertaintyEstimator<B: Backend> {
+    /// The part of `w` that meets the tokens, and `b`.
+    pub tokens: Linear<B>,
+    /// The part of `w` that meets the timestep embedding; absent in form [`EstimatorForm::Tokens`].
+    pub time: Option<Linear<B>>,
+}
+
+impl<B: Kernels> UncertaintyEstimator<B> {
+    pub(crate) fn init(
+        form: EstimatorForm,
+        config: &UVitConfig,
+        draw: &mut Initializer<'_, B>,
+    ) -> Self {
+        let (width, values) = (config.width, config.patch_values());
+        Self {
+            tokens: draw.linear(width, values, true),
+            time: match form {
+                EstimatorForm::Tokens => None,
+                EstimatorForm::Timestep => Some(draw.linear(width, values, false)),
+            },
+        }
+    }
+
+    /// The uncertainty in `[0, 1]` of every value of every patch.
+    ///
+    /// Both inputs are detached: estimating must not change what is estimated.
+    ///
+    /// # Shapes
+    /// `image_tokens` `[batch, patches, width]` and `time_embedding` `[batch, width]` to
+    /// `[batch, patches, (p1 p2 C)]`.
+    pub fn forward(
+        &self,
+        image_tokens: Tensor<B, 3>,
+        time_embedding: Tensor<B, 2>,
+    ) -> Tensor<B, 3> {
+        let logits = apply(&self.tokens, image_tokens.detach());
+        let logits = match &self.time {
+            None => logits,
+            Some(layer) => {
+                let [batch, width] = time_embedding.dims();
+                logits + apply(layer, time_embedding.detach().reshape([batch, 1, width]))
+            }
+        };
+        sigmoid(logits)
+    }
+}
+
+/// Floating-point operations of one estimator for one sample, counted as [`UVitConfig::flops`] does.
+pub fn estimator_flops(form: EstimatorForm, config: &UVitConfig) -> f64 {
+    let rows = match form {
+        EstimatorForm::Tokens => config.patches(),
+        EstimatorForm::Timestep => config.patches() + 1,
+    };
+    2.0 * (rows * config.width * config.patch_values()) as f64
+}

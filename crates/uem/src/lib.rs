@@ -1,0 +1,16 @@
+//! Uncertainty estimation, exit policies and the adaptive U-ViT that skips blocks per sample.
+
+mod ada_diff;
+mod adaptive;
+mod estimator;
+mod policy;
+mod trace;
+
+pub use ada_diff::{AdaDiff, AdaDiffConfig, LayerPredictions};
+pub use adaptive::AdaptiveUVit;
+pub use estimator::{EstimatorForm, UncertaintyEstimator, estimator_flops};
+pub use policy::{
+    BlockContext, DepthSchedule, ExitPolicy, FixedDepth, Never, Patience, ScheduledDepth,
+    Threshold,
+};
+pub use trace::{ExitTrace, TraceStep};

@@ -1,0 +1,67 @@
+//! What was run for whom: the record of a sampling run's exits.
+
+use serde::{Deserialize, Serialize};
+
+/// One network evaluation of the sampling loop.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TraceStep {
+    /// The timestep given to the network.
+    pub timestep: f64,
+    /// Blocks run for each sample.
+    pub blocks: Vec<u32>,
+    /// For each sample the mean uncertainty of each block where it was estimated.
+    pub uncertainty: Vec<Vec<f32>>,
+}
+
+/// Evaluation x sample: blocks run and uncertainty per block.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ExitTrace {
+    /// Blocks that one evaluation of one sample runs where nothing is skipped.
+    pub blocks_per_prediction: u32,
+    /// The evaluations in the order in which they happened.
+    pub steps: Vec<TraceStep>,
+}
+
+impl ExitTrace {
+    /// An empty trace of a network with this many blocks.
+    pub fn new(blocks_per_prediction: u32) -> Self {
+        Self { blocks_per_prediction, steps: Vec::new() }
+    }
+
+    /// Adds the samples of `other`, a later batch of the same run, behind those of `self`.
+    ///
+    /// # Panics
+    /// Where the two traces do not have the same evaluations: that is a defect of the caller.
+    pub fn append_samples(&mut self, other: Self) {
+        if self.steps.is_empty() {
+            *self = other;
+            return;
+        }
+        assert_eq!(self.steps.len(), other.steps.len(), "traces of different runs");
+        for (mine, theirs) in self.steps.iter_mut().zip(other.steps) {
+            mine.blocks.extend(theirs.blocks);
+            mine.uncertainty.extend(theirs.uncertainty);
+        }
+    }
+
+    /// Number of samples.
+    pub fn samples(&self) -> usize {
+        self.steps.first().map_or(0, |step| step.blocks.len())
+    }
+
+    /// All blocks run, over evaluations and samples.
+    pub fn blocks_total(&self) -> u64 {
+        self.steps.iter().flat_map(|step| &step.blocks).map(|&blocks| u64::from(blocks)).sum()
+    }
+
+    /// Mean number of blocks per evaluation and sample.
+    pub fn blocks_mean(&self) -> f64 {
+        let evaluations = self.steps.len() * self.samples();
+        self.blocks_total() as f64 / evaluations.max(1) as f64
+    }
+
+    /// The share of blocks that was skipped, in `[0, 1]`.
+    pub fn block_reduction(&self) -> f64 {
+        1.0 - self.blocks_mean() / f64::from(self.blocks_per_prediction)
+    }
+}

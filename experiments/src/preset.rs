@@ -1,0 +1,81 @@
+//! Presets: every hyperparameter of an experiment, in a TOML file.
+
+use std::path::Path;
+
+use adadiff_train::TrainConfig;
+use adadiff_uem::AdaDiffConfig;
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+/// Everything that an experiment depends on beside its data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// The experiment's name.
+    pub name: String,
+    /// The network.
+    pub model: AdaDiffConfig,
+    /// The first phase: the backbone with L_simple.
+    pub backbone_training: TrainConfig,
+    /// The second phase: the joint objective, from the first one's averaged weights.
+    pub joint_training: TrainConfig,
+    /// How samples are drawn.
+    pub sampling: SamplingPreset,
+}
+
+/// How samples are drawn unless the command line says otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamplingPreset {
+    /// Solver steps.
+    pub steps: usize,
+    /// Samples of a batch.
+    pub batch: usize,
+    /// Seed of all noise.
+    pub seed: u64,
+    /// Share of blocks to skip, in `(0, 1)`.
+    pub reduction: f64,
+}
+
+impl Preset {
+    /// The preset of the Fashion-MNIST experiment.
+    ///
+    /// # Errors
+    /// Never, unless the file in the repository was broken.
+    pub fn fashion_mnist() -> Result<Self> {
+        Self::parse(include_str!("../presets/fashion_mnist.toml"))
+    }
+
+    /// Reads a preset file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, has an unknown key, misses one, or has a senseless number.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the preset {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("the preset {} is not usable", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let preset: Self = toml::from_str(text)?;
+        preset.model.backbone.validate()?;
+        preset.backbone_training.validate().context("in backbone_training")?;
+        preset.joint_training.validate().context("in joint_training")?;
+        let sampling = &preset.sampling;
+        ensure!(sampling.steps > 0, "sampling.steps must be positive");
+        ensure!(sampling.batch > 0, "sampling.batch must be positive");
+        ensure!(
+            sampling.reduction > 0.0 && sampling.reduction < 1.0,
+            "sampling.reduction must lie between 0 and 1"
+        );
+        Ok(preset)
+    }
+
+    /// The preset as TOML.
+    ///
+    /// # Errors
+    /// Never in practice: every field can be written.
+    pub fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+}

@@ -1,0 +1,168 @@
+//! The parts of an HTML report that are looked at.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::html::escape;
+use super::palette::sequential_gradient;
+use super::{GridStyle, ReportError, Table, UncertaintyMaps, png_bytes};
+
+/// One figure, ready to stand in an HTML report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figure {
+    html: String,
+}
+
+impl Figure {
+    /// A PNG image, as [`png_bytes`] encodes it. `description` is for those who cannot see it.
+    pub fn png(png: &[u8], description: &str, caption: impl AsRef<str>) -> Self {
+        Self::picture(
+            "pixels",
+            &data_uri("image/png", png),
+            description,
+            caption.as_ref(),
+        )
+    }
+
+    /// An SVG document.
+    pub fn svg(svg: impl AsRef<str>, description: &str, caption: impl AsRef<str>) -> Self {
+        let source = data_uri("image/svg+xml", svg.as_ref().as_bytes());
+        Self::picture("drawing", &source, description, caption.as_ref())
+    }
+
+    /// A table of numbers.
+    pub fn table(table: &Table, caption: impl AsRef<str>) -> Self {
+        // Headings break between words only, not at the hyphen of a name.
+        let words = |heading: &String| -> String {
+            let words = heading
+                .split(' ')
+                .map(|word| format!("<span>{}</span>", escape(word)));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        let heading: String = table
+            .heading
+            .iter()
+            .map(|heading| format!("<th>{}</th>", words(heading)))
+            .collect();
+        let cells = |cells: &[String]| -> String {
+            cells
+                .iter()
+                .map(|cell| format!("<td>{}</td>", escape(cell)))
+                .collect()
+        };
+        let rows: String = table
+            .rows
+            .iter()
+            .map(|row| format!("<tr>{}</tr>\n", cells(row)))
+            .collect();
+        let html = format!(
+            "<figure>\n<div class=\"wide\"><table>\n<thead><tr>{heading}</tr></thead>\n\
+             <tbody>\n{rows}</tbody>\n</table></div>\n{}</figure>\n",
+            caption_html(caption.as_ref())
+        );
+        Self { html }
+    }
+
+    /// Uncertainty maps: a strip of pixels for each sample with its captions under it.
+    pub(super) fn maps(maps: &UncertaintyMaps) -> Result<Self, ReportError> {
+        let spans = |texts: &[String], class: &str| -> String {
+            let spans: String = texts
+                .iter()
+                .map(|text| format!("<span>{}</span>", escape(text)))
+                .collect();
+            format!("<div class=\"{class}\">{spans}</div>\n")
+        };
+        let headings = maps.headings();
+        let mut rows = spans(&headings, "columns heading");
+        for row in maps.rows() {
+            // The page enlarges the pixels, so that each is stored once.
+            let strip = maps.strip(
+                row,
+                GridStyle {
+                    columns: 1,
+                    scale: 1,
+                    gap: 1,
+                },
+            )?;
+            rows += &format!(
+                "<img class=\"pixels\" src=\"{}\" alt=\"Uncertainty maps of sample {}\">\n",
+                data_uri("image/png", &png_bytes(&strip)?),
+                row.sample
+            );
+            rows += &spans(&maps.captions(row), "columns");
+        }
+        let caption = "Estimated uncertainty of each pixel at the block where the sample left, at \
+                       selected steps, and the image that came out. Under a map stand the blocks \
+                       run in that step, under an image the sample's mean over all steps. All \
+                       maps share one scale of colours.";
+        let html = format!(
+            "<figure>\n<div class=\"wide\"><div class=\"maps\" style=\"--columns: {}\">\n{rows}\
+             </div></div>\n<p class=\"key\"><span>0</span><i style=\"background: {}\"></i>\
+             <span>{:.3}</span></p>\n{}</figure>\n",
+            headings.len(),
+            sequential_gradient(),
+            maps.maximum(),
+            caption_html(caption)
+        );
+        Ok(Self { html })
+    }
+
+    /// The figure as HTML; all text in it is escaped.
+    pub(super) fn html(&self) -> &str {
+        &self.html
+    }
+
+    fn picture(class: &str, source: &str, description: &str, caption: &str) -> Self {
+        let description = escape(description);
+        let html = format!(
+            "<figure>\n<button class=\"enlarge\" title=\"Enlarge\"><img class=\"{class}\" \
+             src=\"{source}\" alt=\"{description}\"></button>\n{}</figure>\n",
+            caption_html(caption)
+        );
+        Self { html }
+    }
+}
+
+fn caption_html(caption: &str) -> String {
+    if caption.is_empty() {
+        return String::new();
+    }
+    format!("<figcaption>{}</figcaption>\n", escape(caption))
+}
+
+fn data_uri(media_type: &str, bytes: &[u8]) -> String {
+    format!("data:{media_type};base64,{}", STANDARD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::example_rows;
+    use super::*;
+
+    #[test]
+    fn table_cells_stand_in_order() {
+        let table = Table::of_results(&example_rows()[..1]);
+        let html = Figure::table(&table, "").html;
+        assert!(html.contains(
+            "<tr><td>full model</td><td>512</td><td>4.25</td><td>13.00 of 13</td>\
+             <td>0.0 %</td><td>8.12</td><td>0.125</td><td>1.00×</td></tr>"
+        ));
+        assert!(!html.contains("figcaption"));
+    }
+
+    #[test]
+    fn pictures_are_embedded() {
+        let figure = Figure::png(b"\x89PNG", "a \"grid\"", "full < adaptive");
+        assert!(
+            figure
+                .html
+                .contains("src=\"data:image/png;base64,iVBORw==\"")
+        );
+        assert!(figure.html.contains("alt=\"a &quot;grid&quot;\""));
+        assert!(
+            figure
+                .html
+                .contains("<figcaption>full &lt; adaptive</figcaption>")
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! What a run leaves behind to look at, drawn from plain data: result rows, tables, image grids,
+//! figures and one self-contained page.
+//!
+//! A result is a JSON line first ([`rows`]); tables ([`table`]), the curve ([`curve`]) and the page
+//! ([`html`]) are drawn from it. Nothing here knows of tensors, devices or networks.
+
+pub mod curve;
+pub mod figure;
+pub mod files;
+pub mod grid;
+pub mod heatmap;
+pub mod html;
+pub mod images;
+pub mod maps;
+pub mod rows;
+pub mod table;
+
+mod axis;
+mod error;
+#[cfg(test)]
+mod examples;
+mod palette;
+
+pub use curve::{CurvePoint, ReductionCurve};
+pub use error::ReportError;
+pub use figure::Figure;
+pub use files::write_atomically;
+pub use grid::{GridStyle, image_grid, pair_grid, png_bytes, write_png};
+pub use heatmap::{ExitHeatmap, HeatmapStep};
+pub use html::{Report, Section};
+pub use images::ImageBatch;
+pub use maps::{MapRow, UncertaintyMap, UncertaintyMaps};
+pub use rows::{Method, ResultRow, read_rows, write_rows};
+pub use table::{Table, update_between_markers};

@@ -1,0 +1,261 @@
+//! One JSON object for each measured result.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ReportError, write_atomically};
+
+/// How blocks are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Every block for every sample and step.
+    Full,
+    /// The same number of blocks for every sample and step.
+    Static,
+    /// Early exit per sample and step by estimated uncertainty.
+    Adadiff,
+}
+
+/// One method, measured once. Every field is present in each JSON object; those that do not apply
+/// are `null`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResultRow {
+    /// The experiment's name, for example `fashion_mnist`.
+    pub experiment: String,
+    /// How blocks were chosen.
+    pub method: Method,
+    /// Blocks run in every evaluation, for [`Method::Static`].
+    pub depth: Option<u32>,
+    /// The device, as the command line names it.
+    pub device: String,
+    /// The type of the numbers computed with, for example `f32`.
+    pub dtype: String,
+    /// The solver's name, for example `dpm-solver++`.
+    pub solver: String,
+    /// Solver steps for each sample.
+    pub steps: usize,
+    /// Samples drawn.
+    pub samples: usize,
+    /// Samples computed together.
+    pub batch: usize,
+    /// The seed of the noise.
+    pub seed: u64,
+    /// The exit threshold, for [`Method::Adadiff`].
+    pub threshold: Option<f64>,
+    /// The share of blocks in `[0, 1]` that the threshold was calibrated to save.
+    pub target_reduction: Option<f64>,
+    /// Blocks run, mean over samples and network evaluations.
+    pub blocks_mean: f64,
+    /// Blocks run, sum over samples and network evaluations.
+    pub blocks_total: u64,
+    /// Blocks that one evaluation of one sample runs where nothing is skipped.
+    pub blocks_per_prediction: u32,
+    /// The share of blocks that was skipped, in `[0, 1]`.
+    pub block_reduction: f64,
+    /// 10^9 floating-point operations for each sample, over all its steps.
+    pub gflops_per_image: f64,
+    /// Wall-clock seconds of sampling divided by the samples.
+    pub seconds_per_image: f64,
+    /// The full model's seconds for each image divided by this row's.
+    pub speedup: f64,
+    /// The Fréchet distance to the reference images. It shrinks with the number of samples:
+    /// compare rows of equal [`samples`](Self::samples) only.
+    pub frechet_distance: f64,
+    /// The feature extractor that the distance was taken with, for example `fashion-cnn`.
+    pub features: String,
+    /// The version of the crate that measured.
+    pub crate_version: String,
+}
+
+impl ResultRow {
+    /// What fails where a number is not finite, which JSON cannot hold.
+    fn check_finite(&self) -> Result<(), ReportError> {
+        let numbers = [
+            ("threshold", self.threshold.unwrap_or_default()),
+            (
+                "target_reduction",
+                self.target_reduction.unwrap_or_default(),
+            ),
+            ("blocks_mean", self.blocks_mean),
+            ("block_reduction", self.block_reduction),
+            ("gflops_per_image", self.gflops_per_image),
+            ("seconds_per_image", self.seconds_per_image),
+            ("speedup", self.speedup),
+            ("frechet_distance", self.frechet_distance),
+        ];
+        match numbers.into_iter().find(|(_, value)| !value.is_finite()) {
+            Some((field, value)) => Err(ReportError::NotFinite {
+                what: format!("`{field}` of the row `{self}`"),
+                value,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The row's method as tables name it.
+impl fmt::Display for ResultRow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (
+            self.method,
+            self.depth,
+            self.target_reduction,
+            self.threshold,
+        ) {
+            (Method::Full, ..) => write!(formatter, "full model"),
+            (Method::Static, Some(depth), ..) => write!(formatter, "static depth {depth}"),
+            (Method::Static, None, ..) => write!(formatter, "static depth"),
+            (Method::Adadiff, _, Some(target), _) => {
+                write!(formatter, "AdaDiff, target {:.0} %", 100.0 * target)
+            }
+            (Method::Adadiff, _, None, Some(threshold)) => {
+                write!(formatter, "AdaDiff, threshold {threshold:.4}")
+            }
+            (Method::Adadiff, _, None, None) => write!(formatter, "AdaDiff"),
+        }
+    }
+}
+
+/// Writes one JSON object a row to `path`, atomically.
+///
+/// # Errors
+/// [`ReportError::NotFinite`] for a number that JSON cannot hold, [`ReportError::Write`] where the
+/// file cannot be written.
+pub fn write_rows(path: &Path, rows: &[ResultRow]) -> Result<(), ReportError> {
+    let mut lines = String::new();
+    for row in rows {
+        row.check_finite()?;
+        lines += &serde_json::to_string(row).map_err(|source| ReportError::Json {
+            what: "a result row",
+            source,
+        })?;
+        lines.push('\n');
+    }
+    write_atomically(path, lines.as_bytes())
+}
+
+/// Reads the rows that [`write_rows`] wrote. A number comes back to within one unit in the last
+/// place.
+///
+/// # Errors
+/// [`ReportError::Read`] where the file cannot be read, [`ReportError::Row`] with the line's number
+/// where it holds something else.
+pub fn read_rows(path: &Path) -> Result<Vec<ResultRow>, ReportError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ReportError::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(index, line)| {
+            serde_json::from_str(line).map_err(|source| ReportError::Row {
+                path: path.to_path_buf(),
+                line: index + 1,
+                source,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::example_rows;
+    use super::*;
+
+    type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+    #[test]
+    fn rows_survive_the_file() -> TestResult {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("results.jsonl");
+        write_rows(&path, &example_rows())?;
+        assert_eq!(read_rows(&path)?, example_rows());
+        assert_eq!(std::fs::read_to_string(&path)?.lines().count(), 4);
+        Ok(())
+    }
+
+    #[test]
+    fn every_object_has_every_field() -> TestResult {
+        let names = [
+            "experiment",
+            "method",
+            "depth",
+            "device",
+            "dtype",
+            "solver",
+            "steps",
+            "samples",
+            "batch",
+            "seed",
+            "threshold",
+            "target_reduction",
+            "blocks_mean",
+            "blocks_total",
+            "blocks_per_prediction",
+            "block_reduction",
+            "gflops_per_image",
+            "seconds_per_image",
+            "speedup",
+            "frechet_distance",
+            "features",
+            "crate_version",
+        ];
+        let mut expected = names.to_vec();
+        expected.sort_unstable();
+        for (row, method) in example_rows()
+            .iter()
+            .zip(["full", "static", "static", "adadiff"])
+        {
+            let object = serde_json::to_value(row)?;
+            let mut found: Vec<&str> = object
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| name.as_str())
+                .collect();
+            found.sort_unstable();
+            assert_eq!(found, expected);
+            assert_eq!(object["method"], method);
+        }
+        assert!(serde_json::to_value(&example_rows()[0])?["threshold"].is_null());
+        assert_eq!(serde_json::to_value(&example_rows()[1])?["depth"], 7);
+        Ok(())
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_not_written() -> TestResult {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("results.jsonl");
+        let mut rows = example_rows();
+        rows[3].frechet_distance = f64::NAN;
+        let message = write_rows(&path, &rows).map_err(|error| error.to_string());
+        assert_eq!(
+            message,
+            Err(
+                "`frechet_distance` of the row `AdaDiff, target 45 %` is NaN, but only a finite \
+                 number can be reported"
+                    .to_owned()
+            )
+        );
+        assert!(!path.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_damaged_line_is_named() -> TestResult {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("results.jsonl");
+        write_rows(&path, &example_rows()[..1])?;
+        let text = std::fs::read_to_string(&path)?;
+        std::fs::write(&path, format!("{text}{}", &text[..40]))?;
+        assert!(matches!(
+            read_rows(&path),
+            Err(ReportError::Row { line: 2, .. })
+        ));
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! The command `train`: both phases, resumable.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use adadiff_data::{FashionMnist, Split};
+use adadiff_model::kernels::Kernels;
+use adadiff_train::weights::save_half;
+use adadiff_train::{LogLine, Outcome, TrainConfig, TrainObserver, Trainer, write_atomically};
+use adadiff_uem::AdaDiff;
+use anyhow::{Context, Result, bail};
+use burn::module::AutodiffModule;
+use burn::tensor::backend::AutodiffBackend;
+use burn_autodiff::Autodiff;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::device::DeviceTask;
+use crate::preset::Preset;
+
+/// The file of a phase's averaged weights, in half precision.
+pub const WEIGHTS_FILE: &str = "weights.safetensors";
+
+/// The file of the preset that a run used.
+pub const PRESET_FILE: &str = "preset.toml";
+
+/// What to train, on what, and where to put it.
+#[derive(Debug)]
+pub struct Train<'a> {
+    /// The hyperparameters.
+    pub preset: Preset,
+    /// The folder of the data set, if one was named.
+    pub data: Option<PathBuf>,
+    /// The folder that checkpoints, logs and weights go to.
+    pub out: PathBuf,
+    /// Set when the user asks to stop.
+    pub stop: &'a AtomicBool,
+}
+
+impl DeviceTask for Train<'_> {
+    type Output = ();
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        let folder = adadiff_data::locate(self.data.as_deref())?;
+        let images = FashionMnist::load(&folder, Split::Train)?;
+        eprintln!("data: {} images of {}", images.len(), folder.display());
+        fs::create_dir_all(&self.out)
+            .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
+        write_atomically(&self.out.join(PRESET_FILE), self.preset.to_toml()?.as_bytes())?;
+
+        let seed = self.preset.backbone_training.seed;
+        let start: AdaDiff<Autodiff<B>> = self.preset.model.init(seed, &device)?;
+        let backbone = self.preset.backbone_training.clone();
+        let backbone = self.phase("backbone", backbone, start, &images, &device)?;
+        let start = backbone_as_start::<B>(backbone);
+        let joint = self.preset.joint_training.clone();
+        self.phase("joint", joint, start, &images, &device)?;
+        Ok(())
+    }
+}
+
+/// The second phase starts from the averaged weights of the first.
+fn backbone_as_start<B: Kernels>(average: AdaDiff<B>) -> AdaDiff<Autodiff<B>> {
+    AutodiffModule::from_inner(average)
+}
+
+impl Train<'_> {
+    /// Trains a phase to its end and gives back its averaged weights.
+    fn phase<B: Kernels>(
+        &self,
+        name: &str,
+        config: TrainConfig,
+        start: AdaDiff<Autodiff<B>>,
+        images: &FashionMnist,
+        device: &B::Device,
+    ) -> Result<AdaDiff<B>> {
+        let folder = self.out.join(name);
+        let steps = config.steps;
+        let model = self.preset.model.clone();
+        let mut trainer =
+            Trainer::<Autodiff<B>>::new(config, model, start, images, device)?.resume(&folder)?;
+        let mut progress = Progress::new(name, &trainer, steps, self.stop);
+        let outcome = trainer.run(&folder, &mut progress)?;
+        progress.bar.finish_and_clear();
+        if outcome == Outcome::Interrupted {
+            bail!(
+                "interrupted in phase '{name}' after step {} of {steps}; the same command continues \
+                 there",
+                trainer.steps_done()
+            );
+        }
+        let metadata = [
+            ("phase", name.to_owned()),
+            ("steps", steps.to_string()),
+            ("preset", self.preset.to_toml()?),
+        ];
+        save_half(trainer.average(), &metadata, &folder.join(WEIGHTS_FILE))?;
+        eprintln!("{name}: done, weights in {}", display(&folder.join(WEIGHTS_FILE)));
+        Ok(trainer.average().clone())
+    }
+}
+
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// The progress of a phase in the terminal.
+struct Progress<'a> {
+    bar: ProgressBar,
+    stop: &'a AtomicBool,
+}
+
+impl<'a> Progress<'a> {
+    fn new<B>(name: &str, trainer: &Trainer<'_, B>, steps: u64, stop: &'a AtomicBool) -> Self
+    where
+        B: AutodiffBackend + Kernels,
+        B::InnerBackend: Kernels,
+    {
+        let style = "{prefix} [{wide_bar}] {pos}/{len} steps, {msg}, {eta} left";
+        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| {
+            ProgressStyle::default_bar()
+        });
+        let bar = ProgressBar::new(steps).with_style(style).with_prefix(name.to_owned());
+        bar.set_position(trainer.steps_done());
+        bar.reset_eta();
+        Self { bar, stop }
+    }
+}
+
+impl<B: AutodiffBackend> TrainObserver<B> for Progress<'_> {
+    fn step(&mut self, step: u64, _steps: u64) -> ControlFlow<()> {
+        self.bar.set_position(step);
+        match self.stop.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    fn line(&mut self, line: &LogLine) {
+        self.bar.set_message(format!(
+            "loss {:.4}, {:.0} images/s",
+            line.total, line.images_per_second
+        ));
+    }
+
+    fn sample(&mut self, _step: u64, _average: &AdaDiff<B::InnerBackend>) {}
+}
