@@ -42,6 +42,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Runs the program; errors are told on standard error.
 pub fn main() -> ExitCode {
+    crate::allocator::keep_freed_memory();
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

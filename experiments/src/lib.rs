@@ -1,5 +1,6 @@
 //! Experiments: presets, command line, tables, figures and reports.
 
+pub mod allocator;
 pub mod device;
 pub mod fashion_mnist;
 pub mod preset;

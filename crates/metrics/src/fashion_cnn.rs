@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn it_stays_small() {
         let network = FashionCnnConfig::new().init::<Flex>(&FlexDevice);
-        // 160 + 4,640 + 18,496 of the convolutions, 65,600 of the features, 650 of the logits.
-        assert_eq!(network.num_params(), 89_546);
+        // 320 + 18,496 + 73,856 of the convolutions, 131,136 of the features, 650 of the logits.
+        assert_eq!(network.num_params(), 224_458);
     }
 }

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 
 use crate::UVitConfig;
 use crate::init::Initializer;
-use crate::kernels::{Kernels, gelu, layer_norm, self_attention};
+use crate::kernels::{Kernels, gelu, layer_norm, linear, self_attention};
 use crate::timestep::apply;
 
 /// PyTorch's default, which U-ViT uses.
@@ -90,7 +90,7 @@ impl<B: Kernels> Block<B> {
     /// Runs the block on `x` and, in an out-block, the skip, both `[batch, tokens, width]`.
     pub fn forward(&self, x: Tensor<B, 3>, skip: Option<Tensor<B, 3>>) -> Tensor<B, 3> {
         let x = match (&self.skip_linear, skip) {
-            (Some(layer), Some(skip)) => apply(layer, Tensor::cat(vec![x, skip], 2)),
+            (Some(layer), Some(skip)) => join_skip(layer, x, skip),
             _ => x,
         };
         let qkv = apply(&self.attn.qkv, normalise(&self.norm1, x.clone()));
@@ -99,4 +99,18 @@ impl<B: Kernels> Block<B> {
         let hidden = gelu(apply(&self.mlp.fc1, normalise(&self.norm2, x.clone())));
         apply(&self.mlp.fc2, hidden) + x
     }
+}
+
+/// `skip_linear [x | skip]` as the sum of two products, which saves copying both into one tensor.
+fn join_skip<B: Kernels>(
+    layer: &Linear<B>,
+    x: Tensor<B, 3>,
+    skip: Tensor<B, 3>,
+) -> Tensor<B, 3> {
+    let [_, _, width] = x.dims();
+    let weight = layer.weight.val();
+    let for_x = weight.clone().narrow(0, 0, width);
+    let for_skip = weight.narrow(0, width, width);
+    let bias = layer.bias.as_ref().map(|bias| bias.val());
+    linear(x, for_x, bias) + linear(skip, for_skip, None)
 }
