@@ -41,7 +41,10 @@ impl BackendName {
 
     /// The name on the command line, which is the Cargo feature's too.
     pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(backend, _)| *backend == self).map_or("flex", |(_, name)| name)
+        Self::ALL
+            .iter()
+            .find(|(backend, _)| *backend == self)
+            .map_or("flex", |(_, name)| name)
     }
 
     fn is_compiled_in(self) -> bool {
@@ -71,7 +74,10 @@ impl FromStr for DeviceName {
         let backend = BackendName::ALL.iter().find(|(_, known)| *known == name);
         let Some(&(backend, _)) = backend else {
             let known: Vec<_> = BackendName::ALL.iter().map(|(_, name)| *name).collect();
-            return Err(format!("there is no device '{name}'; known are {}", known.join(", ")));
+            return Err(format!(
+                "there is no device '{name}'; known are {}",
+                known.join(", ")
+            ));
         };
         Ok(Self { backend, index })
     }
@@ -138,7 +144,10 @@ pub fn run_on<T: DeviceTask>(name: DeviceName, task: T) -> Result<T::Output> {
             )?;
             task.run::<burn_cuda::Cuda>(device)
         }
-        #[allow(unreachable_patterns, reason = "which backends are left depends on the features")]
+        #[allow(
+            unreachable_patterns,
+            reason = "which backends are left depends on the features"
+        )]
         _ => bail!("the device '{name}' is not available in this build"),
     }
 }
@@ -147,7 +156,10 @@ pub fn run_on<T: DeviceTask>(name: DeviceName, task: T) -> Result<T::Output> {
 fn only_index_zero(name: DeviceName) -> Result<()> {
     match name.index {
         0 => Ok(()),
-        index => bail!("there is only one {} device, index {index} does not exist", name.backend.name()),
+        index => bail!(
+            "there is only one {} device, index {index} does not exist",
+            name.backend.name()
+        ),
     }
 }
 

@@ -1,8 +1,24 @@
 //! Experiments: presets, command line, tables, figures and reports.
 
-pub mod allocator;
+mod allocator;
+mod calibrate;
+mod calibrations;
+mod checkpoint;
 pub mod device;
 pub mod fashion_mnist;
-pub mod preset;
+mod judge;
+mod main_job;
+mod options;
+mod presentation;
+mod preset;
 pub mod report;
-pub mod train;
+mod run_folder;
+mod sample;
+mod study;
+mod timing;
+mod train;
+
+pub use checkpoint::Checkpoint;
+pub use judge::{Judge, test_images};
+pub use preset::{Preset, SamplingPreset};
+pub use study::{Draw, Drawn, Study};

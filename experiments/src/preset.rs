@@ -56,11 +56,17 @@ impl Preset {
         Self::parse(&text).with_context(|| format!("the preset {} is not usable", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let preset: Self = toml::from_str(text)?;
         preset.model.backbone.validate()?;
-        preset.backbone_training.validate().context("in backbone_training")?;
-        preset.joint_training.validate().context("in joint_training")?;
+        preset
+            .backbone_training
+            .validate()
+            .context("in backbone_training")?;
+        preset
+            .joint_training
+            .validate()
+            .context("in joint_training")?;
         let sampling = &preset.sampling;
         ensure!(sampling.steps > 0, "sampling.steps must be positive");
         ensure!(sampling.batch > 0, "sampling.batch must be positive");

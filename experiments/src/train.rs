@@ -16,6 +16,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn_autodiff::Autodiff;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::checkpoint::PRESET_KEY;
 use crate::device::DeviceTask;
 use crate::preset::Preset;
 
@@ -47,7 +48,10 @@ impl DeviceTask for Train<'_> {
         eprintln!("data: {} images of {}", images.len(), folder.display());
         fs::create_dir_all(&self.out)
             .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
-        write_atomically(&self.out.join(PRESET_FILE), self.preset.to_toml()?.as_bytes())?;
+        write_atomically(
+            &self.out.join(PRESET_FILE),
+            self.preset.to_toml()?.as_bytes(),
+        )?;
 
         let seed = self.preset.backbone_training.seed;
         let start: AdaDiff<Autodiff<B>> = self.preset.model.init(seed, &device)?;
@@ -93,10 +97,13 @@ impl Train<'_> {
         let metadata = [
             ("phase", name.to_owned()),
             ("steps", steps.to_string()),
-            ("preset", self.preset.to_toml()?),
+            (PRESET_KEY, self.preset.to_toml()?),
         ];
         save_half(trainer.average(), &metadata, &folder.join(WEIGHTS_FILE))?;
-        eprintln!("{name}: done, weights in {}", display(&folder.join(WEIGHTS_FILE)));
+        eprintln!(
+            "{name}: done, weights in {}",
+            display(&folder.join(WEIGHTS_FILE))
+        );
         Ok(trainer.average().clone())
     }
 }
@@ -118,10 +125,11 @@ impl<'a> Progress<'a> {
         B::InnerBackend: Kernels,
     {
         let style = "{prefix} [{wide_bar}] {pos}/{len} steps, {msg}, {eta} left";
-        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| {
-            ProgressStyle::default_bar()
-        });
-        let bar = ProgressBar::new(steps).with_style(style).with_prefix(name.to_owned());
+        let style =
+            ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(steps)
+            .with_style(style)
+            .with_prefix(name.to_owned());
         bar.set_position(trainer.steps_done());
         bar.reset_eta();
         Self { bar, stop }

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn an_images_features_do_not_depend_on_its_batch() {
         let device = FlexDevice;
-        println!("device: {device:?}");
+        println!("device: flex");
         let network = FashionCnnConfig::new().init::<Flex>(&device);
         let images = Tensor::random([5, 1, 32, 32], Distribution::Uniform(-1.0, 1.0), &device);
         let together = network.features(images.clone());

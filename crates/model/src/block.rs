@@ -102,11 +102,7 @@ impl<B: Kernels> Block<B> {
 }
 
 /// `skip_linear [x | skip]` as the sum of two products, which saves copying both into one tensor.
-fn join_skip<B: Kernels>(
-    layer: &Linear<B>,
-    x: Tensor<B, 3>,
-    skip: Tensor<B, 3>,
-) -> Tensor<B, 3> {
+fn join_skip<B: Kernels>(layer: &Linear<B>, x: Tensor<B, 3>, skip: Tensor<B, 3>) -> Tensor<B, 3> {
     let [_, _, width] = x.dims();
     let weight = layer.weight.val();
     let for_x = weight.clone().narrow(0, 0, width);

@@ -127,10 +127,16 @@ impl UVitConfig {
             ));
         }
         if !self.width.is_multiple_of(self.heads) {
-            return fail(format!("width {} is not a multiple of heads {}", self.width, self.heads));
+            return fail(format!(
+                "width {} is not a multiple of heads {}",
+                self.width, self.heads
+            ));
         }
         if !(self.mlp_ratio > 0.0 && self.mlp_ratio <= 64.0) || self.mlp_width() == 0 {
-            return fail(format!("mlp_ratio must lie in (0, 64], found {}", self.mlp_ratio));
+            return fail(format!(
+                "mlp_ratio must lie in (0, 64], found {}",
+                self.mlp_ratio
+            ));
         }
         if self.classes.is_some() && self.text.is_some() {
             return fail("a network is conditioned on classes or on text, not on both".into());

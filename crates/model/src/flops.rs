@@ -16,9 +16,13 @@ pub struct UVitFlops {
 
 impl UVitFlops {
     pub(crate) fn new(config: &UVitConfig) -> Self {
-        let [tokens, patches, width, patch_values] =
-            [config.tokens(), config.patches(), config.width, config.patch_values()]
-                .map(|count| count as f64);
+        let [tokens, patches, width, patch_values] = [
+            config.tokens(),
+            config.patches(),
+            config.width,
+            config.patch_values(),
+        ]
+        .map(|count| count as f64);
         let mut embed = patches * patch_values * width;
         if config.time_mlp {
             embed += 8.0 * width * width;
@@ -28,7 +32,11 @@ impl UVitFlops {
         }
         let projections = tokens * width * (4.0 * width + 2.0 * config.mlp_width() as f64);
         let attention = 2.0 * tokens * tokens * width;
-        let skip = if config.long_skips { 2.0 * tokens * width * width } else { 0.0 };
+        let skip = if config.long_skips {
+            2.0 * tokens * width * width
+        } else {
+            0.0
+        };
         let blocks = (0..config.blocks())
             .map(|block| {
                 let skip = if block > config.depth / 2 { skip } else { 0.0 };
@@ -39,7 +47,11 @@ impl UVitFlops {
         if config.final_convolution {
             decode += 9.0 * ((config.channels * config.image_size).pow(2)) as f64;
         }
-        Self { embed: 2.0 * embed, blocks, decode: 2.0 * decode }
+        Self {
+            embed: 2.0 * embed,
+            blocks,
+            decode: 2.0 * decode,
+        }
     }
 
     /// The whole network.
@@ -76,6 +88,9 @@ mod tests {
         assert_eq!(flops.blocks[6], block);
         assert_eq!(flops.blocks[7], block + 2.0 * 257.0 * 1024.0 * 512.0);
         assert_eq!(flops.embed, 2.0 * 256.0 * 12.0 * 512.0);
-        assert_eq!(flops.decode, 2.0 * (256.0 * 512.0 * 12.0 + 1024.0 * 9.0 * 9.0));
+        assert_eq!(
+            flops.decode,
+            2.0 * (256.0 * 512.0 * 12.0 + 1024.0 * 9.0 * 9.0)
+        );
     }
 }

@@ -18,7 +18,10 @@ pub struct Initializer<'a, B: Backend> {
 impl<'a, B: Backend> Initializer<'a, B> {
     /// Starts the stream of `seed` for weights on `device`.
     pub fn new(seed: u64, device: &'a B::Device) -> Self {
-        Self { random: ChaCha8Rng::seed_from_u64(seed), device }
+        Self {
+            random: ChaCha8Rng::seed_from_u64(seed),
+            device,
+        }
     }
 
     /// The device of the weights.
@@ -31,8 +34,13 @@ impl<'a, B: Backend> Initializer<'a, B> {
         shape: [usize; D],
         mut draw: impl FnMut(&mut ChaCha8Rng) -> f32,
     ) -> Param<Tensor<B, D>> {
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(&mut self.random)).collect();
-        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), self.device))
+        let values: Vec<f32> = (0..shape.iter().product())
+            .map(|_| draw(&mut self.random))
+            .collect();
+        Param::from_tensor(Tensor::from_data(
+            TensorData::new(values, shape),
+            self.device,
+        ))
     }
 
     /// A normal distribution of deviation 0.02, truncated to `[-2, 2]`: `trunc_normal_` as U-ViT
@@ -78,7 +86,9 @@ impl<'a, B: Backend> Initializer<'a, B> {
     ) -> Conv2d<B> {
         let mut convolution = Conv2dConfig::new([inputs, outputs], [kernel, kernel])
             .with_stride([stride, stride])
-            .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+            .with_padding(PaddingConfig2d::Explicit(
+                padding, padding, padding, padding,
+            ))
             .init(self.device);
         let bound = ((inputs * kernel * kernel) as f32).powf(-0.5);
         let mut uniform = |random: &mut ChaCha8Rng| random.random_range(-bound..bound);

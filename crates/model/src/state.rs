@@ -25,7 +25,12 @@ pub struct TokenState<B: Backend> {
 impl<B: Backend> TokenState<B> {
     pub(crate) fn new(hidden: Tensor<B, 3>, time_embedding: Tensor<B, 2>) -> Self {
         let [batch, _, _] = hidden.dims();
-        Self { hidden, time_embedding, samples: (0..batch).collect(), skips: Vec::new() }
+        Self {
+            hidden,
+            time_embedding,
+            samples: (0..batch).collect(),
+            skips: Vec::new(),
+        }
     }
 
     /// The hidden state `[active, tokens, width]`.
@@ -48,7 +53,10 @@ impl<B: Backend> TokenState<B> {
     }
 
     pub(crate) fn push_skip(&mut self) {
-        self.skips.push(Skip { hidden: self.hidden.clone(), samples: self.samples.clone() });
+        self.skips.push(Skip {
+            hidden: self.hidden.clone(),
+            samples: self.samples.clone(),
+        });
     }
 
     pub(crate) fn pop_skip(&mut self) -> Option<Tensor<B, 3>> {
@@ -61,7 +69,11 @@ impl<B: Backend> TokenState<B> {
         let rows: Vec<usize> = self
             .samples
             .iter()
-            .filter_map(|sample| stored.find(|(_, stored)| *stored == sample).map(|(row, _)| row))
+            .filter_map(|sample| {
+                stored
+                    .find(|(_, stored)| *stored == sample)
+                    .map(|(row, _)| row)
+            })
             .collect();
         Some(gather(hidden, &rows))
     }

@@ -27,8 +27,16 @@ pub fn timestep_embedding<B: Backend>(
         .collect();
     let mut values = Vec::with_capacity(timesteps.len() * width);
     for timestep in timesteps {
-        values.extend(frequencies.iter().map(|frequency| (timestep * frequency).cos()));
-        values.extend(frequencies.iter().map(|frequency| (timestep * frequency).sin()));
+        values.extend(
+            frequencies
+                .iter()
+                .map(|frequency| (timestep * frequency).cos()),
+        );
+        values.extend(
+            frequencies
+                .iter()
+                .map(|frequency| (timestep * frequency).sin()),
+        );
         values.extend(std::iter::repeat_n(0.0, width % 2));
     }
     Tensor::from_data(TensorData::new(values, [timesteps.len(), width]), device)
@@ -60,7 +68,11 @@ impl<B: Kernels> TimeMlp<B> {
 
 /// A linear layer on tokens `[batch, tokens, inputs]`.
 pub fn apply<B: Kernels>(layer: &Linear<B>, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
-    linear(tokens, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()))
+    linear(
+        tokens,
+        layer.weight.val(),
+        layer.bias.as_ref().map(|bias| bias.val()),
+    )
 }
 
 #[cfg(all(test, feature = "flex"))]
@@ -73,13 +85,10 @@ mod tests {
     fn cosines_come_first_and_an_odd_width_ends_with_zero() {
         println!("device: flex");
         let embedding = timestep_embedding::<Flex>(&[2.0], 5, &Default::default());
-        let expected = TensorData::from([[
-            2f32.cos(),
-            0.02f32.cos(),
-            2f32.sin(),
-            0.02f32.sin(),
-            0.0,
-        ]]);
-        embedding.into_data().assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
+        let expected =
+            TensorData::from([[2f32.cos(), 0.02f32.cos(), 2f32.sin(), 0.02f32.sin(), 0.0]]);
+        embedding
+            .into_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
     }
 }

@@ -1,9 +1,9 @@
 //! U-ViT, whole and stepwise.
 
 use burn::module::Module;
+use burn::module::Param;
 use burn::nn::conv::Conv2d;
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
-use burn::module::Param;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
@@ -60,8 +60,12 @@ impl UVitConfig {
                 0,
             ),
             time_embed: self.time_mlp.then(|| TimeMlp::init(self.width, &mut draw)),
-            label_emb: self.classes.map(|classes| draw.embedding(classes, self.width)),
-            context_embed: self.text.map(|text| draw.linear(text.width, self.width, true)),
+            label_emb: self
+                .classes
+                .map(|classes| draw.embedding(classes, self.width)),
+            context_embed: self
+                .text
+                .map(|text| draw.linear(text.width, self.width, true)),
             pos_embed: draw.truncated_normal([1, self.tokens(), self.width]),
             blocks: (0..self.blocks())
                 .map(|block| Block::init(self, self.long_skips && block > mid, &mut draw))
@@ -180,7 +184,9 @@ impl<B: Kernels> UVit<B> {
     }
 
     fn has_long_skips(&self) -> bool {
-        self.blocks.last().is_some_and(|block| block.skip_linear.is_some())
+        self.blocks
+            .last()
+            .is_some_and(|block| block.skip_linear.is_some())
     }
 
     /// The image tokens `[batch, patches, width]` of a hidden state `[batch, tokens, width]`.
@@ -238,13 +244,13 @@ impl<B: Kernels> Denoiser<B> for UVit<B> {
     }
 }
 
-fn expect_shape(
-    what: &'static str,
-    expected: &[usize],
-    found: &[usize],
-) -> Result<(), ModelError> {
+fn expect_shape(what: &'static str, expected: &[usize], found: &[usize]) -> Result<(), ModelError> {
     if expected == found {
         return Ok(());
     }
-    Err(ModelError::Shape { what, expected: expected.to_vec(), found: found.to_vec() })
+    Err(ModelError::Shape {
+        what,
+        expected: expected.to_vec(),
+        found: found.to_vec(),
+    })
 }

@@ -53,7 +53,9 @@ pub(crate) fn draw<B: Backend>(
             labels.push(label.unwrap_or(classes - 1) as i64);
         }
     }
-    let noise: Vec<f32> = (0..pixels.len()).map(|_| random.sample(StandardNormal)).collect();
+    let noise: Vec<f32> = (0..pixels.len())
+        .map(|_| random.sample(StandardNormal))
+        .collect();
     let shape = [config.batch_size, channels, height, width];
     Batch {
         images: Tensor::from_data(TensorData::new(pixels, shape), device),

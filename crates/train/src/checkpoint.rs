@@ -59,7 +59,8 @@ impl Files {
         let bytes = Recorder::<B>::record(&recorder, record, ())
             .map_err(|error| unusable(&path, error.to_string()))?;
         write_atomically(&path, &bytes)?;
-        self.checksums.insert(name.to_owned(), crc32fast::hash(&bytes));
+        self.checksums
+            .insert(name.to_owned(), crc32fast::hash(&bytes));
         Ok(())
     }
 
@@ -86,7 +87,10 @@ impl Files {
 }
 
 fn unusable(path: &Path, reason: String) -> TrainError {
-    TrainError::Checkpoint { path: path.to_owned(), reason }
+    TrainError::Checkpoint {
+        path: path.to_owned(),
+        reason,
+    }
 }
 
 fn folder_name(step: u64) -> String {
@@ -108,13 +112,15 @@ pub(crate) fn save(
         .prefix(".unfinished-")
         .tempdir_in(folder)
         .map_err(TrainError::file("create a folder in", folder))?;
-    let mut files =
-        Files { folder: unfinished.path().to_owned(), checksums: BTreeMap::new() };
+    let mut files = Files {
+        folder: unfinished.path().to_owned(),
+        checksums: BTreeMap::new(),
+    };
     write(&mut files)?;
     state.checksums = files.checksums;
     let path = unfinished.path().join(STATE);
-    let json = serde_json::to_vec_pretty(&state)
-        .map_err(|error| unusable(&path, error.to_string()))?;
+    let json =
+        serde_json::to_vec_pretty(&state).map_err(|error| unusable(&path, error.to_string()))?;
     write_atomically(&path, &json)?;
     fs::rename(unfinished.path(), &target).map_err(TrainError::file("rename to", &target))?;
     remove_old(folder)
@@ -148,7 +154,9 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
 
 /// The latest checkpoint in a folder, if it has any.
 pub(crate) fn latest(folder: &Path) -> Result<Option<(TrainState, Files)>, TrainError> {
-    let Some(folder) = list(folder)?.pop() else { return Ok(None) };
+    let Some(folder) = list(folder)?.pop() else {
+        return Ok(None);
+    };
     let path = folder.join(STATE);
     let json = fs::read(&path).map_err(TrainError::file("read", &path))?;
     let state: TrainState = serde_json::from_slice(&json)

@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn training_learns_and_a_seed_fixes_it() {
-        println!("device: {FlexDevice:?}");
+        println!("device: flex");
         let config = ClassifierConfig::new(FashionCnnConfig::new()).with_steps(60);
         let (accuracy, losses) = train(&config);
         assert!(accuracy > 0.6, "accuracy {accuracy}");

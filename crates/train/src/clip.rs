@@ -12,17 +12,27 @@ pub(crate) fn clip_global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
     gradients: GradientsParams,
     limit: f64,
 ) -> (f64, GradientsParams) {
-    let mut squares = SumOfSquares { gradients: &gradients, sums: Vec::new() };
+    let mut squares = SumOfSquares {
+        gradients: &gradients,
+        sums: Vec::new(),
+    };
     model.visit(&mut squares);
     let norm = match squares.sums.is_empty() {
         true => 0.0,
-        false => Tensor::cat(squares.sums, 0).sum().into_scalar().elem::<f64>().sqrt(),
+        false => Tensor::cat(squares.sums, 0)
+            .sum()
+            .into_scalar()
+            .elem::<f64>()
+            .sqrt(),
     };
     if norm <= limit {
         return (norm, gradients);
     }
-    let mut scale =
-        Scale { source: gradients, scaled: GradientsParams::new(), factor: limit / (norm + 1e-6) };
+    let mut scale = Scale {
+        source: gradients,
+        scaled: GradientsParams::new(),
+        factor: limit / (norm + 1e-6),
+    };
     model.visit(&mut scale);
     (norm, scale.scaled)
 }
@@ -74,9 +84,14 @@ mod tests {
         let gradients = GradientsParams::from_grads(gradients, &model);
         let (norm, clipped) = clip_global_norm(&model, gradients, 1.0);
         assert!((norm - 11.25f64.sqrt()).abs() < 1e-6);
-        let weight = clipped.get::<Flex, 2>(model.weight.id).map(|g| g.into_scalar());
+        let weight = clipped
+            .get::<Flex, 2>(model.weight.id)
+            .map(|g| g.into_scalar());
         assert!((weight.unwrap_or(0.0) - 3.0 / 11.25f32.sqrt()).abs() < 1e-5);
-        let bias = model.bias.as_ref().and_then(|bias| clipped.get::<Flex, 1>(bias.id));
+        let bias = model
+            .bias
+            .as_ref()
+            .and_then(|bias| clipped.get::<Flex, 1>(bias.id));
         assert!((bias.map_or(0.0, |g| g.into_scalar()) - 1.5 / 11.25f32.sqrt()).abs() < 1e-5);
     }
 }

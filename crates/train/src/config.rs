@@ -85,14 +85,32 @@ impl TrainConfig {
             ("steps must be positive", self.steps > 0),
             ("batch_size must be positive", self.batch_size > 0),
             ("learning_rate must be positive", self.learning_rate > 0.0),
-            ("betas must lie in [0, 1)", self.betas.iter().all(|beta| (0.0..1.0).contains(beta))),
+            (
+                "betas must lie in [0, 1)",
+                self.betas.iter().all(|beta| (0.0..1.0).contains(beta)),
+            ),
             ("epsilon must be positive", self.epsilon > 0.0),
-            ("weight_decay must not be negative", self.weight_decay >= 0.0),
-            ("clip_norm must be positive", self.clip_norm.is_none_or(|norm| norm > 0.0)),
-            ("ema_decay must lie in [0, 1]", (0.0..=1.0).contains(&self.ema_decay)),
-            ("label_dropout must lie in [0, 1]", (0.0..=1.0).contains(&self.label_dropout)),
+            (
+                "weight_decay must not be negative",
+                self.weight_decay >= 0.0,
+            ),
+            (
+                "clip_norm must be positive",
+                self.clip_norm.is_none_or(|norm| norm > 0.0),
+            ),
+            (
+                "ema_decay must lie in [0, 1]",
+                (0.0..=1.0).contains(&self.ema_decay),
+            ),
+            (
+                "label_dropout must lie in [0, 1]",
+                (0.0..=1.0).contains(&self.label_dropout),
+            ),
             ("log_every must be positive", self.log_every > 0),
-            ("checkpoint_every must be positive", self.checkpoint_every > 0),
+            (
+                "checkpoint_every must be positive",
+                self.checkpoint_every > 0,
+            ),
         ];
         match checks.into_iter().find(|(_, holds)| !holds) {
             Some((message, _)) => Err(TrainError::Config(message.to_owned())),

@@ -9,9 +9,14 @@ use burn::tensor::backend::Backend;
 ///
 /// The two must be copies of one network: parameters are matched by their identity.
 pub fn update_average<B: Backend, M: Module<B>>(average: M, current: &M, decay: f64) -> M {
-    let mut weights = Collector { tensors: GradientsParams::new() };
+    let mut weights = Collector {
+        tensors: GradientsParams::new(),
+    };
     <M as Module<B>>::visit(current, &mut weights);
-    average.map(&mut Average { weights: weights.tensors, decay })
+    average.map(&mut Average {
+        weights: weights.tensors,
+        decay,
+    })
 }
 
 /// Collects tensors of all ranks by parameter; Burn's container of gradients is one for any tensor.

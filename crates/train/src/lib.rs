@@ -3,6 +3,7 @@
 
 mod batch;
 mod checkpoint;
+mod classifier;
 mod clip;
 mod config;
 mod ema;
@@ -13,6 +14,10 @@ mod source;
 mod trainer;
 pub mod weights;
 
+pub use classifier::{
+    ClassifierConfig, ClassifierError, ClassifierProgress, TrainedClassifier, classifier_accuracy,
+    train_classifier,
+};
 pub use config::{Objective, TrainConfig};
 pub use ema::update_average;
 pub use error::TrainError;

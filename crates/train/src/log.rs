@@ -56,7 +56,8 @@ pub(crate) fn truncate(path: &Path, step: u64) -> Result<(), TrainError> {
     let mut kept = Vec::new();
     for line in BufReader::new(file).lines() {
         let line = line.map_err(TrainError::file("read", path))?;
-        let of_the_past = serde_json::from_str::<LogLine>(&line).is_ok_and(|line| line.step <= step);
+        let of_the_past =
+            serde_json::from_str::<LogLine>(&line).is_ok_and(|line| line.step <= step);
         if of_the_past {
             kept.extend_from_slice(line.as_bytes());
             kept.push(b'\n');
@@ -73,7 +74,11 @@ pub(crate) fn append(path: &Path, line: &LogLine) -> Result<(), TrainError> {
     let write = || -> std::io::Result<()> {
         let mut json = serde_json::to_vec(line)?;
         json.push(b'\n');
-        OpenOptions::new().create(true).append(true).open(path)?.write_all(&json)
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)?
+            .write_all(&json)
     };
     write().map_err(TrainError::file("write", path))
 }

@@ -134,13 +134,24 @@ where
     /// steps, and how often something is logged or saved, may change.
     pub fn resume(mut self, folder: &Path) -> Result<Self, TrainError> {
         let checkpoints = folder.join(CHECKPOINTS);
-        let Some((state, files)) = checkpoint::latest(&checkpoints)? else { return Ok(self) };
+        let Some((state, files)) = checkpoint::latest(&checkpoints)? else {
+            return Ok(self);
+        };
         if let Some(difference) = self.difference(&state) {
-            return Err(TrainError::OtherRun { path: checkpoints, difference });
+            return Err(TrainError::OtherRun {
+                path: checkpoints,
+                difference,
+            });
         }
-        self.model = self.model.load_record(files.read("model.bin", &self.device)?);
-        self.average = self.average.load_record(files.read("average.bin", &self.device)?);
-        self.optimizer = self.optimizer.load_record(files.read("optimizer.bin", &self.device)?);
+        self.model = self
+            .model
+            .load_record(files.read("model.bin", &self.device)?);
+        self.average = self
+            .average
+            .load_record(files.read("average.bin", &self.device)?);
+        self.optimizer = self
+            .optimizer
+            .load_record(files.read("optimizer.bin", &self.device)?);
         self.step = state.step;
         self.losses = state.losses;
         log::truncate(&folder.join(LOG_FILE), self.step)?;
@@ -158,15 +169,23 @@ where
         };
         let (now, then) = (comparable(&self.config), comparable(&state.config));
         if now != then {
-            return Some(format!("its training settings were {then:?}, now they are {now:?}"));
+            return Some(format!(
+                "its training settings were {then:?}, now they are {now:?}"
+            ));
         }
         let model = serde_json::to_value(&self.model_config).unwrap_or_default();
         if model != state.model {
-            return Some(format!("its network was {}, now it is {model}", state.model));
+            return Some(format!(
+                "its network was {}, now it is {model}",
+                state.model
+            ));
         }
         let length = self.source.len();
         (state.dataset_length != length).then(|| {
-            format!("its data set had {} images, now it has {length}", state.dataset_length)
+            format!(
+                "its data set had {} images, now it has {length}",
+                state.dataset_length
+            )
         })
     }
 
@@ -252,17 +271,33 @@ where
     /// The objective `[1]` of the next step; its parts are added to the log's sums.
     fn losses_of_step(&mut self) -> Result<Tensor<B, 1>, TrainError> {
         let classes = self.model_config.backbone.classes;
-        let batch =
-            draw::<B>(&self.config, self.source, &mut self.order, classes, self.step, &self.device);
-        let noisy = diffuse(&self.schedule, batch.images, batch.noise.clone(), &batch.times);
-        let timesteps: Vec<f32> =
-            batch.times.iter().map(|&time| self.schedule.network_timestep(time) as f32).collect();
+        let batch = draw::<B>(
+            &self.config,
+            self.source,
+            &mut self.order,
+            classes,
+            self.step,
+            &self.device,
+        );
+        let noisy = diffuse(
+            &self.schedule,
+            batch.images,
+            batch.noise.clone(),
+            &batch.times,
+        );
+        let timesteps: Vec<f32> = batch
+            .times
+            .iter()
+            .map(|&time| self.schedule.network_timestep(time) as f32)
+            .collect();
 
         self.losses.steps += 1;
         match self.config.objective {
             Objective::Simple => {
                 let prediction =
-                    self.model.backbone.forward(noisy, &timesteps, &batch.condition)?;
+                    self.model
+                        .backbone
+                        .forward(noisy, &timesteps, &batch.condition)?;
                 let loss = simple_loss(prediction, batch.noise).mean();
                 let [value] = read([loss.clone()])?;
                 self.losses.simple += value;
@@ -270,11 +305,22 @@ where
                 Ok(loss)
             }
             Objective::Joint { form, weights } => {
-                let layers = self.model.layer_predictions(noisy, &timesteps, &batch.condition)?;
-                let loss =
-                    joint_objective(&layers.uncertainty, &layers.noise, batch.noise, weights, form);
+                let layers = self
+                    .model
+                    .layer_predictions(noisy, &timesteps, &batch.condition)?;
+                let loss = joint_objective(
+                    &layers.uncertainty,
+                    &layers.noise,
+                    batch.noise,
+                    weights,
+                    form,
+                );
                 let total = loss.total.mean();
-                let parts = [loss.simple.mean(), loss.uncertainty.mean(), loss.layer_wise.mean()];
+                let parts = [
+                    loss.simple.mean(),
+                    loss.uncertainty.mean(),
+                    loss.layer_wise.mean(),
+                ];
                 let [simple, uncertainty, layer_wise] = read(parts)?;
                 let [value] = read([total.clone()])?;
                 self.losses.simple += simple;
@@ -310,7 +356,12 @@ fn read<B: AutodiffBackend, const N: usize>(
     scalars: [Tensor<B, 1>; N],
 ) -> Result<[f64; N], TrainError> {
     let inner = scalars.map(|scalar| scalar.inner()).to_vec();
-    let values = Tensor::cat(inner, 0).into_data().convert::<f64>().into_vec::<f64>();
+    let values = Tensor::cat(inner, 0)
+        .into_data()
+        .convert::<f64>()
+        .into_vec::<f64>();
     let values = values.map_err(|error| TrainError::Device(format!("{error:?}")))?;
-    values.try_into().map_err(|_| TrainError::Device("a scalar is missing".to_owned()))
+    values
+        .try_into()
+        .map_err(|_| TrainError::Device("a scalar is missing".to_owned()))
 }

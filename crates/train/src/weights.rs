@@ -7,9 +7,7 @@ use std::rc::Rc;
 use burn::module::Module;
 use burn::tensor::DType;
 use burn::tensor::backend::Backend;
-use burn_store::{
-    ModuleAdapter, ModuleSnapshot, ModuleStore, SafetensorsStore, TensorSnapshot,
-};
+use burn_store::{ModuleAdapter, ModuleSnapshot, ModuleStore, SafetensorsStore, TensorSnapshot};
 
 use crate::TrainError;
 use crate::files::write_atomically;
@@ -49,14 +47,20 @@ pub fn save_half<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
     metadata: &[(&str, String)],
     path: &Path,
 ) -> Result<(), TrainError> {
-    let unusable =
-        |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
+    let unusable = |reason: String| TrainError::Checkpoint {
+        path: path.to_owned(),
+        reason,
+    };
     let mut store = SafetensorsStore::from_bytes(None).with_to_adapter(Convert(DType::F16));
     for (key, value) in metadata {
         store = store.metadata(*key, value.clone());
     }
-    model.save_into(&mut store).map_err(|error| unusable(error.to_string()))?;
-    let bytes = store.get_bytes().map_err(|error| unusable(error.to_string()))?;
+    model
+        .save_into(&mut store)
+        .map_err(|error| unusable(error.to_string()))?;
+    let bytes = store
+        .get_bytes()
+        .map_err(|error| unusable(error.to_string()))?;
     write_atomically(path, &bytes)
 }
 
@@ -70,21 +74,37 @@ pub fn load<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
     bytes: Vec<u8>,
     path: &Path,
 ) -> Result<M, TrainError> {
-    let unusable =
-        |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
+    let unusable = |reason: String| TrainError::Checkpoint {
+        path: path.to_owned(),
+        reason,
+    };
     let mut store = SafetensorsStore::from_bytes(Some(bytes))
         .with_from_adapter(Convert(DType::F32))
         .allow_partial(true)
         .validate(false);
     store.keys().map_err(|error| {
-        unusable(format!("it is not a safetensors file, or it is damaged ({error})"))
+        unusable(format!(
+            "it is not a safetensors file, or it is damaged ({error})"
+        ))
     })?;
-    let result = model.load_from(&mut store).map_err(|error| unusable(error.to_string()))?;
+    let result = model
+        .load_from(&mut store)
+        .map_err(|error| unusable(error.to_string()))?;
 
     let mut faults = Vec::new();
     faults.extend(result.errors.iter().map(|error| error.to_string()));
-    faults.extend(result.missing.iter().map(|(name, _)| format!("{name} is missing")));
-    faults.extend(result.unused.iter().map(|name| format!("{name} is not part of the network")));
+    faults.extend(
+        result
+            .missing
+            .iter()
+            .map(|(name, _)| format!("{name} is missing")),
+    );
+    faults.extend(
+        result
+            .unused
+            .iter()
+            .map(|name| format!("{name} is not part of the network")),
+    );
     match faults.is_empty() {
         true => Ok(model),
         false => Err(unusable(format!(
@@ -101,7 +121,10 @@ pub fn load<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
 pub fn metadata(bytes: &[u8], path: &Path) -> Result<HashMap<String, String>, TrainError> {
     let (_, header) = safetensors::SafeTensors::read_metadata(bytes).map_err(|error| {
         let reason = format!("it is not a safetensors file, or it is damaged ({error})");
-        TrainError::Checkpoint { path: path.to_owned(), reason }
+        TrainError::Checkpoint {
+            path: path.to_owned(),
+            reason,
+        }
     })?;
     Ok(header.metadata().clone().unwrap_or_default())
 }

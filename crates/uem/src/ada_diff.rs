@@ -56,7 +56,10 @@ impl AdaDiffConfig {
         let estimators = (0..self.backbone.blocks())
             .map(|_| UncertaintyEstimator::init(self.estimator, &self.backbone, &mut draw))
             .collect();
-        Ok(AdaDiff { backbone, estimators })
+        Ok(AdaDiff {
+            backbone,
+            estimators,
+        })
     }
 }
 

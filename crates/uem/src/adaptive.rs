@@ -18,6 +18,7 @@ pub struct AdaptiveUVit<'a, B: Backend, P> {
     model: &'a AdaDiff<B>,
     policy: P,
     keep_maps: bool,
+    record_all: bool,
 }
 
 /// Samples that left together.
@@ -38,13 +39,31 @@ struct Evaluation<B: Backend> {
 impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
     /// Lets `policy` decide over the exits of `model`.
     pub fn new(model: &'a AdaDiff<B>, policy: P) -> Self {
-        Self { model, policy, keep_maps: false }
+        Self {
+            model,
+            policy,
+            keep_maps: false,
+            record_all: false,
+        }
     }
 
     /// Keeps the uncertainty map of the block each sample left at ([`Prediction::uncertainty_map`]);
     /// it costs one estimator a sample even where the policy needs none.
     pub fn with_maps(self) -> Self {
-        Self { keep_maps: true, ..self }
+        Self {
+            keep_maps: true,
+            ..self
+        }
+    }
+
+    /// Estimates the uncertainty of every block and goes on to the last one with every sample,
+    /// while the predictions and [`Prediction::blocks`] are still those of the policy's exits. This
+    /// saves nothing; it is how a threshold is calibrated.
+    pub fn recording_all(self) -> Self {
+        Self {
+            record_all: true,
+            ..self
+        }
     }
 
     /// Runs the estimator after a block and notes each active sample's mean.
@@ -68,18 +87,36 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
 
     /// Decodes all departures together and restores the original order.
     fn finish(&self, evaluation: Evaluation<B>) -> Prediction<B> {
-        let Evaluation { departures, blocks, uncertainty } = evaluation;
+        let Evaluation {
+            departures,
+            blocks,
+            uncertainty,
+        } = evaluation;
         let mut position = vec![0; blocks.len()];
         let samples = departures.iter().flat_map(|departure| &departure.samples);
         for (row, &sample) in samples.enumerate() {
             position[sample] = row;
         }
-        let in_order = position.iter().enumerate().all(|(sample, &row)| sample == row);
-        let restore = |image: Tensor<B, 4>| if in_order { image } else { gather(image, &position) };
+        let in_order = position
+            .iter()
+            .enumerate()
+            .all(|(sample, &row)| sample == row);
+        let restore = |image: Tensor<B, 4>| {
+            if in_order {
+                image
+            } else {
+                gather(image, &position)
+            }
+        };
 
-        let maps: Option<Vec<_>> =
-            departures.iter().map(|departure| departure.map.clone()).collect();
-        let hidden = departures.into_iter().map(|departure| departure.hidden).collect();
+        let maps: Option<Vec<_>> = departures
+            .iter()
+            .map(|departure| departure.map.clone())
+            .collect();
+        let hidden = departures
+            .into_iter()
+            .map(|departure| departure.hidden)
+            .collect();
         let backbone = &self.model.backbone;
         Prediction {
             noise: restore(backbone.decode(join(hidden))),
@@ -92,7 +129,11 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
 
 /// Joins rows; a single part is not copied.
 fn join<B: Backend>(mut parts: Vec<Tensor<B, 3>>) -> Tensor<B, 3> {
-    if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 0) }
+    if parts.len() == 1 {
+        parts.remove(0)
+    } else {
+        Tensor::cat(parts, 0)
+    }
 }
 
 impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
@@ -111,23 +152,39 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
             blocks: vec![depth as u32; batch],
             uncertainty: vec![Vec::new(); batch],
         };
+        let mut left = vec![false; batch];
         for block in 0..depth {
             state = backbone.block(block, state);
-            let context = BlockContext { block, blocks: depth, timestep };
+            let context = BlockContext {
+                block,
+                blocks: depth,
+                timestep,
+            };
             let last = block + 1 == depth;
-            let needed = !last && self.policy.needs_uncertainty(context);
-            let map = if needed { Some(self.judge(block, &state, &mut evaluation)?) } else { None };
+            let needed = self.record_all || !last && self.policy.needs_uncertainty(context);
+            let map = if needed {
+                Some(self.judge(block, &state, &mut evaluation)?)
+            } else {
+                None
+            };
 
             let leaves = |sample: usize| {
-                last || self.policy.leaves(context, &evaluation.uncertainty[sample])
+                !left[sample]
+                    && (last || self.policy.leaves(context, &evaluation.uncertainty[sample]))
             };
-            let (leaving, staying): (Vec<usize>, Vec<usize>) = (0..state.samples().len())
-                .partition(|&row| leaves(state.samples()[row]));
+            let (leaving, staying): (Vec<usize>, Vec<usize>) =
+                (0..state.samples().len()).partition(|&row| leaves(state.samples()[row]));
             if leaving.is_empty() {
                 continue;
             }
             let everybody = staying.is_empty();
-            let select = |rows: Tensor<B, 3>| if everybody { rows } else { gather(rows, &leaving) };
+            let select = |rows: Tensor<B, 3>| {
+                if everybody {
+                    rows
+                } else {
+                    gather(rows, &leaving)
+                }
+            };
             let map = match (self.keep_maps, map) {
                 (false, _) => None,
                 (true, Some(map)) => Some(select(map)),
@@ -140,9 +197,17 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
             let samples: Vec<usize> = leaving.iter().map(|&row| state.samples()[row]).collect();
             for &sample in &samples {
                 evaluation.blocks[sample] = block as u32 + 1;
+                left[sample] = true;
             }
             let hidden = select(state.hidden());
-            evaluation.departures.push(Departure { hidden, map, samples });
+            evaluation.departures.push(Departure {
+                hidden,
+                map,
+                samples,
+            });
+            if self.record_all {
+                continue;
+            }
             if everybody {
                 break;
             }

@@ -2,15 +2,16 @@
 
 mod ada_diff;
 mod adaptive;
+mod calibration;
 mod estimator;
 mod policy;
 mod trace;
 
 pub use ada_diff::{AdaDiff, AdaDiffConfig, LayerPredictions};
 pub use adaptive::AdaptiveUVit;
+pub use calibration::{CalibratedThreshold, CalibrationError, calibrate, exits_under};
 pub use estimator::{EstimatorForm, UncertaintyEstimator, estimator_flops};
 pub use policy::{
-    BlockContext, DepthSchedule, ExitPolicy, FixedDepth, Never, Patience, ScheduledDepth,
-    Threshold,
+    BlockContext, DepthSchedule, ExitPolicy, FixedDepth, Never, Patience, ScheduledDepth, Threshold,
 };
 pub use trace::{ExitTrace, TraceStep};

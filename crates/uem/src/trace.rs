@@ -25,7 +25,10 @@ pub struct ExitTrace {
 impl ExitTrace {
     /// An empty trace of a network with this many blocks.
     pub fn new(blocks_per_prediction: u32) -> Self {
-        Self { blocks_per_prediction, steps: Vec::new() }
+        Self {
+            blocks_per_prediction,
+            steps: Vec::new(),
+        }
     }
 
     /// Adds the samples of `other`, a later batch of the same run, behind those of `self`.
@@ -37,7 +40,11 @@ impl ExitTrace {
             *self = other;
             return;
         }
-        assert_eq!(self.steps.len(), other.steps.len(), "traces of different runs");
+        assert_eq!(
+            self.steps.len(),
+            other.steps.len(),
+            "traces of different runs"
+        );
         for (mine, theirs) in self.steps.iter_mut().zip(other.steps) {
             mine.blocks.extend(theirs.blocks);
             mine.uncertainty.extend(theirs.uncertainty);
@@ -51,7 +58,11 @@ impl ExitTrace {
 
     /// All blocks run, over evaluations and samples.
     pub fn blocks_total(&self) -> u64 {
-        self.steps.iter().flat_map(|step| &step.blocks).map(|&blocks| u64::from(blocks)).sum()
+        self.steps
+            .iter()
+            .flat_map(|step| &step.blocks)
+            .map(|&blocks| u64::from(blocks))
+            .sum()
     }
 
     /// Mean number of blocks per evaluation and sample.

@@ -30,10 +30,12 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             }
         }
 
-        match ExactGelu.prepare::<C>([x.node.clone()]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                prep.finish(x.primitive.clone(), B::exact_gelu(x.primitive))
-            }
+        match ExactGelu
+            .prepare::<C>([x.node.clone()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(x.primitive.clone(), B::exact_gelu(x.primitive)),
             OpsKind::UnTracked(prep) => prep.finish(B::exact_gelu(x.primitive)),
         }
     }
@@ -57,7 +59,11 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             }
         }
 
-        match Logistic.prepare::<C>([x.node.clone()]).compute_bound().stateful() {
+        match Logistic
+            .prepare::<C>([x.node.clone()])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prep) => {
                 let output = B::logistic(x.primitive);
                 prep.finish(output.clone(), output)
@@ -183,7 +189,11 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             }
         }
 
-        match FusedAttention.prepare::<C>([qkv.node.clone()]).compute_bound().stateful() {
+        match FusedAttention
+            .prepare::<C>([qkv.node.clone()])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prep) => prep.finish(
                 (qkv.primitive.clone(), heads),
                 B::fused_attention(qkv.primitive, heads),

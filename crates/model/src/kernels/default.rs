@@ -18,7 +18,9 @@ fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
 fn split_heads<B: Backend>(qkv: Tensor<B, 3>, heads: usize) -> [Tensor<B, 4>; 3] {
     let [batch, tokens, width] = qkv.dims();
     let head_width = width / 3 / heads;
-    let parts = qkv.reshape([batch, tokens, 3, heads, head_width]).permute([2, 0, 3, 1, 4]);
+    let parts = qkv
+        .reshape([batch, tokens, 3, heads, head_width])
+        .permute([2, 0, 3, 1, 4]);
     [0, 1, 2].map(|part| {
         parts
             .clone()
@@ -30,12 +32,20 @@ fn split_heads<B: Backend>(qkv: Tensor<B, 3>, heads: usize) -> [Tensor<B, 4>; 3]
 /// `[batch, heads, tokens, head_width]` back to `[batch, tokens, heads * head_width]`.
 fn join_heads<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 3> {
     let [batch, heads, tokens, head_width] = x.dims();
-    x.swap_dims(1, 2).reshape([batch, tokens, heads * head_width])
+    x.swap_dims(1, 2)
+        .reshape([batch, tokens, heads * head_width])
 }
 
 pub(super) fn attention<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> FloatTensor<B> {
     let [query, key, value] = split_heads::<B>(wrap(qkv), heads);
-    unwrap(join_heads(burn_attention(query, key, value, None, None, Default::default())))
+    unwrap(join_heads(burn_attention(
+        query,
+        key,
+        value,
+        None,
+        None,
+        Default::default(),
+    )))
 }
 
 pub(super) fn attention_backward<B: Backend>(
@@ -58,7 +68,10 @@ pub(super) fn attention_backward<B: Backend>(
     let grad_query = grad_scores.clone().matmul(key);
     let grad_key = grad_scores.transpose().matmul(query);
 
-    unwrap(Tensor::cat([grad_query, grad_key, grad_value].map(join_heads).to_vec(), 2))
+    unwrap(Tensor::cat(
+        [grad_query, grad_key, grad_value].map(join_heads).to_vec(),
+        2,
+    ))
 }
 
 pub(super) fn row_norm_backward<B: Backend>(
@@ -75,7 +88,9 @@ pub(super) fn row_norm_backward<B: Backend>(
     let normalised = centred / deviation.clone();
 
     let grad_shift = grad.clone().sum_dim(0).squeeze_dim::<1>(0);
-    let grad_scale = (grad.clone() * normalised.clone()).sum_dim(0).squeeze_dim::<1>(0);
+    let grad_scale = (grad.clone() * normalised.clone())
+        .sum_dim(0)
+        .squeeze_dim::<1>(0);
     let scaled = grad * scale.unsqueeze();
     let along = (scaled.clone() * normalised.clone()).mean_dim(1);
     let grad_x = (scaled.clone() - scaled.mean_dim(1) - normalised * along) / deviation;

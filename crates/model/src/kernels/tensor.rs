@@ -41,7 +41,10 @@ pub fn linear<B: Kernels>(
 ) -> Tensor<B, 3> {
     let [batch, tokens, inputs] = x.dims();
     let [_, outputs] = weight.dims();
-    let rows = x.reshape([batch * tokens, inputs]).into_primitive().tensor();
+    let rows = x
+        .reshape([batch * tokens, inputs])
+        .into_primitive()
+        .tensor();
     let weight = weight.into_primitive().tensor();
     let bias = bias.map(|bias| bias.into_primitive().tensor());
     let rows = B::affine(rows, weight, bias);

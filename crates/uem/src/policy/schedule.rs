@@ -44,6 +44,7 @@ impl ExitPolicy for DepthSchedule {
     }
 
     fn leaves(&self, context: BlockContext, _uncertainty: &[f32]) -> bool {
-        self.depth(context.timestep).is_some_and(|depth| context.block + 1 >= depth)
+        self.depth(context.timestep)
+            .is_some_and(|depth| context.block + 1 >= depth)
     }
 }

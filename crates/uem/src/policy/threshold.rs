@@ -18,6 +18,8 @@ impl ExitPolicy for Threshold {
     }
 
     fn leaves(&self, _context: BlockContext, uncertainty: &[f32]) -> bool {
-        uncertainty.last().is_some_and(|&latest| latest < self.uncertainty)
+        uncertainty
+            .last()
+            .is_some_and(|&latest| latest < self.uncertainty)
     }
 }

@@ -21,7 +21,11 @@ struct View {
 
 impl View {
     fn new(values: &[f32], start: usize, row_stride: usize) -> Self {
-        Self { start: values[start..].as_ptr(), row_stride, column_stride: 1 }
+        Self {
+            start: values[start..].as_ptr(),
+            row_stride,
+            column_stride: 1,
+        }
     }
 
     fn transposed(self) -> Self {
@@ -98,7 +102,12 @@ struct Sizes {
 impl Sizes {
     fn new(qkv: &FlexTensor, heads: usize) -> Self {
         let [batch, tokens, triple] = qkv.shape().dims();
-        Self { batch, tokens, width: triple / 3, heads }
+        Self {
+            batch,
+            tokens,
+            width: triple / 3,
+            heads,
+        }
     }
 
     fn head_width(self) -> usize {
@@ -129,7 +138,12 @@ impl Sizes {
 
 pub(super) fn forward(qkv: FlexTensor, heads: usize) -> FlexTensor {
     let sizes = Sizes::new(&qkv, heads);
-    let Sizes { batch, tokens, width, .. } = sizes;
+    let Sizes {
+        batch,
+        tokens,
+        width,
+        ..
+    } = sizes;
     let head_width = sizes.head_width();
     let qkv = Elements::new(qkv);
     let qkv = qkv.slice();
@@ -143,7 +157,14 @@ pub(super) fn forward(qkv: FlexTensor, heads: usize) -> FlexTensor {
                 let out = out.at(sample * tokens * width + head * head_width);
                 attention_weights(sizes, query, key, scores);
                 let weights = View::new(scores, 0, tokens);
-                product([tokens, head_width, tokens], out, width, weights, value, 1.0);
+                product(
+                    [tokens, head_width, tokens],
+                    out,
+                    width,
+                    weights,
+                    value,
+                    1.0,
+                );
             });
         })
     };
@@ -157,14 +178,26 @@ unsafe fn attention_weights(sizes: Sizes, query: View, key: View, scores: &mut [
     let shape = [tokens, tokens, sizes.head_width()];
     // SAFETY: the caller's promise; `scores` holds `tokens * tokens` elements.
     unsafe {
-        product(shape, scores.as_mut_ptr(), tokens, query, key.transposed(), sizes.scale());
+        product(
+            shape,
+            scores.as_mut_ptr(),
+            tokens,
+            query,
+            key.transposed(),
+            sizes.scale(),
+        );
     }
     softmax_rows(scores, tokens);
 }
 
 pub(super) fn backward(qkv: FlexTensor, grad: FlexTensor, heads: usize) -> FlexTensor {
     let sizes = Sizes::new(&qkv, heads);
-    let Sizes { batch, tokens, width, .. } = sizes;
+    let Sizes {
+        batch,
+        tokens,
+        width,
+        ..
+    } = sizes;
     let head_width = sizes.head_width();
     let (qkv, grad) = (Elements::new(qkv), Elements::new(grad));
     let (qkv, grad) = (qkv.slice(), grad.slice());
@@ -185,11 +218,25 @@ pub(super) fn backward(qkv: FlexTensor, grad: FlexTensor, heads: usize) -> FlexT
                 product(by_tokens, part(2), 3 * width, transposed, grad, 1.0);
 
                 let shape = [tokens, tokens, head_width];
-                product(shape, scores.as_mut_ptr(), tokens, grad, value.transposed(), 1.0);
+                product(
+                    shape,
+                    scores.as_mut_ptr(),
+                    tokens,
+                    grad,
+                    value.transposed(),
+                    1.0,
+                );
                 softmax_backward_rows(weights, scores, tokens);
                 let scores = View::new(scores, 0, tokens);
                 product(by_tokens, part(0), 3 * width, scores, key, sizes.scale());
-                product(by_tokens, part(1), 3 * width, scores.transposed(), query, sizes.scale());
+                product(
+                    by_tokens,
+                    part(1),
+                    3 * width,
+                    scores.transposed(),
+                    query,
+                    sizes.scale(),
+                );
             });
         })
     };
@@ -209,7 +256,10 @@ fn reduce(row: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 {
             *lane = combine(*lane, value);
         }
     }
-    lanes.iter().chain(rest).fold(start, |total, &value| combine(total, value))
+    lanes
+        .iter()
+        .chain(rest)
+        .fold(start, |total, &value| combine(total, value))
 }
 
 #[multiversion(targets = "simd")]
@@ -229,7 +279,10 @@ fn softmax_rows(scores: &mut [f32], tokens: usize) {
 /// `scores` holds the gradient of the weights and gets that of the scores.
 #[multiversion(targets = "simd")]
 fn softmax_backward_rows(weights: &[f32], scores: &mut [f32], tokens: usize) {
-    for (weights, scores) in weights.chunks_exact(tokens).zip(scores.chunks_exact_mut(tokens)) {
+    for (weights, scores) in weights
+        .chunks_exact(tokens)
+        .zip(scores.chunks_exact_mut(tokens))
+    {
         for (score, weight) in scores.iter_mut().zip(weights) {
             *score *= weight;
         }

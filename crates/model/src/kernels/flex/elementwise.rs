@@ -106,17 +106,30 @@ mod tests {
     fn gelu_and_its_gradient_are_exact_to_a_millionth() {
         println!("device: flex");
         let device = Default::default();
-        let x = Tensor::<Autodiff<Flex>, 1>::from_floats(points().as_slice(), &device).require_grad();
+        let x =
+            Tensor::<Autodiff<Flex>, 1>::from_floats(points().as_slice(), &device).require_grad();
         let y = gelu(x.clone());
-        let gradient = x.grad(&y.clone().sum().backward()).map(|grad| grad.into_data());
-        let gradient = gradient.and_then(|data| data.to_vec::<f32>().ok()).unwrap_or_default();
+        let gradient = x
+            .grad(&y.clone().sum().backward())
+            .map(|grad| grad.into_data());
+        let gradient = gradient
+            .and_then(|data| data.to_vec::<f32>().ok())
+            .unwrap_or_default();
         let values = y.into_data().to_vec::<f32>().unwrap_or_default();
         assert_eq!(values.len(), points().len());
         assert_eq!(gradient.len(), points().len());
-        for ((x, y), dy) in points().into_iter().map(f64::from).zip(values).zip(gradient) {
+        for ((x, y), dy) in points()
+            .into_iter()
+            .map(f64::from)
+            .zip(values)
+            .zip(gradient)
+        {
             let cumulative = 0.5 * (1.0 + error_function(x / 2f64.sqrt()));
             let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
-            assert!((f64::from(y) - x * cumulative).abs() < 1e-6, "gelu({x}) = {y}");
+            assert!(
+                (f64::from(y) - x * cumulative).abs() < 1e-6,
+                "gelu({x}) = {y}"
+            );
             let slope = cumulative + x * density;
             assert!((f64::from(dy) - slope).abs() < 1e-6, "gelu'({x}) = {dy}");
         }
@@ -126,11 +139,15 @@ mod tests {
     fn the_logistic_function_and_its_gradient_follow_burns() {
         println!("device: flex");
         let device = Default::default();
-        let x = Tensor::<Autodiff<Flex>, 1>::from_floats(points().as_slice(), &device).require_grad();
+        let x =
+            Tensor::<Autodiff<Flex>, 1>::from_floats(points().as_slice(), &device).require_grad();
         let run = |y: Tensor<Autodiff<Flex>, 1>| -> [TensorData; 2] {
             let grads = y.clone().sum().backward();
             let gradient = x.grad(&grads).map(|grad| grad.into_data());
-            [y.into_data(), gradient.unwrap_or_else(|| TensorData::from([0f32; 0]))]
+            [
+                y.into_data(),
+                gradient.unwrap_or_else(|| TensorData::from([0f32; 0])),
+            ]
         };
         let ours = run(sigmoid(x.clone()));
         let burns = run(burn::tensor::activation::sigmoid(x.clone()));

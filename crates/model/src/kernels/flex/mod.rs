@@ -119,7 +119,11 @@ impl Elements {
 }
 
 fn tensor_from(values: Vec<f32>, shape: Shape) -> FlexTensor {
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+    FlexTensor::new(
+        Bytes::from_elems(values),
+        Layout::contiguous(shape),
+        DType::F32,
+    )
 }
 
 /// A vector whose elements `write` sets, all of them, without the pass over memory that zeroing it

@@ -81,7 +81,10 @@ fn sum(row: &[f32], term: impl Fn(usize, f32) -> f32) -> f32 {
             lanes[lane] += term(chunk * LANES + lane, values[lane]);
         }
     }
-    let tail = rest.iter().enumerate().map(|(i, &value)| term(whole.len() + i, value));
+    let tail = rest
+        .iter()
+        .enumerate()
+        .map(|(i, &value)| term(whole.len() + i, value));
     lanes.iter().sum::<f32>() + tail.sum::<f32>()
 }
 
@@ -123,8 +126,7 @@ fn backward_rows(
             shift_sums[i] += grad[i];
         }
         let level = sum(grad, |i, grad| grad * scale[i]) / width as f32;
-        let along =
-            sum(grad, |i, grad| grad * scale[i] * (row[i] - mean)) * inverse / width as f32;
+        let along = sum(grad, |i, grad| grad * scale[i] * (row[i] - mean)) * inverse / width as f32;
         for i in 0..width {
             let normalised = (row[i] - mean) * inverse;
             out[i] = (grad[i] * scale[i] - level - normalised * along) * inverse;

@@ -1,0 +1,166 @@
+//! The threshold that meets a budget.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::ExitTrace;
+
+/// A threshold on the mean uncertainty and the reduction it gave on the recorded samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibratedThreshold {
+    /// A sample leaves where its mean uncertainty is under this.
+    pub threshold: f32,
+    /// Share of blocks that it skips on the recorded samples, in `[0, 1]`.
+    pub reduction: f64,
+}
+
+/// Why no threshold meets a budget.
+#[derive(Debug, Error, PartialEq)]
+pub enum CalibrationError {
+    /// A reduction that is none.
+    #[error("the reduction of blocks must lie between 0 and 1, found {0}")]
+    Budget(f64),
+    /// A budget below a single block.
+    #[error(
+        "a reduction of {wished} cannot be reached: leaving after the first of {blocks} blocks at \
+         every step skips {reachable:.3} of them"
+    )]
+    Unreachable {
+        /// The wished reduction.
+        wished: f64,
+        /// Blocks of the network.
+        blocks: u32,
+        /// The largest reduction there is.
+        reachable: f64,
+    },
+    /// The trace lacks the uncertainty of some block.
+    #[error("the recorded trace lacks uncertainties: record every block of every sample")]
+    Incomplete,
+}
+
+/// Finds the lowest threshold that skips at least a share `reduction` of all blocks, from
+/// uncertainties recorded at every block of every sample and step.
+///
+/// Budgets around one half can lie on a steep part of the curve, so the search is exact: it goes
+/// through the recorded values themselves.
+///
+/// # Errors
+/// Where the budget is no share, cannot be reached, or the trace is incomplete.
+pub fn calibrate(
+    trace: &ExitTrace,
+    reduction: f64,
+) -> Result<CalibratedThreshold, CalibrationError> {
+    let blocks = trace.blocks_per_prediction;
+    if !(reduction > 0.0 && reduction < 1.0) {
+        return Err(CalibrationError::Budget(reduction));
+    }
+    let recorded: Vec<&[f32]> = trace
+        .steps
+        .iter()
+        .flat_map(|step| &step.uncertainty)
+        .map(Vec::as_slice)
+        .collect();
+    let complete = |values: &&[f32]| {
+        values.len() == blocks as usize && values.iter().all(|value| value.is_finite())
+    };
+    if recorded.is_empty() || !recorded.iter().all(complete) {
+        return Err(CalibrationError::Incomplete);
+    }
+    let reachable = 1.0 - 1.0 / f64::from(blocks);
+    if reduction > reachable {
+        return Err(CalibrationError::Unreachable {
+            wished: reduction,
+            blocks,
+            reachable,
+        });
+    }
+
+    let reduction_under = |threshold: f32| {
+        let run: u64 = recorded
+            .iter()
+            .map(|values| u64::from(exits_under(values, threshold)))
+            .sum();
+        1.0 - run as f64 / (recorded.len() as f64 * f64::from(blocks))
+    };
+    // The reduction grows with the threshold and changes only where it passes a recorded value.
+    let mut thresholds: Vec<f32> = recorded
+        .iter()
+        .copied()
+        .flatten()
+        .map(|value| value.next_up())
+        .collect();
+    thresholds.sort_by(f32::total_cmp);
+    thresholds.dedup();
+    let first = thresholds.partition_point(|&threshold| reduction_under(threshold) < reduction);
+    let lowest = thresholds[first.min(thresholds.len() - 1)];
+    // Half way to the next value, so that rounding on another device changes as little as possible.
+    let threshold = match thresholds.get(first + 1) {
+        Some(next) => lowest + (next - lowest) / 2.0,
+        None => lowest,
+    };
+    Ok(CalibratedThreshold {
+        threshold,
+        reduction: reduction_under(threshold),
+    })
+}
+
+/// Blocks that a sample with these uncertainties, one a block, runs under a threshold.
+pub fn exits_under(uncertainty: &[f32], threshold: f32) -> u32 {
+    let exit = uncertainty.iter().position(|&value| value < threshold);
+    exit.map_or(uncertainty.len(), |block| block + 1) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TraceStep;
+
+    fn trace(uncertainty: Vec<Vec<f32>>) -> ExitTrace {
+        let blocks = vec![4; uncertainty.len()];
+        ExitTrace {
+            blocks_per_prediction: 4,
+            steps: vec![TraceStep {
+                timestep: 1.0,
+                blocks,
+                uncertainty,
+            }],
+        }
+    }
+
+    #[test]
+    fn the_lowest_threshold_that_meets_the_budget_is_found() {
+        let trace = trace(vec![
+            vec![0.9, 0.5, 0.4, 0.3],
+            vec![0.8, 0.7, 0.6, 0.1],
+            vec![0.2, 0.2, 0.2, 0.2],
+        ]);
+        // Above 0.2 the third sample leaves after one block: 9 of 12 blocks are left. Above 0.4 the
+        // first one leaves after three, above 0.5 after two.
+        let found = calibrate(&trace, 0.25).unwrap();
+        assert_eq!(found.reduction, 0.25);
+        assert!(found.threshold > 0.2 && found.threshold <= 0.3);
+        let found = calibrate(&trace, 0.26).unwrap();
+        assert!((found.reduction - 4.0 / 12.0).abs() < 1e-12);
+        assert!(found.threshold > 0.4 && found.threshold <= 0.5);
+        let found = calibrate(&trace, 0.75).unwrap();
+        assert_eq!(found.reduction, 0.75);
+        assert!(found.threshold > 0.9);
+    }
+
+    #[test]
+    fn senseless_budgets_and_incomplete_traces_are_refused() {
+        let whole = trace(vec![vec![0.5; 4]]);
+        assert_eq!(calibrate(&whole, -0.1), Err(CalibrationError::Budget(-0.1)));
+        assert!(matches!(
+            calibrate(&whole, f64::NAN),
+            Err(CalibrationError::Budget(_))
+        ));
+        assert!(matches!(
+            calibrate(&whole, 0.76),
+            Err(CalibrationError::Unreachable { blocks: 4, .. })
+        ));
+        let partial = trace(vec![vec![0.5; 3]]);
+        assert_eq!(calibrate(&partial, 0.5), Err(CalibrationError::Incomplete));
+    }
+}

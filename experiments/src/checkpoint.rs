@@ -1,0 +1,83 @@
+//! A trained network on disk: its weights, the preset it was trained with, and its thresholds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use adadiff_model::kernels::Kernels;
+use adadiff_train::weights::{load, metadata};
+use adadiff_uem::AdaDiff;
+use anyhow::{Context, Result, anyhow};
+
+use crate::calibrations::Calibrations;
+use crate::preset::Preset;
+
+/// The key of the preset in the header of a weights file.
+pub const PRESET_KEY: &str = "preset";
+
+/// A trained network, not yet on a device.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The preset that it was trained with.
+    pub preset: Preset,
+    /// Its thresholds, where some were calibrated.
+    pub calibrations: Calibrations,
+    /// Where it came from.
+    pub path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// The checkpoint that comes with this program.
+    ///
+    /// # Errors
+    /// Never, unless a file in the repository was broken.
+    pub fn bundled() -> Result<Self> {
+        let bytes = include_bytes!("../assets/fashion_mnist/weights.safetensors");
+        let calibrations = include_str!("../assets/fashion_mnist/calibration.json");
+        let path = PathBuf::from("the bundled checkpoint");
+        Self::new(
+            bytes.to_vec(),
+            Calibrations::parse(calibrations, &path)?,
+            path,
+        )
+    }
+
+    /// Reads a weights file and, where there is one beside it, its calibration.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or is not what it should be.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path)
+            .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
+        let calibrations = Calibrations::read(&Calibrations::path_beside(path))?;
+        Self::new(bytes, calibrations, path.to_owned())
+    }
+
+    fn new(bytes: Vec<u8>, calibrations: Calibrations, path: PathBuf) -> Result<Self> {
+        let metadata = metadata(&bytes, &path)?;
+        let preset = metadata.get(PRESET_KEY).ok_or_else(|| {
+            anyhow!(
+                "{} does not say which network it holds: it was not written by this program's \
+                 `train`",
+                path.display()
+            )
+        })?;
+        let preset = Preset::parse(preset)
+            .with_context(|| format!("the preset inside {} is not usable", path.display()))?;
+        Ok(Self {
+            preset,
+            calibrations,
+            path,
+            bytes,
+        })
+    }
+
+    /// Loads the network onto a device.
+    ///
+    /// # Errors
+    /// Where the weights are damaged or do not fit the preset.
+    pub fn model<B: Kernels>(&self, device: &B::Device) -> Result<AdaDiff<B>> {
+        let model = self.preset.model.init(0, device)?;
+        Ok(load(model, self.bytes.clone(), &self.path)?)
+    }
+}

@@ -1,0 +1,69 @@
+//! Options that several commands share, and their bounds.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::checkpoint::Checkpoint;
+use crate::device::DeviceName;
+
+/// What to sample from, where, and how.
+#[derive(Clone, Debug, Args)]
+pub struct SamplingOptions {
+    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+    /// Weights to use in place of the bundled checkpoint
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Solver steps [default: the preset's, 20]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub steps: Option<usize>,
+    /// Seed of all noise [default: the preset's, 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Samples of a batch [default: the preset's, 64]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub batch: Option<usize>,
+    /// Share of blocks to skip, for example 0.45 [default: the preset's]
+    #[arg(long, value_name = "R", value_parser = share, allow_negative_numbers = true)]
+    pub reduction: Option<f64>,
+}
+
+impl SamplingOptions {
+    /// Reads the checkpoint and enters the options into its preset.
+    ///
+    /// # Errors
+    /// Where the checkpoint cannot be used.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        let mut checkpoint = match &self.checkpoint {
+            Some(path) => Checkpoint::read(path)?,
+            None => Checkpoint::bundled()?,
+        };
+        let sampling = &mut checkpoint.preset.sampling;
+        sampling.steps = self.steps.unwrap_or(sampling.steps);
+        sampling.seed = self.seed.unwrap_or(sampling.seed);
+        sampling.batch = self.batch.unwrap_or(sampling.batch);
+        sampling.reduction = self.reduction.unwrap_or(sampling.reduction);
+        Ok(checkpoint)
+    }
+}
+
+/// A count of at least one.
+pub fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1 is needed".to_owned()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A share between 0 and 1, both excluded.
+pub fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        Ok(_) => Err("a share of blocks lies between 0 and 1, for example 0.45".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

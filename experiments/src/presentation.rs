@@ -1,0 +1,204 @@
+//! The files of a run of the main job, and what it prints.
+
+use std::path::Path;
+
+use adadiff_train::write_atomically;
+use anyhow::Result;
+
+use crate::device::DeviceName;
+use crate::main_job::Findings;
+use crate::preset::Preset;
+use crate::report::{
+    ExitHeatmap, Figure, GridStyle, ImageBatch, ReductionCurve, Report, Section, Table, image_grid,
+    pair_grid, png_bytes, write_rows,
+};
+use crate::timing::Timing;
+
+/// Images in a grid at most.
+const GRID: usize = 64;
+
+/// Writes all files of a run into `folder`.
+///
+/// # Errors
+/// Where a file cannot be written.
+pub fn write(
+    folder: &Path,
+    findings: &Findings,
+    preset: &Preset,
+    device: DeviceName,
+    command: &str,
+) -> Result<()> {
+    write_rows(&folder.join("results.jsonl"), &findings.rows)?;
+    write_rows(&folder.join("curve.jsonl"), &findings.curve)?;
+    write_lines(&folder.join("timing.jsonl"), &findings.timings)?;
+    let toml = preset.to_toml()?;
+    write_atomically(&folder.join("preset.toml"), toml.as_bytes())?;
+    let table = Table::of_results(&findings.rows);
+    write_atomically(&folder.join("table.md"), table.markdown().as_bytes())?;
+
+    let curve_samples = findings.curve.first().map_or(0, |row| row.samples);
+    let curve = ReductionCurve::of_results(&findings.curve, curve_samples)?;
+    curve.write(folder, "fd_over_reduction")?;
+    let trace = &findings.adaptive.trace;
+    let exits = trace
+        .steps
+        .iter()
+        .map(|step| (step.timestep, step.blocks.as_slice()));
+    let heatmap = ExitHeatmap::of_exits(trace.blocks_per_prediction, exits)?;
+    heatmap.write(folder, "exit_depth")?;
+
+    let backbone = &preset.model.backbone;
+    let shape = [backbone.channels, backbone.image_size, backbone.image_size];
+    let size: usize = shape.iter().product();
+    let count = GRID.min(findings.full.pixels.len() / size);
+    let shape = [count, shape[0], shape[1], shape[2]];
+    let full = ImageBatch::new(&findings.full.pixels[..count * size], shape)?;
+    let adaptive = ImageBatch::new(&findings.adaptive.pixels[..count * size], shape)?;
+    let pairs = png_bytes(&pair_grid(&full, &adaptive, GridStyle::default())?)?;
+    let grids = [
+        (
+            "full.png",
+            png_bytes(&image_grid(&full, GridStyle::default())?)?,
+        ),
+        (
+            "adadiff.png",
+            png_bytes(&image_grid(&adaptive, GridStyle::default())?)?,
+        ),
+        ("full_beside_adadiff.png", pairs.clone()),
+        (
+            "uncertainty_maps.png",
+            png_bytes(&findings.maps.grid(GridStyle::default())?)?,
+        ),
+    ];
+    for (name, bytes) in &grids {
+        write_atomically(&folder.join(name), bytes)?;
+    }
+
+    let section = |heading: &str, text: &str, figures: Vec<Figure>| Section {
+        heading: heading.to_owned(),
+        text: vec![text.to_owned()],
+        figures,
+    };
+    let report = Report {
+        title: "AdaDiff on Fashion-MNIST".to_owned(),
+        summary: summary(findings),
+        facts: facts(findings, preset, device),
+        command: command.to_owned(),
+        preset: toml,
+        sections: vec![
+            section(
+                "Results",
+                "Every row draws the same samples from the same noise.",
+                vec![
+                    Figure::table(&table, "One row for each method."),
+                    Figure::table(&timing_table(&findings.timings), TIMING_CAPTION),
+                ],
+            ),
+            section(
+                "Samples",
+                "Pairs with the same noise: the full network at the left, AdaDiff at the right.",
+                vec![Figure::png(&pairs, "Pairs of samples", "The first samples of the run.")],
+            ),
+            section(
+                "What a budget costs",
+                "Distance from the test images over the share of blocks that is skipped, on fewer \
+                 samples than the table, which raises all distances.",
+                vec![curve.figure()?],
+            ),
+            section(
+                "Where samples leave",
+                "How many blocks samples run at each step, from noise to image.",
+                vec![heatmap.figure()?],
+            ),
+            section(
+                "Uncertainty",
+                "The estimated uncertainty of the block each sample left at.",
+                vec![findings.maps.figure()?],
+            ),
+        ],
+        notes: vec![
+            "FD (fashion-cnn) is the Fréchet distance over 64 features of a small classifier that \
+             this project trained on Fashion-MNIST, against the 10,000 test images. It is not an FID \
+             and comparable only with itself at the same number of samples."
+                .to_owned(),
+            "GFLOPs count two operations for each multiply-add of matrix products and \
+             convolutions, estimators included."
+                .to_owned(),
+        ],
+    };
+    report.write(&folder.join("report.html"))?;
+    Ok(())
+}
+
+const TIMING_CAPTION: &str = "Speed-up of AdaDiff and its efficiency: the share of the skipped blocks' time \
+     that is really saved. Median of three runs that took turns.";
+
+fn write_lines(path: &Path, timings: &[Timing]) -> Result<()> {
+    let mut text = String::new();
+    for timing in timings {
+        text.push_str(&serde_json::to_string(timing)?);
+        text.push('\n');
+    }
+    Ok(write_atomically(path, text.as_bytes())?)
+}
+
+fn summary(findings: &Findings) -> String {
+    let saved = findings.adaptive.cost.block_reduction;
+    let speedup = findings.full.seconds_per_image / findings.adaptive.seconds_per_image;
+    format!(
+        "AdaDiff skipped {:.1} % of all blocks and drew the same samples {speedup:.2} times as fast.",
+        100.0 * saved
+    )
+}
+
+fn facts(findings: &Findings, preset: &Preset, device: DeviceName) -> Vec<(String, String)> {
+    let samples = findings.rows.first().map_or(0, |row| row.samples);
+    [
+        ("Device", device.to_string()),
+        ("Samples", samples.to_string()),
+        ("Batch", preset.sampling.batch.to_string()),
+        (
+            "Solver",
+            format!("DPM-Solver++(2M), {} steps", preset.sampling.steps),
+        ),
+        ("Seed", preset.sampling.seed.to_string()),
+        ("Version", env!("CARGO_PKG_VERSION").to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+fn timing_table(timings: &[Timing]) -> Table {
+    let heading = [
+        "batch",
+        "full, s/image",
+        "AdaDiff, s/image",
+        "reduction",
+        "speed-up",
+        "efficiency",
+    ];
+    Table {
+        heading: heading.map(str::to_owned).to_vec(),
+        rows: timings
+            .iter()
+            .map(|timing| {
+                vec![
+                    timing.batch.to_string(),
+                    format!("{:.4}", timing.full_seconds_per_image),
+                    format!("{:.4}", timing.adaptive_seconds_per_image),
+                    format!("{:.1} %", 100.0 * timing.block_reduction),
+                    format!("{:.2}", timing.speedup),
+                    format!("{:.2}", timing.efficiency),
+                ]
+            })
+            .collect(),
+    }
+}
+
+/// Prints the tables and where the files are.
+pub fn print(findings: &Findings, folder: &Path) {
+    println!("{}", Table::of_results(&findings.rows).terminal());
+    println!("{}", timing_table(&findings.timings).terminal());
+    println!("{}", summary(findings));
+    println!("report: {}", folder.join("report.html").display());
+}

@@ -1,0 +1,121 @@
+//! The command `sample`: a grid of samples and the trace of their exits.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use adadiff_data::CLASS_NAMES;
+use adadiff_model::kernels::Kernels;
+use adadiff_train::write_atomically;
+use adadiff_uem::{ExitPolicy, FixedDepth, Never, Threshold};
+use anyhow::{Result, bail};
+
+use crate::checkpoint::Checkpoint;
+use crate::device::DeviceTask;
+use crate::main_job::progress_bar;
+use crate::report::{GridStyle, ImageBatch, image_grid, write_png};
+use crate::run_folder::RunFolder;
+use crate::study::{Draw, Study};
+
+/// When samples leave the network.
+#[derive(Clone, Copy, Debug)]
+pub enum Exit {
+    /// Never: the full network.
+    Full,
+    /// After this many blocks.
+    Depth(NonZeroUsize),
+    /// As calibrated for the preset's reduction.
+    Adaptive,
+}
+
+/// What to sample.
+#[derive(Debug)]
+pub struct Sample<'a> {
+    /// The trained network.
+    pub checkpoint: Checkpoint,
+    /// The folder to write, if one was named.
+    pub out: Option<PathBuf>,
+    /// Number of samples.
+    pub samples: usize,
+    /// The label of all samples; all classes in turn where none was named.
+    pub class: Option<usize>,
+    /// Without a label at all.
+    pub unconditional: bool,
+    /// Guidance scale; zero for none.
+    pub guidance: f64,
+    /// When samples leave.
+    pub exit: Exit,
+    /// Set when the user asks to stop.
+    pub stop: &'a AtomicBool,
+}
+
+impl DeviceTask for Sample<'_> {
+    type Output = ();
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        let experiment = format!("{}-sample", self.checkpoint.preset.name);
+        let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
+        let study = Study::<B>::new(self.checkpoint, device, self.stop)?;
+        let mut draw = Draw::of_all_classes(&study.preset, self.samples);
+        draw.guidance = self.guidance;
+        let labels = draw.labels.len();
+        if let Some(class) = self.class {
+            if class >= labels {
+                bail!("there is no class {class}; classes are 0 to {}", labels - 1);
+            }
+            draw.labels = vec![class];
+        }
+        if self.unconditional {
+            draw.labels = vec![labels];
+        }
+
+        let bar = progress_bar();
+        let policy: Box<dyn ExitPolicy> = match self.exit {
+            Exit::Full => Box::new(Never),
+            Exit::Depth(depth) => Box::new(FixedDepth(depth)),
+            Exit::Adaptive => {
+                let reduction = study.preset.sampling.reduction;
+                bar.set_message("calibrating");
+                let calibration = study.threshold(reduction, &bar)?;
+                Box::new(Threshold {
+                    uncertainty: calibration.threshold,
+                })
+            }
+        };
+        bar.set_length(bar.position() + (self.samples * study.preset.sampling.steps) as u64);
+        bar.set_message("sampling");
+        let drawn = study.draw(policy, &draw, &bar)?;
+        bar.finish_and_clear();
+
+        let backbone = &study.preset.model.backbone;
+        let shape = [
+            self.samples,
+            backbone.channels,
+            backbone.image_size,
+            backbone.image_size,
+        ];
+        let images = ImageBatch::new(&drawn.pixels, shape)?;
+        write_png(
+            &folder.path().join("samples.png"),
+            &image_grid(&images, GridStyle::default())?,
+        )?;
+        let trace = serde_json::to_vec(&drawn.trace)?;
+        write_atomically(&folder.path().join("trace.json"), &trace)?;
+        let preset = study.preset.to_toml()?;
+        write_atomically(&folder.path().join("preset.toml"), preset.as_bytes())?;
+        let folder = folder.finish()?;
+        println!(
+            "{} samples of {}: {:.2} of {} blocks, {:.4} s an image, in {}",
+            self.samples,
+            match draw.labels.as_slice() {
+                [label] => CLASS_NAMES.get(*label).copied().unwrap_or("no class"),
+                _ => "all classes in turn",
+            },
+            drawn.cost.blocks_mean,
+            study.blocks(),
+            drawn.seconds_per_image,
+            folder.display()
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! The devices that a test runs on.
+
+use std::io::Write;
+
+use adadiff_experiments::device::{
+    BackendName, DeviceName, DeviceTask, compiled_devices, run_on,
+};
+use adadiff_model::kernels::Kernels;
+use anyhow::Result;
+
+/// Shows that a device is there.
+struct Probe;
+
+impl DeviceTask for Probe {
+    type Output = ();
+
+    fn run<B: Kernels>(self, _device: B::Device) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Every device that was compiled in. One that is not there fails the test, so that a machine
+/// without its driver does not pass unnoticed; CUDA alone is left out with a line, because its
+/// feature is compiled on machines without such a GPU.
+///
+/// # Panics
+/// Where a device other than CUDA is not there.
+pub fn devices_under_test() -> Vec<DeviceName> {
+    let is_there = |device: &DeviceName| match run_on(*device, Probe) {
+        Ok(()) => true,
+        Err(error) if device.backend == BackendName::Cuda => {
+            println!("skipped on {device}: {error:#}");
+            false
+        }
+        Err(error) => panic!("{error:#}"),
+    };
+    compiled_devices().into_iter().filter(is_there).collect()
+}
+
+/// The device whose numbers are the reference for the others: the one that shares least with them.
+///
+/// # Panics
+/// Where no device was compiled in.
+pub fn reference_device() -> DeviceName {
+    let devices = compiled_devices();
+    let ndarray = devices.iter().find(|device| device.backend == BackendName::NdArray);
+    *ndarray.or(devices.first()).expect("at least one backend feature is on")
+}
+
+/// Says on standard output where a test runs, past the test harness, which would swallow it.
+pub fn announce(test: &str, devices: &[DeviceName]) {
+    let names: Vec<_> = devices.iter().map(ToString::to_string).collect();
+    // A closed standard output is no reason for a test to fail.
+    let _ = writeln!(std::io::stdout(), "{test}: {}", names.join(", "));
+}
+
+/// Does `task` on every device under test.
+///
+/// # Panics
+/// Where the task fails on one of them.
+pub fn on_every_device<T: DeviceTask<Output = ()> + Clone>(test: &str, task: T) {
+    let devices = devices_under_test();
+    announce(test, &devices);
+    for device in devices {
+        println!("on {device}");
+        if let Err(error) = run_on(device, task.clone()) {
+            panic!("on {device}: {error:#}");
+        }
+    }
+}

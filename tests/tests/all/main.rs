@@ -1,0 +1,1 @@
+//! Tests that cross crates; those of tensor code run on every device that was compiled in.
