@@ -16,6 +16,7 @@ use crate::options::{SamplingOptions, positive, share};
 use crate::preset::Preset;
 use crate::sample::{Exit, Sample};
 use crate::train::Train;
+use crate::train_features::TrainFeatures;
 
 /// AdaDiff on Fashion-MNIST: without a command, compares the full network, static depths and
 /// AdaDiff on the same samples and writes tables, pictures and a report.
@@ -41,6 +42,8 @@ struct Arguments {
 enum Command {
     /// Train the backbone, then the joint objective; continues where it was interrupted
     Train(TrainOptions),
+    /// Train the classifier whose features judge samples
+    TrainFeatures(TrainFeaturesOptions),
     /// Draw samples into a picture
     Sample(SampleOptions),
     /// Find the thresholds for budgets and store them beside the checkpoint
@@ -60,6 +63,23 @@ struct TrainOptions {
     preset: Option<PathBuf>,
     /// Folder of checkpoints, logs and weights
     #[arg(long, value_name = "DIR", default_value = "runs/fashion_mnist-train")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct TrainFeaturesOptions {
+    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    device: DeviceName,
+    /// Folder of the four Fashion-MNIST files [default: $ADADIFF_DATA, then Debian's]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Weights file to write
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "runs/fashion_cnn.safetensors"
+    )]
     out: PathBuf,
 }
 
@@ -132,6 +152,7 @@ fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         None => compare(arguments),
         Some(Command::Train(options)) => train(options),
+        Some(Command::TrainFeatures(options)) => train_features(options),
         Some(Command::Sample(options)) => sample(options),
         Some(Command::Calibrate(options)) => calibrate(options),
     }
@@ -178,6 +199,18 @@ fn train(options: TrainOptions) -> Result<()> {
         device,
         Train {
             preset,
+            data,
+            out,
+            stop: &STOP,
+        },
+    )
+}
+
+fn train_features(options: TrainFeaturesOptions) -> Result<()> {
+    let TrainFeaturesOptions { device, data, out } = options;
+    run_on(
+        device,
+        TrainFeatures {
             data,
             out,
             stop: &STOP,

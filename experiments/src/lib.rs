@@ -17,6 +17,7 @@ mod sample;
 mod study;
 mod timing;
 mod train;
+mod train_features;
 
 pub use checkpoint::Checkpoint;
 pub use judge::{Judge, test_images};

@@ -107,6 +107,23 @@ impl<'a, B: Kernels> Study<'a, B> {
         })
     }
 
+    /// A network that is on the device already, for example one in training.
+    pub fn of_model(
+        model: AdaDiff<B>,
+        preset: Preset,
+        device: B::Device,
+        stop: &'a AtomicBool,
+    ) -> Self {
+        let calibrations = Calibrations::default();
+        Self {
+            model,
+            preset,
+            calibrations,
+            device,
+            stop,
+        }
+    }
+
     /// Blocks of the network.
     pub fn blocks(&self) -> usize {
         self.model.backbone.depth()
@@ -289,7 +306,7 @@ impl<'a, B: Kernels> Study<'a, B> {
         })
     }
 
-    /// The device failed or not, this many evaluations are one calibration.
+    /// Evaluations of single samples that one calibration takes.
     pub fn calibration_evaluations(&self) -> u64 {
         (CALIBRATION_ROUNDS * CALIBRATION_SAMPLES * self.preset.sampling.steps) as u64
     }

@@ -9,22 +9,26 @@ use adadiff_data::{FashionMnist, Split};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::save_half;
 use adadiff_train::{LogLine, Outcome, TrainConfig, TrainObserver, Trainer, write_atomically};
-use adadiff_uem::AdaDiff;
+use adadiff_uem::{AdaDiff, Never};
 use anyhow::{Context, Result, bail};
 use burn::module::AutodiffModule;
-use burn::tensor::backend::AutodiffBackend;
 use burn_autodiff::Autodiff;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::checkpoint::PRESET_KEY;
 use crate::device::DeviceTask;
 use crate::preset::Preset;
+use crate::report::{GridStyle, ImageBatch, image_grid, write_png};
+use crate::study::{Draw, Study};
 
 /// The file of a phase's averaged weights, in half precision.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
 
 /// The file of the preset that a run used.
 pub const PRESET_FILE: &str = "preset.toml";
+
+/// Samples of a picture that is drawn during training.
+const DRAWN_SAMPLES: usize = 40;
 
 /// What to train, on what, and where to put it.
 #[derive(Debug)]
@@ -84,7 +88,7 @@ impl Train<'_> {
         let model = self.preset.model.clone();
         let mut trainer =
             Trainer::<Autodiff<B>>::new(config, model, start, images, device)?.resume(&folder)?;
-        let mut progress = Progress::new(name, &trainer, steps, self.stop);
+        let mut progress = Progress::<B>::new(self, name, device, trainer.steps_done(), steps);
         let outcome = trainer.run(&folder, &mut progress)?;
         progress.bar.finish_and_clear();
         if outcome == Outcome::Interrupted {
@@ -112,31 +116,63 @@ fn display(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// The progress of a phase in the terminal.
-struct Progress<'a> {
+/// The progress of a phase in the terminal, and pictures of it in its folder.
+struct Progress<'a, B: Kernels> {
     bar: ProgressBar,
+    preset: &'a Preset,
+    folder: PathBuf,
+    device: B::Device,
     stop: &'a AtomicBool,
 }
 
-impl<'a> Progress<'a> {
-    fn new<B>(name: &str, trainer: &Trainer<'_, B>, steps: u64, stop: &'a AtomicBool) -> Self
-    where
-        B: AutodiffBackend + Kernels,
-        B::InnerBackend: Kernels,
-    {
+impl<'a, B: Kernels> Progress<'a, B> {
+    fn new(train: &'a Train<'_>, name: &str, device: &B::Device, done: u64, steps: u64) -> Self {
         let style = "{prefix} [{wide_bar}] {pos}/{len} steps, {msg}, {eta} left";
         let style =
             ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(steps)
             .with_style(style)
             .with_prefix(name.to_owned());
-        bar.set_position(trainer.steps_done());
+        bar.set_position(done);
         bar.reset_eta();
-        Self { bar, stop }
+        Self {
+            bar,
+            preset: &train.preset,
+            folder: train.out.join(name).join("samples"),
+            device: device.clone(),
+            stop: train.stop,
+        }
+    }
+
+    /// Draws samples of all classes with the full network into a picture.
+    fn draw(&self, step: u64, model: &AdaDiff<B>) -> Result<()> {
+        let study = Study::of_model(
+            model.clone(),
+            self.preset.clone(),
+            self.device.clone(),
+            self.stop,
+        );
+        let draw = Draw::of_all_classes(self.preset, DRAWN_SAMPLES);
+        let drawn = study.draw(Never, &draw, &ProgressBar::hidden())?;
+        let backbone = &self.preset.model.backbone;
+        let shape = [
+            DRAWN_SAMPLES,
+            backbone.channels,
+            backbone.image_size,
+            backbone.image_size,
+        ];
+        let style = GridStyle {
+            columns: 10,
+            ..GridStyle::default()
+        };
+        let grid = image_grid(&ImageBatch::new(&drawn.pixels, shape)?, style)?;
+        fs::create_dir_all(&self.folder)?;
+        write_png(&self.folder.join(format!("step-{step:010}.png")), &grid)?;
+        Ok(())
     }
 }
 
-impl<B: AutodiffBackend> TrainObserver<B> for Progress<'_> {
+impl<B: Kernels> TrainObserver<Autodiff<B>> for Progress<'_, B> {
     fn step(&mut self, step: u64, _steps: u64) -> ControlFlow<()> {
         self.bar.set_position(step);
         match self.stop.load(Ordering::Relaxed) {
@@ -152,5 +188,11 @@ impl<B: AutodiffBackend> TrainObserver<B> for Progress<'_> {
         ));
     }
 
-    fn sample(&mut self, _step: u64, _average: &AdaDiff<B::InnerBackend>) {}
+    fn sample(&mut self, step: u64, average: &AdaDiff<B>) {
+        // A picture that cannot be drawn is no reason to lose a training.
+        if let Err(error) = self.draw(step, average) {
+            self.bar
+                .suspend(|| eprintln!("no samples of step {step}: {error:#}"));
+        }
+    }
 }

@@ -13,7 +13,11 @@ pub type Named = Vec<(String, Vec<f32>)>;
 /// # Panics
 /// Where the device does not give them back.
 pub fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().into_vec().expect("a tensor can be read back")
+    tensor
+        .into_data()
+        .convert::<f32>()
+        .into_vec()
+        .expect("a tensor can be read back")
 }
 
 /// Asserts that two lists of values differ by at most `tolerance` anywhere.
@@ -26,7 +30,10 @@ pub fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32)
     for (index, (a, b)) in found.iter().zip(expected).enumerate() {
         // Written so that a value that is not a number fails.
         let close = (a - b).abs() <= tolerance;
-        assert!(close, "{what}: value {index} is {a}, expected {b} within {tolerance}");
+        assert!(
+            close,
+            "{what}: value {index} is {a}, expected {b} within {tolerance}"
+        );
     }
 }
 
@@ -37,10 +44,17 @@ pub fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32)
 /// Where they do not, with the name of the first that differs.
 #[track_caller]
 pub fn assert_all_close(found: &Named, expected: &Named, relative: f32, absolute: f32) {
-    let names = |named: &Named| named.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let names = |named: &Named| {
+        named
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(found), names(expected));
     for ((name, found), (_, expected)) in found.iter().zip(expected) {
-        let largest = expected.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+        let largest = expected
+            .iter()
+            .fold(0.0, |largest: f32, value| largest.max(value.abs()));
         assert_close(name, found, expected, relative * largest + absolute);
     }
 }
@@ -78,7 +92,11 @@ pub fn gradients<B: AutodiffBackend, M: AutodiffModule<B>>(
     module: &M,
 ) -> Named {
     let gradients = GradientsParams::from_grads(loss.backward(), module);
-    let mut visitor = Gradients { gradients, path: Vec::new(), values: Vec::new() };
+    let mut visitor = Gradients {
+        gradients,
+        path: Vec::new(),
+        values: Vec::new(),
+    };
     module.visit(&mut visitor);
     visitor.values
 }

@@ -2,9 +2,7 @@
 
 use std::io::Write;
 
-use adadiff_experiments::device::{
-    BackendName, DeviceName, DeviceTask, compiled_devices, run_on,
-};
+use adadiff_experiments::device::{BackendName, DeviceName, DeviceTask, compiled_devices, run_on};
 use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 
@@ -43,8 +41,12 @@ pub fn devices_under_test() -> Vec<DeviceName> {
 /// Where no device was compiled in.
 pub fn reference_device() -> DeviceName {
     let devices = compiled_devices();
-    let ndarray = devices.iter().find(|device| device.backend == BackendName::NdArray);
-    *ndarray.or(devices.first()).expect("at least one backend feature is on")
+    let ndarray = devices
+        .iter()
+        .find(|device| device.backend == BackendName::NdArray);
+    *ndarray
+        .or(devices.first())
+        .expect("at least one backend feature is on")
 }
 
 /// Says on standard output where a test runs, past the test harness, which would swallow it.

@@ -30,8 +30,16 @@ impl ImageSource for Patterns {
     fn write(&self, index: usize, flip: bool, pixels: &mut [f32]) {
         for (place, pixel) in pixels.iter_mut().enumerate() {
             let (channel, row) = (place / (SIDE * SIDE), place / SIDE % SIDE);
-            let column = if flip { SIDE - 1 - place % SIDE } else { place % SIDE };
-            let along = if (index + channel).is_multiple_of(2) { row } else { column };
+            let column = if flip {
+                SIDE - 1 - place % SIDE
+            } else {
+                place % SIDE
+            };
+            let along = if (index + channel).is_multiple_of(2) {
+                row
+            } else {
+                column
+            };
             let light = (along / (1 + index / 2)).is_multiple_of(2);
             *pixel = if light { 0.8 } else { -0.8 };
         }
@@ -56,7 +64,10 @@ pub struct Watcher {
 impl Watcher {
     /// One that interrupts after `step`.
     pub fn stopping_after(step: u64) -> Self {
-        Self { stop_after: Some(step), ..Self::default() }
+        Self {
+            stop_after: Some(step),
+            ..Self::default()
+        }
     }
 }
 
@@ -73,6 +84,7 @@ impl<B: AutodiffBackend> TrainObserver<B> for Watcher {
     }
 
     fn sample(&mut self, _step: u64, average: &AdaDiff<B::InnerBackend>) {
-        self.averages.push(parameters::<B::InnerBackend, _>(average));
+        self.averages
+            .push(parameters::<B::InnerBackend, _>(average));
     }
 }

@@ -38,7 +38,9 @@ impl Network {
     /// All kinds, each with `depth + 1` blocks.
     pub fn all(depth: usize) -> Vec<Self> {
         use NetworkKind::{Class, Text, Unconditional, WithoutSkips};
-        [Unconditional, Class, Text, WithoutSkips].map(|kind| Self::new(kind, depth)).to_vec()
+        [Unconditional, Class, Text, WithoutSkips]
+            .map(|kind| Self::new(kind, depth))
+            .to_vec()
     }
 
     /// A network of `depth + 1` blocks on images of 8x8 pixels and two channels.
@@ -60,11 +62,20 @@ impl Network {
             qkv_bias: class,
             time_mlp: class,
             classes: class.then_some(Self::CLASSES),
-            text: text.then_some(TextConfig { tokens: 3, width: 12 }),
+            text: text.then_some(TextConfig {
+                tokens: 3,
+                width: 12,
+            }),
             long_skips: kind != NetworkKind::WithoutSkips,
             final_convolution: !text,
         };
-        Self { kind, config: AdaDiffConfig { estimator, backbone } }
+        Self {
+            kind,
+            config: AdaDiffConfig {
+                estimator,
+                backbone,
+            },
+        }
     }
 
     /// The network with its initial weights, those of the backbone's and of the estimators' linear
@@ -73,11 +84,17 @@ impl Network {
     /// # Panics
     /// Never: the configurations are valid.
     pub fn lively<B: Kernels>(&self, device: &B::Device) -> AdaDiff<B> {
-        let mut model = self.config.init::<B>(7, device).expect("a valid configuration");
+        let mut model = self
+            .config
+            .init::<B>(7, device)
+            .expect("a valid configuration");
         model.backbone = model.backbone.map(&mut Scale { factor: 5.0 });
         let mut estimators = Scale { factor: 20.0 };
-        model.estimators =
-            model.estimators.into_iter().map(|estimator| estimator.map(&mut estimators)).collect();
+        model.estimators = model
+            .estimators
+            .into_iter()
+            .map(|estimator| estimator.map(&mut estimators))
+            .collect();
         model
     }
 
@@ -89,17 +106,17 @@ impl Network {
     ) -> (Tensor<B, 4>, Condition<B>) {
         let mut draw = Draw::new(11);
         let size = self.config.backbone.image_size;
-        let images = draw.normal::<B, 4>([batch, self.config.backbone.channels, size, size], device);
+        let images =
+            draw.normal::<B, 4>([batch, self.config.backbone.channels, size, size], device);
         let contrast: Vec<f32> = (0..batch).map(|sample| 0.2 + 0.2 * sample as f32).collect();
         let contrast = TensorData::new(contrast, [batch, 1, 1, 1]);
         let images = images * Tensor::<B, 4>::from_data(contrast, device);
         let condition = match self.config.backbone.text {
-            Some(text) => {
-                Condition::Text(draw.normal([batch, text.tokens, text.width], device))
-            }
+            Some(text) => Condition::Text(draw.normal([batch, text.tokens, text.width], device)),
             None if self.kind == NetworkKind::Class => {
-                let labels: Vec<i64> =
-                    (0..batch).map(|sample| (sample % Self::CLASSES) as i64).collect();
+                let labels: Vec<i64> = (0..batch)
+                    .map(|sample| (sample % Self::CLASSES) as i64)
+                    .collect();
                 Condition::Class(Tensor::from_data(TensorData::new(labels, [batch]), device))
             }
             None => Condition::None,
@@ -117,6 +134,10 @@ pub struct Scale {
 
 impl<B: Backend> ModuleMapper<B> for Scale {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        if D == 2 { param.map(|matrix| matrix * self.factor) } else { param }
+        if D == 2 {
+            param.map(|matrix| matrix * self.factor)
+        } else {
+            param
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Trains the classifier whose features judge samples of Fashion-MNIST.
 
 use std::f64::consts::PI;
+use std::ops::ControlFlow;
 
 use adadiff_data::{FashionMnist, PIXELS, SIDE, from_byte};
 use adadiff_metrics::{FashionCnn, FashionCnnConfig};
@@ -72,6 +73,12 @@ pub enum ClassifierError {
         /// Steps done.
         step: usize,
     },
+    /// The caller's progress function asked to stop.
+    #[error("interrupted after {step} steps; nothing was written")]
+    Interrupted {
+        /// Steps done.
+        step: usize,
+    },
 }
 
 /// Trains a classifier on `train`, flipped and shifted at random, and measures it on `test`.
@@ -80,13 +87,14 @@ pub enum ClassifierError {
 /// host.
 ///
 /// # Errors
-/// Where the configuration trains nothing, or the loss becomes infinite.
+/// Where the configuration trains nothing, the loss becomes infinite, or `progress`, called after
+/// every step, breaks.
 pub fn train_classifier<B: AutodiffBackend>(
     config: &ClassifierConfig,
     train: &FashionMnist,
     test: &FashionMnist,
     device: &B::Device,
-    mut progress: impl FnMut(ClassifierProgress),
+    mut progress: impl FnMut(ClassifierProgress) -> ControlFlow<()>,
 ) -> Result<TrainedClassifier<B::InnerBackend>, ClassifierError> {
     check(config)?;
     let mut random = ChaCha8Rng::seed_from_u64(config.seed);
@@ -120,11 +128,14 @@ pub fn train_classifier<B: AutodiffBackend>(
         if !loss.is_finite() {
             return Err(ClassifierError::Diverged { step: step + 1 });
         }
-        progress(ClassifierProgress {
+        let report = ClassifierProgress {
             step: step + 1,
             steps: config.steps,
             loss,
-        });
+        };
+        if progress(report).is_break() {
+            return Err(ClassifierError::Interrupted { step: step + 1 });
+        }
     }
     let network = network.valid();
     let test_accuracy = classifier_accuracy(&network, test, device);
@@ -246,7 +257,10 @@ mod tests {
     fn train(config: &ClassifierConfig) -> (f64, Vec<f64>) {
         let data = bundled();
         let mut losses = Vec::new();
-        let keep = |progress: ClassifierProgress| losses.push(progress.loss);
+        let keep = |progress: ClassifierProgress| {
+            losses.push(progress.loss);
+            ControlFlow::Continue(())
+        };
         let trained =
             train_classifier::<Autodiff<Flex>>(config, &data, &data, &FlexDevice, keep).unwrap();
         (trained.test_accuracy, losses)

@@ -6,27 +6,36 @@ use std::path::Path;
 
 use crate::TrainError;
 
-/// Writes a file under a temporary name beside `path` and renames it.
+/// Writes `contents` to a temporary name in `path`'s folder, then renames it to `path`, so that a
+/// reader, or an interruption, meets the old file or the new one and never half of one.
 ///
 /// # Errors
-/// Where the folder cannot be written to.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(TrainError::file("create", folder))?;
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .permissions(permissions())
-            .tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(TrainError::file("write", path))
+/// Where the folder is missing, not writable or full.
+pub fn replace_file(path: &Path, contents: &[u8]) -> std::io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; this one is as readable as any other new file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder_of(path))?;
+    file.write_all(contents)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }
 
-/// Those of an ordinary file; a temporary one is by default readable by its owner alone.
-fn permissions() -> fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    fs::Permissions::from_mode(0o644)
+/// [`replace_file`] that makes the folder where there is none.
+///
+/// # Errors
+/// Where the folder cannot be made or written to.
+pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), TrainError> {
+    let folder = folder_of(path);
+    fs::create_dir_all(folder).map_err(TrainError::file("create", folder))?;
+    replace_file(path, contents).map_err(TrainError::file("write", path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }

@@ -21,7 +21,7 @@ pub use classifier::{
 pub use config::{Objective, TrainConfig};
 pub use ema::update_average;
 pub use error::TrainError;
-pub use files::write_atomically;
+pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
 pub use source::ImageSource;
 pub use trainer::{CHECKPOINTS, LOG_FILE, Outcome, TrainObserver, Trainer};

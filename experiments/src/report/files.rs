@@ -1,19 +1,18 @@
 //! Files that appear complete or not at all.
 
-use std::io::Write;
 use std::path::Path;
 
+use adadiff_train::replace_file;
 use serde::Serialize;
 
 use super::ReportError;
 
-/// Writes `contents` to a temporary name in `path`'s folder, then renames it to `path`, so that a
-/// reader, or an interruption, meets the old file or the new one and never half of one.
+/// [`replace_file`] with this module's error.
 ///
 /// # Errors
 /// [`ReportError::Write`] where the folder is missing, not writable or full.
 pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), ReportError> {
-    try_write(path, contents).map_err(|source| ReportError::Write {
+    replace_file(path, contents).map_err(|source| ReportError::Write {
         path: path.to_path_buf(),
         source,
     })
@@ -33,22 +32,6 @@ pub(super) fn write_json<T: Serialize>(
         serde_json::to_string_pretty(data).map_err(|source| ReportError::Json { what, source })?;
     json.push('\n');
     write_atomically(path, json.as_bytes())
-}
-
-fn try_write(path: &Path, contents: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; a report is as readable as any other new file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(contents)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }
 
 #[cfg(test)]

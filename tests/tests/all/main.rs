@@ -1,1 +1,20 @@
 //! Tests that cross crates; those of tensor code run on every device that was compiled in.
+
+mod devices;
+mod exits;
+mod kernels;
+mod no_estimators;
+mod plain;
+
+#[cfg(feature = "flex")]
+mod checkpoints;
+#[cfg(feature = "flex")]
+mod killed;
+#[cfg(feature = "flex")]
+mod learning;
+#[cfg(feature = "flex")]
+mod resume;
+#[cfg(feature = "flex")]
+mod training;
+#[cfg(feature = "flex")]
+mod weights;
