@@ -11,6 +11,7 @@ mod main_job;
 mod options;
 mod presentation;
 mod preset;
+pub mod readme;
 pub mod report;
 mod run_folder;
 mod sample;
@@ -18,6 +19,11 @@ mod study;
 mod timing;
 mod train;
 mod train_features;
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
 
 pub use checkpoint::Checkpoint;
 pub use judge::{Judge, test_images};

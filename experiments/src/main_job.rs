@@ -113,6 +113,9 @@ impl<B: Kernels> Bench<'_, B> {
         let reduction = self.preset().sampling.reduction;
         let draw = Draw::of_all_classes(self.preset(), samples);
         self.expect(4 * samples);
+        // First of all, because a budget that cannot be met should not cost a full run.
+        self.say("calibrating");
+        let calibration = self.study.threshold(reduction, &self.bar)?;
         self.warm_up()?;
 
         self.say("the full network");
@@ -121,7 +124,6 @@ impl<B: Kernels> Bench<'_, B> {
         let full_seconds = full.seconds_per_image;
 
         self.say("AdaDiff");
-        let calibration = self.study.threshold(reduction, &self.bar)?;
         let threshold = Threshold {
             uncertainty: calibration.threshold,
         };

@@ -168,7 +168,8 @@ fn facts(findings: &Findings, preset: &Preset, device: DeviceName) -> Vec<(Strin
     .to_vec()
 }
 
-fn timing_table(timings: &[Timing]) -> Table {
+/// The table of speed-ups.
+pub fn timing_table(timings: &[Timing]) -> Table {
     let heading = [
         "batch",
         "full, s/image",

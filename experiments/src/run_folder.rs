@@ -9,8 +9,35 @@ use tempfile::TempDir;
 /// A folder that is written under a temporary name and gets its own once it is complete.
 #[derive(Debug)]
 pub struct RunFolder {
+    // Dropped before the folders it lies in, in the order of the fields.
     unfinished: TempDir,
+    parents: MadeFolders,
     target: PathBuf,
+}
+
+/// Folders that were made for a run, the innermost first; they go again if the run does not finish.
+#[derive(Debug)]
+struct MadeFolders(Vec<PathBuf>);
+
+impl MadeFolders {
+    /// Makes `folder` and those above it that are missing.
+    fn make(folder: &Path) -> std::io::Result<Self> {
+        let missing = folder
+            .ancestors()
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let made = Self(missing.map(Path::to_path_buf).collect());
+        fs::create_dir_all(folder)?;
+        Ok(made)
+    }
+}
+
+impl Drop for MadeFolders {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            // One that another run has written to meanwhile is not empty, and stays.
+            let _ = fs::remove_dir(folder);
+        }
+    }
 }
 
 impl RunFolder {
@@ -47,12 +74,16 @@ impl RunFolder {
                 parent.display()
             )
         };
-        fs::create_dir_all(parent).with_context(explain)?;
+        let parents = MadeFolders::make(parent).with_context(explain)?;
         let unfinished = tempfile::Builder::new()
             .prefix(".unfinished-")
             .tempdir_in(parent)
             .with_context(explain)?;
-        Ok(Self { unfinished, target })
+        Ok(Self {
+            unfinished,
+            parents,
+            target,
+        })
     }
 
     /// Where to write for now.
@@ -64,7 +95,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// Where that fails; what was written is then removed.
-    pub fn finish(self) -> Result<PathBuf> {
+    pub fn finish(mut self) -> Result<PathBuf> {
         let explain = || format!("cannot write the folder {}", self.target.display());
         #[cfg(unix)]
         {
@@ -74,6 +105,7 @@ impl RunFolder {
                 .with_context(explain)?;
         }
         fs::rename(self.unfinished.path(), &self.target).with_context(explain)?;
+        self.parents.0.clear();
         Ok(self.target)
     }
 }

@@ -61,16 +61,11 @@ impl DeviceTask for Train<'_> {
         let start: AdaDiff<Autodiff<B>> = self.preset.model.init(seed, &device)?;
         let backbone = self.preset.backbone_training.clone();
         let backbone = self.phase("backbone", backbone, start, &images, &device)?;
-        let start = backbone_as_start::<B>(backbone);
+        let start = AutodiffModule::from_inner(backbone);
         let joint = self.preset.joint_training.clone();
         self.phase("joint", joint, start, &images, &device)?;
         Ok(())
     }
-}
-
-/// The second phase starts from the averaged weights of the first.
-fn backbone_as_start<B: Kernels>(average: AdaDiff<B>) -> AdaDiff<Autodiff<B>> {
-    AutodiffModule::from_inner(average)
 }
 
 impl Train<'_> {

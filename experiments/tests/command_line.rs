@@ -1,0 +1,246 @@
+//! Bad input as a new user would give it: a clear message, a failing exit code, no panic, nothing
+//! half-written.
+#![cfg(feature = "flex")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use adadiff_experiments::Preset;
+use adadiff_train::weights::save_half;
+use burn_flex::{Flex, FlexDevice};
+use tempfile::{TempDir, tempdir};
+
+fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fashion_mnist"));
+    command.current_dir(folder).env_remove("ADADIFF_DATA");
+    command
+}
+
+/// Runs the program in an empty folder and checks that it fails as it should: `words` are in its
+/// message, and the folder holds what it held before.
+#[track_caller]
+fn fails(folder: &TempDir, arguments: &[&str], words: &[&str]) {
+    let before = contents(folder.path());
+    let output = program(folder.path()).args(arguments).output().unwrap();
+    assert_failure(&output, words);
+    assert_eq!(
+        contents(folder.path()),
+        before,
+        "{arguments:?} left files behind"
+    );
+}
+
+#[track_caller]
+fn assert_failure(output: &Output, words: &[&str]) {
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "succeeded: {message}");
+    assert!(
+        output.status.code().is_some(),
+        "ended by a signal: {message}"
+    );
+    assert!(!message.contains("panicked"), "{message}");
+    for word in words {
+        assert!(message.contains(word), "'{word}' is not in: {message}");
+    }
+}
+
+fn contents(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn senseless_numbers_are_refused() {
+    let folder = tempdir().unwrap();
+    fails(&folder, &["--samples", "0"], &["--samples", "at least 1"]);
+    fails(&folder, &["--samples", "40"], &["64 features", "40"]);
+    fails(&folder, &["--steps", "0"], &["--steps", "at least 1"]);
+    fails(&folder, &["--batch", "0"], &["--batch", "at least 1"]);
+    fails(
+        &folder,
+        &["--reduction", "-0.3"],
+        &["--reduction", "between 0 and 1"],
+    );
+    fails(
+        &folder,
+        &["--reduction", "1.5"],
+        &["--reduction", "between 0 and 1"],
+    );
+    fails(
+        &folder,
+        &["--reduction", "0.99", "--quick"],
+        &["0.99", "cannot be reached"],
+    );
+    fails(
+        &folder,
+        &["sample", "--class", "12"],
+        &["no class 12", "0 to 9"],
+    );
+    fails(&folder, &["sample", "--guidance", "inf"], &["finite"]);
+}
+
+#[test]
+fn unknown_and_missing_devices_are_explained() {
+    let folder = tempdir().unwrap();
+    fails(
+        &folder,
+        &["--device", "abacus"],
+        &["abacus", "flex, ndarray, wgpu, vulkan, cuda"],
+    );
+    fails(&folder, &["--device", "cuda:x"], &["cuda:0"]);
+    fails(&folder, &["--device", "flex:3"], &["only one flex device"]);
+    if !cfg!(feature = "cuda") {
+        fails(
+            &folder,
+            &["--device", "cuda"],
+            &["without the device 'cuda'", "--features cuda"],
+        );
+    }
+}
+
+#[test]
+fn missing_and_damaged_data_are_named() {
+    let folder = tempdir().unwrap();
+    fails(
+        &folder,
+        &["train", "--data", "nowhere"],
+        &["nowhere", "dataset-fashion-mnist"],
+    );
+
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fails(
+        &folder,
+        &["train", "--data", "data"],
+        &["train-images-idx3-ubyte.gz"],
+    );
+
+    fs::write(
+        data.join("train-images-idx3-ubyte.gz"),
+        b"this is no gzip file",
+    )
+    .unwrap();
+    fs::write(data.join("train-labels-idx1-ubyte.gz"), b"nor is this").unwrap();
+    fails(
+        &folder,
+        &["train", "--data", "data"],
+        &["train-images-idx3-ubyte.gz", "gzip"],
+    );
+}
+
+#[test]
+fn checkpoints_that_cannot_be_used_are_refused() {
+    let folder = tempdir().unwrap();
+    fails(
+        &folder,
+        &["--checkpoint", "nowhere.safetensors"],
+        &["nowhere.safetensors"],
+    );
+
+    let path = folder.path().join("weights.safetensors");
+    fs::write(&path, [7; 1000]).unwrap();
+    fails(
+        &folder,
+        &["--checkpoint", "weights.safetensors"],
+        &["weights.safetensors", "damaged"],
+    );
+
+    let preset = Preset::fashion_mnist().unwrap();
+    let mut narrow = preset.model.clone();
+    narrow.backbone.width = 64;
+    let model = narrow.init::<Flex>(0, &FlexDevice).unwrap();
+    save_half::<Flex, _>(&model, &[("preset", preset.to_toml().unwrap())], &path).unwrap();
+    fails(
+        &folder,
+        &["--checkpoint", "weights.safetensors"],
+        &["does not fit", "backbone.pos_embed", "128", "64"],
+    );
+
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    fails(
+        &folder,
+        &["--checkpoint", "weights.safetensors"],
+        &["damaged"],
+    );
+
+    save_half::<Flex, _>(&model, &[], &path).unwrap();
+    fails(
+        &folder,
+        &["--checkpoint", "weights.safetensors"],
+        &["does not say which network"],
+    );
+}
+
+#[test]
+fn folders_that_cannot_be_written_are_named_before_any_work() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("file"), b"").unwrap();
+    fails(&folder, &["--out", "file/run"], &["cannot write", "--out"]);
+    fails(&folder, &["--out", "file"], &["holds files already"]);
+    fails(
+        &folder,
+        &["train", "--out", "file/run"],
+        &["cannot create", "file/run"],
+    );
+    fs::create_dir(folder.path().join("run")).unwrap();
+    fs::write(folder.path().join("run/notes.txt"), b"mine").unwrap();
+    fails(&folder, &["--out", "run"], &["run", "holds files already"]);
+    assert_eq!(
+        fs::read(folder.path().join("run/notes.txt")).unwrap(),
+        b"mine"
+    );
+}
+
+#[test]
+fn presets_with_unknown_or_senseless_values_are_refused() {
+    let folder = tempdir().unwrap();
+    let preset = Preset::fashion_mnist().unwrap().to_toml().unwrap();
+    let path = folder.path().join("preset.toml");
+    for (from, to, word) in [
+        ("flip =", "flop =", "flop"),
+        ("heads = 4", "heads = 5", "heads"),
+        ("batch_size = 32", "batch_size = 0", "batch_size"),
+        ("width = 128", "width = 99999999", "width"),
+    ] {
+        assert!(preset.contains(from));
+        fs::write(&path, preset.replacen(from, to, 1)).unwrap();
+        fails(
+            &folder,
+            &["train", "--preset", "preset.toml"],
+            &["preset.toml", word],
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_leaves_nothing_behind() {
+    let folder = tempdir().unwrap();
+    let child = program(folder.path())
+        .args(["--samples", "100000", "--out", "runs/long"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The run's temporary folder shows that it has begun.
+    let start = Instant::now();
+    let runs = folder.path().join("runs");
+    while !runs.exists() && start.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let interrupt = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(interrupt.success());
+    let output = child.wait_with_output().unwrap();
+    assert_failure(&output, &["interrupted", "nothing was written"]);
+    assert_eq!(contents(folder.path()), Vec::<String>::new());
+}
