@@ -1,11 +1,20 @@
-//! Makes the README's tables anew from `docs/fashion_mnist`; run it in the repository's root.
+//! Makes the tables of the README and of the model card anew; run it in the repository's root.
 
 use std::fs;
 use std::path::Path;
 
+use adadiff_experiments::readme::{update_model_card, update_readme};
+
 fn main() -> anyhow::Result<()> {
     let readme = fs::read_to_string("README.md")?;
-    let made = adadiff_experiments::readme::update(&readme, Path::new("docs/fashion_mnist"))?;
-    fs::write("README.md", made)?;
+    fs::write(
+        "README.md",
+        update_readme(&readme, Path::new("docs/fashion_mnist"))?,
+    )?;
+
+    let assets = Path::new("experiments/assets/fashion_mnist");
+    let path = assets.join("MODEL_CARD.md");
+    let card = fs::read_to_string(&path)?;
+    fs::write(&path, update_model_card(&card, assets)?)?;
     Ok(())
 }

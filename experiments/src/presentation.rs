@@ -159,7 +159,10 @@ fn facts(findings: &Findings, preset: &Preset, device: DeviceName) -> Vec<(Strin
         ("Batch", preset.sampling.batch.to_string()),
         (
             "Solver",
-            format!("DPM-Solver++(2M), {} steps", preset.sampling.steps),
+            format!(
+                "DPM-Solver++(2M) with data in [-1, 1], {} steps",
+                preset.sampling.steps
+            ),
         ),
         ("Seed", preset.sampling.seed.to_string()),
         ("Version", env!("CARGO_PKG_VERSION").to_owned()),

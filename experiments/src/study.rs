@@ -202,7 +202,10 @@ impl<'a, B: Kernels> Study<'a, B> {
         };
         let sampler = Sampler {
             schedule: Box::new(VpLinear::default()),
-            solver: Box::new(DpmSolverPlusPlus::default()),
+            solver: Box::new(DpmSolverPlusPlus {
+                data_bound: Some(1.0),
+                ..DpmSolverPlusPlus::default()
+            }),
             steps: self.preset.sampling.steps,
         };
         let start = Instant::now();

@@ -16,6 +16,10 @@ pub struct DpmSolverPlusPlus {
     /// Whether the last step is of order 1, which is steadier with fewer than about 15 steps. A step
     /// to time 0 always is.
     pub lower_order_final: bool,
+    /// The largest magnitude of the predicted data, 1 for pixels in `[-1, 1]`: static thresholding
+    /// (Saharia et al. 2022, section 2.3). Absent for latents and for no thresholding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_bound: Option<f64>,
 }
 
 impl Default for DpmSolverPlusPlus {
@@ -29,6 +33,7 @@ impl Default for DpmSolverPlusPlus {
         Self {
             grid,
             lower_order_final: false,
+            data_bound: None,
         }
     }
 }
@@ -52,6 +57,10 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlus {
 
         // x_0 = (x - sigma_t eps) / alpha_t
         let data = noisy.clone() * (1.0 / alpha_t) - noise_prediction * (sigma_t / alpha_t);
+        let data = match self.data_bound {
+            Some(bound) => data.clamp(-bound, bound),
+            None => data,
+        };
         let first_order = s == 0.0 || (self.lower_order_final && step.is_last());
         let direction = match walk.recall(0) {
             // D = (1 + 1/(2r)) x_0 - 1/(2r) x_0 of the step before
@@ -73,7 +82,8 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{convergence_order, device, flow_error};
+    use crate::VpLinear;
+    use crate::testing::{GaussianData, convergence_order, device, flow_error, sample_moments};
 
     #[test]
     fn converges_with_order_two() {
@@ -98,7 +108,7 @@ mod tests {
         };
         let solver = DpmSolverPlusPlus {
             grid,
-            lower_order_final: false,
+            ..Default::default()
         };
         let coarse = flow_error(&solver, 100, grid.end);
         let fine = flow_error(&solver, 400, grid.end);
@@ -118,9 +128,27 @@ mod tests {
         };
         let solver = DpmSolverPlusPlus {
             grid,
-            lower_order_final: false,
+            ..Default::default()
         };
         let error = flow_error(&solver, 80, 0.0);
         assert!(error < 1e-3, "error {error}");
+    }
+
+    #[test]
+    fn predicted_data_stays_within_its_bound() {
+        device();
+        // Nearly all data lies above 0.5, so that every step's prediction is cut to it.
+        let data = GaussianData {
+            mean: 2.0,
+            deviation: 0.1,
+        };
+        let solver = DpmSolverPlusPlus {
+            data_bound: Some(0.5),
+            ..Default::default()
+        };
+        let (mean, deviation) = sample_moments(&solver, data, 20);
+        let end = VpLinear::default();
+        assert!((mean - 0.5 * end.alpha(1e-3)).abs() < 1e-3, "mean {mean}");
+        assert!(deviation < 2.0 * end.sigma(1e-3), "deviation {deviation}");
     }
 }
