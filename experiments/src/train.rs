@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use adadiff_data::{FashionMnist, Split};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::save_half;
-use adadiff_train::{LogLine, Outcome, TrainConfig, TrainObserver, Trainer, write_atomically};
+use adadiff_train::{
+    LogLine, Outcome, TrainConfig, TrainObserver, Trainer, trainable, write_atomically,
+};
 use adadiff_uem::{AdaDiff, Never};
 use anyhow::{Context, Result, bail};
-use burn::module::AutodiffModule;
 use burn_autodiff::Autodiff;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -61,7 +62,7 @@ impl DeviceTask for Train<'_> {
         let start: AdaDiff<Autodiff<B>> = self.preset.model.init(seed, &device)?;
         let backbone = self.preset.backbone_training.clone();
         let backbone = self.phase("backbone", backbone, start, &images, &device)?;
-        let start = AutodiffModule::from_inner(backbone);
+        let start = trainable(backbone);
         let joint = self.preset.joint_training.clone();
         self.phase("joint", joint, start, &images, &device)?;
         Ok(())

@@ -41,6 +41,9 @@ pub enum TrainError {
         /// What differs.
         difference: String,
     },
+    /// No parameter got a gradient.
+    #[error("no parameter of the network got a gradient: none is marked to be trained")]
+    NothingToTrain,
     /// The loss is no longer a number.
     #[error(
         "the loss of step {step} is not finite; lower the learning rate and continue from the last \

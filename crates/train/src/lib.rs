@@ -24,4 +24,4 @@ pub use error::TrainError;
 pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
 pub use source::ImageSource;
-pub use trainer::{CHECKPOINTS, LOG_FILE, Outcome, TrainObserver, Trainer};
+pub use trainer::{CHECKPOINTS, LOG_FILE, Outcome, TrainObserver, Trainer, trainable};

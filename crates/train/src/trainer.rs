@@ -9,7 +9,7 @@ use adadiff_losses::{joint_objective, simple_loss};
 use adadiff_model::kernels::Kernels;
 use adadiff_sampler::{NoiseSchedule, VpLinear, diffuse};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
-use burn::module::{AutodiffModule, Module};
+use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{AdamW, AdamWConfig, GradientsParams, Optimizer};
 use burn::tensor::Tensor;
@@ -252,6 +252,9 @@ where
         let total = self.losses_of_step()?;
         let gradients = total.backward();
         let gradients = GradientsParams::from_grads(gradients, &self.model);
+        if gradients.is_empty() {
+            return Err(TrainError::NothingToTrain);
+        }
         let gradients = match self.config.clip_norm {
             None => gradients,
             Some(limit) => {
@@ -351,6 +354,22 @@ where
     }
 }
 
+/// The network that trains on from `weights`, for example the averaged weights of an earlier phase.
+///
+/// Weights outside of automatic differentiation have forgotten that they are to be trained; all
+/// float parameters are marked so again.
+pub fn trainable<B: AutodiffBackend, M: AutodiffModule<B>>(weights: M::InnerModule) -> M {
+    M::from_inner(weights).map(&mut RequireGradients)
+}
+
+struct RequireGradients;
+
+impl<B: AutodiffBackend> ModuleMapper<B> for RequireGradients {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        param.map(Tensor::require_grad)
+    }
+}
+
 /// Reads scalars `[1]` back from the device at once.
 fn read<B: AutodiffBackend, const N: usize>(
     scalars: [Tensor<B, 1>; N],
@@ -364,4 +383,24 @@ fn read<B: AutodiffBackend, const N: usize>(
     values
         .try_into()
         .map_err(|_| TrainError::Device("a scalar is missing".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::nn::{Linear, LinearConfig};
+    use burn_autodiff::Autodiff;
+    use burn_flex::Flex;
+
+    #[test]
+    fn averaged_weights_can_be_trained_on() {
+        println!("device: flex");
+        let device = Default::default();
+        let first: Linear<Autodiff<Flex>> = LinearConfig::new(2, 3).init(&device);
+        let average = update_average(first.valid(), &first.valid(), 0.5);
+        let second: Linear<Autodiff<Flex>> = trainable(average);
+        let x = Tensor::<Autodiff<Flex>, 2>::ones([1, 2], &device);
+        let gradients = second.forward(x).sum().backward();
+        assert_eq!(GradientsParams::from_grads(gradients, &second).len(), 2);
+    }
 }
