@@ -1,6 +1,6 @@
 //! Experiments: presets, command line, tables, figures and reports.
 
-mod allocator;
+pub mod allocator;
 mod calibrate;
 mod calibrations;
 mod checkpoint;

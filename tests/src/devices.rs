@@ -35,18 +35,15 @@ pub fn devices_under_test() -> Vec<DeviceName> {
     compiled_devices().into_iter().filter(is_there).collect()
 }
 
-/// The device whose numbers are the reference for the others: the one that shares least with them.
+/// The device whose numbers are the reference for the others. Burn's NdArray would share less code
+/// with the rest, but its vectorised reciprocal, and so every gradient of a division, is good to
+/// four digits only.
 ///
 /// # Panics
 /// Where no device was compiled in.
 pub fn reference_device() -> DeviceName {
     let devices = compiled_devices();
-    let ndarray = devices
-        .iter()
-        .find(|device| device.backend == BackendName::NdArray);
-    *ndarray
-        .or(devices.first())
-        .expect("at least one backend feature is on")
+    *devices.first().expect("at least one backend feature is on")
 }
 
 /// Says on standard output where a test runs, past the test harness, which would swallow it.

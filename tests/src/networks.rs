@@ -125,7 +125,7 @@ impl Network {
     }
 }
 
-/// Multiplies every matrix of a module; vectors stay.
+/// Multiplies every matrix of a module; vectors stay, and what was trainable stays so.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// What matrices are multiplied by.
@@ -134,10 +134,12 @@ pub struct Scale {
 
 impl<B: Backend> ModuleMapper<B> for Scale {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        if D == 2 {
-            param.map(|matrix| matrix * self.factor)
-        } else {
-            param
+        if D != 2 {
+            return param;
         }
+        param.map(|matrix| {
+            let trainable = matrix.is_require_grad();
+            (matrix * self.factor).detach().set_require_grad(trainable)
+        })
     }
 }

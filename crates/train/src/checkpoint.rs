@@ -17,6 +17,9 @@ use crate::{TrainConfig, TrainError};
 
 const STATE: &str = "state.json";
 
+/// How the name of a folder begins that is still being written.
+const UNFINISHED: &str = ".unfinished-";
+
 /// Checkpoints that are kept; the older ones are removed.
 const KEPT: usize = 2;
 
@@ -108,8 +111,9 @@ pub(crate) fn save(
         return Ok(());
     }
     fs::create_dir_all(folder).map_err(TrainError::file("create", folder))?;
+    remove_unfinished(folder)?;
     let unfinished = tempfile::Builder::new()
-        .prefix(".unfinished-")
+        .prefix(UNFINISHED)
         .tempdir_in(folder)
         .map_err(TrainError::file("create a folder in", folder))?;
     let mut files = Files {
@@ -124,6 +128,18 @@ pub(crate) fn save(
     write_atomically(&path, &json)?;
     fs::rename(unfinished.path(), &target).map_err(TrainError::file("rename to", &target))?;
     remove_old(folder)
+}
+
+/// Removes what a process that was killed while saving has left behind.
+fn remove_unfinished(folder: &Path) -> Result<(), TrainError> {
+    let entries = fs::read_dir(folder).map_err(TrainError::file("read", folder))?;
+    for entry in entries.filter_map(Result::ok) {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            let path = entry.path();
+            fs::remove_dir_all(&path).map_err(TrainError::file("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 fn remove_old(folder: &Path) -> Result<(), TrainError> {
@@ -161,6 +177,9 @@ pub(crate) fn latest(folder: &Path) -> Result<Option<(TrainState, Files)>, Train
     let json = fs::read(&path).map_err(TrainError::file("read", &path))?;
     let state: TrainState = serde_json::from_slice(&json)
         .map_err(|error| unusable(&path, format!("it is damaged ({error})")))?;
+    if folder.file_name() != Some(folder_name(state.step).as_ref()) {
+        return Err(unusable(&path, format!("it tells of step {}", state.step)));
+    }
     let checksums = state.checksums.clone();
     Ok(Some((state, Files { folder, checksums })))
 }

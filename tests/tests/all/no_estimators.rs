@@ -1,1 +1,81 @@
-//! To be written.
+//! A policy that needs no uncertainty runs no estimator.
+
+use std::num::NonZeroUsize;
+
+use adadiff_experiments::device::DeviceTask;
+use adadiff_model::Denoiser;
+use adadiff_model::kernels::Kernels;
+use adadiff_tests::{Network, Scale, on_every_device, values};
+use adadiff_uem::{
+    AdaptiveUVit, DepthSchedule, ExitPolicy, FixedDepth, Never, ScheduledDepth, Threshold,
+};
+use anyhow::Result;
+use burn::module::Module;
+
+/// The policies that ask for nothing, and the blocks they run of five at timestep 500.
+fn policies() -> [(Box<dyn ExitPolicy>, u32); 3] {
+    let scheduled = ScheduledDepth {
+        timestep: 500.0,
+        blocks: 4,
+    };
+    [
+        (Box::new(Never), 5),
+        (Box::new(FixedDepth(NonZeroUsize::MIN)), 1),
+        (Box::new(DepthSchedule::new(vec![scheduled])), 4),
+    ]
+}
+
+#[derive(Clone, Copy)]
+struct SpoiltEstimators;
+
+impl DeviceTask for SpoiltEstimators {
+    type Output = ();
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        for network in Network::all(4) {
+            let sound = network.lively::<B>(&device);
+            let mut spoilt = sound.clone();
+            let mut spoil = Scale { factor: f64::NAN };
+            spoilt.estimators = spoilt
+                .estimators
+                .into_iter()
+                .map(|one| one.map(&mut spoil))
+                .collect();
+            let (noisy, condition) = network.inputs::<B>(3, &device);
+            let predict = |model, policy| {
+                AdaptiveUVit::new(model, policy).predict(noisy.clone(), 500.0, &condition)
+            };
+            for ((policy, blocks), (same, _)) in policies().into_iter().zip(policies()) {
+                let what = format!("{:?}, {policy:?}", network.kind);
+                let (expected, found) = (predict(&sound, policy)?, predict(&spoilt, same)?);
+                assert_eq!(found.blocks, [blocks; 3], "{what}");
+                assert!(found.uncertainty.iter().all(Vec::is_empty), "{what}");
+                assert!(found.uncertainty_map.is_none(), "{what}");
+                assert_eq!(values(found.noise), values(expected.noise), "{what}");
+            }
+
+            // The same weights show themselves to a policy that does ask.
+            let asking = AdaptiveUVit::new(&spoilt, Threshold { uncertainty: 2.0 });
+            let asked = asking.predict(noisy, 500.0, &condition)?;
+            assert!(
+                asked
+                    .uncertainty
+                    .iter()
+                    .all(|sample| sample.iter().all(|u| u.is_nan()))
+            );
+            assert_eq!(
+                asked.blocks, [5; 3],
+                "what is not a number lets nobody leave"
+            );
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_policy_that_needs_no_uncertainty_runs_no_estimator() {
+    on_every_device(
+        "a_policy_that_needs_no_uncertainty_runs_no_estimator",
+        SpoiltEstimators,
+    );
+}

@@ -96,3 +96,17 @@ pub(super) fn row_norm_backward<B: Backend>(
     let grad_x = (scaled.clone() - scaled.mean_dim(1) - normalised * along) / deviation;
     [unwrap(grad_x), unwrap(grad_scale), unwrap(grad_shift)]
 }
+
+/// Burn's own is the derivative of the tanh approximation of GELU, not of the exact one.
+pub(super) fn gelu_backward<B: Backend>(x: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+    const INVERSE_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
+    let squares = B::float_mul(x.clone(), x.clone());
+    let density = B::float_exp(B::float_mul_scalar(squares, (-0.5).into()));
+    let density = B::float_mul_scalar(density, INVERSE_SQRT_2PI.into());
+    let error = B::float_erf(B::float_mul_scalar(
+        x.clone(),
+        std::f64::consts::FRAC_1_SQRT_2.into(),
+    ));
+    let cumulative = B::float_mul_scalar(B::float_add_scalar(error, 1.0.into()), 0.5.into());
+    B::float_mul(grad, B::float_add(cumulative, B::float_mul(x, density)))
+}

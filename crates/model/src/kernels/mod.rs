@@ -25,7 +25,7 @@ pub trait Kernels: Backend {
 
     /// The gradient of [`Self::exact_gelu`] with respect to `x`.
     fn exact_gelu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::gelu_backward(x, grad)
+        default::gelu_backward::<Self>(x, grad)
     }
 
     /// The logistic function of any shape.

@@ -34,3 +34,32 @@ impl ExitPolicy for FixedDepth {
         context.block + 1 >= self.0.get()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(block: usize) -> BlockContext {
+        BlockContext {
+            block,
+            blocks: 5,
+            timestep: 1.0,
+        }
+    }
+
+    #[test]
+    fn everybody_leaves_after_the_fixed_number_of_blocks() {
+        let three = FixedDepth(NonZeroUsize::MIN.saturating_add(2));
+        assert_eq!(
+            [0, 1, 2, 3].map(|block| three.leaves(after(block), &[])),
+            [false, false, true, true]
+        );
+        let one = FixedDepth(NonZeroUsize::MIN);
+        assert!(one.leaves(after(0), &[]));
+        let more_than_there_are = FixedDepth(NonZeroUsize::MAX);
+        assert!((0..5).all(|block| !more_than_there_are.leaves(after(block), &[])));
+        assert!((0..5).all(|block| !Never.leaves(after(block), &[0.0])));
+        assert!((0..5).all(|block| !three.needs_uncertainty(after(block))));
+        assert!((0..5).all(|block| !Never.needs_uncertainty(after(block))));
+    }
+}

@@ -47,3 +47,30 @@ impl<P: ExitPolicy + ?Sized> ExitPolicy for Box<P> {
         (**self).leaves(context, uncertainty)
     }
 }
+
+#[cfg(test)]
+mod testing {
+    use super::{BlockContext, ExitPolicy};
+
+    /// The block, from 0, that each sample leaves after, given its certainty (one minus
+    /// uncertainty) after every block; the last block where the policy lets it run to the end.
+    pub(super) fn exits<const BLOCKS: usize>(
+        policy: &dyn ExitPolicy,
+        certainty: &[[f32; BLOCKS]],
+    ) -> Vec<usize> {
+        let exit = |sample: &[f32; BLOCKS]| {
+            let uncertainty = sample.map(|certainty| 1.0 - certainty);
+            let leaves = |&block: &usize| {
+                let context = BlockContext {
+                    block,
+                    blocks: BLOCKS,
+                    timestep: 500.0,
+                };
+                assert!(policy.needs_uncertainty(context));
+                policy.leaves(context, &uncertainty[..=block])
+            };
+            (0..BLOCKS - 1).find(leaves).unwrap_or(BLOCKS - 1)
+        };
+        certainty.iter().map(exit).collect()
+    }
+}

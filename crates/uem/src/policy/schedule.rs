@@ -48,3 +48,45 @@ impl ExitPolicy for DepthSchedule {
             .is_some_and(|depth| context.block + 1 >= depth)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule() -> DepthSchedule {
+        let depth = |timestep, blocks| ScheduledDepth { timestep, blocks };
+        DepthSchedule::new(vec![depth(900.0, 2), depth(500.0, 4), depth(100.0, 7)])
+    }
+
+    #[test]
+    fn the_nearest_scheduled_timestep_decides() {
+        for (timestep, blocks) in [
+            (999.0, 2),
+            (701.0, 2),
+            (699.0, 4),
+            (301.0, 4),
+            (299.0, 7),
+            (0.0, 7),
+        ] {
+            assert_eq!(
+                schedule().depth(timestep),
+                Some(blocks),
+                "timestep {timestep}"
+            );
+        }
+        assert_eq!(DepthSchedule::default().depth(500.0), None);
+    }
+
+    #[test]
+    fn samples_leave_after_the_scheduled_depth_and_are_never_judged() {
+        let after = |block| BlockContext {
+            block,
+            blocks: 9,
+            timestep: 510.0,
+        };
+        let leaves = [0, 1, 2, 3, 4].map(|block| schedule().leaves(after(block), &[]));
+        assert_eq!(leaves, [false, false, false, true, true]);
+        assert!((0..9).all(|block| !schedule().needs_uncertainty(after(block))));
+        assert!((0..9).all(|block| !DepthSchedule::default().leaves(after(block), &[])));
+    }
+}

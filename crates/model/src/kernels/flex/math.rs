@@ -15,7 +15,7 @@ pub(super) fn exp(x: f32) -> f32 {
     let p = p * r + 8.333_452e-3;
     let p = p * r + 4.166_579_6e-2;
     let p = p * r + 1.666_666_6e-1;
-    let p = p * r + 5.000_000_1e-1;
+    let p = p * r + 0.5;
     let p = p * r * r + r + 1.0;
     // The low bits of `shifted` hold n; moved into the exponent they are 2^n.
     let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
@@ -25,21 +25,25 @@ pub(super) fn exp(x: f32) -> f32 {
 /// `erf(x)`, absolute error under 4e-7: the rational approximation of Eigen and XLA.
 #[inline(always)]
 pub(super) fn erf(x: f32) -> f32 {
-    let x = x.clamp(-4.0, 4.0);
     let x2 = x * x;
     let p = -2.726_142_3e-10;
     let p = p * x2 + 2.770_681_4e-8;
     let p = p * x2 - 2.101_024e-6;
     let p = p * x2 - 5.692_506_5e-5;
     let p = p * x2 - 7.349_906_4e-4;
-    let p = p * x2 - 2.954_599_9e-3;
+    let p = p * x2 - 2.954_6e-3;
     let p = p * x2 - 1.609_603_3e-2;
     let q = -1.456_607_2e-5;
     let q = q * x2 - 2.133_740_5e-4;
     let q = q * x2 - 1.682_827e-3;
     let q = q * x2 - 7.373_329_2e-3;
     let q = q * x2 - 1.426_473_9e-2;
-    x * p / q
+    // The fraction ends just below one, where large arguments would multiply what is missing.
+    if x.abs() < 4.0 {
+        x * p / q
+    } else {
+        1f32.copysign(x)
+    }
 }
 
 #[cfg(test)]

@@ -1,2 +1,0 @@
-//! Speed.
-fn main() {}
