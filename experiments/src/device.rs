@@ -128,6 +128,7 @@ pub fn run_on<T: DeviceTask>(name: DeviceName, task: T) -> Result<T::Output> {
             only_index_zero(name)?;
             task.run::<burn_ndarray::NdArray>(Default::default())
         }
+        // Where Vulkan is to be had, wgpu chooses it by itself.
         #[cfg(feature = "wgpu")]
         BackendName::Wgpu | BackendName::Vulkan => {
             let device = graphics_device(name)?;
@@ -184,10 +185,11 @@ fn probe<B: Kernels>(device: &B::Device, name: DeviceName, advice: &str) -> Resu
 
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let sum = std::panic::catch_unwind(|| {
+    // After a panic the device is not used again.
+    let sum = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let sum = Tensor::<B, 1>::ones([2], device).sum().into_data();
         sum.iter::<f32>().next()
-    });
+    }));
     std::panic::set_hook(hook);
     match sum {
         Ok(Some(2.0)) => Ok(()),

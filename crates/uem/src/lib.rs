@@ -4,6 +4,7 @@ mod ada_diff;
 mod adaptive;
 mod calibration;
 mod estimator;
+mod import;
 mod policy;
 mod trace;
 

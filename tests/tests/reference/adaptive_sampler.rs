@@ -1,0 +1,40 @@
+//! A sampling run whose network evaluations end early, sample by sample.
+
+use adadiff_model::kernels::Kernels;
+use adadiff_sampler::ReverseProcess;
+use adadiff_uem::AdaptiveUVit;
+use anyhow::Result;
+
+use crate::exit::policy;
+use crate::fixture::{Fixture, condition, values};
+use crate::report::Report;
+use crate::{network, sampler};
+
+pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report> {
+    let mut report = Report::new(fixture)?;
+    let (published, model) = network::only::<B>(fixture, device)?;
+    let certainty: f64 = fixture.get("threshold")?;
+    let denoiser = AdaptiveUVit::new(&model, policy(published.class, certainty));
+    let condition = condition(report.tensors(), device)?;
+    let process = ReverseProcess::ProbabilityFlow;
+    let run = sampler::run(
+        fixture,
+        &mut report,
+        process,
+        Vec::new(),
+        &denoiser,
+        condition,
+    )?;
+
+    // The published code ran one sample at a time; here they share batches.
+    let last = model.backbone.depth() as i64 - 1;
+    let expected = values::<i64>(report.tensors(), "out.exit_layer")?;
+    let expected: Vec<i64> = expected.into_iter().map(|exit| exit.min(last)).collect();
+    let steps = run.samples.trace.steps.iter();
+    let found: Vec<i64> = steps
+        .flat_map(|step| &step.blocks)
+        .map(|&blocks| i64::from(blocks) - 1)
+        .collect();
+    report.equal("exit_layer", &found, &expected);
+    Ok(report.finish())
+}
