@@ -4,25 +4,81 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adadiff_train::write_atomically;
+use adadiff_uem::{ExcessThreshold, ExitPolicy, Threshold, UncertaintyFloor};
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+
+use crate::report::ResultRow;
+
+/// When a sample leaves the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitRule {
+    /// At the first block whose uncertainty is under one threshold for all timesteps: the paper's
+    Threshold,
+    /// At the first block whose uncertainty exceeds the last block's at that timestep by little
+    #[default]
+    Excess,
+}
+
+impl ExitRule {
+    /// The name on the command line and in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Threshold => "threshold",
+            Self::Excess => "excess",
+        }
+    }
+}
 
 /// A threshold and what it was calibrated for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
+    /// What the threshold is compared with.
+    pub exit_rule: ExitRule,
     /// The wished share of blocks to skip.
     pub reduction: f64,
     /// The share that the threshold skips on the samples it was calibrated on.
     pub reached: f64,
-    /// The threshold on a sample's mean uncertainty.
+    /// The threshold on a sample's mean uncertainty, or on its excess over the floor.
     pub threshold: f32,
+    /// The floors of rule [`ExitRule::Excess`]: the last block's uncertainty over timesteps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub floors: Vec<UncertaintyFloor>,
     /// Solver steps.
     pub steps: usize,
     /// Samples that it was calibrated on.
     pub samples: usize,
     /// Their seed, which no reported figure uses.
     pub seed: u64,
+}
+
+impl Calibration {
+    fn key(&self) -> (ExitRule, usize, f64) {
+        (self.exit_rule, self.steps, self.reduction)
+    }
+
+    /// Says in a row of results how its samples left.
+    pub fn enter(&self, row: &mut ResultRow) {
+        row.exit_rule = Some(self.exit_rule.name().to_owned());
+        row.threshold = Some(f64::from(self.threshold));
+        row.target_reduction = Some(self.reduction);
+    }
+
+    /// The policy that leaves as calibrated.
+    pub fn policy(&self) -> Box<dyn ExitPolicy> {
+        match self.exit_rule {
+            ExitRule::Threshold => Box::new(Threshold {
+                uncertainty: self.threshold,
+            }),
+            ExitRule::Excess => Box::new(ExcessThreshold {
+                excess: self.threshold,
+                floors: self.floors.clone(),
+            }),
+        }
+    }
 }
 
 /// All thresholds of a checkpoint.
@@ -70,18 +126,17 @@ impl Calibrations {
         Ok(write_atomically(path, &json)?)
     }
 
-    /// The threshold for a reduction with this number of solver steps.
-    pub fn find(&self, reduction: f64, steps: usize) -> Option<&Calibration> {
+    /// The threshold of a rule for a reduction with this number of solver steps.
+    pub fn find(&self, exit_rule: ExitRule, reduction: f64, steps: usize) -> Option<&Calibration> {
         self.entries
             .iter()
-            .find(|entry| entry.steps == steps && entry.reduction == reduction)
+            .find(|entry| entry.key() == (exit_rule, steps, reduction))
     }
 
     /// Adds a threshold, in place of an earlier one for the same budget.
     pub fn insert(&mut self, calibration: Calibration) {
-        self.entries.retain(|entry| {
-            entry.steps != calibration.steps || entry.reduction != calibration.reduction
-        });
+        self.entries
+            .retain(|entry| entry.key() != calibration.key());
         self.entries.push(calibration);
         self.entries.sort_by(|a, b| {
             a.steps

@@ -181,7 +181,18 @@ fn graphics_device(name: DeviceName) -> Result<burn_wgpu::WgpuDevice> {
 /// Computes a sum on the device: backends that miss their driver say so by a panic.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn probe<B: Kernels>(device: &B::Device, name: DeviceName, advice: &str) -> Result<()> {
+    use std::sync::Mutex;
+
     use burn::tensor::Tensor;
+
+    /// Devices that answered, which need not be asked again.
+    static PRESENT: Mutex<Vec<DeviceName>> = Mutex::new(Vec::new());
+    let Ok(mut present) = PRESENT.lock() else {
+        bail!("the device '{name}' failed before");
+    };
+    if present.contains(&name) {
+        return Ok(());
+    }
 
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
@@ -192,7 +203,10 @@ fn probe<B: Kernels>(device: &B::Device, name: DeviceName, advice: &str) -> Resu
     }));
     std::panic::set_hook(hook);
     match sum {
-        Ok(Some(2.0)) => Ok(()),
+        Ok(Some(2.0)) => {
+            present.push(name);
+            Ok(())
+        }
         _ => bail!("the device '{name}' is not there: {advice}"),
     }
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{AdaptiveUVit, FixedDepth, Never, Threshold};
+use adadiff_uem::{AdaptiveUVit, FixedDepth, Never};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
 use crate::judge::Judge;
@@ -124,10 +125,7 @@ impl<B: Kernels> Bench<'_, B> {
         let full_seconds = full.seconds_per_image;
 
         self.say("AdaDiff");
-        let threshold = Threshold {
-            uncertainty: calibration.threshold,
-        };
-        let adaptive = self.study.draw(threshold, &draw, &self.bar)?;
+        let adaptive = self.study.draw(calibration.policy(), &draw, &self.bar)?;
         let below = (adaptive.cost.blocks_mean.floor() as usize).max(1);
         for depth in [below, below + 1] {
             let Some(depth) = NonZeroUsize::new(depth) else {
@@ -140,15 +138,14 @@ impl<B: Kernels> Bench<'_, B> {
             rows.push(row);
         }
         let mut row = self.row(Method::Adadiff, &adaptive, &draw, full_seconds)?;
-        row.threshold = Some(f64::from(calibration.threshold));
-        row.target_reduction = Some(reduction);
+        calibration.enter(&mut row);
         rows.push(row);
 
         let curve = self.curve(curve_samples, budgets)?;
         self.say("speed");
-        let timings = timing::measure(self.study, threshold, &self.bar)?;
+        let timings = timing::measure(self.study, &calibration, &self.bar)?;
         self.say("uncertainty maps");
-        let maps = self.maps(threshold)?;
+        let maps = self.maps(&calibration)?;
         Ok(Findings {
             rows,
             curve,
@@ -181,13 +178,10 @@ impl<B: Kernels> Bench<'_, B> {
         for &budget in budgets {
             self.say(&format!("the curve: {:.0} % fewer blocks", 100.0 * budget));
             let calibration = self.study.threshold(budget, &self.bar)?;
-            let policy = Threshold {
-                uncertainty: calibration.threshold,
-            };
+            let policy = calibration.policy();
             let drawn = self.study.draw(policy, &draw, &self.bar)?;
             let mut row = self.row(Method::Adadiff, &drawn, &draw, full_seconds)?;
-            row.threshold = Some(f64::from(calibration.threshold));
-            row.target_reduction = Some(budget);
+            calibration.enter(&mut row);
             rows.push(row);
 
             let depth = (1.0 - budget) * self.study.blocks() as f64;
@@ -220,6 +214,7 @@ impl<B: Kernels> Bench<'_, B> {
             samples: draw.samples,
             batch: draw.batch,
             seed: draw.seed,
+            exit_rule: None,
             threshold: None,
             target_reduction: None,
             blocks_mean: drawn.cost.blocks_mean,
@@ -236,12 +231,12 @@ impl<B: Kernels> Bench<'_, B> {
     }
 
     /// Draws a few samples again and keeps the uncertainty of some steps.
-    fn maps(&self, threshold: Threshold) -> Result<report::UncertaintyMaps> {
+    fn maps(&self, calibration: &Calibration) -> Result<report::UncertaintyMaps> {
         let draw = Draw::of_all_classes(self.preset(), MAP_SAMPLES);
         let steps = self.preset().sampling.steps;
         let shown: Vec<usize> = (0..8).map(|i| i * (steps - 1) / 7).collect();
         let mut maps: Vec<Vec<report::UncertaintyMap>> = vec![Vec::new(); MAP_SAMPLES];
-        let denoiser = AdaptiveUVit::new(&self.study.model, threshold).with_maps();
+        let denoiser = AdaptiveUVit::new(&self.study.model, calibration.policy()).with_maps();
         let schedule = adadiff_sampler::VpLinear::default();
         let drawn = self
             .study

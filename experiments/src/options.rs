@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
+use crate::calibrations::ExitRule;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceName;
 
@@ -29,6 +30,9 @@ pub struct SamplingOptions {
     /// Share of blocks to skip, for example 0.45 [default: the preset's]
     #[arg(long, value_name = "R", value_parser = share, allow_negative_numbers = true)]
     pub reduction: Option<f64>,
+    /// When samples leave the network [default: the preset's]
+    #[arg(long, value_name = "RULE", value_enum)]
+    pub exit_rule: Option<ExitRule>,
 }
 
 impl SamplingOptions {
@@ -46,6 +50,7 @@ impl SamplingOptions {
         sampling.seed = self.seed.unwrap_or(sampling.seed);
         sampling.batch = self.batch.unwrap_or(sampling.batch);
         sampling.reduction = self.reduction.unwrap_or(sampling.reduction);
+        sampling.exit_rule = self.exit_rule.unwrap_or(sampling.exit_rule);
         Ok(checkpoint)
     }
 }

@@ -7,6 +7,8 @@ use adadiff_uem::AdaDiffConfig;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::calibrations::ExitRule;
+
 /// Everything that an experiment depends on beside its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,9 @@ pub struct SamplingPreset {
     pub batch: usize,
     /// Seed of all noise.
     pub seed: u64,
+    /// When samples leave the network.
+    #[serde(default)]
+    pub exit_rule: ExitRule,
     /// Share of blocks to skip, in `(0, 1)`.
     pub reduction: f64,
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use adadiff_data::CLASS_NAMES;
 use adadiff_model::kernels::Kernels;
 use adadiff_train::write_atomically;
-use adadiff_uem::{ExitPolicy, FixedDepth, Never, Threshold};
+use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::{Result, bail};
 
 use crate::checkpoint::Checkpoint;
@@ -76,10 +76,7 @@ impl DeviceTask for Sample<'_> {
             Exit::Adaptive => {
                 let reduction = study.preset.sampling.reduction;
                 bar.set_message("calibrating");
-                let calibration = study.threshold(reduction, &bar)?;
-                Box::new(Threshold {
-                    uncertainty: calibration.threshold,
-                })
+                study.threshold(reduction, &bar)?.policy()
             }
         };
         bar.set_length(bar.position() + (self.samples * study.preset.sampling.steps) as u64);

@@ -11,14 +11,14 @@ use adadiff_sampler::{
     DpmSolverPlusPlus, Guided, Progress, SampleError, SampleRequest, Sampler, VpLinear,
 };
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, CalibratedThreshold, ExitPolicy, ExitTrace, Never, Threshold, calibrate,
+    AdaDiff, AdaptiveUVit, ExitPolicy, ExitTrace, Never, calibrate, calibrate_excess,
     estimator_flops,
 };
 use anyhow::{Result, anyhow, bail};
 use burn::tensor::{Tensor, TensorData};
 use indicatif::ProgressBar;
 
-use crate::calibrations::{Calibration, Calibrations};
+use crate::calibrations::{Calibration, Calibrations, ExitRule};
 use crate::checkpoint::Checkpoint;
 use crate::preset::Preset;
 
@@ -267,9 +267,10 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// Where the share cannot be reached or the user interrupts.
     pub fn threshold(&self, reduction: f64, bar: &ProgressBar) -> Result<Calibration> {
+        let sampling = &self.preset.sampling;
         match self
             .calibrations
-            .find(reduction, self.preset.sampling.steps)
+            .find(sampling.exit_rule, reduction, sampling.steps)
         {
             Some(calibration) => Ok(calibration.clone()),
             None => self.calibrate(reduction, bar),
@@ -288,23 +289,41 @@ impl<'a, B: Kernels> Study<'a, B> {
             seed: self.preset.sampling.seed.wrapping_add(CALIBRATION_SEED),
             ..Draw::of_all_classes(&self.preset, CALIBRATION_SAMPLES)
         };
-        let full = AdaptiveUVit::new(&self.model, Never).recording_all();
-        let trace = self.draw_from(full, &draw, bar, &mut |_| ())?.trace;
-        let mut found: CalibratedThreshold = calibrate(&trace, reduction)?;
-        for _ in 1..CALIBRATION_ROUNDS {
-            let policy = Threshold {
-                uncertainty: found.threshold,
-            };
-            let adaptive = AdaptiveUVit::new(&self.model, policy).recording_all();
-            let trace = self.draw_from(adaptive, &draw, bar, &mut |_| ())?.trace;
-            found = calibrate(&trace, reduction)?;
+        let mut policy: Box<dyn ExitPolicy> = Box::new(Never);
+        let mut calibration = None;
+        for _ in 0..CALIBRATION_ROUNDS {
+            let recording = AdaptiveUVit::new(&self.model, policy).recording_all();
+            let trace = self.draw_from(recording, &draw, bar, &mut |_| ())?.trace;
+            let found = self.calibration_of(&trace, reduction, &draw)?;
+            policy = found.policy();
+            calibration = Some(found);
         }
+        calibration.ok_or_else(|| anyhow!("no uncertainties were recorded"))
+    }
+
+    /// The threshold that recorded uncertainties ask for.
+    fn calibration_of(
+        &self,
+        trace: &ExitTrace,
+        reduction: f64,
+        draw: &Draw,
+    ) -> Result<Calibration> {
+        let sampling = &self.preset.sampling;
+        let (found, floors) = match sampling.exit_rule {
+            ExitRule::Threshold => (calibrate(trace, reduction)?, Vec::new()),
+            ExitRule::Excess => {
+                let (policy, found) = calibrate_excess(trace, reduction)?;
+                (found, policy.floors)
+            }
+        };
         Ok(Calibration {
+            exit_rule: sampling.exit_rule,
             reduction,
             reached: found.reduction,
             threshold: found.threshold,
-            steps: self.preset.sampling.steps,
-            samples: CALIBRATION_SAMPLES,
+            floors,
+            steps: sampling.steps,
+            samples: draw.samples,
             seed: draw.seed,
         })
     }

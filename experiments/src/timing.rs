@@ -1,11 +1,12 @@
 //! How much of the time that skipped blocks would have taken is really saved.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{Never, Threshold};
+use adadiff_uem::Never;
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
+use crate::calibrations::Calibration;
 use crate::study::{Draw, Study};
 
 /// Repetitions of each measurement; the full and the adaptive network take turns.
@@ -36,7 +37,7 @@ pub struct Timing {
 /// Where the user interrupts or the device fails.
 pub fn measure<B: Kernels>(
     study: &Study<'_, B>,
-    threshold: Threshold,
+    calibration: &Calibration,
     bar: &ProgressBar,
 ) -> Result<Vec<Timing>> {
     [(64, 64), (1, 8)]
@@ -50,7 +51,7 @@ pub fn measure<B: Kernels>(
             let (mut full, mut adaptive, mut reduction) = (Vec::new(), Vec::new(), 0.0);
             for _ in 0..REPETITIONS {
                 full.push(study.draw(Never, &draw, bar)?.seconds_per_image);
-                let drawn = study.draw(threshold, &draw, bar)?;
+                let drawn = study.draw(calibration.policy(), &draw, bar)?;
                 adaptive.push(drawn.seconds_per_image);
                 reduction = drawn.cost.block_reduction;
             }

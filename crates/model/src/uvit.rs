@@ -189,17 +189,18 @@ impl<B: Kernels> UVit<B> {
             .is_some_and(|block| block.skip_linear.is_some())
     }
 
-    /// The image tokens `[batch, patches, width]` of a hidden state `[batch, tokens, width]`.
-    pub fn image_tokens(&self, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
-        let [_, tokens, _] = hidden.dims();
-        hidden.narrow(1, self.extra_tokens, tokens - self.extra_tokens)
+    /// The image tokens `[batch, patches, values]` among all `[batch, tokens, values]`.
+    pub fn image_tokens(&self, values: Tensor<B, 3>) -> Tensor<B, 3> {
+        let [_, tokens, _] = values.dims();
+        values.narrow(1, self.extra_tokens, tokens - self.extra_tokens)
     }
 
     /// The noise prediction `[batch, channels, size, size]` of a hidden state
     /// `[batch, tokens, width]`, of any block: `g_i` of the paper.
     pub fn decode(&self, hidden: Tensor<B, 3>) -> Tensor<B, 4> {
-        let tokens = normalise(&self.norm, self.image_tokens(hidden));
-        let image = self.unpatchify(apply(&self.decoder_pred, tokens));
+        // The few extra tokens are decoded with the others: cutting them off first would copy all.
+        let patches = apply(&self.decoder_pred, normalise(&self.norm, hidden));
+        let image = self.unpatchify(self.image_tokens(patches));
         match &self.final_layer {
             Some(convolution) => convolution.forward(image),
             None => image,

@@ -72,14 +72,21 @@ mod tests {
     #[test]
     fn numbers_never_change() {
         let stream = NoiseStream::new(0);
-        assert_eq!(stream.normal(0, NoiseStream::INITIAL, 4), [0.0; 4]);
-        assert_eq!(stream.normal(17, NoiseStream::INITIAL, 2), [0.0; 2]);
-        assert_eq!(stream.normal(17, 1, 2), [0.0; 2]);
-        assert_eq!(NoiseStream::new(1).normal(17, 1, 2), [0.0; 2]);
-        assert_eq!(
+        let drawn = [
+            stream.normal(0, NoiseStream::INITIAL, 2),
+            stream.normal(17, NoiseStream::INITIAL, 2),
+            stream.normal(17, 1, 2),
+            NoiseStream::new(1).normal(17, 1, 2),
             NoiseStream::new(u64::MAX).normal(u64::MAX, u32::MAX, 2),
-            [0.0; 2]
-        );
+        ];
+        let expected = [
+            [0.69996077, -0.14406164],
+            [3.4486246, -0.040134538],
+            [-0.4322345, 0.31247997],
+            [2.9896467, -0.35601547],
+            [2.279775, -0.6565794],
+        ];
+        assert_eq!(drawn, expected);
     }
 
     #[test]

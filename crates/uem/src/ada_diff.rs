@@ -79,8 +79,8 @@ impl<B: Kernels> AdaDiff<B> {
         let mut uncertainty = Vec::with_capacity(self.estimators.len());
         for (block, estimator) in self.estimators.iter().enumerate() {
             state = self.backbone.block(block, state);
-            let tokens = self.backbone.image_tokens(state.hidden());
-            let patches = estimator.forward(tokens, state.time_embedding());
+            let patches = estimator.forward(state.hidden(), state.time_embedding());
+            let patches = self.backbone.image_tokens(patches);
             uncertainty.push(self.backbone.unpatchify(patches));
             hidden.push(state.hidden());
         }

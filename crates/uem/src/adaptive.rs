@@ -66,6 +66,13 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         }
     }
 
+    /// The uncertainty `[active, patches, (p1 p2 C)]` after a block.
+    fn map(&self, block: usize, state: &TokenState<B>) -> Tensor<B, 3> {
+        let estimator = &self.model.estimators[block];
+        let map = estimator.forward(state.hidden(), state.time_embedding());
+        self.model.backbone.image_tokens(map)
+    }
+
     /// Runs the estimator after a block and notes each active sample's mean.
     fn judge(
         &self,
@@ -73,8 +80,7 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         state: &TokenState<B>,
         evaluation: &mut Evaluation<B>,
     ) -> Result<Tensor<B, 3>, ModelError> {
-        let tokens = self.model.backbone.image_tokens(state.hidden());
-        let map = self.model.estimators[block].forward(tokens, state.time_embedding());
+        let map = self.map(block, state);
         let [active, patches, values] = map.dims();
         let means = map.clone().reshape([active, patches * values]).mean_dim(1);
         let means = means.into_data().convert::<f32>().into_vec::<f32>();
@@ -188,11 +194,7 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
             let map = match (self.keep_maps, map) {
                 (false, _) => None,
                 (true, Some(map)) => Some(select(map)),
-                (true, None) => {
-                    let tokens = backbone.image_tokens(state.hidden());
-                    let estimator = &self.model.estimators[block];
-                    Some(select(estimator.forward(tokens, state.time_embedding())))
-                }
+                (true, None) => Some(select(self.map(block, &state))),
             };
             let samples: Vec<usize> = leaving.iter().map(|&row| state.samples()[row]).collect();
             for &sample in &samples {

@@ -1,6 +1,6 @@
 //! The uncertainty estimation module of one block.
 
-use adadiff_model::kernels::{Kernels, sigmoid};
+use adadiff_model::kernels::{Kernels, linear_per_sample, sigmoid};
 use adadiff_model::{Initializer, UVitConfig, apply};
 use burn::module::Module;
 use burn::nn::Linear;
@@ -48,25 +48,23 @@ impl<B: Kernels> UncertaintyEstimator<B> {
         }
     }
 
-    /// The uncertainty in `[0, 1]` of every value of every patch.
+    /// The uncertainty in `[0, 1]` of every value of every patch, and of the extra tokens, which
+    /// mean nothing: cutting them off before would copy the hidden state.
     ///
     /// Both inputs are detached: estimating must not change what is estimated.
     ///
     /// # Shapes
-    /// `image_tokens` `[batch, patches, width]` and `time_embedding` `[batch, width]` to
-    /// `[batch, patches, (p1 p2 C)]`.
-    pub fn forward(
-        &self,
-        image_tokens: Tensor<B, 3>,
-        time_embedding: Tensor<B, 2>,
-    ) -> Tensor<B, 3> {
-        let logits = apply(&self.tokens, image_tokens.detach());
-        let logits = match &self.time {
-            None => logits,
-            Some(layer) => {
-                let [batch, width] = time_embedding.dims();
-                logits + apply(layer, time_embedding.detach().reshape([batch, 1, width]))
+    /// `hidden` `[batch, tokens, width]` and `time_embedding` `[batch, width]` to
+    /// `[batch, tokens, (p1 p2 C)]`.
+    pub fn forward(&self, hidden: Tensor<B, 3>, time_embedding: Tensor<B, 2>) -> Tensor<B, 3> {
+        let hidden = hidden.detach();
+        let logits = match (&self.time, &self.tokens.bias) {
+            (Some(time), Some(bias)) => {
+                let bias = bias.val().unsqueeze();
+                let biases = time_embedding.detach().matmul(time.weight.val()) + bias;
+                linear_per_sample(hidden, self.tokens.weight.val(), biases)
             }
+            _ => apply(&self.tokens, hidden),
         };
         sigmoid(logits)
     }

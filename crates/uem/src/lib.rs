@@ -10,9 +10,12 @@ mod trace;
 
 pub use ada_diff::{AdaDiff, AdaDiffConfig, LayerPredictions};
 pub use adaptive::AdaptiveUVit;
-pub use calibration::{CalibratedThreshold, CalibrationError, calibrate, exits_under};
+pub use calibration::{
+    CalibratedThreshold, CalibrationError, calibrate, calibrate_excess, exits_under,
+};
 pub use estimator::{EstimatorForm, UncertaintyEstimator, estimator_flops};
 pub use policy::{
-    BlockContext, DepthSchedule, ExitPolicy, FixedDepth, Never, Patience, ScheduledDepth, Threshold,
+    BlockContext, DepthSchedule, ExcessThreshold, ExitPolicy, FixedDepth, Never, Patience,
+    ScheduledDepth, Threshold, UncertaintyFloor,
 };
 pub use trace::{ExitTrace, TraceStep};

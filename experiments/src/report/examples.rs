@@ -15,6 +15,7 @@ pub fn example_rows() -> Vec<ResultRow> {
         samples: 512,
         batch: 64,
         seed: 0,
+        exit_rule: None,
         threshold: None,
         target_reduction: None,
         blocks_mean: 13.0,
@@ -30,6 +31,7 @@ pub fn example_rows() -> Vec<ResultRow> {
     };
     let adadiff = ResultRow {
         method: Method::Adadiff,
+        exit_rule: Some("threshold".into()),
         threshold: Some(0.0725),
         target_reduction: Some(0.45),
         blocks_mean: 7.15,

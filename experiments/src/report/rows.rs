@@ -43,6 +43,9 @@ pub struct ResultRow {
     pub batch: usize,
     /// The seed of the noise.
     pub seed: u64,
+    /// What the threshold is compared with, for [`Method::Adadiff`]: `threshold` for the
+    /// uncertainty itself, the paper's rule, `excess` for what it exceeds the last block's by.
+    pub exit_rule: Option<String>,
     /// The exit threshold, for [`Method::Adadiff`].
     pub threshold: Option<f64>,
     /// The share of blocks in `[0, 1]` that the threshold was calibrated to save.
@@ -109,7 +112,11 @@ impl fmt::Display for ResultRow {
             (Method::Static, Some(depth), ..) => write!(formatter, "static depth {depth}"),
             (Method::Static, None, ..) => write!(formatter, "static depth"),
             (Method::Adadiff, _, Some(target), _) => {
-                write!(formatter, "AdaDiff, target {:.0} %", 100.0 * target)
+                let rule = match self.exit_rule.as_deref() {
+                    Some("excess") => " (excess)",
+                    _ => "",
+                };
+                write!(formatter, "AdaDiff{rule}, target {:.0} %", 100.0 * target)
             }
             (Method::Adadiff, _, None, Some(threshold)) => {
                 write!(formatter, "AdaDiff, threshold {threshold:.4}")
@@ -191,6 +198,7 @@ mod tests {
             "samples",
             "batch",
             "seed",
+            "exit_rule",
             "threshold",
             "target_reduction",
             "blocks_mean",

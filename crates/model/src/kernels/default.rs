@@ -6,6 +6,8 @@ use burn::tensor::module::attention as burn_attention;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
+use super::Kernels;
+
 fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
@@ -34,6 +36,19 @@ fn join_heads<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 3> {
     let [batch, heads, tokens, head_width] = x.dims();
     x.swap_dims(1, 2)
         .reshape([batch, tokens, heads * head_width])
+}
+
+pub(super) fn grouped_affine<B: Kernels>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    biases: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let product: Tensor<B, 2> = wrap(B::affine(x, weight, None));
+    let biases: Tensor<B, 2> = wrap(biases);
+    let ([rows, outputs], [groups, _]) = (product.dims(), biases.dims());
+    let product = product.reshape([groups, rows / groups.max(1), outputs]);
+    let sum = product + biases.reshape([groups, 1, outputs]);
+    unwrap(sum.reshape([rows, outputs]))
 }
 
 pub(super) fn attention<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> FloatTensor<B> {

@@ -8,7 +8,7 @@ mod default;
 mod flex;
 mod tensor;
 
-pub use tensor::{gelu, layer_norm, linear, self_attention, sigmoid};
+pub use tensor::{gelu, layer_norm, linear, linear_per_sample, self_attention, sigmoid};
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
@@ -60,6 +60,16 @@ pub trait Kernels: Backend {
         bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
         Self::linear(x, weight, bias)
+    }
+
+    /// `x W + b` where each of `biases` `[groups, outputs]` serves an equal run of the rows of `x`
+    /// `[rows, inputs]`.
+    fn grouped_affine(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        biases: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        default::grouped_affine::<Self>(x, weight, biases)
     }
 
     /// The sum over rows of `grad` `[rows, outputs]`: the gradient of [`Self::affine`]'s bias.

@@ -51,6 +51,23 @@ pub fn linear<B: Kernels>(
     Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(rows)).reshape([batch, tokens, outputs])
 }
 
+/// [`linear`] with a bias of its own for each sample: `biases` `[batch, outputs]`.
+pub fn linear_per_sample<B: Kernels>(
+    x: Tensor<B, 3>,
+    weight: Tensor<B, 2>,
+    biases: Tensor<B, 2>,
+) -> Tensor<B, 3> {
+    let [batch, tokens, inputs] = x.dims();
+    let [_, outputs] = weight.dims();
+    let rows = x
+        .reshape([batch * tokens, inputs])
+        .into_primitive()
+        .tensor();
+    let weight = weight.into_primitive().tensor();
+    let rows = B::grouped_affine(rows, weight, biases.into_primitive().tensor());
+    Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(rows)).reshape([batch, tokens, outputs])
+}
+
 /// Multi-head self-attention of `qkv` `[batch, tokens, 3 width]`; returns `[batch, tokens, width]`.
 pub fn self_attention<B: Kernels>(qkv: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
     let qkv = qkv.into_primitive().tensor();

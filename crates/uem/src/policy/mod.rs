@@ -1,10 +1,12 @@
 //! Who leaves the network when.
 
+mod excess;
 mod fixed;
 mod patience;
 mod schedule;
 mod threshold;
 
+pub use excess::{ExcessThreshold, UncertaintyFloor};
 pub use fixed::{FixedDepth, Never};
 pub use patience::Patience;
 pub use schedule::{DepthSchedule, ScheduledDepth};

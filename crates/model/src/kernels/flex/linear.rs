@@ -14,22 +14,35 @@ const PARALLEL_PRODUCT: usize = 192 * 192 * 192;
 /// Rows whose gradients one task adds up. Fixed, so that sums do not depend on the thread count.
 const ROWS: usize = 256;
 
-pub(super) fn forward(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+/// `biases` `[groups, outputs]`, or `[outputs]` for a single group, each for an equal run of rows.
+pub(super) fn forward(x: FlexTensor, weight: FlexTensor, biases: FlexTensor) -> FlexTensor {
     let [rows, inputs] = x.shape().dims();
     let [_, outputs] = weight.shape().dims();
-    let (x, weight, bias) = (Elements::new(x), Elements::new(weight), Elements::new(bias));
-    let (x, weight, bias) = (x.slice(), weight.slice(), bias.slice());
+    let (x, weight, biases) = (
+        Elements::new(x),
+        Elements::new(weight),
+        Elements::new(biases),
+    );
+    let (x, weight, biases) = (x.slice(), weight.slice(), biases.slice());
+    let groups = biases.len() / outputs.max(1);
+    assert!(
+        groups > 0 && rows.is_multiple_of(groups),
+        "{groups} biases do not divide {rows} rows"
+    );
     let parallelism = if rows * inputs * outputs >= PARALLEL_PRODUCT {
         Parallelism::Rayon(0)
     } else {
         Parallelism::None
     };
-    // SAFETY: the bias is copied to every row before the product reads it. The three matrices are
+    // SAFETY: a bias is copied to every row before the product reads it. The three matrices are
     // row-major slices of exactly the sizes given, and the output overlaps no input.
     let values = unsafe {
         written(rows * outputs, |out| {
-            for row in out.chunks_exact_mut(outputs) {
-                row.copy_from_slice(bias);
+            let group = (rows / groups * outputs).max(1);
+            for (rows, bias) in out.chunks_mut(group).zip(biases.chunks_exact(outputs)) {
+                for row in rows.chunks_exact_mut(outputs) {
+                    row.copy_from_slice(bias);
+                }
             }
             gemm::gemm(
                 rows,

@@ -76,6 +76,17 @@ impl Kernels for Flex {
         }
     }
 
+    fn grouped_affine(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        biases: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        match x.dtype() {
+            DType::F32 => linear::forward(x, weight, biases),
+            _ => default::grouped_affine::<Self>(x, weight, biases),
+        }
+    }
+
     fn affine_bias_backward(grad: FloatTensor<Self>) -> FloatTensor<Self> {
         match grad.dtype() {
             DType::F32 => linear::bias_backward(grad),
