@@ -146,3 +146,6 @@ impl<B: Backend> Sampler<B> {
         Ok((state, walk.into_trace()))
     }
 }
+
+#[cfg(test)]
+mod tests;

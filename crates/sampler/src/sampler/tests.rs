@@ -1,0 +1,218 @@
+//! Tests of the loop: what it hands out, and what a sample may depend on.
+
+use std::cell::RefCell;
+
+use adadiff_model::{Condition, ModelError};
+
+use super::*;
+use crate::testing::{Plain, device, values};
+use crate::{Ddim, DpmSolverPlusPlus, EulerMaruyama, ReverseProcess, VpLinear};
+
+/// Predicts a multiple of the input that depends on the label; runs `label` blocks and notes the
+/// timesteps that it was asked for.
+#[derive(Default)]
+struct Labelled {
+    timesteps: RefCell<Vec<f64>>,
+}
+
+impl Denoiser<Plain> for Labelled {
+    fn predict(
+        &self,
+        noisy: Tensor<Plain, 4>,
+        timestep: f64,
+        condition: &Condition<Plain>,
+    ) -> Result<Prediction<Plain>, ModelError> {
+        let Condition::Class(labels) = condition else {
+            return Err(ModelError::Condition {
+                expected: "class",
+                given: condition.kind(),
+            });
+        };
+        self.timesteps.borrow_mut().push(timestep);
+        let [batch, ..] = noisy.dims();
+        let scale = labels.clone().float().reshape([batch, 1, 1, 1]) / 10.0;
+        let labels = values(labels.clone().float());
+        Ok(Prediction {
+            noise: noisy * scale,
+            blocks: labels.iter().map(|&label| label as u32).collect(),
+            uncertainty: labels.iter().map(|&label| vec![label / 10.0]).collect(),
+            uncertainty_map: None,
+        })
+    }
+
+    fn blocks_per_prediction(&self) -> u32 {
+        10
+    }
+}
+
+fn sampler(solver: impl Solver<Plain> + 'static, steps: usize) -> Sampler<Plain> {
+    Sampler {
+        schedule: Box::new(VpLinear::default()),
+        solver: Box::new(solver),
+        steps,
+    }
+}
+
+fn request(first_sample: u64, labels: &[i32], batch: usize) -> SampleRequest<Plain> {
+    SampleRequest {
+        shape: [2, 3, 4],
+        seed: 11,
+        first_sample,
+        count: labels.len(),
+        batch,
+        condition: Condition::Class(Tensor::from_ints(labels, &device())),
+        device: device(),
+    }
+}
+
+fn go_on(_: &Progress<'_, Plain>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+const LABELS: [i32; 7] = [9, 1, 5, 3, 7, 2, 8];
+
+#[test]
+fn a_sample_does_not_depend_on_its_batch() {
+    for solver in [0, 1, 2] {
+        let build = || match solver {
+            0 => sampler(EulerMaruyama::new(ReverseProcess::Sde), 5),
+            1 => sampler(
+                Ddim {
+                    eta: 0.5,
+                    ..Ddim::default()
+                },
+                5,
+            ),
+            _ => sampler(DpmSolverPlusPlus::default(), 5),
+        };
+        let draw = |first, labels: &[i32], batch| {
+            build()
+                .sample(
+                    &Labelled::default(),
+                    &request(first, labels, batch),
+                    &mut go_on,
+                )
+                .unwrap()
+        };
+        let whole = draw(20, &LABELS, 7);
+        for batch in [1, 2, 3, 100] {
+            let parts = draw(20, &LABELS, batch);
+            assert_eq!(values(parts.images), values(whole.images.clone()));
+            assert_eq!(parts.trace, whole.trace);
+        }
+        let tail = draw(24, &LABELS[4..], 2);
+        assert_eq!(values(tail.images), values(whole.images)[4 * 24..]);
+    }
+}
+
+#[test]
+fn the_trace_holds_every_evaluation_of_every_sample() {
+    let denoiser = Labelled::default();
+    let sampler = sampler(EulerMaruyama::new(ReverseProcess::ProbabilityFlow), 4);
+    let samples = sampler
+        .sample(&denoiser, &request(0, &LABELS, 7), &mut go_on)
+        .unwrap();
+    assert_eq!(samples.images.dims(), [7, 2, 3, 4]);
+    assert_eq!(samples.evaluations, 4);
+    assert_eq!(samples.trace.blocks_per_prediction, 10);
+    for (step, time) in samples.trace.steps.iter().zip([1.0, 0.667, 0.334, 0.001]) {
+        assert!((step.timestep - 999.0 * time).abs() < 1e-9);
+        assert_eq!(step.blocks, [9, 1, 5, 3, 7, 2, 8]);
+        assert_eq!(step.uncertainty[2], [0.5]);
+    }
+    let told: Vec<f64> = samples
+        .trace
+        .steps
+        .iter()
+        .map(|step| step.timestep)
+        .collect();
+    assert_eq!(*denoiser.timesteps.borrow(), told);
+    assert_eq!(samples.trace.blocks_mean(), 5.0);
+}
+
+#[test]
+fn the_observer_sees_every_step_and_may_stop() {
+    let sampler = sampler(Ddim::default(), 3);
+    let mut seen = Vec::new();
+    let mut observer = |progress: &Progress<'_, Plain>| {
+        assert_eq!((progress.count, progress.step.count), (5, 3));
+        assert_eq!(progress.state.dims()[0], progress.samples.len());
+        assert_eq!(
+            progress.prediction.unwrap().blocks.len(),
+            progress.samples.len()
+        );
+        seen.push((
+            progress.samples.clone(),
+            progress.step.index,
+            progress.finished(),
+        ));
+        if progress.samples.start == 2 && progress.step.index == 1 {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    };
+    let error = sampler
+        .sample(
+            &Labelled::default(),
+            &request(0, &LABELS[..5], 2),
+            &mut observer,
+        )
+        .unwrap_err();
+    assert_eq!(error, SampleError::Cancelled { finished: 2 });
+    let expected = [
+        (0..2, 0, 0),
+        (0..2, 1, 0),
+        (0..2, 2, 2),
+        (2..4, 0, 2),
+        (2..4, 1, 2),
+    ]
+    .to_vec();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn refuses_requests_for_nothing() {
+    let refuse = |steps, change: &dyn Fn(&mut SampleRequest<Plain>)| {
+        let mut request = request(0, &LABELS, 2);
+        change(&mut request);
+        let sampler = sampler(Ddim::default(), steps);
+        sampler
+            .sample(&Labelled::default(), &request, &mut go_on)
+            .unwrap_err()
+    };
+    assert_eq!(refuse(0, &|_| ()), SampleError::ZeroSteps);
+    assert_eq!(
+        refuse(3, &|request| request.count = 0),
+        SampleError::ZeroSamples
+    );
+    assert_eq!(
+        refuse(3, &|request| request.batch = 0),
+        SampleError::ZeroBatch
+    );
+    assert_eq!(
+        refuse(3, &|request| request.shape[1] = 0),
+        SampleError::EmptyShape { shape: [2, 0, 4] }
+    );
+    assert_eq!(
+        refuse(3, &|request| request.count = 8),
+        SampleError::ConditionRows {
+            kind: "class",
+            expected: 8,
+            found: 7
+        }
+    );
+    assert_eq!(
+        refuse(3, &|request| request.first_sample = u64::MAX - 3),
+        SampleError::SampleIndex {
+            first: u64::MAX - 3,
+            count: 7
+        }
+    );
+    assert_eq!(
+        refuse(3, &|request| request.condition = Condition::None),
+        SampleError::Model(ModelError::Condition {
+            expected: "class",
+            given: "none"
+        })
+    );
+}
