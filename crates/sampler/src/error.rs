@@ -4,7 +4,7 @@ use adadiff_model::ModelError;
 use thiserror::Error;
 
 /// Why no samples came out.
-#[derive(Debug, Error, PartialEq)]
+#[derive(Clone, Debug, Error, PartialEq)]
 pub enum SampleError {
     /// A walk without steps.
     #[error("sampling needs at least one step, but 0 were asked for")]
