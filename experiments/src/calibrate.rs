@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::calibrations::Calibrations;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
-use crate::main_job::progress_bar;
+use crate::progress::evaluations_bar;
 use crate::study::Study;
 
 /// What to calibrate.
@@ -31,7 +31,7 @@ impl DeviceTask for Calibrate<'_> {
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let mut calibrations = Calibrations::read(&self.out)?;
         let study = Study::<B>::new(self.checkpoint, device, self.stop)?;
-        let bar = progress_bar();
+        let bar = evaluations_bar();
         bar.set_length(study.calibration_evaluations() * self.reductions.len() as u64);
         for reduction in self.reductions {
             bar.set_message(format!("{:.0} % fewer blocks", 100.0 * reduction));

@@ -11,6 +11,7 @@ mod main_job;
 mod options;
 mod presentation;
 mod preset;
+mod progress;
 pub mod readme;
 pub mod report;
 mod run_folder;

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
+use adadiff_sampler::{NoiseSchedule, VpLinear};
 use adadiff_uem::{AdaptiveUVit, FixedDepth, Never};
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
 use crate::judge::Judge;
 use crate::preset::Preset;
+use crate::progress::evaluations_bar;
 use crate::report::{Method, ResultRow};
 use crate::run_folder::RunFolder;
 use crate::study::{Draw, Drawn, SOLVER, Study};
@@ -73,7 +75,7 @@ impl DeviceTask for MainJob<'_> {
             study: &study,
             judge: &judge,
             device: self.device,
-            bar: progress_bar(),
+            bar: evaluations_bar(),
         };
         let findings = bench.findings(self.samples, self.curve_samples, &self.curve)?;
         bench.bar.finish_and_clear();
@@ -88,14 +90,6 @@ impl DeviceTask for MainJob<'_> {
         presentation::print(&findings, &folder);
         Ok(folder)
     }
-}
-
-/// A bar over network evaluations of samples, whose total grows as the job finds out what is to do.
-pub fn progress_bar() -> ProgressBar {
-    let style = "[{wide_bar}] {msg}, {pos} evaluations, {elapsed}";
-    let style =
-        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style)
 }
 
 struct Bench<'a, B: Kernels> {
@@ -128,14 +122,7 @@ impl<B: Kernels> Bench<'_, B> {
         let adaptive = self.study.draw(calibration.policy(), &draw, &self.bar)?;
         let below = (adaptive.cost.blocks_mean.floor() as usize).max(1);
         for depth in [below, below + 1] {
-            let Some(depth) = NonZeroUsize::new(depth) else {
-                continue;
-            };
-            self.say(&format!("static depth {depth}"));
-            let drawn = self.study.draw(FixedDepth(depth), &draw, &self.bar)?;
-            let mut row = self.row(Method::Static, &drawn, &draw, full_seconds)?;
-            row.depth = Some(depth.get() as u32);
-            rows.push(row);
+            rows.extend(self.static_row(depth, &draw, full_seconds)?);
         }
         let mut row = self.row(Method::Adadiff, &adaptive, &draw, full_seconds)?;
         calibration.enter(&mut row);
@@ -185,15 +172,26 @@ impl<B: Kernels> Bench<'_, B> {
             rows.push(row);
 
             let depth = (1.0 - budget) * self.study.blocks() as f64;
-            let Some(depth) = NonZeroUsize::new(depth.round() as usize) else {
-                continue;
-            };
-            let drawn = self.study.draw(FixedDepth(depth), &draw, &self.bar)?;
-            let mut row = self.row(Method::Static, &drawn, &draw, full_seconds)?;
-            row.depth = Some(depth.get() as u32);
-            rows.push(row);
+            rows.extend(self.static_row(depth.round() as usize, &draw, full_seconds)?);
         }
         Ok(rows)
+    }
+
+    /// Draws samples that all leave after `depth` blocks; there is no row for no blocks.
+    fn static_row(
+        &self,
+        depth: usize,
+        draw: &Draw,
+        full_seconds: f64,
+    ) -> Result<Option<ResultRow>> {
+        let Some(depth) = NonZeroUsize::new(depth) else {
+            return Ok(None);
+        };
+        self.say(&format!("static depth {depth}"));
+        let drawn = self.study.draw(FixedDepth(depth), draw, &self.bar)?;
+        let mut row = self.row(Method::Static, &drawn, draw, full_seconds)?;
+        row.depth = Some(depth.get() as u32);
+        Ok(Some(row))
     }
 
     fn row(
@@ -237,7 +235,7 @@ impl<B: Kernels> Bench<'_, B> {
         let shown: Vec<usize> = (0..8).map(|i| i * (steps - 1) / 7).collect();
         let mut maps: Vec<Vec<report::UncertaintyMap>> = vec![Vec::new(); MAP_SAMPLES];
         let denoiser = AdaptiveUVit::new(&self.study.model, calibration.policy()).with_maps();
-        let schedule = adadiff_sampler::VpLinear::default();
+        let schedule = VpLinear::default();
         let drawn = self
             .study
             .draw_from(denoiser, &draw, &self.bar, &mut |progress| {
@@ -255,7 +253,6 @@ impl<B: Kernels> Bench<'_, B> {
                 let size = values.len() / prediction.blocks.len();
                 let samples = values.chunks(size).zip(&prediction.blocks);
                 for (sample, (values, &blocks)) in progress.samples.clone().zip(samples) {
-                    use adadiff_sampler::NoiseSchedule;
                     maps[sample].push(report::UncertaintyMap {
                         step,
                         timestep: schedule.network_timestep(progress.step.from),
@@ -264,8 +261,7 @@ impl<B: Kernels> Bench<'_, B> {
                     });
                 }
             })?;
-        let backbone = &self.preset().model.backbone;
-        let shape = [backbone.channels, backbone.image_size, backbone.image_size];
+        let shape = self.preset().model.backbone.image_shape();
         let images = drawn.pixels.chunks(shape.iter().product());
         let rows = maps
             .into_iter()

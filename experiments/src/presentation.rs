@@ -47,11 +47,10 @@ pub fn write(
     let heatmap = ExitHeatmap::of_exits(trace.blocks_per_prediction, exits)?;
     heatmap.write(folder, "exit_depth")?;
 
-    let backbone = &preset.model.backbone;
-    let shape = [backbone.channels, backbone.image_size, backbone.image_size];
-    let size: usize = shape.iter().product();
+    let [channels, height, width] = preset.model.backbone.image_shape();
+    let size = channels * height * width;
     let count = GRID.min(findings.full.pixels.len() / size);
-    let shape = [count, shape[0], shape[1], shape[2]];
+    let shape = [count, channels, height, width];
     let full = ImageBatch::new(&findings.full.pixels[..count * size], shape)?;
     let adaptive = ImageBatch::new(&findings.adaptive.pixels[..count * size], shape)?;
     let pairs = png_bytes(&pair_grid(&full, &adaptive, GridStyle::default())?)?;

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
-use crate::main_job::progress_bar;
+use crate::progress::evaluations_bar;
 use crate::report::{GridStyle, ImageBatch, image_grid, write_png};
 use crate::run_folder::RunFolder;
 use crate::study::{Draw, Study};
@@ -69,7 +69,7 @@ impl DeviceTask for Sample<'_> {
             draw.labels = vec![labels];
         }
 
-        let bar = progress_bar();
+        let bar = evaluations_bar();
         let policy: Box<dyn ExitPolicy> = match self.exit {
             Exit::Full => Box::new(Never),
             Exit::Depth(depth) => Box::new(FixedDepth(depth)),
@@ -84,13 +84,8 @@ impl DeviceTask for Sample<'_> {
         let drawn = study.draw(policy, &draw, &bar)?;
         bar.finish_and_clear();
 
-        let backbone = &study.preset.model.backbone;
-        let shape = [
-            self.samples,
-            backbone.channels,
-            backbone.image_size,
-            backbone.image_size,
-        ];
+        let [channels, height, width] = study.preset.model.backbone.image_shape();
+        let shape = [self.samples, channels, height, width];
         let images = ImageBatch::new(&drawn.pixels, shape)?;
         write_png(
             &folder.path().join("samples.png"),

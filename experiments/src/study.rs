@@ -192,7 +192,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             )),
         };
         let request = SampleRequest {
-            shape: [backbone.channels, backbone.image_size, backbone.image_size],
+            shape: backbone.image_shape(),
             seed: draw.seed,
             first_sample: 0,
             count: draw.samples,

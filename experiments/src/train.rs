@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_data::{FashionMnist, Split};
@@ -14,11 +14,12 @@ use adadiff_train::{
 use adadiff_uem::{AdaDiff, Never};
 use anyhow::{Context, Result, bail};
 use burn_autodiff::Autodiff;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::checkpoint::PRESET_KEY;
 use crate::device::DeviceTask;
 use crate::preset::Preset;
+use crate::progress::steps_bar;
 use crate::report::{GridStyle, ImageBatch, image_grid, write_png};
 use crate::study::{Draw, Study};
 
@@ -99,17 +100,11 @@ impl Train<'_> {
             ("steps", steps.to_string()),
             (PRESET_KEY, self.preset.to_toml()?),
         ];
-        save_half(trainer.average(), &metadata, &folder.join(WEIGHTS_FILE))?;
-        eprintln!(
-            "{name}: done, weights in {}",
-            display(&folder.join(WEIGHTS_FILE))
-        );
+        let weights = folder.join(WEIGHTS_FILE);
+        save_half(trainer.average(), &metadata, &weights)?;
+        eprintln!("{name}: done, weights in {}", weights.display());
         Ok(trainer.average().clone())
     }
-}
-
-fn display(path: &Path) -> String {
-    path.display().to_string()
 }
 
 /// The progress of a phase in the terminal, and pictures of it in its folder.
@@ -123,12 +118,7 @@ struct Progress<'a, B: Kernels> {
 
 impl<'a, B: Kernels> Progress<'a, B> {
     fn new(train: &'a Train<'_>, name: &str, device: &B::Device, done: u64, steps: u64) -> Self {
-        let style = "{prefix} [{wide_bar}] {pos}/{len} steps, {msg}, {eta} left";
-        let style =
-            ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(steps)
-            .with_style(style)
-            .with_prefix(name.to_owned());
+        let bar = steps_bar(steps).with_prefix(format!("{name} "));
         bar.set_position(done);
         bar.reset_eta();
         Self {
@@ -150,13 +140,8 @@ impl<'a, B: Kernels> Progress<'a, B> {
         );
         let draw = Draw::of_all_classes(self.preset, DRAWN_SAMPLES);
         let drawn = study.draw(Never, &draw, &ProgressBar::hidden())?;
-        let backbone = &self.preset.model.backbone;
-        let shape = [
-            DRAWN_SAMPLES,
-            backbone.channels,
-            backbone.image_size,
-            backbone.image_size,
-        ];
+        let [channels, height, width] = self.preset.model.backbone.image_shape();
+        let shape = [DRAWN_SAMPLES, channels, height, width];
         let style = GridStyle {
             columns: 10,
             ..GridStyle::default()

@@ -11,9 +11,9 @@ use adadiff_train::weights::save_half;
 use adadiff_train::{ClassifierConfig, train_classifier};
 use anyhow::Result;
 use burn_autodiff::Autodiff;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::device::DeviceTask;
+use crate::progress::steps_bar;
 
 /// What to train the classifier on, and where to put it.
 #[derive(Debug)]
@@ -34,10 +34,7 @@ impl DeviceTask for TrainFeatures<'_> {
         let train = FashionMnist::load(&folder, Split::Train)?;
         let test = FashionMnist::load(&folder, Split::Test)?;
         let config = ClassifierConfig::new(FashionCnnConfig::new());
-        let style = "[{wide_bar}] {pos}/{len} steps, {msg}, {eta} left";
-        let style =
-            ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(config.steps as u64).with_style(style);
+        let bar = steps_bar(config.steps as u64);
         let trained =
             train_classifier::<Autodiff<B>>(&config, &train, &test, &device, |progress| {
                 bar.set_position(progress.step as u64);

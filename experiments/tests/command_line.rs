@@ -184,9 +184,16 @@ fn folders_that_cannot_be_written_are_named_before_any_work() {
     fs::write(folder.path().join("file"), b"").unwrap();
     fails(&folder, &["--out", "file/run"], &["cannot write", "--out"]);
     fails(&folder, &["--out", "file"], &["holds files already"]);
+    // The bundled test images stand for the training images, which need not be installed.
+    let assets = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/fashion_mnist"));
+    fs::create_dir(folder.path().join("data")).unwrap();
+    for name in ["images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"] {
+        let copy = folder.path().join(format!("data/train-{name}"));
+        fs::copy(assets.join(format!("t10k-{name}")), copy).unwrap();
+    }
     fails(
         &folder,
-        &["train", "--out", "file/run"],
+        &["train", "--data", "data", "--out", "file/run"],
         &["cannot create", "file/run"],
     );
     fs::create_dir(folder.path().join("run")).unwrap();

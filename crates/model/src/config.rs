@@ -67,6 +67,11 @@ impl UVitConfig {
         2 * (self.depth / 2) + 1
     }
 
+    /// Channels, height and width of the images or latents.
+    pub fn image_shape(&self) -> [usize; 3] {
+        [self.channels, self.image_size, self.image_size]
+    }
+
     /// Patches, and so image tokens, of an image.
     pub fn patches(&self) -> usize {
         (self.image_size / self.patch_size).pow(2)

@@ -86,8 +86,7 @@ where
     ) -> Result<Self, TrainError> {
         config.validate()?;
         model_config.backbone.validate()?;
-        let backbone = &model_config.backbone;
-        let expected = [backbone.channels, backbone.image_size, backbone.image_size];
+        let expected = model_config.backbone.image_shape();
         if source.shape() != expected {
             return Err(TrainError::Config(format!(
                 "the network takes images of {expected:?}, the data set has {:?}",
