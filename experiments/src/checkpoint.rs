@@ -14,6 +14,12 @@ use crate::preset::Preset;
 /// The key of the preset in the header of a weights file.
 pub const PRESET_KEY: &str = "preset";
 
+/// The key of the training phase that the weights come from.
+pub const PHASE_KEY: &str = "phase";
+
+/// The phase after which only the backbone is trained, not yet its estimators.
+pub const BACKBONE_PHASE: &str = "backbone";
+
 /// A trained network, not yet on a device.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -23,6 +29,8 @@ pub struct Checkpoint {
     pub calibrations: Calibrations,
     /// Where it came from.
     pub path: PathBuf,
+    /// Whether its estimators have been trained, so that samples can leave by them.
+    pub trained_estimators: bool,
     bytes: Vec<u8>,
 }
 
@@ -68,6 +76,9 @@ impl Checkpoint {
             preset,
             calibrations,
             path,
+            trained_estimators: metadata
+                .get(PHASE_KEY)
+                .is_none_or(|phase| phase != BACKBONE_PHASE),
             bytes,
         })
     }

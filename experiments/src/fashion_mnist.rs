@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::calibrate::Calibrate;
 use crate::calibrations::Calibrations;
 use crate::device::{DeviceName, run_on};
+use crate::import::Import;
 use crate::main_job::MainJob;
 use crate::options::{SamplingOptions, positive, share};
 use crate::preset::Preset;
@@ -48,6 +49,8 @@ enum Command {
     Sample(SampleOptions),
     /// Find the thresholds for budgets and store them beside the checkpoint
     Calibrate(CalibrateOptions),
+    /// Turn published PyTorch or safetensors weights into a checkpoint
+    Import(ImportOptions),
 }
 
 #[derive(Debug, Args)]
@@ -127,6 +130,27 @@ struct CalibrateOptions {
     reductions: Vec<f64>,
 }
 
+#[derive(Debug, Args)]
+struct ImportOptions {
+    /// Weights of a U-ViT or of AdaDiff as published: .pth, .pt or .safetensors
+    file: PathBuf,
+    /// Checkpoint to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Preset file that the weights must suit [default: the built-in one, with the file's network]
+    #[arg(long, value_name = "FILE")]
+    preset: Option<PathBuf>,
+    /// Attention heads, which no file tells [default: the preset's, or as published for the width]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    heads: Option<usize>,
+    /// Tokens of a text context [default: 77, CLIP's]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    text_tokens: Option<usize>,
+    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    device: DeviceName,
+}
+
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Samples of a quick run: enough for a covariance of 64 features.
@@ -155,6 +179,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::TrainFeatures(options)) => train_features(options),
         Some(Command::Sample(options)) => sample(options),
         Some(Command::Calibrate(options)) => calibrate(options),
+        Some(Command::Import(options)) => import(options),
     }
 }
 
@@ -260,4 +285,24 @@ fn calibrate(options: CalibrateOptions) -> Result<()> {
             stop: &STOP,
         },
     )
+}
+
+fn import(options: ImportOptions) -> Result<()> {
+    let ImportOptions {
+        file,
+        out,
+        preset,
+        heads,
+        text_tokens,
+        device,
+    } = options;
+    let preset = preset.as_deref().map(Preset::read).transpose()?;
+    let task = Import {
+        file,
+        out,
+        preset,
+        heads,
+        text_tokens,
+    };
+    run_on(device, task)
 }

@@ -6,6 +6,7 @@ mod calibrations;
 mod checkpoint;
 pub mod device;
 pub mod fashion_mnist;
+mod import;
 mod judge;
 mod main_job;
 mod options;

@@ -42,6 +42,7 @@ pub struct Study<'a, B: Kernels> {
     /// The preset, with the command line's changes.
     pub preset: Preset,
     calibrations: Calibrations,
+    trained_estimators: bool,
     device: B::Device,
     stop: &'a AtomicBool,
 }
@@ -102,6 +103,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             model: checkpoint.model(&device)?,
             preset: checkpoint.preset,
             calibrations: checkpoint.calibrations,
+            trained_estimators: checkpoint.trained_estimators,
             device,
             stop,
         })
@@ -119,6 +121,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             model,
             preset,
             calibrations,
+            trained_estimators: true,
             device,
             stop,
         }
@@ -285,6 +288,12 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// As [`Self::threshold`].
     pub fn calibrate(&self, reduction: f64, bar: &ProgressBar) -> Result<Calibration> {
+        if !self.trained_estimators {
+            bail!(
+                "the checkpoint holds a backbone alone: nothing tells how uncertain its blocks are. \
+                 Sample with --full or --depth, or train the joint objective first"
+            );
+        }
         let draw = Draw {
             seed: self.preset.sampling.seed.wrapping_add(CALIBRATION_SEED),
             ..Draw::of_all_classes(&self.preset, CALIBRATION_SAMPLES)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_data::{FashionMnist, Split};
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::save_half;
+use adadiff_train::weights::{Precision, save};
 use adadiff_train::{
     LogLine, Outcome, TrainConfig, TrainObserver, Trainer, trainable, write_atomically,
 };
@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use burn_autodiff::Autodiff;
 use indicatif::ProgressBar;
 
-use crate::checkpoint::PRESET_KEY;
+use crate::checkpoint::{BACKBONE_PHASE, PHASE_KEY, PRESET_KEY};
 use crate::device::DeviceTask;
 use crate::preset::Preset;
 use crate::progress::steps_bar;
@@ -62,7 +62,7 @@ impl DeviceTask for Train<'_> {
         let seed = self.preset.backbone_training.seed;
         let start: AdaDiff<Autodiff<B>> = self.preset.model.init(seed, &device)?;
         let backbone = self.preset.backbone_training.clone();
-        let backbone = self.phase("backbone", backbone, start, &images, &device)?;
+        let backbone = self.phase(BACKBONE_PHASE, backbone, start, &images, &device)?;
         let start = trainable(backbone);
         let joint = self.preset.joint_training.clone();
         self.phase("joint", joint, start, &images, &device)?;
@@ -96,12 +96,12 @@ impl Train<'_> {
             );
         }
         let metadata = [
-            ("phase", name.to_owned()),
+            (PHASE_KEY, name.to_owned()),
             ("steps", steps.to_string()),
             (PRESET_KEY, self.preset.to_toml()?),
         ];
         let weights = folder.join(WEIGHTS_FILE);
-        save_half(trainer.average(), &metadata, &weights)?;
+        save(trainer.average(), Precision::Half, &metadata, &weights)?;
         eprintln!("{name}: done, weights in {}", weights.display());
         Ok(trainer.average().clone())
     }

@@ -8,8 +8,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use adadiff_experiments::Preset;
-use adadiff_train::weights::save_half;
+use adadiff_train::weights::{Precision, save};
+use adadiff_weights::WeightFile;
 use burn_flex::{Flex, FlexDevice};
+use safetensors::tensor::TensorView;
 use tempfile::{TempDir, tempdir};
 
 fn program(folder: &Path) -> Command {
@@ -155,7 +157,13 @@ fn checkpoints_that_cannot_be_used_are_refused() {
     let mut narrow = preset.model.clone();
     narrow.backbone.width = 64;
     let model = narrow.init::<Flex>(0, &FlexDevice).unwrap();
-    save_half::<Flex, _>(&model, &[("preset", preset.to_toml().unwrap())], &path).unwrap();
+    save::<Flex, _>(
+        &model,
+        Precision::Half,
+        &[("preset", preset.to_toml().unwrap())],
+        &path,
+    )
+    .unwrap();
     fails(
         &folder,
         &["--checkpoint", "weights.safetensors"],
@@ -170,7 +178,7 @@ fn checkpoints_that_cannot_be_used_are_refused() {
         &["damaged"],
     );
 
-    save_half::<Flex, _>(&model, &[], &path).unwrap();
+    save::<Flex, _>(&model, Precision::Half, &[], &path).unwrap();
     fails(
         &folder,
         &["--checkpoint", "weights.safetensors"],
@@ -202,6 +210,151 @@ fn folders_that_cannot_be_written_are_named_before_any_work() {
     assert_eq!(
         fs::read(folder.path().join("run/notes.txt")).unwrap(),
         b"mine"
+    );
+}
+
+/// Runs the program, which must succeed, and gives back what it printed.
+#[track_caller]
+fn succeeds(folder: &TempDir, arguments: &[&str]) -> String {
+    let output = program(folder.path()).args(arguments).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {message}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A copy of a reference fixture's weights in a folder of its own.
+fn published_weights(fixture: &str) -> TempDir {
+    let folder = tempdir().unwrap();
+    let fixtures = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures"));
+    fs::copy(
+        fixtures.join(fixture).join("weights.pth"),
+        folder.path().join("weights.pth"),
+    )
+    .unwrap();
+    folder
+}
+
+#[test]
+fn published_weights_become_a_checkpoint() {
+    let folder = published_weights("uvit_class");
+    let printed = succeeds(
+        &folder,
+        &[
+            "import",
+            "weights.pth",
+            "--heads",
+            "4",
+            "--out",
+            "ours.safetensors",
+        ],
+    );
+    for words in [
+        "PyTorch file of 88 tensors",
+        "3x8x8, patch 2, width 32, 5 blocks (depth 4), 4 heads",
+        "11 classes",
+        "one behind each block",
+    ] {
+        assert!(printed.contains(words), "'{words}' is not in: {printed}");
+    }
+    let sample = ["sample", "--checkpoint", "ours.safetensors"];
+    let printed = succeeds(
+        &folder,
+        &[
+            &sample[..],
+            &["--samples", "4", "--steps", "3", "--depth", "2"],
+            &["--out", "run"],
+        ]
+        .concat(),
+    );
+    assert!(printed.contains("2.00 of 5 blocks"), "{printed}");
+    fails(
+        &folder,
+        &[
+            "import",
+            "weights.pth",
+            "--heads",
+            "4",
+            "--out",
+            "ours.safetensors",
+        ],
+        &["exists already", "--out"],
+    );
+}
+
+#[test]
+fn a_backbone_alone_samples_at_fixed_depths_only() {
+    let folder = published_weights("uvit_class");
+    let weights = WeightFile::open(&folder.path().join("weights.pth")).unwrap();
+    let names = weights.tensors().keys();
+    let backbone: Vec<_> = names
+        .filter(|name| !name.starts_with("lte_classifer."))
+        .map(|name| (name, weights.read(name).unwrap()))
+        .collect();
+    let views = backbone.iter().map(|(name, data)| {
+        let shape = data.shape.to_vec();
+        let view = TensorView::new(safetensors::Dtype::F32, shape, data.as_bytes());
+        (name.as_str(), view.unwrap())
+    });
+    let bytes = safetensors::serialize(views, None).unwrap();
+    fs::write(folder.path().join("backbone.safetensors"), bytes).unwrap();
+    let printed = succeeds(
+        &folder,
+        &[
+            "import",
+            "backbone.safetensors",
+            "--heads",
+            "4",
+            "--out",
+            "ours.safetensors",
+        ],
+    );
+    assert!(printed.contains("untrained"), "{printed}");
+    let sample = ["sample", "--checkpoint", "ours.safetensors", "--steps", "2"];
+    let few = ["--samples", "2", "--out", "run"];
+    fails(
+        &folder,
+        &[&sample[..], &few].concat(),
+        &["backbone alone", "--full"],
+    );
+    succeeds(&folder, &[&sample[..], &few, &["--full"]].concat());
+}
+
+#[test]
+fn files_that_are_no_published_weights_are_not_imported() {
+    let folder = published_weights("uvit_class");
+    let import = |file, more: &[&'static str]| {
+        [&["import", file, "--out", "ours.safetensors"], more].concat()
+    };
+    fails(&folder, &import("nowhere.pth", &[]), &["nowhere.pth"]);
+    fails(
+        &folder,
+        &import("weights.pth", &[]),
+        &["width 32", "--heads"],
+    );
+    fails(
+        &folder,
+        &import("weights.pth", &["--heads", "5"]),
+        &["heads"],
+    );
+    let preset = Preset::fashion_mnist().unwrap().to_toml().unwrap();
+    fs::write(folder.path().join("preset.toml"), preset).unwrap();
+    fails(
+        &folder,
+        &import("weights.pth", &["--preset", "preset.toml"]),
+        &["another network", "3x8x8", "1x32x32"],
+    );
+    let bytes = fs::read(folder.path().join("weights.pth")).unwrap();
+    fs::write(folder.path().join("cut.pth"), &bytes[..bytes.len() - 999]).unwrap();
+    fails(
+        &folder,
+        &import("cut.pth", &["--heads", "4"]),
+        &["cut.pth", "not a usable weight file"],
+    );
+    let other = published_weights("clip_text");
+    fails(
+        &other,
+        &import("weights.pth", &["--heads", "2"]),
+        &["no tensor patch_embed", "text_model."],
     );
 }
 

@@ -37,13 +37,23 @@ impl ModuleAdapter for Convert {
     }
 }
 
-/// Writes the weights of `model` in half precision, with `metadata` in the file's header.
+/// How the weights of a file are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 16 bits, for weights that are handed on.
+    Half,
+    /// 32 bits, for weights that must stay what they are.
+    Single,
+}
+
+/// Writes the weights of `model`, with `metadata` in the file's header.
 ///
 /// # Errors
 /// Where the weights cannot be read from the device or the file cannot be written; a file that was
 /// there before is then untouched.
-pub fn save_half<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
+pub fn save<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
     model: &M,
+    precision: Precision,
     metadata: &[(&str, String)],
     path: &Path,
 ) -> Result<(), TrainError> {
@@ -51,7 +61,11 @@ pub fn save_half<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
         path: path.to_owned(),
         reason,
     };
-    let mut store = SafetensorsStore::from_bytes(None).with_to_adapter(Convert(DType::F16));
+    let dtype = match precision {
+        Precision::Half => DType::F16,
+        Precision::Single => DType::F32,
+    };
+    let mut store = SafetensorsStore::from_bytes(None).with_to_adapter(Convert(dtype));
     for (key, value) in metadata {
         store = store.metadata(*key, value.clone());
     }

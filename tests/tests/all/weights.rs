@@ -5,7 +5,7 @@ use std::path::Path;
 
 use adadiff_tests::{Named, Network, NetworkKind, parameters};
 use adadiff_train::TrainError;
-use adadiff_train::weights::{load, metadata, save_half};
+use adadiff_train::weights::{Precision, load, metadata, save};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use burn_flex::{Flex, FlexDevice};
 use rand::{Rng, RngCore, SeedableRng};
@@ -25,7 +25,13 @@ fn init(config: &AdaDiffConfig, seed: u64) -> AdaDiff<Flex> {
 fn saved(model: &AdaDiff<Flex>) -> Vec<u8> {
     let folder = tempdir().unwrap();
     let path = folder.path().join(FILE);
-    save_half(model, &[("phase", "joint".to_owned())], &path).unwrap();
+    save(
+        model,
+        Precision::Half,
+        &[("phase", "joint".to_owned())],
+        &path,
+    )
+    .unwrap();
     fs::read(&path).unwrap()
 }
 
@@ -173,7 +179,7 @@ fn an_unwritable_place_is_named_and_an_earlier_file_survives() {
     let blocked = folder.path().join("file");
     fs::write(&blocked, b"in the way").unwrap();
     let path = blocked.join(FILE);
-    let error = save_half(&init(&network(), 1), &[], &path).unwrap_err();
+    let error = save(&init(&network(), 1), Precision::Half, &[], &path).unwrap_err();
     assert!(matches!(error, TrainError::File { .. }), "{error:?}");
     assert!(
         error.to_string().contains(&blocked.display().to_string()),

@@ -1,0 +1,202 @@
+//! The command `import`: published weights become a checkpoint of this project.
+
+use std::path::PathBuf;
+
+use adadiff_model::kernels::Kernels;
+use adadiff_model::{ImportHints, UVitConfig};
+use adadiff_train::weights::{Precision, save};
+use adadiff_uem::{AdaDiff, AdaDiffConfig, EstimatorForm};
+use adadiff_weights::WeightFile;
+use anyhow::{Result, bail, ensure};
+
+use crate::checkpoint::{BACKBONE_PHASE, PHASE_KEY, PRESET_KEY};
+use crate::device::DeviceTask;
+use crate::preset::Preset;
+
+/// The training phase of weights that have estimators.
+const JOINT_PHASE: &str = "joint";
+
+/// Width of an attention head in all published networks but one.
+const HEAD_WIDTH: usize = 64;
+
+/// Width and heads of the published network whose heads are wider, U-ViT-H.
+const HUGE: (usize, usize) = (1152, 16);
+
+/// What to import.
+#[derive(Debug)]
+pub struct Import {
+    /// The published file.
+    pub file: PathBuf,
+    /// The checkpoint to write.
+    pub out: PathBuf,
+    /// The preset that the checkpoint is for; where none is given, the built-in one with the network
+    /// that the file tells.
+    pub preset: Option<Preset>,
+    /// Attention heads, which no file tells; as published for the width where absent.
+    pub heads: Option<usize>,
+    /// Tokens of a text context; 77 where absent.
+    pub text_tokens: Option<usize>,
+}
+
+impl DeviceTask for Import {
+    type Output = ();
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        ensure!(
+            !self.out.exists(),
+            "{} exists already; name another file to write with --out",
+            self.out.display()
+        );
+        let file = WeightFile::open(&self.file)?;
+        println!(
+            "{}: {} file of {} tensors, {} values",
+            self.file.display(),
+            file.format(),
+            file.tensors().len(),
+            values(&file),
+        );
+        let hints = ImportHints {
+            heads: self.heads(&file)?,
+            text_tokens: self.text_tokens,
+        };
+        let has_estimators = file
+            .tensors()
+            .keys()
+            .any(|name| name.starts_with("lte_classifer."));
+        let found = match has_estimators {
+            true => AdaDiffConfig::infer(&file, hints)?,
+            false => AdaDiffConfig {
+                estimator: self
+                    .preset
+                    .as_ref()
+                    .map_or(EstimatorForm::default(), |preset| preset.model.estimator),
+                backbone: UVitConfig::infer(&file, hints)?,
+            },
+        };
+        println!("network: {}", describe(&found.backbone));
+        let preset = self.preset_of(found)?;
+        let (model, phase): (AdaDiff<B>, _) = match has_estimators {
+            true => (preset.model.import(&file, &device)?, JOINT_PHASE),
+            false => {
+                let mut model: AdaDiff<B> =
+                    preset.model.init(preset.joint_training.seed, &device)?;
+                model.backbone = preset.model.backbone.import(&file, &device)?;
+                (model, BACKBONE_PHASE)
+            }
+        };
+        match has_estimators {
+            true => println!("estimators: one behind each block, of the published form"),
+            false => println!(
+                "estimators: none in the file; those of the checkpoint are untrained, so that it \
+                 samples with --full or --depth alone"
+            ),
+        }
+        let metadata = [
+            (PHASE_KEY, phase.to_owned()),
+            (PRESET_KEY, preset.to_toml()?),
+        ];
+        save(&model, Precision::Single, &metadata, &self.out)?;
+        println!("checkpoint: {}", self.out.display());
+        Ok(())
+    }
+}
+
+impl Import {
+    /// The heads that were given, in the preset or as published.
+    fn heads(&self, file: &WeightFile) -> Result<usize> {
+        let given = self.heads.or(self
+            .preset
+            .as_ref()
+            .map(|preset| preset.model.backbone.heads));
+        if let Some(heads) = given {
+            return Ok(heads);
+        }
+        // A file without this tensor is refused where its network is inferred.
+        let width = file
+            .shape("pos_embed")
+            .and_then(|shape| shape.last().copied())
+            .unwrap_or(HEAD_WIDTH);
+        let heads = match (width, width % HEAD_WIDTH) {
+            (width, _) if width == HUGE.0 => HUGE.1,
+            (width, 0) => width / HEAD_WIDTH,
+            _ => bail!(
+                "{} holds a network of width {width}, which was not published: name its attention \
+                 heads with --heads",
+                self.file.display()
+            ),
+        };
+        println!("attention heads: {heads}, as published for width {width} (--heads changes it)");
+        Ok(heads)
+    }
+
+    /// The preset with the network that was found.
+    fn preset_of(&self, found: AdaDiffConfig) -> Result<Preset> {
+        let Some(preset) = &self.preset else {
+            let mut preset = Preset::fashion_mnist()?;
+            preset.model = found;
+            if let Some(name) = self.file.file_stem() {
+                preset.name = name.to_string_lossy().into_owned();
+            }
+            return Ok(preset);
+        };
+        let mut expected = preset.model.clone();
+        if expected.backbone.mlp_width() == found.backbone.mlp_width() {
+            // Several ratios have the same width.
+            expected.backbone.mlp_ratio = found.backbone.mlp_ratio;
+        }
+        ensure!(
+            expected == found,
+            "{} holds another network than the preset describes: {} with estimators of the form \
+             {:?}, instead of {} with {:?}",
+            self.file.display(),
+            describe(&found.backbone),
+            found.estimator,
+            describe(&expected.backbone),
+            expected.estimator,
+        );
+        Ok(preset.clone())
+    }
+}
+
+/// Numbers in all tensors of a file.
+fn values(file: &WeightFile) -> usize {
+    let tensors = file.tensors().values();
+    tensors
+        .map(|tensor| tensor.shape.iter().product::<usize>())
+        .sum()
+}
+
+/// A network in one line.
+fn describe(config: &UVitConfig) -> String {
+    let UVitConfig {
+        image_size,
+        channels,
+        patch_size,
+        width,
+        heads,
+        ..
+    } = config;
+    let mut parts = vec![
+        format!("U-ViT for {channels}x{image_size}x{image_size}"),
+        format!("patch {patch_size}"),
+        format!("width {width}"),
+        format!("{} blocks (depth {})", config.blocks(), config.depth),
+        format!("{heads} heads"),
+        format!("MLP width {}", config.mlp_width()),
+    ];
+    parts.extend(config.classes.map(|classes| format!("{classes} classes")));
+    parts.extend(
+        config
+            .text
+            .map(|text| format!("{} text tokens of width {}", text.tokens, text.width)),
+    );
+    for (has, what) in [
+        (config.qkv_bias, "query, key and value bias"),
+        (config.time_mlp, "time MLP"),
+        (!config.long_skips, "no long skips"),
+        (!config.final_convolution, "no final convolution"),
+    ] {
+        parts.extend(has.then(|| what.to_owned()));
+    }
+    parts.join(", ")
+}
