@@ -1,0 +1,140 @@
+//! The bundled checkpoint draws the same images on every device, and leaves at the same blocks.
+
+use std::sync::atomic::AtomicBool;
+
+use adadiff_experiments::device::{DeviceTask, run_on};
+use adadiff_experiments::{Checkpoint, Draw, Study};
+use adadiff_model::kernels::Kernels;
+use adadiff_model::{Condition, Denoiser};
+use adadiff_sampler::NoiseStream;
+use adadiff_tests::{announce, assert_close, devices_under_test, reference_device, values};
+use adadiff_uem::Never;
+use anyhow::Result;
+use burn::tensor::{Tensor, TensorData};
+use indicatif::ProgressBar;
+
+const SAMPLES: usize = 10;
+
+/// On noise predictions of a few units.
+const NOISE_TOLERANCE: f32 = 1e-4;
+
+/// On pixels in `[-1, 1]`, after ten steps that pass differences on.
+const PIXEL_TOLERANCE: f32 = 1e-3;
+
+/// Decisions may differ where an uncertainty lies within rounding of its threshold: of a hundred
+/// sampling steps, at most two.
+const DIFFERING_EXITS: usize = 2;
+
+/// What a device makes of the bundled checkpoint.
+struct Drawn {
+    /// The full network's noise predictions, timestep by timestep.
+    noise: Vec<Vec<f32>>,
+    /// The full network's samples.
+    full: Vec<f32>,
+    /// Blocks run by each sample in each step under the bundled calibration.
+    exits: Vec<u32>,
+    /// The samples drawn so, one by one.
+    adaptive: Vec<Vec<f32>>,
+}
+
+#[derive(Clone, Copy)]
+struct DrawBundled;
+
+impl DeviceTask for DrawBundled {
+    type Output = Drawn;
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<Drawn> {
+        let stop = AtomicBool::new(false);
+        let mut checkpoint = Checkpoint::bundled()?;
+        // The stored thresholds are for twenty steps; they leave at all depths in ten as well.
+        let reduction = checkpoint.preset.sampling.reduction;
+        let bar = ProgressBar::hidden();
+        let calibration = {
+            let study = Study::<B>::new(Checkpoint::bundled()?, device.clone(), &stop)?;
+            study.threshold(reduction, &bar)?
+        };
+        checkpoint.preset.sampling.steps = 10;
+        let study = Study::<B>::new(checkpoint, device.clone(), &stop)?;
+
+        let shape = study.preset.model.backbone.image_shape();
+        let noisy: Tensor<B, 4> = NoiseStream::new(3).batch(0, SAMPLES, 0, shape, &device);
+        let labels: Vec<i64> = (0..SAMPLES as i64).collect();
+        let labels = TensorData::new(labels, [SAMPLES]);
+        let condition = Condition::Class(Tensor::from_data(labels, &device));
+        let noise = [999.0, 600.0, 200.0, 20.0]
+            .map(|timestep| {
+                let backbone = &study.model.backbone;
+                let prediction = backbone.predict(noisy.clone(), timestep, &condition)?;
+                Ok(values(prediction.noise))
+            })
+            .into_iter()
+            .collect::<Result<_>>()?;
+
+        let draw = Draw::of_all_classes(&study.preset, SAMPLES);
+        let full = study.draw(Never, &draw, &bar)?.pixels;
+        let adaptive = study.draw(calibration.policy(), &draw, &bar)?;
+        let exits = adaptive.trace.steps.iter().flat_map(|step| &step.blocks);
+        Ok(Drawn {
+            noise,
+            full,
+            exits: exits.copied().collect(),
+            adaptive: adaptive
+                .pixels
+                .chunks(shape.iter().product())
+                .map(<[f32]>::to_vec)
+                .collect(),
+        })
+    }
+}
+
+fn largest_difference(found: &[f32], expected: &[f32]) -> f32 {
+    let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, f32::max)
+}
+
+#[test]
+fn the_bundled_checkpoint_draws_the_same_on_every_device() {
+    let devices = devices_under_test();
+    announce(
+        "the_bundled_checkpoint_draws_the_same_on_every_device",
+        &devices,
+    );
+    let expected = run_on(reference_device(), DrawBundled).unwrap();
+    let depths: std::collections::BTreeSet<_> = expected.exits.iter().collect();
+    assert!(depths.len() >= 4, "exits only at {depths:?}");
+    for device in devices {
+        let found = run_on(device, DrawBundled).unwrap();
+        println!(
+            "{device}: noise predictions differ by up to {:.1e}, samples by {:.1e}",
+            largest_difference(&found.noise.concat(), &expected.noise.concat()),
+            largest_difference(&found.full, &expected.full),
+        );
+        for (found, expected) in found.noise.iter().zip(&expected.noise) {
+            let what = format!("noise predictions on {device}");
+            assert_close(&what, found, expected, NOISE_TOLERANCE);
+        }
+        let what = format!("full network's samples on {device}");
+        assert_close(&what, &found.full, &expected.full, PIXEL_TOLERANCE);
+
+        assert_eq!(found.exits.len(), expected.exits.len());
+        let differs = |sample: usize| {
+            let exits = found.exits.iter().zip(&expected.exits);
+            exits
+                .skip(sample)
+                .step_by(SAMPLES)
+                .filter(|(found, expected)| found != expected)
+                .count()
+        };
+        let differing: usize = (0..SAMPLES).map(differs).sum();
+        println!(
+            "{device}: {differing} of {} exits differ",
+            found.exits.len()
+        );
+        assert!(differing <= DIFFERING_EXITS, "{differing} exits differ");
+        for sample in (0..SAMPLES).filter(|&sample| differs(sample) == 0) {
+            let what = format!("adaptive sample {sample} on {device}");
+            let (found, expected) = (&found.adaptive[sample], &expected.adaptive[sample]);
+            assert_close(&what, found, expected, PIXEL_TOLERANCE);
+        }
+    }
+}
