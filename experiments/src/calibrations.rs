@@ -116,6 +116,11 @@ impl Calibrations {
         })
     }
 
+    /// All thresholds, by solver steps and budget.
+    pub fn entries(&self) -> &[Calibration] {
+        &self.entries
+    }
+
     /// Writes the file.
     ///
     /// # Errors

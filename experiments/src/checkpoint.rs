@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::{load, metadata};
 use adadiff_uem::AdaDiff;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::calibrations::Calibrations;
 use crate::preset::Preset;
@@ -19,6 +19,9 @@ pub const PHASE_KEY: &str = "phase";
 
 /// The phase after which only the backbone is trained, not yet its estimators.
 pub const BACKBONE_PHASE: &str = "backbone";
+
+/// Bytes of a parameter in half precision.
+const LEAST_BYTES: u64 = 2;
 
 /// A trained network, not yet on a device.
 #[derive(Debug)]
@@ -72,6 +75,15 @@ impl Checkpoint {
         })?;
         let preset = Preset::parse(preset)
             .with_context(|| format!("the preset inside {} is not usable", path.display()))?;
+        // Asked before the network is built: a damaged preset must not exhaust the memory.
+        let parameters = preset.model.backbone.parameters()?;
+        ensure!(
+            parameters.saturating_mul(LEAST_BYTES) <= bytes.len() as u64,
+            "{} has {} bytes, too few for the {parameters} parameters of the network that its \
+             preset describes",
+            path.display(),
+            bytes.len()
+        );
         Ok(Self {
             preset,
             calibrations,

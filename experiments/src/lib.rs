@@ -27,6 +27,7 @@ mod train_features;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+pub use calibrations::{Calibration, Calibrations, ExitRule};
 pub use checkpoint::Checkpoint;
 pub use judge::{Judge, test_images};
 pub use preset::{Preset, SamplingPreset};

@@ -154,9 +154,9 @@ fn checkpoints_that_cannot_be_used_are_refused() {
     );
 
     let preset = Preset::fashion_mnist().unwrap();
-    let mut narrow = preset.model.clone();
-    narrow.backbone.width = 64;
-    let model = narrow.init::<Flex>(0, &FlexDevice).unwrap();
+    let mut wide = preset.model.clone();
+    wide.backbone.width = 160;
+    let model = wide.init::<Flex>(0, &FlexDevice).unwrap();
     save::<Flex, _>(
         &model,
         Precision::Half,
@@ -167,7 +167,18 @@ fn checkpoints_that_cannot_be_used_are_refused() {
     fails(
         &folder,
         &["--checkpoint", "weights.safetensors"],
-        &["does not fit", "backbone.pos_embed", "128", "64"],
+        &["does not fit", "backbone.pos_embed", "128", "160"],
+    );
+
+    // Building the network that the preset claims would take 10 TB.
+    let mut huge = preset.clone();
+    huge.model.backbone.width = 1 << 20;
+    let metadata = [("preset", huge.to_toml().unwrap())];
+    save::<Flex, _>(&model, Precision::Half, &metadata, &path).unwrap();
+    fails(
+        &folder,
+        &["--checkpoint", "weights.safetensors"],
+        &["too few", "parameters"],
     );
 
     let bytes = fs::read(&path).unwrap();

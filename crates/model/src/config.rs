@@ -108,21 +108,29 @@ impl UVitConfig {
     /// [`ModelError::Config`] names the first number that does not.
     pub fn validate(&self) -> Result<(), ModelError> {
         let fail = |message: String| Err(ModelError::Config(message));
-        let positive = [
-            ("image_size", self.image_size),
-            ("patch_size", self.patch_size),
-            ("channels", self.channels),
-            ("width", self.width),
-            ("depth", self.depth),
-            ("heads", self.heads),
-            ("classes", self.classes.unwrap_or(1)),
-            ("text.tokens", self.text.map_or(1, |text| text.tokens)),
-            ("text.width", self.text.map_or(1, |text| text.width)),
+        // No published network comes near the limits; they keep sizes from overflowing.
+        let limited = [
+            ("image_size", self.image_size, 1 << 20),
+            ("patch_size", self.patch_size, 1 << 20),
+            ("channels", self.channels, 1 << 20),
+            ("width", self.width, 1 << 20),
+            ("depth", self.depth, 1 << 10),
+            ("heads", self.heads, 1 << 20),
+            ("classes", self.classes.unwrap_or(1), 1 << 20),
+            (
+                "text.tokens",
+                self.text.map_or(1, |text| text.tokens),
+                1 << 20,
+            ),
+            (
+                "text.width",
+                self.text.map_or(1, |text| text.width),
+                1 << 20,
+            ),
         ];
-        for (name, value) in positive {
-            // No published network comes near the limit; it keeps sizes from overflowing.
-            if value == 0 || value > 1 << 20 {
-                return fail(format!("{name} must lie in 1..=1048576, found {value}"));
+        for (name, value, most) in limited {
+            if value == 0 || value > most {
+                return fail(format!("{name} must lie in 1..={most}, found {value}"));
             }
         }
         if !self.image_size.is_multiple_of(self.patch_size) {

@@ -115,6 +115,19 @@ impl UVitConfig {
         Ok(placed.load_into::<B, _>(self.init(0, device)?)?)
     }
 
+    /// Number of parameters, at most `u64::MAX`.
+    ///
+    /// # Errors
+    /// Where the configuration describes no network.
+    pub fn parameters(&self) -> Result<u64, ModelError> {
+        let tensors = self.placements()?;
+        let sizes = tensors.iter().map(|tensor| {
+            let sides = tensor.shape.iter().map(|&side| side as u64);
+            sides.fold(1, u64::saturating_mul)
+        });
+        Ok(sizes.fold(0, u64::saturating_add))
+    }
+
     /// The published tensors of such a network and their places in [`UVit`].
     ///
     /// # Errors
@@ -221,6 +234,38 @@ fn ratio(mlp_width: usize, width: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::ratio;
+    use crate::UVitConfig;
+
+    #[test]
+    fn published_sizes_have_their_numbers_of_parameters() {
+        // U-ViT-S/2 on CIFAR-10 and U-ViT-L/2 on latents of ImageNet 256 (arXiv 2209.12152, table 1:
+        // 44 M and 287 M).
+        let small = UVitConfig {
+            image_size: 32,
+            patch_size: 2,
+            channels: 3,
+            width: 512,
+            depth: 12,
+            heads: 8,
+            mlp_ratio: 4.0,
+            qkv_bias: false,
+            time_mlp: false,
+            classes: None,
+            text: None,
+            long_skips: true,
+            final_convolution: true,
+        };
+        assert_eq!(small.parameters(), Ok(44_255_328));
+        let large = UVitConfig {
+            channels: 4,
+            width: 1024,
+            depth: 20,
+            heads: 16,
+            classes: Some(1001),
+            ..small
+        };
+        assert_eq!(large.parameters(), Ok(286_763_172));
+    }
 
     #[test]
     fn ratios_give_their_widths_again() {
