@@ -36,10 +36,7 @@ impl Default for KidSubsets {
 ///
 /// # Errors
 /// Where the features differ in number, or either set has fewer than 2 samples.
-pub fn kernel_distance(
-    real: &Features<'_>,
-    generated: &Features<'_>,
-) -> Result<f64, MetricsError> {
+pub fn kernel_distance(real: &Features<'_>, generated: &Features<'_>) -> Result<f64, MetricsError> {
     generated.same_dims(real)?;
     for set in [real, generated] {
         set.at_least(2, "the kernel distance")?;

@@ -69,7 +69,9 @@ fn squared_radii(set: &Features<'_>, neighbours: usize) -> Vec<f64> {
                 }
             }
         }
-        nearest.into_iter().map(move |nearest| nearest[neighbours - 1])
+        nearest
+            .into_iter()
+            .map(move |nearest| nearest[neighbours - 1])
     });
     radii.collect()
 }
