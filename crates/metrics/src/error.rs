@@ -38,6 +38,42 @@ pub enum MetricsError {
         /// Samples given.
         found: u64,
     },
+    /// Too few samples for what is asked of them.
+    #[error("{what}: at least {needed} samples are needed, found {found}")]
+    Samples {
+        /// What needs them.
+        what: &'static str,
+        /// The smallest number that will do.
+        needed: usize,
+        /// Samples given.
+        found: usize,
+    },
+    /// A setting that counts something and is zero.
+    #[error("{what} must be at least 1")]
+    Zero {
+        /// The setting.
+        what: &'static str,
+    },
+    /// Values that are no probabilities of classes.
+    #[error(
+        "the values of sample {sample} are no probabilities: one is negative, or they do not add \
+         up to 1; give the softmax of the logits"
+    )]
+    Probabilities {
+        /// The sample's number.
+        sample: usize,
+    },
+    /// A row of zeros where only its direction counts.
+    #[error(
+        "{what}, sample {sample}: all values are zero, so that it cannot be brought to length \
+         one; the network that made it is broken"
+    )]
+    ZeroRow {
+        /// What was given.
+        what: &'static str,
+        /// The sample's number.
+        sample: usize,
+    },
     /// A shard that starts within a chunk.
     #[error("a shard must start at a multiple of {chunk} samples, not at sample {first_sample}")]
     ShardStart {

@@ -1,14 +1,36 @@
-//! What judges a set of samples: feature extractors, mergeable statistics, the Fréchet distance
-//! and the account of what computing the samples took.
+//! What judges a set of samples: feature extractors, mergeable statistics, distances between sets
+//! of features and the account of what computing the samples took.
 
+mod cmmd;
 mod compute_cost;
 mod error;
 mod fashion_cnn;
+mod features;
 mod frechet;
 mod gaussian_stats;
+mod gram;
+mod inception;
+mod inception_score;
+mod kernel_distance;
+mod npz;
+mod precision_recall;
+mod spread;
+#[cfg(test)]
+mod testing;
 
+pub use cmmd::{RowLength, cmmd};
 pub use compute_cost::{ComputeCost, ComputeSummary, Evaluation};
 pub use error::MetricsError;
 pub use fashion_cnn::{FEATURES_NAME, FashionCnn, FashionCnnConfig};
+pub use features::Features;
 pub use frechet::{Gaussian, frechet_distance};
 pub use gaussian_stats::{CHUNK, GaussianStats};
+pub use inception::{
+    BlockA, BlockB, BlockC, BlockD, BlockE, Convolution, INCEPTION_CLASSES, INCEPTION_FEATURES,
+    Inception, InceptionOutput,
+};
+pub use inception_score::inception_score;
+pub use kernel_distance::{KidSubsets, kernel_distance, kernel_distance_of_subsets};
+pub use npz::{ImageBatch, ImageSet, NpzError, read_statistics, write_statistics};
+pub use precision_recall::{PrecisionRecall, precision_recall};
+pub use spread::Spread;

@@ -41,10 +41,12 @@ impl WeightFile {
                     expected: placement.shape.clone(),
                     found: found.shape.clone(),
                 }),
-                Some(found) if !found.dtype.is_float() => misfits.push(Misfit::Type {
-                    name,
-                    found: found.dtype,
-                }),
+                Some(found) if placement.path.is_some() && !found.dtype.is_float() => {
+                    misfits.push(Misfit::Type {
+                        name,
+                        found: found.dtype,
+                    })
+                }
                 Some(found) => tensors.push((placement.clone(), found)),
             }
         }

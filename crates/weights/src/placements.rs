@@ -69,6 +69,33 @@ impl Placements {
         self.layer(published, path, "bias", "bias", &[outputs]);
     }
 
+    /// A convolution without a bias; `kernel` is its height and width.
+    pub fn convolution_without_bias(
+        &mut self,
+        published: &str,
+        path: &str,
+        [inputs, outputs]: [usize; 2],
+        [height, width]: [usize; 2],
+    ) {
+        let shape = [outputs, inputs, height, width];
+        self.layer(published, path, "weight", "weight", &shape);
+    }
+
+    /// A normalisation over the batch of `width` features, with the statistics of training. Their
+    /// counter, which files since PyTorch 0.4.1 carry, is without use.
+    pub fn batch_norm(&mut self, published: &str, path: &str, width: usize) {
+        self.norm(published, path, width);
+        for statistic in ["running_mean", "running_var"] {
+            self.layer(published, path, statistic, statistic, &[width]);
+        }
+        self.0.push(Placement {
+            published: format!("{published}.num_batches_tracked"),
+            shape: Vec::new(),
+            path: None,
+            negated: false,
+        });
+    }
+
     /// A linear layer with a bias that published files carry without use.
     pub fn unused_linear(&mut self, published: &str, inputs_and_outputs: [usize; 2]) {
         let start = self.0.len();

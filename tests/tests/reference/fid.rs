@@ -1,6 +1,9 @@
-//! Distances between sets of features.
+//! Distances between sets of features, and the inception score.
 
-use adadiff_metrics::{Gaussian, GaussianStats, frechet_distance};
+use adadiff_metrics::{
+    Features, Gaussian, GaussianStats, RowLength, cmmd, frechet_distance, inception_score,
+    kernel_distance, precision_recall,
+};
 use anyhow::{Context, Result};
 
 use crate::fixture::{Fixture, values};
@@ -11,38 +14,73 @@ const RULE: Rule = Rule::Relative(1e-6);
 /// For the published root of a singular product, which is off by as much itself.
 const SINGULAR: Rule = Rule::Relative(1e-5);
 
+/// For counts of samples over their number.
+const EXACT: Rule = Rule::Relative(0.0);
+
 pub fn check(fixture: &Fixture) -> Result<Report> {
     let mut report = Report::new(fixture)?;
+    let neighbours = fixture.get::<usize>("pr_k")?;
     for set in fixture.get::<Vec<String>>("sets")? {
-        let (x, is_singular) = gaussian(&report, &format!("in.{set}.x"))?;
-        let (y, _) = gaussian(&report, &format!("in.{set}.y"))?;
-        let distance = frechet_distance(&x, &y)?;
+        let real = Rows::read(&report, format!("in.{set}.x"))?;
+        let generated = Rows::read(&report, format!("in.{set}.y"))?;
+        let distance = frechet_distance(&real.gaussian()?, &generated.gaussian()?)?;
+        let is_singular = real.samples() <= real.dims || generated.samples() <= generated.dims;
         let rule = if is_singular { SINGULAR } else { RULE };
-        report.values(rule, &format!("{set}.fid"), &[1], [distance])?;
-        report.values(RULE, &format!("{set}.fid_eig"), &[1], [distance])?;
+        let (real, generated) = (real.features()?, generated.features()?);
+        let sides = precision_recall(&real, &generated, neighbours)?;
+        for (metric, rule, found) in [
+            ("fid", rule, distance),
+            ("fid_eig", RULE, distance),
+            ("kid", RULE, kernel_distance(&real, &generated)?),
+            ("precision", EXACT, sides.precision),
+            ("recall", EXACT, sides.recall),
+            ("cmmd", RULE, cmmd(&real, &generated, RowLength::Kept)?),
+            (
+                "cmmd_normalized",
+                RULE,
+                cmmd(&real, &generated, RowLength::Unit)?,
+            ),
+        ] {
+            report.values(rule, &format!("{set}.{metric}"), &[1], [found])?;
+        }
     }
-    for metric in [
-        "cmmd",
-        "cmmd_normalized",
-        "is_mean",
-        "is_std",
-        "kid",
-        "precision",
-        "recall",
-    ] {
-        report.pending(metric);
+    let splits = fixture.get("is_splits")?;
+    for set in fixture.get::<Vec<String>>("prob_sets")? {
+        let probabilities = Rows::read(&report, format!("in.{set}.probs"))?;
+        let score = inception_score(&probabilities.features()?, splits)?;
+        report.values(RULE, &format!("{set}.is_mean"), &[1], [score.mean])?;
+        report.values(RULE, &format!("{set}.is_std"), &[1], [score.std])?;
     }
     Ok(report.finish())
 }
 
-/// The normal distribution of features, and whether there are too few for a regular covariance.
-fn gaussian(report: &Report, name: &str) -> Result<(Gaussian, bool)> {
-    let features = values::<f64>(report.tensors(), name)?;
-    let shape = report.tensors().shape(name).context("a missing set")?;
-    let &[samples, dims] = shape else {
-        anyhow::bail!("{name} is {shape:?}, which are no features");
-    };
-    let mut stats = GaussianStats::new(dims);
-    stats.push(&features)?;
-    Ok((stats.gaussian()?, samples <= dims))
+/// A matrix of the fixture, one row for each sample.
+struct Rows {
+    values: Vec<f32>,
+    dims: usize,
+}
+
+impl Rows {
+    fn read(report: &Report, name: String) -> Result<Self> {
+        let shape = report.tensors().shape(&name).context("a missing set")?;
+        let &[_, dims] = shape else {
+            anyhow::bail!("{name} is {shape:?}, which are no features");
+        };
+        let values = values(report.tensors(), &name)?;
+        Ok(Self { values, dims })
+    }
+
+    fn samples(&self) -> usize {
+        self.values.len() / self.dims
+    }
+
+    fn features(&self) -> Result<Features<'_>> {
+        Ok(Features::new("a set", &self.values, self.dims)?)
+    }
+
+    fn gaussian(&self) -> Result<Gaussian> {
+        let mut stats = GaussianStats::new(self.dims);
+        stats.push(&self.values)?;
+        Ok(stats.gaussian()?)
+    }
 }

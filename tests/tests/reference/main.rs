@@ -9,6 +9,7 @@ mod exit;
 mod fid;
 mod fixture;
 mod import;
+mod inception;
 mod loss;
 mod network;
 mod report;
@@ -50,6 +51,7 @@ impl DeviceTask for Check<'_> {
             "loss" => loss::check::<B>(fixture, &device),
             "sampler" => sampler::check::<B>(fixture, &device),
             "adaptive_sampler" => adaptive_sampler::check::<B>(fixture, &device),
+            "inception" => inception::check::<B>(fixture, &device),
             kind => bail!("nothing is known of fixtures of the kind '{kind}'"),
         }
     }
