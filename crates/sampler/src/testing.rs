@@ -135,7 +135,7 @@ impl Denoiser<Plain> for Exact<'_> {
 }
 
 /// Samples of one batch from the given solver.
-fn sample<S: NoiseSchedule + Clone + 'static>(
+pub(crate) fn sample<S: NoiseSchedule + Clone + 'static>(
     schedule: &S,
     solver: &(impl Solver<Plain> + Clone + 'static),
     data: GaussianData,

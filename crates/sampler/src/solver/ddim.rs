@@ -90,9 +90,10 @@ impl<B: Backend> Solver<B> for Ddim {
 mod tests {
     use super::*;
     use crate::testing::{
-        GaussianData, Plain, convergence_order, device, sample_moments, sample_moments_on,
+        GaussianData, Plain, convergence_order, device, sample, sample_moments, sample_moments_on,
+        values,
     };
-    use crate::{DiscreteSchedule, FinalState, StepGrid, StepSpacing, VpLinear};
+    use crate::{DdpmAncestral, DiscreteSchedule, FinalState, StepGrid, StepSpacing, VpLinear};
 
     #[test]
     fn deterministic_form_converges_with_order_one() {
@@ -120,6 +121,23 @@ mod tests {
             let (mean, deviation) = sample_moments_on(&schedule, &solver, data, 500);
             assert!((mean - 0.5).abs() < 0.01, "eta {eta}: mean {mean}");
             assert!((deviation - 0.3).abs() < 0.01, "eta {eta}: {deviation}");
+        }
+    }
+
+    #[test]
+    fn all_of_the_noise_makes_it_ddpm() {
+        device();
+        let data = GaussianData::with(0.5, 0.3);
+        let schedule = DiscreteSchedule::ddpm_linear();
+        let ddim = Ddim {
+            eta: 1.0,
+            grid: Grid::Steps(StepGrid::DDIM),
+        };
+        let ddpm = DdpmAncestral::default();
+        let ddim = values(sample(&schedule, &ddim, data, 20, [1, 8, 8]).images);
+        let ddpm = values(sample(&schedule, &ddpm, data, 20, [1, 8, 8]).images);
+        for (a, b) in ddim.iter().zip(ddpm) {
+            assert!((a - b).abs() < 1e-4, "{a} instead of {b}");
         }
     }
 
