@@ -8,7 +8,7 @@ use adadiff_metrics::{ComputeCost, ComputeSummary, Evaluation};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
 use adadiff_sampler::{
-    DpmSolverPlusPlus, Guided, Progress, SampleError, SampleRequest, Sampler, VpLinear,
+    DpmSolverPlusPlus, Guided, NoiseSource, Progress, SampleError, SampleRequest, Sampler, VpLinear,
 };
 use adadiff_uem::{
     AdaDiff, AdaptiveUVit, ExitPolicy, ExitTrace, Never, calibrate, calibrate_excess,
@@ -196,7 +196,7 @@ impl<'a, B: Kernels> Study<'a, B> {
         };
         let request = SampleRequest {
             shape: backbone.image_shape(),
-            seed: draw.seed,
+            noise: NoiseSource::seeded(draw.seed),
             first_sample: 0,
             count: draw.samples,
             batch: draw.batch,

@@ -4,8 +4,8 @@
 //! as a [`Denoiser`](adadiff_model::Denoiser), which may be a plain network, one that leaves early,
 //! or [`Guided`]. The walk over time exists once, in [`Sampler::sample`].
 //!
-//! All noise comes from a [`NoiseStream`], keyed by the seed, the sample's index and the step: a
-//! sample is the same in any batch and on every backend.
+//! Noise comes from a [`NoiseStream`], keyed by the seed, the sample's index and the update, so that
+//! a sample is the same in any batch and on every backend; or the caller gives it ([`NoiseSource`]).
 
 mod diffuse;
 mod error;
@@ -18,17 +18,21 @@ mod schedule;
 mod solver;
 #[cfg(test)]
 mod testing;
-mod vp_linear;
 mod walk;
 
 pub use diffuse::diffuse;
-pub use error::SampleError;
-pub use grid::{Spacing, TimeGrid};
+pub use error::{SampleError, ScheduleError};
+pub use grid::{FinalState, Grid, Spacing, StepGrid, StepSpacing, TimeGrid};
 pub use guided::Guided;
-pub use noise::NoiseStream;
+pub use noise::{NoiseSource, NoiseStream};
 pub use request::SampleRequest;
 pub use sampler::{Progress, Sampler, Samples};
-pub use schedule::NoiseSchedule;
-pub use solver::{Ddim, DpmSolverPlusPlus, EulerMaruyama, ReverseProcess, Solver, Step};
-pub use vp_linear::VpLinear;
+pub use schedule::{
+    Betas, DiscreteConfig, DiscreteSchedule, NoiseSchedule, ScheduleConfig, StepNumbering,
+    VpCosine, VpLinear,
+};
+pub use solver::{
+    Ddim, DdpmAncestral, DpmSolver, DpmSolverPlusPlus, DpmSolverPlusPlusSinglestep, EulerMaruyama,
+    ReverseProcess, SinglestepOrders, Solver, SolverConfig, Step, UniPc, UniPcScale,
+};
 pub use walk::{Past, Walk};

@@ -3,15 +3,15 @@
 use adadiff_model::Condition;
 use burn::tensor::backend::Backend;
 
-use crate::SampleError;
+use crate::{NoiseSource, SampleError};
 
 /// Which samples to draw.
 #[derive(Clone, Debug)]
 pub struct SampleRequest<B: Backend> {
     /// `[channels, height, width]` of one sample.
     pub shape: [usize; 3],
-    /// Seed of the noise.
-    pub seed: u64,
+    /// Where the noise comes from.
+    pub noise: NoiseSource<B>,
     /// Index of the first sample; the others follow it.
     pub first_sample: u64,
     /// Number of samples.
@@ -26,7 +26,7 @@ pub struct SampleRequest<B: Backend> {
 
 impl<B: Backend> SampleRequest<B> {
     /// # Errors
-    /// Where there is nothing to sample, or the condition does not suit the number of samples.
+    /// Where there is nothing to sample, or the condition or the given noise does not suit the samples.
     pub(crate) fn check(&self) -> Result<(), SampleError> {
         if self.count == 0 {
             return Err(SampleError::ZeroSamples);
@@ -43,6 +43,8 @@ impl<B: Backend> SampleRequest<B> {
                 count: self.count,
             });
         }
+        let [channels, height, width] = self.shape;
+        self.noise.check([self.count, channels, height, width])?;
         expect_rows(&self.condition, self.count)
     }
 }

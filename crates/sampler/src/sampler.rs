@@ -1,5 +1,6 @@
 //! The one loop over batches and time.
 
+use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 
 use adadiff_model::{Denoiser, Prediction};
@@ -7,16 +8,18 @@ use adadiff_uem::ExitTrace;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
-use crate::{NoiseSchedule, NoiseStream, SampleError, SampleRequest, Solver, Step, Walk};
+use crate::noise::BatchOfNoise;
+use crate::{NoiseSchedule, SampleError, SampleRequest, Solver, Step, Walk};
 
-/// A schedule, a solver and a number of steps: all that turns a denoiser into images.
+/// A schedule, a solver and a number of evaluations: all that turns a denoiser into images.
 #[derive(Debug)]
 pub struct Sampler<B: Backend> {
     /// The noise schedule that the denoiser was trained with.
     pub schedule: Box<dyn NoiseSchedule>,
     /// The update rule.
     pub solver: Box<dyn Solver<B>>,
-    /// Number of steps, at least 1.
+    /// Network evaluations for each sample, at least 1. Most solvers make one in each update; those
+    /// that make several take fewer updates.
     pub steps: usize,
 }
 
@@ -103,22 +106,26 @@ impl<B: Backend> Sampler<B> {
         let condition = request
             .condition
             .select(Tensor::<B, 1, Int>::arange(rows, &request.device));
-        let noise = NoiseStream::new(request.seed);
-        let first_sample = request.first_sample + samples.start as u64;
-        let mut state = noise.batch(
-            first_sample,
-            samples.len(),
-            NoiseStream::INITIAL,
-            request.shape,
-            &request.device,
-        );
-        let mut walk = Walk::new(
-            self.schedule.as_ref(),
+        let noise = BatchOfNoise {
+            samples: samples.clone(),
+            first_sample: request.first_sample,
+            shape: request.shape,
+            device: &request.device,
+        };
+        let mut state = request.noise.initial(&noise);
+        let mut walk = Walk {
+            schedule: self.schedule.as_ref(),
             denoiser,
             condition,
+            evaluations: self.steps,
+            source: &request.noise,
             noise,
-            first_sample,
-        );
+            update: 0,
+            memory: VecDeque::new(),
+            kept: None,
+            last: None,
+            trace: ExitTrace::new(denoiser.blocks_per_prediction()),
+        };
 
         let count = times.len() - 1;
         for (index, pair) in times.windows(2).enumerate() {
@@ -128,14 +135,14 @@ impl<B: Backend> Sampler<B> {
                 from: pair[0],
                 to: pair[1],
             };
-            walk.begin_step();
+            walk.update = index;
             state = self.solver.update(state, step, &mut walk)?;
             let progress = Progress {
                 samples: samples.clone(),
                 count: request.count,
                 step,
                 state: &state,
-                prediction: walk.last_prediction(),
+                prediction: walk.last.as_ref(),
             };
             if observer(&progress).is_break() {
                 return Err(SampleError::Cancelled {
@@ -143,7 +150,7 @@ impl<B: Backend> Sampler<B> {
                 });
             }
         }
-        Ok((state, walk.into_trace()))
+        Ok((state, walk.trace))
     }
 }
 

@@ -7,7 +7,11 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn_flex::{Flex, FlexDevice};
 
-use crate::{NoiseSchedule, NoiseStream, SampleRequest, Sampler, Samples, Solver, VpLinear};
+use crate::{
+    Ddim, DdpmAncestral, DpmSolver, DpmSolverPlusPlus, DpmSolverPlusPlusSinglestep, EulerMaruyama,
+    Grid, NoiseSchedule, NoiseSource, NoiseStream, ReverseProcess, SampleRequest, Sampler, Samples,
+    SinglestepOrders, Solver, SolverConfig, StepGrid, UniPc, VpLinear,
+};
 
 /// The backend under test.
 pub(crate) type Plain = Flex;
@@ -24,6 +28,49 @@ pub(crate) fn values<const D: usize>(tensor: Tensor<Plain, D>) -> Vec<f32> {
     tensor.into_data().to_vec().unwrap()
 }
 
+/// Every solver, the variants included, with settings that suit a discrete schedule.
+pub(crate) fn every_solver() -> Vec<SolverConfig> {
+    let mut solvers = vec![
+        SolverConfig::EulerMaruyama(EulerMaruyama::new(ReverseProcess::Sde)),
+        SolverConfig::EulerMaruyama(EulerMaruyama::new(ReverseProcess::ProbabilityFlow)),
+        SolverConfig::DdpmAncestral(DdpmAncestral::default()),
+        SolverConfig::Ddim(Ddim {
+            eta: 0.5,
+            ..Ddim::default()
+        }),
+        SolverConfig::Ddim(Ddim {
+            eta: 0.0,
+            grid: Grid::Steps(StepGrid::DDIM),
+        }),
+        SolverConfig::DpmSolver(DpmSolver {
+            end: 1e-3,
+            ..DpmSolver::default()
+        }),
+    ];
+    for order in 1..=3 {
+        solvers.extend([
+            SolverConfig::DpmSolver(DpmSolver {
+                orders: SinglestepOrders::Fixed(order),
+                end: 1e-3,
+                ..DpmSolver::default()
+            }),
+            SolverConfig::DpmSolverPlusPlus(DpmSolverPlusPlus {
+                order,
+                ..DpmSolverPlusPlus::default()
+            }),
+            SolverConfig::DpmSolverPlusPlusSinglestep(DpmSolverPlusPlusSinglestep {
+                order,
+                ..DpmSolverPlusPlusSinglestep::default()
+            }),
+            SolverConfig::UniPc(UniPc {
+                order,
+                ..UniPc::default()
+            }),
+        ]);
+    }
+    solvers
+}
+
 /// The exact denoiser of images whose pixels are independent and normal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GaussianData {
@@ -34,34 +81,48 @@ pub(crate) struct GaussianData {
 }
 
 impl GaussianData {
+    /// Images with this mean and standard deviation of a pixel.
+    pub(crate) const fn with(mean: f64, deviation: f64) -> Self {
+        Self { mean, deviation }
+    }
+
     /// Standard deviation of a pixel at a time.
-    fn noisy_deviation(&self, time: f64) -> f64 {
-        let schedule = VpLinear::default();
+    fn noisy_deviation(&self, schedule: &dyn NoiseSchedule, time: f64) -> f64 {
         (schedule.alpha(time) * self.deviation).hypot(schedule.sigma(time))
     }
 
     /// Where the probability flow takes a pixel from the start time to `time`.
-    fn flow(&self, start: f64, time: f64) -> f64 {
-        let schedule = VpLinear::default();
-        let ratio = self.noisy_deviation(time) / self.noisy_deviation(1.0);
+    fn flow(&self, schedule: &dyn NoiseSchedule, start: f64, time: f64) -> f64 {
+        let ratio = self.noisy_deviation(schedule, time) / self.noisy_deviation(schedule, 1.0);
         schedule.alpha(time) * self.mean + ratio * (start - schedule.alpha(1.0) * self.mean)
     }
 }
 
-impl Denoiser<Plain> for GaussianData {
+/// The exact denoiser of some data under a schedule.
+struct Exact<'a> {
+    data: GaussianData,
+    schedule: &'a dyn NoiseSchedule,
+}
+
+impl Denoiser<Plain> for Exact<'_> {
     fn predict(
         &self,
         noisy: Tensor<Plain, 4>,
         timestep: f64,
         _condition: &Condition<Plain>,
     ) -> Result<Prediction<Plain>, ModelError> {
-        let schedule = VpLinear::default();
-        let time = timestep / 999.0;
+        // The schedules here are told times in a linear way.
+        let (start, end) = (
+            self.schedule.network_timestep(0.0),
+            self.schedule.network_timestep(1.0),
+        );
+        let time = (timestep - start) / (end - start);
         // E[eps | x] = sigma (x - alpha mean) / (alpha^2 deviation^2 + sigma^2)
-        let scale = schedule.sigma(time) / self.noisy_deviation(time).powi(2);
+        let scale =
+            self.schedule.sigma(time) / self.data.noisy_deviation(self.schedule, time).powi(2);
         let [batch, ..] = noisy.dims();
         Ok(Prediction {
-            noise: (noisy - schedule.alpha(time) * self.mean) * scale,
+            noise: (noisy - self.schedule.alpha(time) * self.data.mean) * scale,
             blocks: vec![13; batch],
             uncertainty: vec![Vec::new(); batch],
             uncertainty_map: None,
@@ -74,28 +135,30 @@ impl Denoiser<Plain> for GaussianData {
 }
 
 /// Samples of one batch from the given solver.
-fn sample(
+pub(crate) fn sample<S: NoiseSchedule + Clone + 'static>(
+    schedule: &S,
     solver: &(impl Solver<Plain> + Clone + 'static),
-    denoiser: &GaussianData,
+    data: GaussianData,
     steps: usize,
     shape: [usize; 3],
 ) -> Samples<Plain> {
     let sampler = Sampler {
-        schedule: Box::new(VpLinear::default()),
+        schedule: Box::new(schedule.clone()),
         solver: Box::new(solver.clone()),
         steps,
     };
     let request = SampleRequest {
         shape,
-        seed: 5,
+        noise: NoiseSource::seeded(5),
         first_sample: 0,
         count: 1,
         batch: 1,
         condition: Condition::None,
         device: FlexDevice,
     };
+    let denoiser = Exact { data, schedule };
     sampler
-        .sample(denoiser, &request, &mut |_| ControlFlow::Continue(()))
+        .sample(&denoiser, &request, &mut |_| ControlFlow::Continue(()))
         .unwrap()
 }
 
@@ -105,14 +168,12 @@ pub(crate) fn flow_error(
     steps: usize,
     end: f64,
 ) -> f64 {
-    let data = GaussianData {
-        mean: 0.5,
-        deviation: 0.3,
-    };
-    let images = values(sample(solver, &data, steps, [1, 8, 8]).images);
+    let data = GaussianData::with(0.5, 0.3);
+    let schedule = VpLinear::default();
+    let images = values(sample(&schedule, solver, data, steps, [1, 8, 8]).images);
     let start = NoiseStream::new(5).normal(0, NoiseStream::INITIAL, 64);
     let distance = |(&found, &start): (&f32, &f32)| {
-        (f64::from(found) - data.flow(f64::from(start), end)).abs()
+        (f64::from(found) - data.flow(&schedule, f64::from(start), end)).abs()
     };
     images.iter().zip(&start).map(distance).fold(0.0, f64::max)
 }
@@ -134,7 +195,17 @@ pub(crate) fn sample_moments(
     data: GaussianData,
     steps: usize,
 ) -> (f64, f64) {
-    let pixels = values(sample(solver, &data, steps, [4, 128, 128]).images);
+    sample_moments_on(&VpLinear::default(), solver, data, steps)
+}
+
+/// Mean and standard deviation of 65,536 pixels that a solver draws on a schedule.
+pub(crate) fn sample_moments_on<S: NoiseSchedule + Clone + 'static>(
+    schedule: &S,
+    solver: &(impl Solver<Plain> + Clone + 'static),
+    data: GaussianData,
+    steps: usize,
+) -> (f64, f64) {
+    let pixels = values(sample(schedule, solver, data, steps, [4, 128, 128]).images);
     let count = pixels.len() as f64;
     let mean = pixels.iter().map(|&pixel| f64::from(pixel)).sum::<f64>() / count;
     let variance = pixels

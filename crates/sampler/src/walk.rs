@@ -7,12 +7,13 @@ use adadiff_uem::{ExitTrace, TraceStep};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::{NoiseSchedule, NoiseStream, SampleError};
+use crate::noise::BatchOfNoise;
+use crate::{NoiseSchedule, NoiseSource, SampleError};
 
 /// The longest memory of a published multistep solver: order 3, with a corrector.
 const MEMORY: usize = 3;
 
-/// Something that a multistep solver remembered in an earlier step.
+/// Something that a multistep solver keeps from an earlier update.
 #[derive(Clone, Debug)]
 pub struct Past<B: Backend> {
     /// The time that it belongs to.
@@ -23,41 +24,28 @@ pub struct Past<B: Backend> {
 
 /// One batch on its way through time: the network, the schedule, the noise, and a memory.
 pub struct Walk<'a, B: Backend> {
-    schedule: &'a dyn NoiseSchedule,
-    denoiser: &'a dyn Denoiser<B>,
-    condition: Condition<B>,
-    noise: NoiseStream,
-    first_sample: u64,
-    step: u32,
-    memory: VecDeque<Past<B>>,
-    last: Option<Prediction<B>>,
-    trace: ExitTrace,
+    pub(crate) schedule: &'a dyn NoiseSchedule,
+    pub(crate) denoiser: &'a dyn Denoiser<B>,
+    pub(crate) condition: Condition<B>,
+    pub(crate) evaluations: usize,
+    pub(crate) source: &'a NoiseSource<B>,
+    pub(crate) noise: BatchOfNoise<'a, B>,
+    pub(crate) update: usize,
+    pub(crate) memory: VecDeque<Past<B>>,
+    pub(crate) kept: Option<Past<B>>,
+    pub(crate) last: Option<Prediction<B>>,
+    pub(crate) trace: ExitTrace,
 }
 
 impl<'a, B: Backend> Walk<'a, B> {
-    pub(crate) fn new(
-        schedule: &'a dyn NoiseSchedule,
-        denoiser: &'a dyn Denoiser<B>,
-        condition: Condition<B>,
-        noise: NoiseStream,
-        first_sample: u64,
-    ) -> Self {
-        Self {
-            schedule,
-            denoiser,
-            condition,
-            noise,
-            first_sample,
-            step: NoiseStream::INITIAL,
-            memory: VecDeque::with_capacity(MEMORY),
-            last: None,
-            trace: ExitTrace::new(denoiser.blocks_per_prediction()),
-        }
-    }
-
     /// The noise schedule.
     pub fn schedule(&self) -> &'a dyn NoiseSchedule {
         self.schedule
+    }
+
+    /// The network evaluations that the whole walk may take.
+    pub fn evaluations(&self) -> usize {
+        self.evaluations
     }
 
     /// Asks the network for the noise in `noisy` at a time; any number of times in a step.
@@ -86,19 +74,40 @@ impl<'a, B: Backend> Walk<'a, B> {
         Ok(noise)
     }
 
-    /// Standard normal noise for this step, of the shape of `like`; the same at every call in a step.
-    pub fn normal(&self, like: &Tensor<B, 4>) -> Tensor<B, 4> {
-        let [batch, channels, height, width] = like.dims();
-        self.noise.batch(
-            self.first_sample,
-            batch,
-            self.step,
-            [channels, height, width],
-            &like.device(),
-        )
+    /// The image that the network sees in `noisy` at a time, `x_0 = (x - sigma eps) / alpha`, clamped
+    /// to `[-bound, bound]` where there is a bound (static thresholding, Saharia et al. 2022, section
+    /// 2.3).
+    ///
+    /// # Shapes
+    /// - `noisy`, output: `[batch, channels, height, width]`
+    ///
+    /// # Errors
+    /// Where the network refuses its input.
+    pub fn predict_data(
+        &mut self,
+        noisy: &Tensor<B, 4>,
+        time: f64,
+        bound: Option<f64>,
+    ) -> Result<Tensor<B, 4>, SampleError> {
+        let noise_prediction = self.predict_noise(noisy, time)?;
+        let (alpha, sigma) = (self.schedule.alpha(time), self.schedule.sigma(time));
+        let data = noisy.clone() * (1.0 / alpha) - noise_prediction * (sigma / alpha);
+        Ok(match bound {
+            Some(bound) => data.clamp(-bound, bound),
+            None => data,
+        })
     }
 
-    /// Keeps a tensor for later steps; of those kept, the last three are at hand.
+    /// Standard normal noise for this update `[batch, channels, height, width]`; the same at every
+    /// call in an update.
+    ///
+    /// # Errors
+    /// Where the caller gave the noise, but none for this update.
+    pub fn normal(&self) -> Result<Tensor<B, 4>, SampleError> {
+        self.source.update(self.update, &self.noise)
+    }
+
+    /// Remembers a prediction for later updates; of those remembered, the last three are at hand.
     pub fn remember(&mut self, time: f64, tensor: Tensor<B, 4>) {
         self.memory.truncate(MEMORY - 1);
         self.memory.push_front(Past { time, tensor });
@@ -109,15 +118,13 @@ impl<'a, B: Backend> Walk<'a, B> {
         self.memory.get(back)
     }
 
-    pub(crate) fn begin_step(&mut self) {
-        self.step += 1;
+    /// Keeps a state for a corrector in the next update, in the place of the one kept before.
+    pub fn keep_state(&mut self, time: f64, tensor: Tensor<B, 4>) {
+        self.kept = Some(Past { time, tensor });
     }
 
-    pub(crate) fn last_prediction(&self) -> Option<&Prediction<B>> {
-        self.last.as_ref()
-    }
-
-    pub(crate) fn into_trace(self) -> ExitTrace {
-        self.trace
+    /// The state that was kept last.
+    pub fn kept_state(&self) -> Option<&Past<B>> {
+        self.kept.as_ref()
     }
 }

@@ -1,12 +1,11 @@
 //! A sampling run whose network evaluations end early, sample by sample.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_sampler::ReverseProcess;
 use adadiff_uem::AdaptiveUVit;
 use anyhow::Result;
 
 use crate::exit::policy;
-use crate::fixture::{Fixture, condition, values};
+use crate::fixture::{Fixture, values};
 use crate::report::Report;
 use crate::{network, sampler};
 
@@ -15,16 +14,7 @@ pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report
     let (published, model) = network::only::<B>(fixture, device)?;
     let certainty: f64 = fixture.get("threshold")?;
     let denoiser = AdaptiveUVit::new(&model, policy(published.class, certainty));
-    let condition = condition(report.tensors(), device)?;
-    let process = ReverseProcess::ProbabilityFlow;
-    let run = sampler::run(
-        fixture,
-        &mut report,
-        process,
-        Vec::new(),
-        &denoiser,
-        condition,
-    )?;
+    let run = sampler::run::<B>(fixture, &mut report, &denoiser, device)?;
 
     // The published code ran one sample at a time; here they share batches.
     let last = model.backbone.depth() as i64 - 1;

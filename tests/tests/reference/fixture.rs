@@ -58,6 +58,14 @@ impl Fixture {
         serde_json::from_value(value.clone()).with_context(|| format!("'{key}' in config.json"))
     }
 
+    /// A part of the configuration that not every fixture has.
+    pub fn optional<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        match self.config.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(_) => self.get(key).map(Some),
+        }
+    }
+
     /// The weight files: one, or several forms of the same weights.
     pub fn weights(&self) -> Result<Vec<PathBuf>> {
         let files: serde_json::Map<String, Value> = self.get("files")?;

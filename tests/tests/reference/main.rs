@@ -5,6 +5,7 @@
 //! within the tolerances that the fixtures' description recommends.
 
 mod adaptive_sampler;
+mod algorithm;
 mod exit;
 mod fid;
 mod fixture;

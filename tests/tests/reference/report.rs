@@ -73,6 +73,8 @@ pub struct Report {
     /// Number of tensors of whole numbers that are equal.
     exact: usize,
     compared: BTreeSet<String>,
+    /// The rule for `out.NAME`, where it differs from that for `out.f64.NAME`.
+    single_precision: Option<Rule>,
     /// Expected tensors that this project has nothing to compare with yet.
     pending: Vec<String>,
     failures: Vec<String>,
@@ -86,6 +88,7 @@ impl Report {
             groups: Vec::new(),
             exact: 0,
             compared: BTreeSet::new(),
+            single_precision: None,
             pending: Vec::new(),
             failures: Vec::new(),
         })
@@ -94,6 +97,12 @@ impl Report {
     /// The fixture's tensors.
     pub fn tensors(&self) -> &WeightFile {
         &self.tensors
+    }
+
+    /// From now on compares by this rule with what the published code computed in single precision,
+    /// where that is the less exact side.
+    pub fn single_precision(&mut self, rule: Rule) {
+        self.single_precision = Some(rule);
     }
 
     /// Compares a tensor with the expected `out.NAME`.
@@ -118,7 +127,8 @@ impl Report {
         found: impl IntoIterator<Item = f64>,
     ) -> Result<()> {
         let found: Vec<f64> = found.into_iter().collect();
-        self.expected(rule, format!("out.{name}"), shape, &found)?;
+        let single_precision = self.single_precision.unwrap_or(rule);
+        self.expected(single_precision, format!("out.{name}"), shape, &found)?;
         let precise = format!("out.f64.{name}");
         if self.tensors.shape(&precise).is_some() {
             self.expected(rule, precise, shape, &found)?;

@@ -1,156 +1,205 @@
 //! Sampling runs, step by step.
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{Condition, Denoiser};
-use adadiff_sampler::{
-    EulerMaruyama, NoiseSchedule, ReverseProcess, SampleError, SampleRequest, Sampler, Samples,
-    Solver, Step, VpLinear, Walk,
-};
-use anyhow::{Result, bail};
-use burn::tensor::Tensor;
+use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use adadiff_sampler::{Guided, NoiseSource, SampleRequest, Sampler, Samples};
+use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 
+use crate::algorithm::Algorithm;
 use crate::fixture::{Fixture, condition, input};
 use crate::network;
 use crate::report::{Report, Rule};
 
-const RULE: Rule = Rule::Scaled(2e-4);
+/// For tables of a schedule, which the published code has in single precision.
+const TABLE: Rule = Rule::Scaled(1e-6);
 
-/// A solver that starts from a fixture's state and adds a fixture's noise.
-#[derive(Debug)]
-pub struct Replayed<B: Backend> {
-    /// The solver.
-    pub solver: EulerMaruyama,
-    /// The state to start from `[batch, channels, height, width]`.
-    pub start: Tensor<B, 4>,
-    /// The noise to add in each step that adds some.
-    pub noise: Vec<Tensor<B, 4>>,
+/// A denoiser that keeps what it predicted.
+struct Recorder<'a, B: Backend> {
+    denoiser: &'a dyn Denoiser<B>,
+    noise: RefCell<Vec<Tensor<B, 4>>>,
 }
 
-impl<B: Backend> Solver<B> for Replayed<B> {
-    fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
-        Solver::<B>::times(&self.solver, schedule, steps)
-    }
-
-    fn update(
+impl<B: Backend> Denoiser<B> for Recorder<'_, B> {
+    fn predict(
         &self,
         noisy: Tensor<B, 4>,
-        step: Step,
-        walk: &mut Walk<'_, B>,
-    ) -> Result<Tensor<B, 4>, SampleError> {
-        let noisy = match step.index {
-            0 => self.start.clone(),
-            _ => noisy,
-        };
-        let updated = self.solver.update(noisy.clone(), step, walk)?;
-        let Some(noise) = self.noise.get(step.index) else {
-            return Ok(updated);
-        };
-        // Puts the fixture's noise in the place of the stream's. If the solver scaled its noise in
-        // another way than here, some of the stream's would be left.
-        let scale = walk.schedule().beta(step.from) * (step.from - step.to);
-        Ok(updated + (noise.clone() - walk.normal(&noisy)) * scale.sqrt())
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        let prediction = self.denoiser.predict(noisy, timestep, condition)?;
+        self.noise.borrow_mut().push(prediction.noise.clone());
+        Ok(prediction)
+    }
+
+    fn blocks_per_prediction(&self) -> u32 {
+        self.denoiser.blocks_per_prediction()
     }
 }
 
 pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report> {
     let mut report = Report::new(fixture)?;
     let (_, model) = network::only::<B>(fixture, device)?;
-    let process = match fixture.get::<String>("algorithm")?.as_str() {
-        "euler_maruyama_ode" => ReverseProcess::ProbabilityFlow,
-        "euler_maruyama_sde" => ReverseProcess::Sde,
-        other => bail!("nothing is known of the algorithm '{other}'"),
-    };
-    let noise = (0..)
-        .map(|step| format!("in.noise.{step}"))
-        .take_while(|name| report.tensors().shape(name).is_some())
-        .map(|name| input(report.tensors(), &name, device))
-        .collect::<Result<Vec<_>>>()?;
-    let condition = condition(report.tensors(), device)?;
-    let evaluations = run(
-        fixture,
-        &mut report,
-        process,
-        noise,
-        &model.backbone,
-        condition,
-    )?;
-    for (evaluation, noise) in evaluations.noise.into_iter().enumerate() {
-        report.tensor(RULE, &format!("eps.{evaluation}"), noise)?;
-        let timestep = evaluations.samples.trace.steps[evaluation].timestep;
-        let [batch, ..] = evaluations.samples.images.dims();
-        let told = std::iter::repeat_n(timestep, batch);
-        report.values(RULE, &format!("model_t.{evaluation}"), &[batch], told)?;
+    let run = run(fixture, &mut report, &model.backbone, device)?;
+    let [batch, ..] = run.samples.images.dims();
+    for evaluation in traced(fixture, run.noise.len())? {
+        let noise = run.noise.get(evaluation);
+        let noise = noise.with_context(|| format!("there is no evaluation {evaluation}"))?;
+        report.tensor(run.rule, &format!("eps.{evaluation}"), noise.clone())?;
+    }
+    for (evaluation, step) in run.samples.trace.steps.iter().enumerate() {
+        let name = format!("model_t.{evaluation}");
+        if report.tensors().shape(&format!("out.{name}")).is_some() {
+            let told = std::iter::repeat_n(step.timestep, batch);
+            report.values(run.rule, &name, &[batch], told)?;
+        }
     }
     Ok(report.finish())
+}
+
+/// The updates or evaluations that a fixture shows: all of them, unless it names some.
+fn traced(fixture: &Fixture, count: usize) -> Result<Vec<usize>> {
+    let named = fixture.optional("trace_steps")?;
+    Ok(named.unwrap_or_else(|| (0..count).collect()))
 }
 
 /// What a run leaves behind beside its states.
 pub struct Run<B: Backend> {
     /// The samples.
     pub samples: Samples<B>,
-    /// The noise prediction of every step.
+    /// The noise prediction of every evaluation.
     pub noise: Vec<Tensor<B, 4>>,
+    /// How far values may be from the published ones.
+    pub rule: Rule,
 }
 
-/// Runs Euler–Maruyama as a fixture did and compares times, states and samples.
+/// Samples as a fixture did and compares times, states and samples.
 pub fn run<B: Kernels>(
     fixture: &Fixture,
     report: &mut Report,
-    process: ReverseProcess,
-    noise: Vec<Tensor<B, 4>>,
     denoiser: &dyn Denoiser<B>,
-    condition: Condition<B>,
+    device: &B::Device,
 ) -> Result<Run<B>> {
-    let solver = EulerMaruyama {
-        process,
-        end: fixture.get("eps")?,
-    };
-    let device = match noise.first() {
-        Some(noise) => noise.device(),
-        None => B::Device::default(),
-    };
-    let start = input::<B, 4>(report.tensors(), "in.x_init", &device)?;
-    let [count, channels, height, width] = start.dims();
-    let steps = fixture.get("steps")?;
-    let schedule = VpLinear::default();
-    let times = Solver::<B>::times(&solver, &schedule, steps)?;
-    report.values(RULE, "timesteps", &[times.len()], times.iter().copied())?;
+    let algorithm = Algorithm::of(fixture)?;
+    if let Some(rule) = algorithm.single_precision_rule {
+        report.single_precision(rule);
+    }
+    schedule::<B>(fixture, report, &algorithm)?;
+    let rule = algorithm.rule;
 
-    let sampler = Sampler {
-        schedule: Box::new(schedule),
-        solver: Box::new(Replayed {
-            solver,
-            start,
-            noise,
-        }),
-        steps,
-    };
+    let start = input::<B, 4>(report.tensors(), "in.x_init", device)?;
+    let [count, channels, height, width] = start.dims();
     let request = SampleRequest {
         shape: [channels, height, width],
-        seed: 0,
+        noise: noise(report, device)?.starting_from(start),
         first_sample: 0,
         count,
         batch: count,
-        condition,
-        device,
+        condition: condition(report.tensors(), device)?,
+        device: device.clone(),
+    };
+    let guided = guided(fixture, report, denoiser, device)?;
+    let recorder = Recorder {
+        denoiser: guided.as_ref().map_or(denoiser, |guided| guided),
+        noise: RefCell::default(),
+    };
+    let sampler = Sampler {
+        schedule: algorithm.schedule,
+        solver: algorithm.solver.build(),
+        steps: algorithm.steps,
     };
     let mut states = Vec::new();
-    let mut noise = Vec::new();
-    let samples = sampler.sample(denoiser, &request, &mut |progress| {
+    let samples = sampler.sample(&recorder, &request, &mut |progress| {
         states.push(progress.state.clone());
-        noise.extend(
-            progress
-                .prediction
-                .map(|prediction| prediction.noise.clone()),
-        );
         ControlFlow::Continue(())
     })?;
-    for (step, state) in states.into_iter().enumerate() {
-        report.tensor(RULE, &format!("trace.{step}"), state)?;
+    for update in traced(fixture, states.len())? {
+        let state = states.get(update);
+        let state = state.with_context(|| format!("there is no update {update}"))?;
+        report.tensor(rule, &format!("trace.{update}"), state.clone())?;
     }
-    report.tensor(RULE, "x_final", samples.images.clone())?;
-    Ok(Run { samples, noise })
+    report.tensor(rule, "x_final", samples.images.clone())?;
+    Ok(Run {
+        samples,
+        noise: recorder.noise.into_inner(),
+        rule,
+    })
+}
+
+/// Compares the times of a walk, what the schedule says of them, and the orders of its updates.
+fn schedule<B: Backend>(
+    fixture: &Fixture,
+    report: &mut Report,
+    algorithm: &Algorithm,
+) -> Result<()> {
+    let timesteps = algorithm.timesteps::<B>()?;
+    let count = timesteps.len();
+    report.values(algorithm.rule, "timesteps", &[count], timesteps)?;
+    if let Some(orders) = fixture.optional::<Vec<i64>>("orders")? {
+        let found: Vec<i64> = algorithm
+            .orders()?
+            .iter()
+            .map(|&order| order as i64)
+            .collect();
+        report.equal("orders", &found, &orders);
+    }
+    let schedule = &algorithm.schedule;
+    let times = algorithm.times::<B>()?;
+    let tables: [(&str, &[f64], &dyn Fn(f64) -> f64); 2] = [
+        ("sigmas", &times, &|t| schedule.sigma(t) / schedule.alpha(t)),
+        (
+            "alphas_cumprod_at_timesteps",
+            &times[..times.len() - 1],
+            &|t| schedule.alpha(t).powi(2),
+        ),
+    ];
+    for (name, times, value) in tables {
+        if report.tensors().shape(&format!("out.{name}")).is_some() {
+            let found = times.iter().map(|&time| value(time));
+            report.values(TABLE, name, &[times.len()], found)?;
+        }
+    }
+    Ok(())
+}
+
+/// The noise of the updates, if the fixture gives it.
+fn noise<B: Backend>(report: &Report, device: &B::Device) -> Result<NoiseSource<B>> {
+    let tensors = report.tensors();
+    let noise = if tensors.shape("in.noise").is_some() {
+        let all = input::<B, 5>(tensors, "in.noise", device)?;
+        let [updates, ..] = all.dims();
+        let update = |update| all.clone().narrow(0, update, 1).squeeze_dim::<4>(0);
+        (0..updates).map(update).collect()
+    } else {
+        (0..)
+            .map(|update| format!("in.noise.{update}"))
+            .take_while(|name| tensors.shape(name).is_some())
+            .map(|name| input(tensors, &name, device))
+            .collect::<Result<Vec<_>>>()?
+    };
+    Ok(NoiseSource::seeded(0).adding(noise))
+}
+
+/// The denoiser with guidance, where the fixture has it: away from a class, or from an empty text.
+fn guided<'a, B: Backend>(
+    fixture: &Fixture,
+    report: &Report,
+    denoiser: &'a dyn Denoiser<B>,
+    device: &B::Device,
+) -> Result<Option<Guided<B, &'a dyn Denoiser<B>>>> {
+    let Some(scale) = fixture.optional("cfg_scale")? else {
+        return Ok(None);
+    };
+    let unconditional = match fixture.optional::<i64>("null_class")? {
+        Some(class) => Condition::Class(Tensor::from_data(TensorData::from([class]), device)),
+        None => {
+            let context = input::<B, 2>(report.tensors(), "in.empty_context", device)?;
+            Condition::Text(context.unsqueeze())
+        }
+    };
+    Ok(Some(Guided::new(denoiser, unconditional, scale)?))
 }

@@ -1,4 +1,4 @@
-//! Tests of the loop: what it hands out, and what a sample may depend on.
+//! Tests of the loop: what it hands out and what it refuses.
 
 use std::cell::RefCell;
 
@@ -6,7 +6,9 @@ use adadiff_model::{Condition, ModelError};
 
 use super::*;
 use crate::testing::{Plain, device, values};
-use crate::{Ddim, DpmSolverPlusPlus, EulerMaruyama, ReverseProcess, VpLinear};
+use crate::{Ddim, EulerMaruyama, NoiseSource, ReverseProcess, VpLinear};
+
+mod every_solver;
 
 /// Predicts a multiple of the input that depends on the label; runs `label` blocks and notes the
 /// timesteps that it was asked for.
@@ -56,7 +58,7 @@ fn sampler(solver: impl Solver<Plain> + 'static, steps: usize) -> Sampler<Plain>
 fn request(first_sample: u64, labels: &[i32], batch: usize) -> SampleRequest<Plain> {
     SampleRequest {
         shape: [2, 3, 4],
-        seed: 11,
+        noise: NoiseSource::seeded(11),
         first_sample,
         count: labels.len(),
         batch,
@@ -70,40 +72,6 @@ fn go_on(_: &Progress<'_, Plain>) -> ControlFlow<()> {
 }
 
 const LABELS: [i32; 7] = [9, 1, 5, 3, 7, 2, 8];
-
-#[test]
-fn a_sample_does_not_depend_on_its_batch() {
-    for solver in [0, 1, 2] {
-        let build = || match solver {
-            0 => sampler(EulerMaruyama::new(ReverseProcess::Sde), 5),
-            1 => sampler(
-                Ddim {
-                    eta: 0.5,
-                    ..Ddim::default()
-                },
-                5,
-            ),
-            _ => sampler(DpmSolverPlusPlus::default(), 5),
-        };
-        let draw = |first, labels: &[i32], batch| {
-            build()
-                .sample(
-                    &Labelled::default(),
-                    &request(first, labels, batch),
-                    &mut go_on,
-                )
-                .unwrap()
-        };
-        let whole = draw(20, &LABELS, 7);
-        for batch in [1, 2, 3, 100] {
-            let parts = draw(20, &LABELS, batch);
-            assert_eq!(values(parts.images), values(whole.images.clone()));
-            assert_eq!(parts.trace, whole.trace);
-        }
-        let tail = draw(24, &LABELS[4..], 2);
-        assert_eq!(values(tail.images), values(whole.images)[4 * 24..]);
-    }
-}
 
 #[test]
 fn the_trace_holds_every_evaluation_of_every_sample() {
@@ -199,6 +167,17 @@ fn refuses_requests_for_nothing() {
             kind: "class",
             expected: 8,
             found: 7
+        }
+    );
+    let noise = Tensor::zeros([6, 2, 3, 4], &device());
+    assert_eq!(
+        refuse(3, &|request| {
+            request.noise = NoiseSource::seeded(0).starting_from(noise.clone());
+        }),
+        SampleError::NoiseShape {
+            what: "initial state",
+            expected: [7, 2, 3, 4],
+            found: [6, 2, 3, 4]
         }
     );
     assert_eq!(

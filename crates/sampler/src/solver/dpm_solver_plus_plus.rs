@@ -1,25 +1,37 @@
-//! DPM-Solver++(2M), the multistep solver of order 2 with data prediction.
+//! DPM-Solver++ with one evaluation in an update, the multistep solver with data prediction.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
+use super::orders::{check_bound, check_order};
 use crate::{NoiseSchedule, SampleError, Solver, Spacing, Step, TimeGrid, Walk};
 
-/// DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2). One evaluation a step; the
-/// first step is of order 1, which is DDIM.
+/// Multistep DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095): of order 1, which is DDIM, of order 2
+/// (2M, algorithm 2), or "of order 3" (3M). One evaluation a step; the first steps are of lower orders.
+///
+/// 3M is as published in code: it takes the second divided difference where the Taylor expansion has
+/// the second derivative, which is twice that, so that it is formally of order 2 with a smaller error.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DpmSolverPlusPlus {
+    /// The order, 1 to 3.
+    #[serde(default = "second_order")]
+    pub order: usize,
     /// The times of the walk.
     pub grid: TimeGrid,
-    /// Whether the last step is of order 1, which is steadier with fewer than about 15 steps. A step
-    /// to time 0 always is.
+    /// Whether the order falls to 1 in the last steps, which is steadier with fewer than about 15
+    /// steps. A step to time 0 always is of order 1.
     pub lower_order_final: bool,
     /// The largest magnitude of the predicted data, 1 for pixels in `[-1, 1]`: static thresholding
     /// (Saharia et al. 2022, section 2.3). Absent for latents and for no thresholding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_bound: Option<f64>,
+}
+
+/// The order of presets that do not name it.
+fn second_order() -> usize {
+    2
 }
 
 impl Default for DpmSolverPlusPlus {
@@ -31,6 +43,7 @@ impl Default for DpmSolverPlusPlus {
             to_zero: false,
         };
         Self {
+            order: second_order(),
             grid,
             lower_order_final: false,
             data_bound: None,
@@ -38,8 +51,22 @@ impl Default for DpmSolverPlusPlus {
     }
 }
 
+impl DpmSolverPlusPlus {
+    /// The order of an update: no more than there are predicted images, falling to 1 at the end.
+    fn order_of(&self, step: Step) -> usize {
+        let left = match self.lower_order_final {
+            true => step.count - step.index,
+            false => self.order,
+        };
+        let most = if step.to == 0.0 { 1 } else { self.order };
+        most.min(left).min(step.index + 1)
+    }
+}
+
 impl<B: Backend> Solver<B> for DpmSolverPlusPlus {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
+        check_order("multistep DPM-Solver++", self.order)?;
+        check_bound(self.data_bound)?;
         self.grid.times(schedule, steps)
     }
 
@@ -49,25 +76,31 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlus {
         step: Step,
         walk: &mut Walk<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError> {
-        let noise_prediction = walk.predict_noise(&noisy, step.from)?;
+        let data = walk.predict_data(&noisy, step.from, self.data_bound)?;
         let schedule = walk.schedule();
         let (t, s) = (step.from, step.to);
-        let (alpha_t, sigma_t) = (schedule.alpha(t), schedule.sigma(t));
         let h = schedule.log_snr(s) - schedule.log_snr(t);
+        // What log-SNR was gained between two times, in units of h.
+        let ratio = |from: f64, to: f64| (schedule.log_snr(to) - schedule.log_snr(from)) / h;
 
-        // x_0 = (x - sigma_t eps) / alpha_t
-        let data = noisy.clone() * (1.0 / alpha_t) - noise_prediction * (sigma_t / alpha_t);
-        let data = match self.data_bound {
-            Some(bound) => data.clamp(-bound, bound),
-            None => data,
-        };
-        let first_order = s == 0.0 || (self.lower_order_final && step.is_last());
-        let direction = match walk.recall(0) {
+        let direction = match (self.order_of(step), walk.recall(0), walk.recall(1)) {
             // D = (1 + 1/(2r)) x_0 - 1/(2r) x_0 of the step before
-            Some(before) if !first_order => {
-                let r = (schedule.log_snr(t) - schedule.log_snr(before.time)) / h;
-                let half = 0.5 / r;
+            (2, Some(before), _) => {
+                let half = 0.5 / ratio(before.time, t);
                 data.clone() * (1.0 + half) - before.tensor.clone() * half
+            }
+            // D = x_0 - (1/h + 1/phi) D_1 + ((phi + h)/h^2 - 1/2)/phi D_2 with phi = exp(-h) - 1 and
+            // the divided differences D_1, D_2 of x_0 in log-SNR
+            (3, Some(before), Some(earlier)) => {
+                let (r0, r1) = (ratio(before.time, t), ratio(earlier.time, before.time));
+                let latest = (data.clone() - before.tensor.clone()) * (1.0 / r0);
+                let older = (before.tensor.clone() - earlier.tensor.clone()) * (1.0 / r1);
+                let change = (latest.clone() - older) * (1.0 / (r0 + r1));
+                let phi = (-h).exp_m1();
+                let second = ((phi + h) / (h * h) - 0.5) / phi;
+                data.clone()
+                    + (latest + change.clone() * r0) * -(1.0 / h + 1.0 / phi)
+                    + change * second
             }
             _ => data.clone(),
         };
@@ -75,7 +108,7 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlus {
 
         // sigma_s / sigma_t x - alpha_s (exp(-h) - 1) D
         let scale = -schedule.alpha(s) * (-h).exp_m1();
-        Ok(noisy * (schedule.sigma(s) / sigma_t) + direction * scale)
+        Ok(noisy * (schedule.sigma(s) / schedule.sigma(t)) + direction * scale)
     }
 }
 
@@ -83,7 +116,9 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlus {
 mod tests {
     use super::*;
     use crate::VpLinear;
-    use crate::testing::{GaussianData, convergence_order, device, flow_error, sample_moments};
+    use crate::testing::{
+        GaussianData, Plain, convergence_order, device, flow_error, sample_moments,
+    };
 
     #[test]
     fn converges_with_order_two() {
@@ -96,6 +131,65 @@ mod tests {
             let order = convergence_order(&solver, [20, 40, 80], solver.grid.end);
             assert!((1.8..2.3).contains(&order), "order {order}");
         }
+    }
+
+    #[test]
+    fn order_one_is_ddim_and_order_three_is_closer_than_two() {
+        device();
+        let of_order = |order| DpmSolverPlusPlus {
+            order,
+            ..Default::default()
+        };
+        let found = convergence_order(&of_order(1), [60, 120, 240], 1e-3);
+        assert!((0.8..1.3).contains(&found), "order {found}");
+        let found = convergence_order(&of_order(3), [40, 80, 160], 1e-3);
+        assert!((1.8..3.5).contains(&found), "order {found}");
+        for steps in [20, 40, 80] {
+            let [second, third] = [2, 3].map(|order| flow_error(&of_order(order), steps, 1e-3));
+            assert!(third < 0.7 * second, "{third}, {second} with order 2");
+        }
+    }
+
+    #[test]
+    fn orders_rise_and_fall() {
+        let orders = |order, lower_order_final, last| -> Vec<usize> {
+            let solver = DpmSolverPlusPlus {
+                order,
+                lower_order_final,
+                ..Default::default()
+            };
+            let step = |index| Step {
+                index,
+                count: 5,
+                from: 0.5,
+                to: if index == 4 { last } else { 0.4 },
+            };
+            (0..5).map(|index| solver.order_of(step(index))).collect()
+        };
+        assert_eq!(orders(3, false, 0.1), [1, 2, 3, 3, 3]);
+        assert_eq!(orders(3, true, 0.1), [1, 2, 3, 2, 1]);
+        assert_eq!(orders(2, true, 0.1), [1, 2, 2, 2, 1]);
+        assert_eq!(orders(2, false, 0.0), [1, 2, 2, 2, 1]);
+    }
+
+    #[test]
+    fn refuses_settings_out_of_range() {
+        let times = |solver: DpmSolverPlusPlus| {
+            Solver::<Plain>::times(&solver, &VpLinear::default(), 10).unwrap_err()
+        };
+        let error = times(DpmSolverPlusPlus {
+            order: 0,
+            ..Default::default()
+        });
+        assert!(
+            matches!(error, SampleError::Order { order: 0, .. }),
+            "{error}"
+        );
+        let error = times(DpmSolverPlusPlus {
+            data_bound: Some(-1.0),
+            ..Default::default()
+        });
+        assert_eq!(error, SampleError::DataBound(-1.0));
     }
 
     #[test]
@@ -138,10 +232,7 @@ mod tests {
     fn predicted_data_stays_within_its_bound() {
         device();
         // Nearly all data lies above 0.5, so that every step's prediction is cut to it.
-        let data = GaussianData {
-            mean: 2.0,
-            deviation: 0.1,
-        };
+        let data = GaussianData::with(2.0, 0.1);
         let solver = DpmSolverPlusPlus {
             data_bound: Some(0.5),
             ..Default::default()

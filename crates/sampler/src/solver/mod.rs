@@ -1,8 +1,14 @@
 //! The rules that take a noisy batch from one time to an earlier one.
 
+mod config;
 mod ddim;
+mod ddpm_ancestral;
+mod dpm_solver;
 mod dpm_solver_plus_plus;
+mod dpm_solver_plus_plus_singlestep;
 mod euler_maruyama;
+mod orders;
+mod unipc;
 
 use std::fmt::Debug;
 
@@ -11,9 +17,15 @@ use burn::tensor::backend::Backend;
 
 use crate::{NoiseSchedule, SampleError, Walk};
 
+pub use config::SolverConfig;
 pub use ddim::Ddim;
+pub use ddpm_ancestral::DdpmAncestral;
+pub use dpm_solver::DpmSolver;
 pub use dpm_solver_plus_plus::DpmSolverPlusPlus;
+pub use dpm_solver_plus_plus_singlestep::DpmSolverPlusPlusSinglestep;
 pub use euler_maruyama::{EulerMaruyama, ReverseProcess};
+pub use orders::SinglestepOrders;
+pub use unipc::{UniPc, UniPcScale};
 
 /// One update of a walk over time.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,11 +49,12 @@ impl Step {
 
 /// An update rule. It holds settings only: what a batch needs from step to step is in its [`Walk`].
 pub trait Solver<B: Backend>: Debug {
-    /// The times of a walk of `steps` steps, falling from the schedule's start; each pair of
-    /// neighbours is one update, and the state at the last time is the result.
+    /// The times of a walk with at most `steps` network evaluations, falling from the schedule's
+    /// start; each pair of neighbours is one update, and the state at the last time is the result.
     ///
     /// # Errors
-    /// Where there are no steps, or the solver's settings are out of range.
+    /// Where there are no steps, or the solver's settings are out of range or do not suit the
+    /// schedule.
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError>;
 
     /// The state at `step.to`, given the one at `step.from`.
@@ -50,7 +63,7 @@ pub trait Solver<B: Backend>: Debug {
     /// - `noisy`, output: `[batch, channels, height, width]`
     ///
     /// # Errors
-    /// Where the network refuses its input.
+    /// Where the network refuses its input, or given noise does not suffice.
     fn update(
         &self,
         noisy: Tensor<B, 4>,

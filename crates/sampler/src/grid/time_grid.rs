@@ -1,4 +1,4 @@
-//! The times that a walk passes through.
+//! Walks over any times.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,8 @@ impl TimeGrid {
     /// The `steps + 1` times of a walk, falling.
     ///
     /// # Errors
-    /// Where there is no step, or `end` does not lie between 0 and the schedule's start.
+    /// Where there is no step, `end` does not lie between 0 and the schedule's start, or the schedule
+    /// has no noise there.
     pub fn times(
         &self,
         schedule: &dyn NoiseSchedule,
@@ -43,6 +44,10 @@ impl TimeGrid {
         // Written so that NaN fails it.
         if !(end > 0.0 && end < start) {
             return Err(SampleError::EndTime { start, end });
+        }
+        let noise = schedule.sigma(end);
+        if noise.is_nan() || noise <= 0.0 {
+            return Err(SampleError::NoiselessEnd { end });
         }
         let intervals = if self.to_zero { steps - 1 } else { steps };
         let between =
@@ -67,7 +72,7 @@ impl TimeGrid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::VpLinear;
+    use crate::{DiscreteSchedule, VpLinear};
 
     fn times(grid: TimeGrid, steps: usize) -> Vec<f64> {
         grid.times(&VpLinear::default(), steps).unwrap()
@@ -133,5 +138,11 @@ mod tests {
             to_zero: false,
         };
         assert_eq!(grid.times(&schedule, 0), Err(SampleError::ZeroSteps));
+        // Before its first step a discrete schedule is extrapolated, to no noise at all.
+        let end = 1e-4;
+        let grid = TimeGrid { end, ..grid };
+        let discrete = DiscreteSchedule::ddpm_linear();
+        let error = grid.times(&discrete, 5).unwrap_err();
+        assert_eq!(error, SampleError::NoiselessEnd { end });
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::NoiseSchedule;
+use super::{NoiseSchedule, minus_two_log_alpha};
 
 /// The variance-preserving SDE with a linear `beta(t)` (Song et al. 2021, appendix B, eq. 33), for
 /// `t` in `(0, 1]`. The network is told `999 t`.
@@ -35,12 +35,8 @@ impl NoiseSchedule for VpLinear {
     }
 
     fn time_of_log_snr(&self, log_snr: f64) -> f64 {
-        // Lu et al. 2022 (DPM-Solver), appendix D.4; -2 ln alpha = ln(1 + exp(-2 lambda)).
-        let minus_two_log_alpha = if log_snr >= 0.0 {
-            (-2.0 * log_snr).exp().ln_1p()
-        } else {
-            (2.0 * log_snr).exp().ln_1p() - 2.0 * log_snr
-        };
+        // Lu et al. 2022 (DPM-Solver), appendix D.4.
+        let minus_two_log_alpha = minus_two_log_alpha(log_snr);
         let slope = self.beta_max - self.beta_min;
         let root = (self.beta_min * self.beta_min + 2.0 * slope * minus_two_log_alpha).sqrt();
         2.0 * minus_two_log_alpha / (root + self.beta_min)
