@@ -5,6 +5,9 @@
 //! within the tolerances that the fixtures' description recommends.
 
 mod adaptive_sampler;
+mod autoencoder;
+mod clip_text;
+mod clip_tokenizer;
 mod exit;
 mod fid;
 mod fixture;
@@ -50,6 +53,8 @@ impl DeviceTask for Check<'_> {
             "loss" => loss::check::<B>(fixture, &device),
             "sampler" => sampler::check::<B>(fixture, &device),
             "adaptive_sampler" => adaptive_sampler::check::<B>(fixture, &device),
+            "autoencoder" => autoencoder::check::<B>(fixture, &device),
+            "clip_text" => clip_text::check::<B>(fixture, &device),
             kind => bail!("nothing is known of fixtures of the kind '{kind}'"),
         }
     }
@@ -61,6 +66,7 @@ fn check(fixture: &Fixture, devices: &[DeviceName]) -> Vec<(String, Result<Repor
     match fixture.kind() {
         "schedule" => host(schedule::check(fixture)),
         "fid" => host(fid::check(fixture)),
+        "clip_tokenizer" => host(clip_tokenizer::check(fixture)),
         _ => devices
             .iter()
             .map(|&device| (device.to_string(), run_on(device, Check(fixture))))
