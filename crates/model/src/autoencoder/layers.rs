@@ -178,9 +178,26 @@ pub(super) fn run_blocks<B: Backend>(
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
-    use super::double;
+    use super::{double, norm};
     use burn::tensor::{Tensor, TensorData};
     use burn_flex::Flex;
+
+    #[test]
+    fn norms_have_their_groups_and_their_epsilon() {
+        // Two channels a group, of the values -d and d: a mean of zero and a variance of d².
+        let deviations = [1e-3, 10.0];
+        let values: Vec<f32> = (0..64)
+            .map(|channel| deviations[channel / 2 % 2] * [-1.0, 1.0][channel % 2])
+            .collect();
+        let x = TensorData::new(values.clone(), [1, 64, 1, 1]);
+        let device = Default::default();
+        let normed = norm::<Flex>(64, &device).forward(Tensor::<Flex, 4>::from_data(x, &device));
+        let found: Vec<f32> = normed.into_data().into_vec().unwrap();
+        for (found, value) in found.into_iter().zip(values) {
+            let expected = value / (value * value + 1e-6).sqrt();
+            assert!((found - expected).abs() < 1e-5, "{found}, {expected}");
+        }
+    }
 
     #[test]
     fn doubling_repeats_every_pixel_in_both_directions() {

@@ -36,12 +36,12 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn a_token_sees_those_before_it_and_none_after_it() {
     let network = network(&config());
-    let before = hidden(&network, &[1, 2, 3, 4, 5]);
-    let after = hidden(&network, &[1, 2, 7, 4, 5]);
+    let before = hidden(&network, &[1, 2, 3, 4, 5, 6]);
+    let after = hidden(&network, &[1, 2, 7, 4, 5, 6]);
     for token in 0..2 {
         assert!(difference(&before[token], &after[token]) < 1e-6);
     }
-    for token in 2..5 {
+    for token in 2..6 {
         assert!(difference(&before[token], &after[token]) > 1e-3);
     }
     let short = hidden(&network, &[1, 2, 3]);
