@@ -9,6 +9,9 @@ use crate::{ModelError, TextConfig, UVit, UVitConfig};
 /// Tokens of a text context in the published networks: CLIP's context length.
 const CLIP_TOKENS: usize = 77;
 
+/// What such networks are called in messages.
+const NETWORK: &str = "U-ViT";
+
 /// Why published weights could not be imported.
 #[derive(Debug, Error)]
 pub enum ImportError {
@@ -52,21 +55,21 @@ impl UVitConfig {
             path: file.path().to_owned(),
             reason,
         };
-        let [width, channels, patch_size, _] = dims(file, "patch_embed.proj.weight")?;
-        let [_, tokens, _] = dims(file, "pos_embed")?;
-        let [mlp_width, _] = dims(file, "mid_block.mlp.fc1.weight")?;
+        let [width, channels, patch_size, _] = dims(file, NETWORK, "patch_embed.proj.weight")?;
+        let [_, tokens, _] = dims(file, NETWORK, "pos_embed")?;
+        let [mlp_width, _] = dims(file, NETWORK, "mid_block.mlp.fc1.weight")?;
         let has = |name: &str| file.shape(name).is_some();
         let in_blocks = (0..)
             .take_while(|block| has(&format!("in_blocks.{block}.norm1.weight")))
             .count();
         let classes = match has("label_emb.weight") {
-            true => Some(dims::<2>(file, "label_emb.weight")?[0]),
+            true => Some(dims::<2>(file, NETWORK, "label_emb.weight")?[0]),
             false => None,
         };
         let text = match has("context_embed.weight") {
             true => Some(TextConfig {
                 tokens: hints.text_tokens.unwrap_or(CLIP_TOKENS),
-                width: dims::<2>(file, "context_embed.weight")?[1],
+                width: dims::<2>(file, NETWORK, "context_embed.weight")?[1],
             }),
             false => None,
         };
@@ -201,8 +204,12 @@ impl UVitConfig {
     }
 }
 
-/// The shape of a tensor that has `AXES` axes.
-fn dims<const AXES: usize>(file: &WeightFile, name: &str) -> Result<[usize; AXES], ImportError> {
+/// The shape of a tensor that every `network` has with `AXES` axes.
+pub(crate) fn dims<const AXES: usize>(
+    file: &WeightFile,
+    network: &str,
+    name: &str,
+) -> Result<[usize; AXES], ImportError> {
     let found = file.shape(name);
     let reason = match found.map(<[usize; AXES]>::try_from) {
         Some(Ok(dims)) => return Ok(dims),
@@ -210,7 +217,7 @@ fn dims<const AXES: usize>(file: &WeightFile, name: &str) -> Result<[usize; AXES
         None => {
             let names: Vec<_> = file.tensors().keys().take(3).cloned().collect();
             format!(
-                "it has no tensor {name}, which every U-ViT has; it starts with {}",
+                "it has no tensor {name}, which every {network} has; it starts with {}",
                 names.join(", ")
             )
         }

@@ -1,6 +1,8 @@
 //! U-ViT (Bao et al., CVPR 2023, arXiv 2209.12152), the backbone of AdaDiff: whole and stepwise,
-//! generic over Burn backends.
+//! with the autoencoder and the text encoder that stand before it. Generic over Burn backends.
 
+pub mod autoencoder;
+pub mod clip;
 pub mod kernels;
 
 mod block;
@@ -12,6 +14,8 @@ mod flops;
 mod import;
 mod init;
 mod state;
+#[cfg(all(test, feature = "flex"))]
+mod testing;
 mod timestep;
 mod uvit;
 

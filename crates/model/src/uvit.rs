@@ -8,6 +8,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
 use crate::block::{Block, normalise};
+use crate::error::expect_shape;
 use crate::init::Initializer;
 use crate::kernels::Kernels;
 use crate::timestep::{TimeMlp, apply, timestep_embedding};
@@ -243,15 +244,4 @@ impl<B: Kernels> Denoiser<B> for UVit<B> {
     fn blocks_per_prediction(&self) -> u32 {
         self.blocks.len() as u32
     }
-}
-
-fn expect_shape(what: &'static str, expected: &[usize], found: &[usize]) -> Result<(), ModelError> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(ModelError::Shape {
-        what,
-        expected: expected.to_vec(),
-        found: found.to_vec(),
-    })
 }

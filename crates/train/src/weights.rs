@@ -7,7 +7,9 @@ use std::rc::Rc;
 use burn::module::Module;
 use burn::tensor::DType;
 use burn::tensor::backend::Backend;
-use burn_store::{ModuleAdapter, ModuleSnapshot, ModuleStore, SafetensorsStore, TensorSnapshot};
+use burn_store::{ModuleAdapter, ModuleSnapshot, SafetensorsStore, TensorSnapshot};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, Metadata};
 
 use crate::TrainError;
 use crate::files::write_atomically;
@@ -36,6 +38,9 @@ impl ModuleAdapter for Convert {
         Box::new(self.clone())
     }
 }
+
+/// The types of the weights that can be loaded.
+const FLOATS: [Dtype; 4] = [Dtype::F64, Dtype::F32, Dtype::F16, Dtype::BF16];
 
 /// How the weights of a file are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,15 +97,23 @@ pub fn load<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
         path: path.to_owned(),
         reason,
     };
+    // Burn takes whole numbers for a float tensor's and panics where it computes with them.
+    let other_types: Vec<_> = header(&bytes, path)?
+        .tensors()
+        .into_iter()
+        .filter(|(_, tensor)| !FLOATS.contains(&tensor.dtype))
+        .map(|(name, tensor)| format!("{name} holds values of type {:?}", tensor.dtype))
+        .collect();
+    if !other_types.is_empty() {
+        return Err(unusable(format!(
+            "it holds other values than floating-point numbers: {}",
+            other_types.join("; ")
+        )));
+    }
     let mut store = SafetensorsStore::from_bytes(Some(bytes))
         .with_from_adapter(Convert(DType::F32))
         .allow_partial(true)
         .validate(false);
-    store.keys().map_err(|error| {
-        unusable(format!(
-            "it is not a safetensors file, or it is damaged ({error})"
-        ))
-    })?;
     let result = model
         .load_from(&mut store)
         .map_err(|error| unusable(error.to_string()))?;
@@ -133,12 +146,15 @@ pub fn load<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
 /// # Errors
 /// Where the file is damaged.
 pub fn metadata(bytes: &[u8], path: &Path) -> Result<HashMap<String, String>, TrainError> {
-    let (_, header) = safetensors::SafeTensors::read_metadata(bytes).map_err(|error| {
-        let reason = format!("it is not a safetensors file, or it is damaged ({error})");
-        TrainError::Checkpoint {
+    Ok(header(bytes, path)?.metadata().clone().unwrap_or_default())
+}
+
+/// The header of a safetensors file, which says what the file holds.
+fn header(bytes: &[u8], path: &Path) -> Result<Metadata, TrainError> {
+    let (_, header) =
+        SafeTensors::read_metadata(bytes).map_err(|error| TrainError::Checkpoint {
             path: path.to_owned(),
-            reason,
-        }
-    })?;
-    Ok(header.metadata().clone().unwrap_or_default())
+            reason: format!("it is not a safetensors file, or it is damaged ({error})"),
+        })?;
+    Ok(header)
 }

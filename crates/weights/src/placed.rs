@@ -15,6 +15,7 @@ use crate::{Misfit, Placement, Placements, StoredTensor, WeightError, WeightFile
 pub struct Placed<'a> {
     file: &'a WeightFile,
     tensors: Vec<(Placement, &'a StoredTensor)>,
+    left_out: Vec<&'a str>,
 }
 
 impl WeightFile {
@@ -45,15 +46,18 @@ impl WeightFile {
                     misfits.push(Misfit::Type {
                         name,
                         found: found.dtype,
-                    })
+                    });
                 }
                 Some(found) => tensors.push((placement.clone(), found)),
             }
         }
-        let unexpected = self
+        let others = self
             .tensors()
             .iter()
             .filter(|(name, _)| !known.contains(*name));
+        let (left_out, unexpected): (Vec<_>, Vec<_>) =
+            others.partition(|(name, _)| placements.leaves_out(name));
+        let unexpected = unexpected.into_iter();
         misfits.extend(unexpected.map(|(name, tensor)| Misfit::Unexpected {
             name: name.clone(),
             found: tensor.shape.clone(),
@@ -67,11 +71,20 @@ impl WeightFile {
         Ok(Placed {
             file: self,
             tensors,
+            left_out: left_out
+                .into_iter()
+                .map(|(name, _)| name.as_str())
+                .collect(),
         })
     }
 }
 
 impl Placed<'_> {
+    /// The tensors of the file that belong to parts which the network leaves out, by name.
+    pub fn left_out(&self) -> &[&str] {
+        &self.left_out
+    }
+
     /// Loads all tensors into `module` as 32-bit floats.
     ///
     /// # Errors

@@ -18,17 +18,36 @@ pub struct Placement {
 ///
 /// `published` and `path` are the names of a layer, to which the names of its parameters are joined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Placements(Vec<Placement>);
+pub struct Placements {
+    list: Vec<Placement>,
+    left_out: Vec<String>,
+}
 
 impl Placements {
     /// The entries in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Placement> {
-        self.0.iter()
+        self.list.iter()
+    }
+
+    /// Whether a tensor belongs to a part of the file that the network leaves out.
+    pub fn leaves_out(&self, published: &str) -> bool {
+        self.left_out
+            .iter()
+            .any(|part| match published.strip_prefix(part.as_str()) {
+                Some(rest) => rest.is_empty() || rest.starts_with('.'),
+                None => false,
+            })
+    }
+
+    /// Leaves out a part that files for larger networks carry: the tensor `part`, or all tensors
+    /// whose names start with `part` and a dot.
+    pub fn leave_out(&mut self, part: &str) {
+        self.left_out.push(part.to_owned());
     }
 
     /// A parameter by its full names.
     pub fn tensor(&mut self, published: &str, path: &str, shape: &[usize]) {
-        self.0.push(Placement {
+        self.list.push(Placement {
             published: published.to_owned(),
             shape: shape.to_vec(),
             path: Some(path.to_owned()),
@@ -50,7 +69,7 @@ impl Placements {
         }
     }
 
-    /// A normalisation of `width` features.
+    /// A normalisation of `width` features or channels, of layers or of groups.
     pub fn norm(&mut self, published: &str, path: &str, width: usize) {
         self.layer(published, path, "weight", "gamma", &[width]);
         self.layer(published, path, "bias", "beta", &[width]);
@@ -88,37 +107,45 @@ impl Placements {
         for statistic in ["running_mean", "running_var"] {
             self.layer(published, path, statistic, statistic, &[width]);
         }
-        self.0.push(Placement {
-            published: format!("{published}.num_batches_tracked"),
-            shape: Vec::new(),
+        self.unused_tensor(&format!("{published}.num_batches_tracked"), &[]);
+    }
+
+    /// `count` vectors of `width` features.
+    pub fn embedding(&mut self, published: &str, path: &str, [count, width]: [usize; 2]) {
+        self.layer(published, path, "weight", "weight", &[count, width]);
+    }
+
+    /// A tensor, of any type, that published files may carry without use.
+    pub fn unused_tensor(&mut self, published: &str, shape: &[usize]) {
+        self.list.push(Placement {
+            published: published.to_owned(),
+            shape: shape.to_vec(),
             path: None,
             negated: false,
         });
     }
 
     /// A linear layer with a bias that published files carry without use.
-    pub fn unused_linear(&mut self, published: &str, inputs_and_outputs: [usize; 2]) {
-        let start = self.0.len();
-        self.linear(published, "", inputs_and_outputs, true);
-        for placement in &mut self.0[start..] {
-            placement.path = None;
-        }
+    pub fn unused_linear(&mut self, published: &str, [inputs, outputs]: [usize; 2]) {
+        self.unused_tensor(&format!("{published}.weight"), &[outputs, inputs]);
+        self.unused_tensor(&format!("{published}.bias"), &[outputs]);
     }
 
     /// Lets the values of everything in `other` change their sign, and adds it.
     pub fn negated(&mut self, other: Self) {
-        self.0
-            .extend(other.0.into_iter().map(|placement| Placement {
-                negated: !placement.negated,
-                ..placement
-            }));
+        let negated = other.list.into_iter().map(|placement| Placement {
+            negated: !placement.negated,
+            ..placement
+        });
+        self.list.extend(negated);
+        self.left_out.extend(other.left_out);
     }
 
     /// The same for a network that is the part `module` of a larger one.
     #[must_use]
     pub fn within(mut self, module: &str) -> Self {
         for path in self
-            .0
+            .list
             .iter_mut()
             .filter_map(|placement| placement.path.as_mut())
         {

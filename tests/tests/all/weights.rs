@@ -172,6 +172,21 @@ fn tensors_that_do_not_fit_are_named() {
     );
 }
 
+/// Found by fuzzing: Burn took whole numbers for a float tensor's values, and panicked.
+#[test]
+fn tensors_of_whole_numbers_are_refused() {
+    println!("device: flex");
+    let bytes = saved(&init(&network(), 1));
+    let half = b"\"F16\"";
+    let place = bytes.windows(half.len()).position(|part| part == half);
+    for whole in [b"\"I16\"", b"\"U16\""] {
+        let mut damaged = bytes.clone();
+        damaged[place.unwrap()..][..whole.len()].copy_from_slice(whole);
+        let reason = refusal(&network(), damaged);
+        assert!(reason.contains("holds values of type"), "{reason}");
+    }
+}
+
 #[test]
 fn an_unwritable_place_is_named_and_an_earlier_file_survives() {
     println!("device: flex");

@@ -82,10 +82,15 @@ impl Fixture {
 
     /// The file of inputs and expected outputs.
     pub fn tensors(&self) -> Result<WeightFile> {
+        Ok(WeightFile::open(&self.file("tensors")?)?)
+    }
+
+    /// The file for a use.
+    pub fn file(&self, use_: &str) -> Result<PathBuf> {
         let files: serde_json::Map<String, Value> = self.get("files")?;
-        let name = files.get("tensors").and_then(Value::as_str);
-        let name = name.context("config.json names no file of tensors")?;
-        Ok(WeightFile::open(&self.folder.join(name))?)
+        let name = files.get(use_).and_then(Value::as_str);
+        let name = name.with_context(|| format!("config.json names no file of {use_}"))?;
+        Ok(self.folder.join(name))
     }
 }
 

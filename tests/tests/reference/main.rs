@@ -6,6 +6,9 @@
 
 mod adaptive_sampler;
 mod algorithm;
+mod autoencoder;
+mod clip_text;
+mod clip_tokenizer;
 mod exit;
 mod fid;
 mod fixture;
@@ -53,6 +56,8 @@ impl DeviceTask for Check<'_> {
             "sampler" => sampler::check::<B>(fixture, &device),
             "adaptive_sampler" => adaptive_sampler::check::<B>(fixture, &device),
             "inception" => inception::check::<B>(fixture, &device),
+            "autoencoder" => autoencoder::check::<B>(fixture, &device),
+            "clip_text" => clip_text::check::<B>(fixture, &device),
             kind => bail!("nothing is known of fixtures of the kind '{kind}'"),
         }
     }
@@ -64,6 +69,7 @@ fn check(fixture: &Fixture, devices: &[DeviceName]) -> Vec<(String, Result<Repor
     match fixture.kind() {
         "schedule" => host(schedule::check(fixture)),
         "fid" => host(fid::check(fixture)),
+        "clip_tokenizer" => host(clip_tokenizer::check(fixture)),
         _ => devices
             .iter()
             .map(|&device| (device.to_string(), run_on(device, Check(fixture))))

@@ -1,0 +1,151 @@
+//! Published CLIP text weights: names and shapes as transformers has them.
+
+use adadiff_weights::{Placements, WeightFile};
+
+use super::{Activation, ClipText, ClipTextConfig};
+use crate::import::dims;
+use crate::kernels::Kernels;
+use crate::{ImportError, ModelError};
+
+/// The width of a head in every published CLIP model.
+const HEAD_WIDTH: usize = 64;
+
+/// The parts of a whole CLIP model that are not its text model.
+const OTHER_PARTS: [&str; 4] = [
+    "vision_model",
+    "visual_projection",
+    "text_projection",
+    "logit_scale",
+];
+
+/// What the tensors of a file do not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClipTextHints {
+    /// Attention heads; absent for heads of width 64, as all published models have them.
+    pub heads: Option<usize>,
+    /// The activation.
+    pub activation: Activation,
+    /// The token that ends a text; absent for the last of the vocabulary.
+    pub end_of_text: Option<u32>,
+}
+
+impl Default for ClipTextHints {
+    /// As OpenAI's models have them.
+    fn default() -> Self {
+        Self {
+            heads: None,
+            activation: Activation::QuickGelu,
+            end_of_text: None,
+        }
+    }
+}
+
+impl ClipTextConfig {
+    /// Tells the configuration from the tensors of a file; the epsilon is the published one.
+    ///
+    /// # Errors
+    /// Where a tensor that tells something is missing, or no number of heads is given for a width
+    /// that heads of 64 do not divide.
+    pub fn infer(file: &WeightFile, hints: ClipTextHints) -> Result<Self, ImportError> {
+        let sizes = |name: &str| dims::<2>(file, "CLIP text model", name);
+        let [vocabulary, width] = sizes("text_model.embeddings.token_embedding.weight")?;
+        let [tokens, _] = sizes("text_model.embeddings.position_embedding.weight")?;
+        let [mlp_width, _] = sizes("text_model.encoder.layers.0.mlp.fc1.weight")?;
+        let layers = (0..)
+            .take_while(|layer| {
+                let name = format!("text_model.encoder.layers.{layer}.mlp.fc1.weight");
+                file.shape(&name).is_some()
+            })
+            .count();
+        let heads = match hints.heads {
+            Some(heads) => heads,
+            None if width.is_multiple_of(HEAD_WIDTH) => width / HEAD_WIDTH,
+            None => {
+                return Err(ImportError::Unclear {
+                    path: file.path().to_owned(),
+                    reason: format!(
+                        "its tokens of width {width} cannot be shared among heads of width \
+                         {HEAD_WIDTH}, which published models have; give the number of heads"
+                    ),
+                });
+            }
+        };
+        let end_of_text = match hints.end_of_text {
+            Some(token) => token,
+            None => u32::try_from(vocabulary.saturating_sub(1)).unwrap_or(u32::MAX),
+        };
+        let config = Self {
+            vocabulary,
+            width,
+            mlp_width,
+            layers,
+            heads,
+            tokens,
+            activation: hints.activation,
+            end_of_text,
+            ..Self::vit_l_14()
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Builds the network and loads the weights of a file into it. Of a whole CLIP model, the rest
+    /// is left out.
+    ///
+    /// # Errors
+    /// Where the file does not hold exactly the tensors that the configuration needs, or the
+    /// configuration describes no network.
+    pub fn import<B: Kernels>(
+        &self,
+        file: &WeightFile,
+        device: &B::Device,
+    ) -> Result<ClipText<B>, ImportError> {
+        let placed = file.place(self.placements()?)?;
+        Ok(placed.load_into::<B, _>(self.init(device)?)?)
+    }
+
+    /// The published tensors of such a network and their places in [`ClipText`].
+    ///
+    /// # Errors
+    /// Where the configuration describes no network.
+    pub fn placements(&self) -> Result<Placements, ModelError> {
+        self.validate()?;
+        let (width, hidden) = (self.width, self.mlp_width);
+        let mut list = Placements::default();
+        for (name, count) in [
+            ("token_embedding", self.vocabulary),
+            ("position_embedding", self.tokens),
+        ] {
+            let published = format!("text_model.embeddings.{name}");
+            list.embedding(&published, name, [count, width]);
+        }
+        // Numbers from 0, which transformers kept among the weights before 4.31.
+        list.unused_tensor("text_model.embeddings.position_ids", &[1, self.tokens]);
+        for layer in 0..self.layers {
+            let published = format!("text_model.encoder.layers.{layer}");
+            let path = format!("layers.{layer}");
+            let linear = |list: &mut Placements, name: &str, sizes: [usize; 2]| {
+                let published = format!("{published}.{name}");
+                list.linear(&published, &format!("{path}.{name}"), sizes, true);
+            };
+            for name in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+                linear(&mut list, &format!("self_attn.{name}"), [width, width]);
+            }
+            linear(&mut list, "mlp.fc1", [width, hidden]);
+            linear(&mut list, "mlp.fc2", [hidden, width]);
+            for name in ["layer_norm1", "layer_norm2"] {
+                let published = format!("{published}.{name}");
+                list.norm(&published, &format!("{path}.{name}"), width);
+            }
+        }
+        list.norm("text_model.final_layer_norm", "final_layer_norm", width);
+        for part in OTHER_PARTS {
+            list.leave_out(part);
+        }
+        Ok(list)
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+#[path = "import_tests.rs"]
+mod tests;
