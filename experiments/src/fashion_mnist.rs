@@ -49,7 +49,7 @@ enum Command {
     Sample(SampleOptions),
     /// Find the thresholds for budgets and store them beside the checkpoint
     Calibrate(CalibrateOptions),
-    /// Turn published PyTorch or safetensors weights into a checkpoint
+    /// Turn published PyTorch or safetensors weights into this project's own
     Import(ImportOptions),
 }
 
@@ -132,9 +132,10 @@ struct CalibrateOptions {
 
 #[derive(Debug, Args)]
 struct ImportOptions {
-    /// Weights of a U-ViT or of AdaDiff as published: .pth, .pt or .safetensors
+    /// Published weights, .pth, .pt or .safetensors: of a U-ViT, AdaDiff, Stable Diffusion's
+    /// autoencoder, CLIP's text model or FID's Inception network
     file: PathBuf,
-    /// Checkpoint to write
+    /// File to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Preset file that the weights must suit [default: the built-in one, with the file's network]

@@ -8,8 +8,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use adadiff_experiments::Preset;
-use adadiff_train::weights::{Precision, save};
+use adadiff_model::autoencoder::{Autoencoder, AutoencoderConfig};
+use adadiff_train::weights::{Precision, load, metadata, save};
 use adadiff_weights::WeightFile;
+use burn::tensor::Tensor;
 use burn_flex::{Flex, FlexDevice};
 use safetensors::tensor::TensorView;
 use tempfile::{TempDir, tempdir};
@@ -361,11 +363,47 @@ fn files_that_are_no_published_weights_are_not_imported() {
         &import("cut.pth", &["--heads", "4"]),
         &["cut.pth", "not a usable weight file"],
     );
-    let other = published_weights("clip_text");
+    let tensors = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/fixtures/uvit_class/tensors.safetensors"
+    );
     fails(
-        &other,
-        &import("weights.pth", &["--heads", "2"]),
-        &["no tensor patch_embed", "text_model."],
+        &folder,
+        &import(tensors, &[]),
+        &["no network that is known here", "in.t"],
+    );
+}
+
+#[test]
+fn the_networks_around_a_diffusion_model_are_imported_whole() {
+    let folder = published_weights("autoencoder");
+    let import = ["import", "weights.pth", "--out", "ours.safetensors"];
+    let printed = succeeds(&folder, &import);
+    assert!(
+        printed.contains("KL autoencoder of 2 levels, 32 channels"),
+        "{printed}"
+    );
+    let path = folder.path().join("ours.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let header = metadata(&bytes, &path).unwrap();
+    assert_eq!(header["network"], "autoencoder");
+    let config: AutoencoderConfig = serde_json::from_str(&header["config"]).unwrap();
+    let model = config.init::<Flex>(&FlexDevice).unwrap();
+    let ours = load::<Flex, _>(model, bytes, &path).unwrap();
+    let file = WeightFile::open(&folder.path().join("weights.pth")).unwrap();
+    let published = config.import::<Flex>(&file, &FlexDevice).unwrap();
+    let image = Tensor::<Flex, 4>::ones([1, 3, 16, 16], &FlexDevice);
+    let moments = |model: &Autoencoder<Flex>| {
+        let moments = model.encode_moments(image.clone()).unwrap();
+        moments.into_data().into_vec::<f32>().unwrap()
+    };
+    assert_eq!(moments(&ours), moments(&published));
+
+    let folder = published_weights("clip_text");
+    let printed = succeeds(&folder, &[&import[..], &["--heads", "4"]].concat());
+    assert!(
+        printed.contains("CLIP text model of 2 layers, width 32, 4 heads"),
+        "{printed}"
     );
 }
 

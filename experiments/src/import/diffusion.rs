@@ -1,6 +1,4 @@
-//! The command `import`: published weights become a checkpoint of this project.
-
-use std::path::PathBuf;
+//! Published U-ViT and AdaDiff weights.
 
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{ImportHints, UVitConfig};
@@ -10,7 +8,7 @@ use adadiff_weights::WeightFile;
 use anyhow::{Result, bail, ensure};
 
 use crate::checkpoint::{BACKBONE_PHASE, PHASE_KEY, PRESET_KEY};
-use crate::device::DeviceTask;
+use super::Import;
 use crate::preset::Preset;
 
 /// The training phase of weights that have estimators.
@@ -22,83 +20,55 @@ const HEAD_WIDTH: usize = 64;
 /// Width and heads of the published network whose heads are wider, U-ViT-H.
 const HUGE: (usize, usize) = (1152, 16);
 
-/// What to import.
-#[derive(Debug)]
-pub struct Import {
-    /// The published file.
-    pub file: PathBuf,
-    /// The checkpoint to write.
-    pub out: PathBuf,
-    /// The preset that the checkpoint is for; where none is given, the built-in one with the network
-    /// that the file tells.
-    pub preset: Option<Preset>,
-    /// Attention heads, which no file tells; as published for the width where absent.
-    pub heads: Option<usize>,
-    /// Tokens of a text context; 77 where absent.
-    pub text_tokens: Option<usize>,
-}
-
-impl DeviceTask for Import {
-    type Output = ();
-
-    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        ensure!(
-            !self.out.exists(),
-            "{} exists already; name another file to write with --out",
-            self.out.display()
-        );
-        let file = WeightFile::open(&self.file)?;
-        println!(
-            "{}: {} file of {} tensors, {} values",
-            self.file.display(),
-            file.format(),
-            file.tensors().len(),
-            values(&file),
-        );
-        let hints = ImportHints {
-            heads: self.heads(&file)?,
-            text_tokens: self.text_tokens,
-        };
-        let has_estimators = file
-            .tensors()
-            .keys()
-            .any(|name| name.starts_with("lte_classifer."));
-        let found = match has_estimators {
-            true => AdaDiffConfig::infer(&file, hints)?,
-            false => AdaDiffConfig {
-                estimator: self
-                    .preset
-                    .as_ref()
-                    .map_or(EstimatorForm::default(), |preset| preset.model.estimator),
-                backbone: UVitConfig::infer(&file, hints)?,
-            },
-        };
-        println!("network: {}", describe(&found.backbone));
-        let preset = self.preset_of(found)?;
-        let (model, phase): (AdaDiff<B>, _) = match has_estimators {
-            true => (preset.model.import(&file, &device)?, JOINT_PHASE),
-            false => {
-                let mut model: AdaDiff<B> =
-                    preset.model.init(preset.joint_training.seed, &device)?;
-                model.backbone = preset.model.backbone.import(&file, &device)?;
-                (model, BACKBONE_PHASE)
-            }
-        };
-        match has_estimators {
-            true => println!("estimators: one behind each block, of the published form"),
-            false => println!(
-                "estimators: none in the file; those of the checkpoint are untrained, so that it \
-                 samples with --full or --depth alone"
-            ),
+/// Loads a network that predicts noise, saves it as a checkpoint, and prints what it is.
+///
+/// # Errors
+/// Where the file does not hold such a network, or another than the preset describes.
+pub(super) fn import<B: Kernels>(
+    request: &Import,
+    file: &WeightFile,
+    device: &B::Device,
+) -> Result<()> {
+    let hints = ImportHints {
+        heads: request.heads(file)?,
+        text_tokens: request.text_tokens,
+    };
+    let has_estimators = file
+        .tensors()
+        .keys()
+        .any(|name| name.starts_with("lte_classifer."));
+    let found = match has_estimators {
+        true => AdaDiffConfig::infer(file, hints)?,
+        false => AdaDiffConfig {
+            estimator: request
+                .preset
+                .as_ref()
+                .map_or(EstimatorForm::default(), |preset| preset.model.estimator),
+            backbone: UVitConfig::infer(file, hints)?,
+        },
+    };
+    println!("network: {}", describe(&found.backbone));
+    let preset = request.preset_of(found)?;
+    let (model, phase): (AdaDiff<B>, _) = match has_estimators {
+        true => (preset.model.import(file, device)?, JOINT_PHASE),
+        false => {
+            let mut model: AdaDiff<B> = preset.model.init(preset.joint_training.seed, device)?;
+            model.backbone = preset.model.backbone.import(file, device)?;
+            (model, BACKBONE_PHASE)
         }
-        let metadata = [
-            (PHASE_KEY, phase.to_owned()),
-            (PRESET_KEY, preset.to_toml()?),
-        ];
-        save(&model, Precision::Single, &metadata, &self.out)?;
-        println!("checkpoint: {}", self.out.display());
-        Ok(())
+    };
+    match has_estimators {
+        true => println!("estimators: one behind each block, of the published form"),
+        false => println!(
+            "estimators: none in the file; those of the checkpoint are untrained, so that it \
+             samples with --full or --depth alone"
+        ),
     }
+    let metadata = [
+        (PHASE_KEY, phase.to_owned()),
+        (PRESET_KEY, preset.to_toml()?),
+    ];
+    Ok(save(&model, Precision::Single, &metadata, &request.out)?)
 }
 
 impl Import {
@@ -156,14 +126,6 @@ impl Import {
         );
         Ok(preset.clone())
     }
-}
-
-/// Numbers in all tensors of a file.
-fn values(file: &WeightFile) -> usize {
-    let tensors = file.tensors().values();
-    tensors
-        .map(|tensor| tensor.shape.iter().product::<usize>())
-        .sum()
 }
 
 /// A network in one line.
