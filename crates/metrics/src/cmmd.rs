@@ -81,9 +81,9 @@ mod tests {
         let real = [0.0, 0.0, 10.0, 0.0];
         let distance = found(&real, &[0.0, 5.0], RowLength::Kept).unwrap();
         assert!((distance - expected).abs() < 1e-10, "{distance}");
-        // Of length one: (1, 0) and (0, 1), whose squared distance is 2.
-        let expected = 1000.0 * (1.0 + 1.0 - 2.0 * kernel(2.0));
-        let distance = found(&[10.0, 0.0], &[0.0, 5.0], RowLength::Unit).unwrap();
+        // Of length one: (1, 0) and (0.6, 0.8), whose squared distance is 0.16 + 0.64.
+        let expected = 1000.0 * (1.0 + 1.0 - 2.0 * kernel(0.8));
+        let distance = found(&[10.0, 0.0], &[3.0, 4.0], RowLength::Unit).unwrap();
         assert!((distance - expected).abs() < 1e-10, "{distance}");
     }
 

@@ -25,10 +25,7 @@ pub use fashion_cnn::{FEATURES_NAME, FashionCnn, FashionCnnConfig};
 pub use features::Features;
 pub use frechet::{Gaussian, frechet_distance};
 pub use gaussian_stats::{CHUNK, GaussianStats};
-pub use inception::{
-    BlockA, BlockB, BlockC, BlockD, BlockE, Convolution, INCEPTION_CLASSES, INCEPTION_FEATURES,
-    Inception, InceptionOutput,
-};
+pub use inception::{INCEPTION_CLASSES, INCEPTION_FEATURES, Inception, InceptionOutput};
 pub use inception_score::inception_score;
 pub use kernel_distance::{KidSubsets, kernel_distance, kernel_distance_of_subsets};
 pub use npz::{ImageBatch, ImageSet, NpzError, read_statistics, write_statistics};

@@ -82,6 +82,9 @@ impl<B: Backend> Inception<B> {
     ///
     /// # Shapes
     /// `[batch, 3, height, width]`.
+    ///
+    /// # Panics
+    /// Where there are no pixels, or other than three channels.
     pub fn forward(&self, images: Tensor<B, 4>) -> InceptionOutput<B> {
         let x = preprocess(images); // [batch, 3, 299, 299]
         let x = self.conv2d_1a_3x3.forward(x);

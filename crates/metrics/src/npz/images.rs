@@ -11,10 +11,14 @@ use super::array::{Archive, Array, Element};
 /// The array's name when `numpy.savez` is given none.
 const NAME: &str = "arr_0";
 
+/// Red, green and blue.
+const CHANNELS: usize = 3;
+
 /// Bytes of the largest image that is read.
 const LARGEST_IMAGE: usize = 1 << 28;
 
-/// A file of images of one size: an array `arr_0` `[images, height, width, channels]` of bytes.
+/// A file of images of one size: an array `arr_0` `[images, height, width, 3]` of bytes, the
+/// channels red, green and blue.
 #[derive(Debug)]
 pub struct ImageSet {
     archive: Archive,
@@ -24,10 +28,8 @@ pub struct ImageSet {
 /// Some of the images, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageBatch {
-    /// Pixels `[images, height, width, channels]`.
-    pub pixels: Vec<u8>,
-    /// Images, height, width, channels.
-    pub shape: [usize; 4],
+    pixels: Vec<u8>,
+    shape: [usize; 4],
 }
 
 impl ImageSet {
@@ -95,6 +97,12 @@ fn image_shape(array: &Array<'_>) -> Result<[usize; 4], String> {
         let advice = "save `numpy.ascontiguousarray` of it";
         return Err(format!("it is stored column by column; {advice}"));
     }
+    if channels != CHANNELS {
+        let advice = "repeat a single one, or leave out transparency";
+        return Err(format!(
+            "they have {channels} channels instead of {CHANNELS}; {advice}"
+        ));
+    }
     let bytes = [height, width, channels]
         .iter()
         .try_fold(1_usize, |product, &size| product.checked_mul(size));
@@ -105,6 +113,16 @@ fn image_shape(array: &Array<'_>) -> Result<[usize; 4], String> {
 }
 
 impl ImageBatch {
+    /// Pixels, image by image, row by row, the channels of a pixel together.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// Images, height, width, channels.
+    pub fn shape(&self) -> [usize; 4] {
+        self.shape
+    }
+
     /// The images on a device, with values in `[0, 255]`.
     ///
     /// # Shapes
@@ -203,6 +221,10 @@ mod tests {
             (
                 message("|u1", false, "(0, 4294967296, 4294967296, 3)", 0),
                 "of shape [0, 4294967296",
+            ),
+            (
+                message("|u1", false, "(5, 3, 6, 1)", 90),
+                "they have 1 channels instead of 3",
             ),
             (message("|u1", false, SHAPE, 89), "does not go with its"),
             (
