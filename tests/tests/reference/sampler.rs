@@ -15,9 +15,6 @@ use crate::fixture::{Fixture, condition, input};
 use crate::network;
 use crate::report::{Report, Rule};
 
-/// For tables of a schedule, which the published code has in single precision.
-const TABLE: Rule = Rule::Scaled(1e-6);
-
 /// A denoiser that keeps what it predicted.
 struct Recorder<'a, B: Backend> {
     denoiser: &'a dyn Denoiser<B>,
@@ -149,18 +146,16 @@ fn schedule<B: Backend>(
     }
     let schedule = &algorithm.schedule;
     let times = algorithm.times::<B>()?;
-    let tables: [(&str, &[f64], &dyn Fn(f64) -> f64); 2] = [
-        ("sigmas", &times, &|t| schedule.sigma(t) / schedule.alpha(t)),
-        (
-            "alphas_cumprod_at_timesteps",
-            &times[..times.len() - 1],
-            &|t| schedule.alpha(t).powi(2),
-        ),
-    ];
-    for (name, times, value) in tables {
+    let noise_to_image = |&time: &f64| schedule.sigma(time) / schedule.alpha(time);
+    let sigmas = times.iter().map(noise_to_image).collect();
+    let visited = &times[..times.len() - 1];
+    let alphas = visited.iter().map(|&time| schedule.alpha(time).powi(2));
+    for (name, found) in [
+        ("sigmas", sigmas),
+        ("alphas_cumprod_at_timesteps", alphas.collect::<Vec<_>>()),
+    ] {
         if report.tensors().shape(&format!("out.{name}")).is_some() {
-            let found = times.iter().map(|&time| value(time));
-            report.values(TABLE, name, &[times.len()], found)?;
+            report.values(algorithm.rule, name, &[found.len()], found)?;
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use crate::testing::{Plain, device, values};
 use crate::{Ddim, EulerMaruyama, NoiseSource, ReverseProcess, VpLinear};
 
 mod every_solver;
+mod published;
 
 /// Predicts a multiple of the input that depends on the label; runs `label` blocks and notes the
 /// timesteps that it was asked for.

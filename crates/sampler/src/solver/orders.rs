@@ -66,9 +66,9 @@ pub(super) fn check_order(solver: &'static str, order: usize) -> Result<(), Samp
 /// Where the bound is not above 0.
 pub(super) fn check_bound(bound: Option<f64>) -> Result<(), SampleError> {
     match bound {
-        // Written so that NaN fails it.
-        Some(bound) if !(bound > 0.0) => Err(SampleError::DataBound(bound)),
-        _ => Ok(()),
+        Some(bound) if bound > 0.0 => Ok(()),
+        Some(bound) => Err(SampleError::DataBound(bound)),
+        None => Ok(()),
     }
 }
 
