@@ -7,8 +7,8 @@ use adadiff_uem::{AdaDiff, AdaDiffConfig, EstimatorForm};
 use adadiff_weights::WeightFile;
 use anyhow::{Result, bail, ensure};
 
-use crate::checkpoint::{BACKBONE_PHASE, PHASE_KEY, PRESET_KEY};
 use super::Import;
+use crate::checkpoint::{BACKBONE_PHASE, PHASE_KEY, PRESET_KEY};
 use crate::preset::Preset;
 
 /// The training phase of weights that have estimators.

@@ -8,7 +8,7 @@ use adadiff_losses::{
     uncertainty_loss_published,
 };
 use adadiff_model::kernels::Kernels;
-use adadiff_sampler::{NoiseSchedule, VpLinear, diffuse};
+use adadiff_sampler::{DiscreteSchedule, NoiseSchedule, StepNumbering, VpLinear, diffuse};
 use adadiff_tests::gradients;
 use adadiff_uem::{AdaDiff, LayerPredictions};
 use adadiff_weights::Placement;
@@ -64,25 +64,28 @@ fn noisy<B: Backend>(
     noise: Tensor<B, 4>,
     device: &B::Device,
 ) -> Result<(Tensor<B, 4>, Vec<f32>)> {
-    match fixture.get::<String>("schedule")?.as_str() {
-        "vpsde" => {
-            let schedule = VpLinear::default();
-            let times = values::<f64>(report.tensors(), "in.t")?;
-            let images = input::<B, 4>(report.tensors(), "in.x0", device)?;
-            let noisy = diffuse(&schedule, images, noise, &times);
-            report.tensor(LOSS, "xt", noisy.clone())?;
-            let timesteps = times
-                .iter()
-                .map(|&time| schedule.network_timestep(time) as f32);
-            Ok((noisy, timesteps.collect()))
-        }
-        "discrete" => {
-            report.pending("xt");
-            let noisy = input::<B, 4>(report.tensors(), "out.xt", device)?;
-            Ok((noisy, values::<f32>(report.tensors(), "in.n")?))
-        }
-        other => bail!("nothing is known of the schedule '{other}'"),
-    }
+    let (schedule, times): (Box<dyn NoiseSchedule>, Vec<f64>) =
+        match fixture.get::<String>("schedule")?.as_str() {
+            "vpsde" => {
+                let times = values::<f64>(report.tensors(), "in.t")?;
+                (Box::new(VpLinear::default()), times)
+            }
+            "discrete" => {
+                let schedule = DiscreteSchedule::stable_diffusion(StepNumbering::FromOne);
+                let trained = schedule.betas().len() as f64;
+                let steps = values::<f64>(report.tensors(), "in.n")?;
+                let times = steps.into_iter().map(|step| step / trained);
+                (Box::new(schedule), times.collect())
+            }
+            other => bail!("nothing is known of the schedule '{other}'"),
+        };
+    let images = input::<B, 4>(report.tensors(), "in.x0", device)?;
+    let noisy = diffuse(schedule.as_ref(), images, noise, &times);
+    report.tensor(LOSS, "xt", noisy.clone())?;
+    let timesteps = times
+        .iter()
+        .map(|&time| schedule.network_timestep(time) as f32);
+    Ok((noisy, timesteps.collect()))
 }
 
 /// Compares the losses of a form and gives the joint objective `[batch]`.
