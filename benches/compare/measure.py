@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from cases import for_form, label
+from cases import for_form, label, tolerance
 from processes import Worker, WorkerFailed, peer_command, run_peer
 
 # Threads that wait for work in a loop have gone to sleep by then.
@@ -49,16 +49,13 @@ class Measurement:
             with self.peer(formed, folder) as worker:
                 worker.ask("outputs")
             report = json.loads(run_peer(self.python, "agree", formed, folder))
-            tolerance = formed["tolerance"]
-            self.write(
-                {"kind": "agreement", "case": label(case), "form": form, "tolerance": tolerance}
-                | report
-            )
+            self.write({"kind": "agreement", "case": label(case), "form": form} | report)
             for output, error in report["errors"].items():
-                if error is None or error > tolerance:
+                allowed = tolerance(formed, output)
+                if error is None or error > allowed:
                     raise Disagreement(
-                        f"{output} differs by {error} of its largest value from PyTorch's "
-                        f"({form}), more than {tolerance}"
+                        f"{output} differs from PyTorch's by {error} of its size "
+                        f"({form}), more than {allowed}"
                     )
 
     def time(self, case: dict, folder: Path) -> dict:

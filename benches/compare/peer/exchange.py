@@ -15,6 +15,9 @@ COMPARED_GRADIENTS = [
     "decoder_pred.bias",
 ]
 
+# A weight that shows what the optimizer did.
+OPTIMIZED_WEIGHT = "in_blocks.0.attn.qkv.weight"
+
 
 def outputs(side: str) -> str:
     """The file of what a side computed."""

@@ -12,8 +12,8 @@ import uvit
 
 SEED = 1234
 
-# Deviation of U-ViT's initial weights; biases have it too here, so that a wrong one shows.
-DEVIATION = 0.02
+# Deviation of everything that is not a weight matrix, none of which is left at zero or one.
+DEVIATION = 0.1
 
 # How fast the certainty of a sample's blocks rises, in logits per block.
 RISE = 0.5
@@ -129,15 +129,17 @@ def image_shape(case: dict) -> tuple[int, int, int, int]:
 
 @torch.no_grad()
 def random_network(network: dict, estimators: bool = False) -> uvit.UVit:
-    """A network with random weights in all places; convolutions have PyTorch's initial ones."""
+    """A network whose every part changes the result: initial weights, as they are small, would let
+    mistakes pass. Convolutions have PyTorch's initial ones."""
     model = uvit.UVit(network, estimators)
     model.pos_embed.normal_(std=DEVIATION)
     for module in model.modules():
-        if isinstance(module, (nn.Linear, nn.LayerNorm, nn.Embedding)):
-            centre = 1.0 if isinstance(module, nn.LayerNorm) else 0.0
-            module.weight.normal_(centre, DEVIATION)
-            if getattr(module, "bias", None) is not None:
-                module.bias.normal_(std=DEVIATION)
+        if isinstance(module, nn.Linear):
+            module.weight.normal_(std=module.in_features**-0.5)
+        elif isinstance(module, nn.LayerNorm):
+            module.weight.normal_(1.0, DEVIATION)
+        if isinstance(module, (nn.Linear, nn.LayerNorm)) and module.bias is not None:
+            module.bias.normal_(std=DEVIATION)
     return model
 
 

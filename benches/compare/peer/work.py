@@ -67,9 +67,12 @@ class TrainingStep:
         gradients = {
             f"gradient.{name}": parameters[name].grad.clone() for name in exchange.COMPARED_GRADIENTS
         }
+        weight = parameters[exchange.OPTIMIZED_WEIGHT]
+        before = weight.detach().clone()
         self.optimizer.step()
-        second = self.backward()  # shows what the optimizer did
-        return {"losses": torch.stack([first, second]), **gradients}
+        update = {f"update.{exchange.OPTIMIZED_WEIGHT}": weight.detach() - before}
+        second = self.backward()
+        return {"losses": torch.stack([first, second]), **gradients, **update}
 
 
 class Sampling:

@@ -73,6 +73,11 @@ impl<B: Kernels> TrainingStep<B> {
         self.model = self.optimizer.step(self.rate, model, gradients);
     }
 
+    /// A weight that shows what the optimizer did.
+    fn optimized_weight(&self) -> Tensor<B, 2> {
+        self.model.blocks[0].attn.qkv.weight.val().inner()
+    }
+
     /// Gradients of tensors of every kind, as PyTorch names and lays them out.
     fn compared(&self, gradients: &Gradients<B>) -> Result<Outputs> {
         let model = &self.model;
@@ -139,8 +144,11 @@ impl<B: Kernels> Work for TrainingStep<B> {
     fn outputs(&mut self) -> Result<Outputs> {
         let (first, gradients) = self.backward()?;
         let mut outputs = self.compared(&gradients)?;
+        let before = self.optimized_weight();
         self.update(gradients);
-        let (second, _) = self.backward()?; // shows what the optimizer did
+        let update = (self.optimized_weight() - before).transpose();
+        outputs.push(("update.in_blocks.0.attn.qkv.weight", update.into_data()));
+        let (second, _) = self.backward()?;
         outputs.push(("losses", Tensor::cat(vec![first, second], 0).into_data()));
         Ok(outputs)
     }
