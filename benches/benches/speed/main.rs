@@ -7,6 +7,7 @@
 mod adaptive;
 mod distance;
 mod network;
+mod sampling;
 mod setting;
 mod training;
 
@@ -25,6 +26,7 @@ fn main() {
         let criterion = &mut criterion;
         let outcome = run_on(device, network::Network { device, criterion })
             .and_then(|()| run_on(device, adaptive::Adaptive { device, criterion }))
+            .and_then(|()| run_on(device, sampling::Sampling { device, criterion }))
             .and_then(|()| run_on(device, training::Training { device, criterion }));
         if let Err(error) = outcome {
             eprintln!("{device} is left out: {error:#}");

@@ -1,0 +1,118 @@
+//! From noise to images: the solvers, and the adaptive network at its calibrated budgets.
+
+use std::hint::black_box;
+use std::ops::ControlFlow;
+
+use adadiff_experiments::device::{DeviceName, DeviceTask};
+use adadiff_experiments::{Checkpoint, ExitRule, Preset};
+use adadiff_model::kernels::Kernels;
+use adadiff_model::{Condition, Denoiser};
+use adadiff_sampler::{
+    Ddim, DpmSolverPlusPlus, EulerMaruyama, ReverseProcess, SampleRequest, Sampler, Solver,
+    VpLinear,
+};
+use adadiff_uem::AdaptiveUVit;
+use anyhow::{Result, bail};
+use burn::tensor::{Tensor, TensorData};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput};
+
+use crate::setting::wait;
+
+/// Images of a measurement.
+const IMAGES: usize = 16;
+
+/// What AdaDiff samples with in the bundled calibrations.
+const RULE: ExitRule = ExitRule::Excess;
+
+pub struct Sampling<'a> {
+    pub device: DeviceName,
+    pub criterion: &'a mut Criterion,
+}
+
+/// A group of measurements that sample the same images.
+struct Measured<'a, B: Kernels> {
+    group: BenchmarkGroup<'a, WallTime>,
+    steps: usize,
+    request: SampleRequest<B>,
+}
+
+impl<B: Kernels> Measured<'_, B> {
+    fn measure(
+        &mut self,
+        name: &str,
+        solver: impl Solver<B> + 'static,
+        denoiser: &dyn Denoiser<B>,
+    ) -> Result<()> {
+        let sampler = Sampler {
+            schedule: Box::new(VpLinear::default()),
+            solver: Box::new(solver),
+            steps: self.steps,
+        };
+        let request = &self.request;
+        let sample = || sampler.sample(denoiser, request, &mut |_| ControlFlow::Continue(()));
+        // What the loop measures is known to work.
+        sample()?;
+        let name = format!("{name}, {} steps, {IMAGES} images", self.steps);
+        self.group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let _ = black_box(sample());
+                wait::<B>(&request.device);
+            });
+        });
+        Ok(())
+    }
+}
+
+/// A request for images of all classes.
+fn request<B: Kernels>(preset: &Preset, device: &B::Device) -> Result<SampleRequest<B>> {
+    let backbone = &preset.model.backbone;
+    let Some(classes) = backbone.classes else {
+        bail!("the bundled network has no classes");
+    };
+    let labels: Vec<i64> = (0..IMAGES).map(|image| (image % classes) as i64).collect();
+    let labels = TensorData::new(labels, [IMAGES]);
+    Ok(SampleRequest {
+        shape: backbone.image_shape(),
+        seed: 0,
+        first_sample: 0,
+        count: IMAGES,
+        batch: IMAGES,
+        condition: Condition::Class(Tensor::from_data(labels, device)),
+        device: device.clone(),
+    })
+}
+
+impl DeviceTask for Sampling<'_> {
+    type Output = ();
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        let checkpoint = Checkpoint::bundled()?;
+        let model = checkpoint.model::<B>(&device)?;
+        let name = format!("sampling/{}", self.device);
+        let mut group = self.criterion.benchmark_group(name);
+        group.sample_size(10);
+        group.throughput(Throughput::Elements(IMAGES as u64));
+        let mut measured = Measured {
+            group,
+            steps: checkpoint.preset.sampling.steps,
+            request: request(&checkpoint.preset, &device)?,
+        };
+
+        let full = &model.backbone;
+        let sde = EulerMaruyama::new(ReverseProcess::Sde);
+        measured.measure("DDIM", Ddim::default(), full)?;
+        measured.measure("Euler-Maruyama", sde, full)?;
+        measured.measure("DPM-Solver++(2M)", DpmSolverPlusPlus::default(), full)?;
+        for budget in checkpoint.calibrations.entries() {
+            if (budget.exit_rule, budget.steps) != (RULE, measured.steps) {
+                continue;
+            }
+            let adaptive = AdaptiveUVit::new(&model, budget.policy());
+            let name = format!("AdaDiff, {:.0} % fewer blocks", 100.0 * budget.reduction);
+            measured.measure(&name, DpmSolverPlusPlus::default(), &adaptive)?;
+        }
+        measured.group.finish();
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+"""What is compared.
+
+A case is a dictionary that both workers read: `work` says what they do, `network` has the names of
+the Rust side's `UVitConfig`. `forms` are the forms in which PyTorch runs it; the first is the one
+that both sides' outputs are compared in, and the fastest is what we are measured against.
+"""
+
+# Outputs differ by the order of sums alone.
+EXACT = 1e-4
+# AdamW divides each gradient by its own size, so that rounding shows where it is nearly zero.
+UPDATE = 5e-4
+# Mixed precision rounds to 8 bits; its losses show that it does the same work.
+MIXED = 2e-2
+
+U_VIT_S = {
+    "image_size": 32,
+    "patch_size": 2,
+    "channels": 3,
+    "width": 512,
+    "depth": 12,
+    "heads": 8,
+}
+
+# The network and the optimizer of experiments/presets/fashion_mnist.toml.
+BUNDLED = {
+    "image_size": 32,
+    "patch_size": 4,
+    "channels": 1,
+    "width": 128,
+    "depth": 12,
+    "heads": 4,
+    "classes": 11,
+}
+
+ADAM_W = {"learning_rate": 2e-4, "betas": [0.9, 0.99], "epsilon": 1e-8, "weight_decay": 0.03}
+
+
+def cases(quick: bool = False) -> list[dict]:
+    """All cases; `quick` ones have tiny sizes, which show that everything works and nothing else."""
+    small = tiny(U_VIT_S) if quick else U_VIT_S
+    bundled = tiny(BUNDLED) if quick else BUNDLED
+    name = "tiny network" if quick else "U-ViT-S/2"
+    batches = [1, 2, 3] if quick else [1, 8, 32]
+    return [
+        case("matrix_product", "matrix product", batch=1, size=256 if quick else 4096),
+        *(
+            case(
+                "noise_prediction",
+                f"{name}, noise prediction",
+                network=small,
+                batch=batch,
+                repeats=max(1, 8 // batch),
+            )
+            for batch in batches
+        ),
+        case("training_step", f"{name}, training step", network=small, batch=batches[1], **ADAM_W),
+        case(
+            "bundled_training_step",
+            "bundled network, training step",
+            work="training_step",
+            network=bundled,
+            batch=4 if quick else 128,
+            forms=["float32", "bfloat16"],
+            **ADAM_W,
+        ),
+        case(
+            "sampling",
+            f"{name}, 20 steps of DPM-Solver++(2M)",
+            network=small,
+            batch=4 if quick else 16,
+            steps=20,
+            tolerance=1e-3,
+        ),
+        case(
+            "early_exit",
+            f"{name}, early exit at the same mean depth",
+            network=small,
+            batch=16,
+        ),
+        case(
+            "frechet_distance",
+            "Fréchet distance",
+            batch=1,
+            dims=64 if quick else 2048,
+            tolerance=1e-6,
+        ),
+    ]
+
+
+def case(name: str, title: str, *, batch: int, work: str = "", repeats: int = 1, **rest) -> dict:
+    return {
+        "name": name,
+        "title": title,
+        "work": work or name,
+        "batch": batch,
+        "repeats": repeats,
+        "forms": ["float32"],
+        "tolerance": EXACT,
+    } | rest
+
+
+def tiny(network: dict) -> dict:
+    return network | {"image_size": 8, "width": 32, "depth": 4, "heads": 2}
+
+
+def label(case: dict) -> str:
+    """What tells a case from the others."""
+    return f"{case['name']}/{case['batch']}"
+
+
+def for_form(case: dict, form: str) -> dict:
+    """The case as one of PyTorch's forms runs it."""
+    if form == case["forms"][0]:
+        return case | {"form": form}
+    return case | {"form": form, "tolerance": MIXED, "compared": ["losses"]}
+
+
+def tolerance(case: dict, output: str) -> float:
+    """How far an output may differ, relative to its size."""
+    return UPDATE if output.startswith("update.") else case["tolerance"]

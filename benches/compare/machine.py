@@ -1,0 +1,32 @@
+"""What a comparison ran on."""
+
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+FLAGS = ["avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16"]
+
+
+def machine(threads: int) -> dict:
+    """The processor, the system and how busy it was before the measurement."""
+    info = Path("/proc/cpuinfo").read_text()
+    flags = set(field(info, "flags|Features").split())
+    memory = Path("/proc/meminfo").read_text()
+    return {
+        "processor": field(info, "model name") or platform.machine(),
+        "processor_family": f"{field(info, 'cpu family')}/{field(info, 'model')}",
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": threads,
+        "flags": {flag: flag in flags for flag in FLAGS},
+        "memory_gb": round(int(field(memory, "MemTotal").split()[0]) / 2**20, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "rustc": subprocess.run(["rustc", "--version"], stdout=subprocess.PIPE, text=True).stdout.strip(),
+        "load_average_before": os.getloadavg()[0],
+    }
+
+
+def field(text: str, name: str) -> str:
+    found = re.search(rf"^(?:{name})\s*:\s*(.*)$", text, re.MULTILINE)
+    return found.group(1) if found else ""

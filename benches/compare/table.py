@@ -1,0 +1,200 @@
+"""`compare.json` and `table.md` from the rows of `raw.jsonl`."""
+
+from statistics import median, quantiles
+
+# The case whose fastest run gives the machine's peak.
+YARDSTICK = "matrix_product"
+
+# Load average, in threads, above which others take part of the processor.
+BUSY = 0.5
+
+
+def summaries(rows: list[dict]) -> list[dict]:
+    """One entry for each case that was timed."""
+    peak = peak_rate(rows)
+    timed = [row for row in rows if row["kind"] == "case" and row["name"] != YARDSTICK]
+    entries = (summary(case, of_case(rows, case), peak) for case in timed)
+    return [entry for entry in entries if entry is not None]
+
+
+def summary(case: dict, rows: list[dict], peak: float | None) -> dict | None:
+    memory = [row for row in rows if row["kind"] == "memory"]
+    # Memory comes last: a case without it did not come to its end.
+    if not memory:
+        return None
+    peaks_mb = {(row["side"], row["form"]): row["peak_mb"] for row in memory}
+    started = [row for row in rows if row["kind"] == "loaded"]
+    started_mb = {(row["side"], row["form"]): row["started_mb"] for row in started}
+    runs = {worker: seconds_of(rows, *worker) for worker in peaks_mb}
+    ours = next(worker for worker in runs if worker[0] == "ours")
+    peers = {worker: times for worker, times in runs.items() if worker[0] == "peer"}
+    peer = min(peers, key=lambda worker: median(peers[worker]))
+    ours_seconds, peer_seconds = median(runs[ours]), median(runs[peer])
+    entry = {
+        "case": case["name"],
+        "batch": case["batch"],
+        "ours_seconds": ours_seconds,
+        "peer_seconds": peer_seconds,
+        "ratio": peer_seconds / ours_seconds,
+        "ours_peak_mb": peaks_mb[ours],
+        "peer_peak_mb": peaks_mb[peer],
+        "title": case["title"],
+        "ours_working_mb": peaks_mb[ours] - started_mb[ours],
+        "peer_working_mb": peaks_mb[peer] - started_mb[peer],
+        "runs": len(runs[ours]),
+        "peer_form": peer[1],
+        "ours_spread": spread(runs[ours]),
+        "peer_spread": spread(runs[peer]),
+        "peer_forms": {form: median(times) for (_, form), times in peers.items()},
+    }
+    flops = flops_of(rows)
+    if flops is not None:
+        entry["flops"] = flops
+        if peak is not None:
+            entry["ours_share_of_peak"] = flops / ours_seconds / peak
+            entry["peer_share_of_peak"] = flops / peer_seconds / peak
+    for row in rows:
+        if row["kind"] == "agreement" and "peer_blocks" in row:
+            names = ["ours_mean_blocks", "ours_blocks_deviation", "peer_blocks"]
+            entry |= {name: row[name] for name in names}
+    return entry
+
+
+def of_case(rows: list[dict], case: dict) -> list[dict]:
+    return [row for row in rows if row["case"] == case["case"]]
+
+
+def seconds_of(rows: list[dict], side: str, form: str) -> list[float]:
+    worker = (side, form)
+    return [r["seconds"] for r in rows if r["kind"] == "run" and (r["side"], r["form"]) == worker]
+
+
+def flops_of(rows: list[dict]) -> float | None:
+    """Floating-point operations of a run, which our side tells when it has loaded."""
+    return next((row["flops"] for row in rows if row.get("flops") is not None), None)
+
+
+def peak_rate(rows: list[dict]) -> float | None:
+    """Operations per second of the fastest large matrix product, whichever side ran it."""
+    rows = [row for row in rows if row["case"].startswith(f"{YARDSTICK}/")]
+    seconds = [row["seconds"] for row in rows if row["kind"] == "run"]
+    flops = flops_of(rows)
+    return flops / min(seconds) if seconds and flops else None
+
+
+def spread(seconds: list[float]) -> dict:
+    lower, _, upper = quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
+    return {
+        "min": min(seconds),
+        "lower_quartile": lower,
+        "upper_quartile": upper,
+        "max": max(seconds),
+    }
+
+
+def document(rows: list[dict], machine: dict) -> str:
+    """The tables of a run as Markdown."""
+    entries = summaries(rows)
+    parts = [
+        heading(rows, machine),
+        warning(machine),
+        markdown(
+            ["case", "batch", "ours, s", "PyTorch, s", "times as fast", "ours, MiB", "PyTorch, MiB"],
+            [comparison(entry) for entry in entries],
+        ),
+        notes(entries),
+    ]
+    shares = [entry for entry in entries if "ours_share_of_peak" in entry]
+    if shares:
+        parts.append(peaks(rows))
+        parts.append(
+            markdown(
+                ["case", "batch", "GFLOP", "ours, GFLOP/s", "share", "PyTorch, GFLOP/s", "share"],
+                [share(entry) for entry in shares],
+            )
+        )
+    failures = [f"- **{r['case']} failed**: {r['reason']}" for r in rows if r["kind"] == "failure"]
+    parts.append("\n".join(failures))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def heading(rows: list[dict], machine: dict) -> str:
+    peer, ours = machine.get("peer", {}), machine.get("ours", {})
+    runs = max((row["run"] + 1 for row in rows if row["kind"] == "run"), default=0)
+    return (
+        f"{machine['date']}, {machine['processor']}, {machine['threads']} of {machine['cores']} "
+        f"cores, adadiff {ours.get('adadiff', '?')} against PyTorch {peer.get('torch', '?')} and "
+        f"SciPy {peer.get('scipy', '?')}. Medians of {runs} runs in turns, in brackets the middle "
+        "half of them; memory is the highest of the process, in brackets without what it had in use "
+        "before it loaded the case: program, libraries, interpreter."
+    )
+
+
+def warning(machine: dict) -> str:
+    """What a reader has to know about a machine that was not quiet."""
+    load = machine["load_average_before"]
+    if load < BUSY:
+        return ""
+    return f"**The machine was busy (load average {load:.1f} before the run): times mean little.**"
+
+
+def comparison(entry: dict) -> list[str]:
+    return [
+        entry["title"],
+        str(entry["batch"]),
+        with_spread(entry["ours_seconds"], entry["ours_spread"]),
+        with_spread(entry["peer_seconds"], entry["peer_spread"]),
+        f"**{entry['ratio']:.2f}**",
+        f"{entry['ours_peak_mb']:.0f} ({entry['ours_working_mb']:.0f})",
+        f"{entry['peer_peak_mb']:.0f} ({entry['peer_working_mb']:.0f})",
+    ]
+
+
+def with_spread(seconds: float, spread: dict) -> str:
+    return f"{seconds:.4g} ({spread['lower_quartile']:.4g}–{spread['upper_quartile']:.4g})"
+
+
+def notes(entries: list[dict]) -> str:
+    lines = []
+    for entry in entries:
+        if len(entry["peer_forms"]) > 1:
+            forms = ", ".join(f"{form} {s:.4g} s" for form, s in entry["peer_forms"].items())
+            lines.append(f"- {entry['title']}: PyTorch's fastest form counts ({forms}).")
+        if "peer_blocks" in entry:
+            lines.append(
+                f"- {entry['title']}: our samples ran {entry['ours_mean_blocks']:.2f} ± "
+                f"{entry['ours_blocks_deviation']:.2f} blocks, PyTorch's batch "
+                f"{entry['peer_blocks']:.0f}."
+            )
+    return "\n".join(lines)
+
+
+def peaks(rows: list[dict]) -> str:
+    rows = [row for row in rows if row["case"].startswith(f"{YARDSTICK}/")]
+    flops = flops_of(rows)
+    rates = {s: flops / min(seconds_of(rows, s, "float32")) / 1e9 for s in ("ours", "peer")}
+    size = next(row["size"] for row in rows if row["kind"] == "case")
+    return (
+        f"The machine's peak is that of the fastest product of two {size}x{size} matrices in "
+        f"float32: ours reached {rates['ours']:.0f} GFLOP/s, PyTorch's {rates['peer']:.0f}."
+    )
+
+
+def share(entry: dict) -> list[str]:
+    cells = [entry["title"], str(entry["batch"]), f"{entry['flops'] / 1e9:.1f}"]
+    for side in ("ours", "peer"):
+        cells.append(f"{entry['flops'] / entry[f'{side}_seconds'] / 1e9:.0f}")
+        cells.append(f"{100 * entry[f'{side}_share_of_peak']:.0f} %")
+    return cells
+
+
+def markdown(header: list[str], lines: list[list[str]]) -> str:
+    """A table whose columns are as wide as their widest cell; all but the first are numbers."""
+    widths = [max(map(len, column)) for column in zip(header, *lines)]
+
+    def row(cells: list[str]) -> str:
+        padded = [cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:]))]
+        return f"| {' | '.join(padded)} |"
+
+    rule = [":" + "-" * (widths[0] + 1), *("-" * (width + 1) + ":" for width in widths[1:])]
+    return "\n".join([row(header), f"|{'|'.join(rule)}|", *map(row, lines)])

@@ -1,0 +1,54 @@
+//! What is measured, as the driver's `cases.py` describes it.
+
+use adadiff_model::UVitConfig;
+use serde::Deserialize;
+
+/// A case; keys that only the driver or the peer reads are ignored.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+pub enum Case {
+    /// One noise prediction of a network.
+    NoisePrediction {
+        /// The network.
+        network: UVitConfig,
+    },
+    /// Forward, backward and AdamW.
+    TrainingStep {
+        /// The network.
+        network: UVitConfig,
+        /// AdamW's settings.
+        #[serde(flatten)]
+        optimizer: OptimizerSettings,
+    },
+    /// A walk of DPM-Solver++(2M).
+    Sampling {
+        /// The network.
+        network: UVitConfig,
+        /// Images.
+        batch: usize,
+        /// Solver steps.
+        steps: usize,
+    },
+    /// One noise prediction whose samples leave early.
+    EarlyExit {
+        /// The backbone; the estimators are of the published form.
+        network: UVitConfig,
+    },
+    /// The Fréchet distance of two normal distributions.
+    FrechetDistance,
+    /// The product of two square matrices.
+    MatrixProduct,
+}
+
+/// AdamW with PyTorch's meaning.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct OptimizerSettings {
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// Decay of the moments.
+    pub betas: [f32; 2],
+    /// Added to the second moment's root.
+    pub epsilon: f32,
+    /// Decoupled weight decay.
+    pub weight_decay: f32,
+}

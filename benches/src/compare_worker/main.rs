@@ -1,0 +1,58 @@
+//! This project's side of `benches/compare`: loads a case and answers the driver's requests, one
+//! JSON line each.
+
+mod arrays;
+mod case;
+mod early_exit;
+mod frechet_distance;
+mod matrix_product;
+mod memory;
+mod noise_prediction;
+mod sampling;
+mod serve;
+mod training_step;
+mod work;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use adadiff_experiments::device::{BackendName, DeviceName, run_on};
+use anyhow::{Context, Result};
+use clap::Parser;
+
+/// The allocator of the binaries.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures this project's side of a comparison; `benches/compare/run` starts it.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The case, a JSON object
+    #[arg(long, value_name = "JSON")]
+    case: String,
+    /// The folder of the case's weights, inputs and outputs
+    #[arg(long, value_name = "DIR")]
+    folder: PathBuf,
+}
+
+fn main() -> ExitCode {
+    adadiff_experiments::allocator::keep_freed_memory();
+    match serve(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: Arguments) -> Result<()> {
+    let case = serde_json::from_str(&arguments.case)
+        .context("the case is not one of this program's; see benches/compare/cases.py")?;
+    let device = DeviceName {
+        backend: BackendName::Flex,
+        index: 0,
+    };
+    let folder = arguments.folder;
+    run_on(device, serve::Serve { case, folder })
+}

@@ -1,0 +1,155 @@
+//! Forward, backward and AdamW.
+
+use std::hint::black_box;
+
+use adadiff_losses::simple_loss;
+use adadiff_model::kernels::Kernels;
+use adadiff_model::{Condition, UVit, UVitConfig};
+use adadiff_train::trainable;
+use anyhow::{Context, Result};
+use burn::module::Param;
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::{AdamW, AdamWConfig, GradientsParams, Optimizer};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Tensor, TensorData};
+use burn_autodiff::Autodiff;
+
+use crate::arrays::Folder;
+use crate::case::OptimizerSettings;
+use crate::work::{Outputs, Work};
+
+/// A network in training and its batch.
+pub struct TrainingStep<B: Kernels> {
+    model: UVit<Autodiff<B>>,
+    optimizer: OptimizerAdaptor<AdamW, UVit<Autodiff<B>>, Autodiff<B>>,
+    rate: f64,
+    noisy: Tensor<Autodiff<B>, 4>,
+    noise: Tensor<Autodiff<B>, 4>,
+    timesteps: Vec<f32>,
+    condition: Condition<Autodiff<B>>,
+    device: B::Device,
+}
+
+type Gradients<B> = <Autodiff<B> as AutodiffBackend>::Gradients;
+
+impl<B: Kernels> TrainingStep<B> {
+    pub fn load(
+        config: &UVitConfig,
+        settings: OptimizerSettings,
+        folder: &Folder,
+        device: &B::Device,
+    ) -> Result<Self> {
+        let inputs = folder.inputs()?;
+        let weights: UVit<B> = config.import(&folder.weights()?, device)?;
+        Ok(Self {
+            model: trainable(weights),
+            optimizer: AdamWConfig::new()
+                .with_beta_1(settings.betas[0])
+                .with_beta_2(settings.betas[1])
+                .with_epsilon(settings.epsilon)
+                .with_weight_decay(settings.weight_decay)
+                .init(),
+            rate: settings.learning_rate,
+            noisy: inputs.tensor("noisy", device)?,
+            noise: inputs.tensor("noise", device)?,
+            timesteps: inputs.values("timesteps")?,
+            condition: inputs.condition(device)?,
+            device: device.clone(),
+        })
+    }
+
+    fn backward(&self) -> Result<(Tensor<Autodiff<B>, 1>, Gradients<B>)> {
+        let noise = self
+            .model
+            .forward(self.noisy.clone(), &self.timesteps, &self.condition)?;
+        let loss = simple_loss(noise, self.noise.clone()).mean();
+        let gradients = loss.backward();
+        Ok((loss, gradients))
+    }
+
+    fn update(&mut self, gradients: Gradients<B>) {
+        let gradients = GradientsParams::from_grads(gradients, &self.model);
+        let model = self.model.clone();
+        self.model = self.optimizer.step(self.rate, model, gradients);
+    }
+
+    /// A weight that shows what the optimizer did.
+    fn optimized_weight(&self) -> Tensor<B, 2> {
+        self.model.blocks[0].attn.qkv.weight.val().inner()
+    }
+
+    /// Gradients of tensors of every kind, as PyTorch names and lays them out.
+    fn compared(&self, gradients: &Gradients<B>) -> Result<Outputs> {
+        let model = &self.model;
+        let blocks = &model.blocks;
+        let middle = blocks.len() / 2;
+        let out_block = blocks.get(middle + 1).and_then(|b| b.skip_linear.as_ref());
+        let skip = out_block.context("the network has no out-blocks with skips")?;
+        let decoder_bias = model.decoder_pred.bias.as_ref();
+        let decoder_bias = decoder_bias.context("the decoder has no bias")?;
+        Ok(vec![
+            ("gradient.pos_embed", of(&model.pos_embed, gradients)?),
+            (
+                "gradient.patch_embed.proj.weight",
+                of(&model.patch_embed.weight, gradients)?,
+            ),
+            (
+                "gradient.in_blocks.0.attn.qkv.weight",
+                transposed(&blocks[0].attn.qkv.weight, gradients)?,
+            ),
+            (
+                "gradient.mid_block.norm2.weight",
+                of(&blocks[middle].norm2.gamma, gradients)?,
+            ),
+            (
+                "gradient.out_blocks.0.skip_linear.weight",
+                transposed(&skip.weight, gradients)?,
+            ),
+            ("gradient.decoder_pred.bias", of(decoder_bias, gradients)?),
+        ])
+    }
+}
+
+fn gradient<B: Kernels, const D: usize>(
+    param: &Param<Tensor<Autodiff<B>, D>>,
+    gradients: &Gradients<B>,
+) -> Result<Tensor<B, D>> {
+    let gradient = param.val().grad(gradients);
+    gradient.context("a compared parameter has no gradient")
+}
+
+fn of<B: Kernels, const D: usize>(
+    param: &Param<Tensor<Autodiff<B>, D>>,
+    gradients: &Gradients<B>,
+) -> Result<TensorData> {
+    Ok(gradient(param, gradients)?.into_data())
+}
+
+/// The gradient of a weight that PyTorch keeps as `[outputs, inputs]`.
+fn transposed<B: Kernels>(
+    param: &Param<Tensor<Autodiff<B>, 2>>,
+    gradients: &Gradients<B>,
+) -> Result<TensorData> {
+    Ok(gradient(param, gradients)?.transpose().into_data())
+}
+
+impl<B: Kernels> Work for TrainingStep<B> {
+    fn run(&mut self) -> Result<()> {
+        let (loss, gradients) = self.backward()?;
+        self.update(gradients);
+        black_box(loss);
+        Ok(B::sync(&self.device)?)
+    }
+
+    fn outputs(&mut self) -> Result<Outputs> {
+        let (first, gradients) = self.backward()?;
+        let mut outputs = self.compared(&gradients)?;
+        let before = self.optimized_weight();
+        self.update(gradients);
+        let update = (self.optimized_weight() - before).transpose();
+        outputs.push(("update.in_blocks.0.attn.qkv.weight", update.into_data()));
+        let (second, _) = self.backward()?;
+        outputs.push(("losses", Tensor::cat(vec![first, second], 0).into_data()));
+        Ok(outputs)
+    }
+}
