@@ -8,8 +8,8 @@ use adadiff_experiments::{Checkpoint, ExitRule, Preset};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
 use adadiff_sampler::{
-    Ddim, DpmSolverPlusPlus, EulerMaruyama, ReverseProcess, SampleRequest, Sampler, Solver,
-    VpLinear,
+    Ddim, DpmSolverPlusPlus, EulerMaruyama, NoiseSource, ReverseProcess, SampleRequest, Sampler,
+    Solver, VpLinear,
 };
 use adadiff_uem::AdaptiveUVit;
 use anyhow::{Result, bail};
@@ -74,7 +74,7 @@ fn request<B: Kernels>(preset: &Preset, device: &B::Device) -> Result<SampleRequ
     let labels = TensorData::new(labels, [IMAGES]);
     Ok(SampleRequest {
         shape: backbone.image_shape(),
-        seed: 0,
+        noise: NoiseSource::seeded(0),
         first_sample: 0,
         count: IMAGES,
         batch: IMAGES,

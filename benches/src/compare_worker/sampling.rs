@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, UVit, UVitConfig};
-use adadiff_sampler::{DpmSolverPlusPlus, NoiseStream, SampleRequest, Sampler, VpLinear};
+use adadiff_sampler::{
+    DpmSolverPlusPlus, NoiseSource, NoiseStream, SampleRequest, Sampler, VpLinear,
+};
 use anyhow::Result;
 use burn::tensor::Tensor;
 
@@ -38,7 +40,7 @@ impl<B: Kernels> Sampling<B> {
             },
             request: SampleRequest {
                 shape: config.image_shape(),
-                seed: SEED,
+                noise: NoiseSource::seeded(SEED),
                 first_sample: 0,
                 count: batch,
                 batch,
@@ -64,7 +66,7 @@ impl<B: Kernels> Work for Sampling<B> {
 
     fn outputs(&mut self) -> Result<Outputs> {
         let request = &self.request;
-        let start = NoiseStream::new(request.seed).batch::<B>(
+        let start = NoiseStream::new(SEED).batch::<B>(
             request.first_sample,
             request.count,
             NoiseStream::INITIAL,
