@@ -157,3 +157,25 @@ impl UVitConfig {
         Ok(())
     }
 }
+
+#[cfg(test)]
+impl UVitConfig {
+    /// U-ViT-S/2 on CIFAR-10 (arXiv 2209.12152, table 1).
+    pub(crate) fn small() -> Self {
+        Self {
+            image_size: 32,
+            patch_size: 2,
+            channels: 3,
+            width: 512,
+            depth: 12,
+            heads: 8,
+            mlp_ratio: 4.0,
+            qkv_bias: false,
+            time_mlp: false,
+            classes: None,
+            text: None,
+            long_skips: true,
+            final_convolution: true,
+        }
+    }
+}

@@ -67,21 +67,7 @@ mod tests {
     #[test]
     fn the_small_network_of_the_paper_costs_what_it_should() {
         // U-ViT-S/2 on CIFAR-10: 257 tokens of width 512, 13 blocks, no conditioning.
-        let config = UVitConfig {
-            image_size: 32,
-            patch_size: 2,
-            channels: 3,
-            width: 512,
-            depth: 12,
-            heads: 8,
-            mlp_ratio: 4.0,
-            qkv_bias: false,
-            time_mlp: false,
-            classes: None,
-            text: None,
-            long_skips: true,
-            final_convolution: true,
-        };
+        let config = UVitConfig::small();
         let block: f64 = 2.0 * (257.0 * 512.0 * 512.0 * 12.0 + 2.0 * 257.0 * 257.0 * 512.0);
         let flops = config.flops();
         assert_eq!(flops.blocks.len(), 13);

@@ -247,21 +247,7 @@ mod tests {
     fn published_sizes_have_their_numbers_of_parameters() {
         // U-ViT-S/2 on CIFAR-10 and U-ViT-L/2 on latents of ImageNet 256 (arXiv 2209.12152, table 1:
         // 44 M and 287 M).
-        let small = UVitConfig {
-            image_size: 32,
-            patch_size: 2,
-            channels: 3,
-            width: 512,
-            depth: 12,
-            heads: 8,
-            mlp_ratio: 4.0,
-            qkv_bias: false,
-            time_mlp: false,
-            classes: None,
-            text: None,
-            long_skips: true,
-            final_convolution: true,
-        };
+        let small = UVitConfig::small();
         assert_eq!(small.parameters(), Ok(44_255_328));
         let large = UVitConfig {
             channels: 4,

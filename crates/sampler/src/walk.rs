@@ -13,12 +13,12 @@ use crate::{NoiseSchedule, NoiseSource, SampleError};
 /// The longest memory of a published multistep solver: order 3, with a corrector.
 const MEMORY: usize = 3;
 
-/// Something that a multistep solver keeps from an earlier update.
+/// A prediction that a multistep solver remembers from an earlier update.
 #[derive(Clone, Debug)]
 pub struct Past<B: Backend> {
     /// The time that it belongs to.
     pub time: f64,
-    /// A prediction or a state `[batch, channels, height, width]`.
+    /// The prediction `[batch, channels, height, width]`.
     pub tensor: Tensor<B, 4>,
 }
 
@@ -32,7 +32,7 @@ pub struct Walk<'a, B: Backend> {
     pub(crate) noise: BatchOfNoise<'a, B>,
     pub(crate) update: usize,
     pub(crate) memory: VecDeque<Past<B>>,
-    pub(crate) kept: Option<Past<B>>,
+    pub(crate) kept: Option<Tensor<B, 4>>,
     pub(crate) last: Option<Prediction<B>>,
     pub(crate) trace: ExitTrace,
 }
@@ -107,6 +107,22 @@ impl<'a, B: Backend> Walk<'a, B> {
         self.source.update(self.update, &self.noise)
     }
 
+    /// `mean` with this update's noise in a standard deviation; where that is 0, no noise is needed.
+    ///
+    /// # Errors
+    /// As [`normal`](Self::normal).
+    pub fn add_noise(
+        &self,
+        mean: Tensor<B, 4>,
+        deviation: f64,
+    ) -> Result<Tensor<B, 4>, SampleError> {
+        Ok(if deviation > 0.0 {
+            mean + self.normal()? * deviation
+        } else {
+            mean
+        })
+    }
+
     /// Remembers a prediction for later updates; of those remembered, the last three are at hand.
     pub fn remember(&mut self, time: f64, tensor: Tensor<B, 4>) {
         self.memory.truncate(MEMORY - 1);
@@ -119,12 +135,12 @@ impl<'a, B: Backend> Walk<'a, B> {
     }
 
     /// Keeps a state for a corrector in the next update, in the place of the one kept before.
-    pub fn keep_state(&mut self, time: f64, tensor: Tensor<B, 4>) {
-        self.kept = Some(Past { time, tensor });
+    pub fn keep_state(&mut self, state: Tensor<B, 4>) {
+        self.kept = Some(state);
     }
 
     /// The state that was kept last.
-    pub fn kept_state(&self) -> Option<&Past<B>> {
+    pub fn kept_state(&self) -> Option<&Tensor<B, 4>> {
         self.kept.as_ref()
     }
 }

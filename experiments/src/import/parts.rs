@@ -58,11 +58,12 @@ pub(super) fn text_model<B: Kernels>(
          {} ids",
         config.layers, config.width, config.heads, config.tokens, config.vocabulary,
     );
-    let left_out = file.place(config.placements()?)?.left_out().len();
+    let placed = file.place(config.placements()?)?;
+    let left_out = placed.left_out().len();
     if left_out > 0 {
         println!("left out: {left_out} tensors of the image model");
     }
-    let model = config.import::<B>(file, device)?;
+    let model = placed.load_into::<B, _>(config.init(device)?)?;
     let metadata = [
         (NETWORK_KEY, "clip_text".to_owned()),
         (CONFIG_KEY, serde_json::to_string(&config)?),

@@ -8,7 +8,9 @@ use burn::tensor::activation::silu;
 use burn::tensor::backend::Backend;
 
 use super::AutoencoderConfig;
-use super::layers::{Middle, PixelAttention, ResidualBlock, convolution, double, norm, run_blocks};
+use super::layers::{
+    Middle, PixelAttention, ResidualBlock, convolution, double, level_blocks, norm, run_blocks,
+};
 
 /// A level of the decoder.
 #[derive(Module, Debug)]
@@ -40,16 +42,11 @@ impl<B: Backend> AutoencoderDecoder<B> {
     pub(super) fn init(config: &AutoencoderConfig, device: &B::Device) -> Self {
         let levels = config.decoder_levels();
         let up = levels.iter().enumerate().map(|(index, level)| {
-            let blocks = level.blocks.iter();
-            let attention = blocks.clone().filter(|_| level.attention);
+            let (block, attn) = level_blocks(level, device);
             let channels = [level.channels, level.channels];
             UpLevel {
-                block: blocks
-                    .map(|&channels| ResidualBlock::init(channels, device))
-                    .collect(),
-                attn: attention
-                    .map(|_| PixelAttention::init(level.channels, device))
-                    .collect(),
+                block,
+                attn,
                 upsample: (index > 0).then(|| convolution(channels, 3, device)),
             }
         });

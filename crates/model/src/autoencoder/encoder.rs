@@ -9,7 +9,7 @@ use burn::tensor::backend::Backend;
 
 use super::AutoencoderConfig;
 use super::layers::{
-    Middle, PixelAttention, ResidualBlock, convolution, halving, norm, run_blocks,
+    Middle, PixelAttention, ResidualBlock, convolution, halving, level_blocks, norm, run_blocks,
 };
 
 /// A level of the encoder.
@@ -43,15 +43,10 @@ impl<B: Backend> AutoencoderEncoder<B> {
         let levels = config.encoder_levels();
         let last = levels.len() - 1;
         let down = levels.iter().enumerate().map(|(index, level)| {
-            let blocks = level.blocks.iter();
-            let attention = blocks.clone().filter(|_| level.attention);
+            let (block, attn) = level_blocks(level, device);
             DownLevel {
-                block: blocks
-                    .map(|&channels| ResidualBlock::init(channels, device))
-                    .collect(),
-                attn: attention
-                    .map(|_| PixelAttention::init(level.channels, device))
-                    .collect(),
+                block,
+                attn,
                 downsample: (index < last).then(|| halving(level.channels, device)),
             }
         });

@@ -7,6 +7,8 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::backend::Backend;
 
+use super::config::Level;
+
 /// Groups of every norm.
 pub(super) const GROUPS: usize = 32;
 
@@ -46,6 +48,23 @@ pub(super) fn double<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
     x.reshape([batch, channels, height, 1, width, 1])
         .repeat(&[1, 1, 1, 2, 1, 2])
         .reshape([batch, channels, 2 * height, 2 * width])
+}
+
+/// The residual blocks of a level, and the attention after each or none.
+pub(super) fn level_blocks<B: Backend>(
+    level: &Level,
+    device: &B::Device,
+) -> (Vec<ResidualBlock<B>>, Vec<PixelAttention<B>>) {
+    let blocks = level.blocks.iter();
+    let attention = blocks.clone().filter(|_| level.attention);
+    (
+        blocks
+            .map(|&channels| ResidualBlock::init(channels, device))
+            .collect(),
+        attention
+            .map(|_| PixelAttention::init(level.channels, device))
+            .collect(),
+    )
 }
 
 /// Two convolutions beside a short cut:

@@ -78,11 +78,7 @@ impl<B: Backend> Solver<B> for Ddim {
         let along = (sigma_s * sigma_s - added * added).max(0.0).sqrt();
         let mean =
             noisy * (alpha_s / alpha_t) + noise_prediction * (along - alpha_s / alpha_t * sigma_t);
-        Ok(if added > 0.0 {
-            mean + walk.normal()? * added
-        } else {
-            mean
-        })
+        walk.add_noise(mean, added)
     }
 }
 

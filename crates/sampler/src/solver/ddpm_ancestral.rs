@@ -50,11 +50,7 @@ impl<B: Backend> Solver<B> for DdpmAncestral {
         let mean = noisy * scale - noise_prediction * (scale * beta / sigma_t);
         // Eq. 7: beta tilde = sigma_s^2 / sigma_t^2 beta, which is 0 where the image is reached.
         let deviation = sigma_s / sigma_t * beta.sqrt();
-        Ok(if deviation > 0.0 {
-            mean + walk.normal()? * deviation
-        } else {
-            mean
-        })
+        walk.add_noise(mean, deviation)
     }
 }
 

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use super::orders::{check_bound, check_order};
+use super::orders::{check_bound, check_order, multistep_order};
 use crate::{NoiseSchedule, SampleError, Solver, Spacing, Step, TimeGrid, Walk};
 
 /// Multistep DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095): of order 1, which is DDIM, of order 2
@@ -52,14 +52,11 @@ impl Default for DpmSolverPlusPlus {
 }
 
 impl DpmSolverPlusPlus {
-    /// The order of an update: no more than there are predicted images, falling to 1 at the end.
     fn order_of(&self, step: Step) -> usize {
-        let left = match self.lower_order_final {
-            true => step.count - step.index,
-            false => self.order,
-        };
-        let most = if step.to == 0.0 { 1 } else { self.order };
-        most.min(left).min(step.index + 1)
+        let Step {
+            index, count, to, ..
+        } = step;
+        multistep_order(self.order, self.lower_order_final, index, count, to)
     }
 }
 

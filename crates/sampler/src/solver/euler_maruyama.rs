@@ -65,10 +65,11 @@ impl<B: Backend> Solver<B> for EulerMaruyama {
         // x + (-beta/2 x + share beta eps / sigma) dt
         let mean = noisy * (1.0 - 0.5 * beta * dt)
             + noise_prediction * (share * beta / schedule.sigma(step.from) * dt);
-        Ok(match self.process {
-            ReverseProcess::Sde if step.to > 0.0 => mean + walk.normal()? * (beta * -dt).sqrt(),
-            _ => mean,
-        })
+        let deviation = match self.process {
+            ReverseProcess::Sde if step.to > 0.0 => (beta * -dt).sqrt(),
+            _ => 0.0,
+        };
+        walk.add_noise(mean, deviation)
     }
 }
 

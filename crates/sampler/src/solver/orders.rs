@@ -53,6 +53,23 @@ pub(super) fn fast_orders(order: usize, evaluations: usize) -> Vec<usize> {
     orders
 }
 
+/// The order of a multistep solver's update to time `to`: no more than there are predicted images, and
+/// falling to 1 at the end where it should. A step to time 0 is always of order 1.
+pub(super) fn multistep_order(
+    order: usize,
+    lower_order_final: bool,
+    index: usize,
+    count: usize,
+    to: f64,
+) -> usize {
+    let left = match lower_order_final {
+        true => count - index,
+        false => order,
+    };
+    let most = if to == 0.0 { 1 } else { order };
+    most.min(left).min(index + 1)
+}
+
 /// # Errors
 /// Where the order is not 1, 2 or 3.
 pub(super) fn check_order(solver: &'static str, order: usize) -> Result<(), SampleError> {

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use super::orders::{check_bound, check_order};
+use super::orders::{check_bound, check_order, multistep_order};
 use crate::{Grid, NoiseSchedule, Past, SampleError, Solver, Step, StepGrid, Walk};
 
 /// The function `B(h)` that UniPC scales its differences with (Zhao et al. 2023, section 4.1).
@@ -62,14 +62,8 @@ impl Default for UniPc {
 }
 
 impl UniPc {
-    /// The order of an update: no more than there are predicted images, falling to 1 at the end.
     fn order_of(&self, index: usize, count: usize, to: f64) -> usize {
-        let left = match self.lower_order_final {
-            true => count - index,
-            false => self.order,
-        };
-        let most = if to == 0.0 { 1 } else { self.order };
-        most.min(left).min(index + 1)
+        multistep_order(self.order, self.lower_order_final, index, count, to)
     }
 
     /// The update from the state at a time to time `to`, with differences of the given predicted
@@ -130,7 +124,7 @@ impl<B: Backend> Solver<B> for UniPc {
             Some(before) if self.corrector => {
                 let order = self.order_of(step.index - 1, step.count, step.from);
                 let points: Vec<_> = earlier(order).chain([&seen]).collect();
-                self.lead(schedule, &before.tensor, &points, step.from)
+                self.lead(schedule, before, &points, step.from)
             }
             _ => noisy,
         };
@@ -138,7 +132,7 @@ impl<B: Backend> Solver<B> for UniPc {
         let points: Vec<_> = [&seen].into_iter().chain(earlier(order - 1)).collect();
         let next = self.lead(schedule, &state, &points, step.to);
         walk.remember(seen.time, seen.tensor);
-        walk.keep_state(step.from, state);
+        walk.keep_state(state);
         Ok(next)
     }
 }
