@@ -10,7 +10,7 @@ fuzz_target!(|bytes: &[u8]| {
         let [images, ..] = set.shape();
         let mut found = 0;
         let read = set.for_each_batch::<NpzError>(7, |batch| {
-            found += batch.shape[0];
+            found += batch.shape()[0];
             Ok(())
         });
         assert!(read.is_err() || found == images);
