@@ -98,7 +98,7 @@ pub enum MetricsError {
     /// Stored statistics whose parts contradict each other.
     #[error("damaged statistics: {0}")]
     Damaged(String),
-    /// The eigen-decomposition of a covariance did not converge.
+    /// A decomposition of a covariance did not converge.
     #[error("the decomposition of a covariance of {dims} dimensions did not converge")]
     Decomposition {
         /// Its side.

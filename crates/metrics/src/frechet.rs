@@ -1,10 +1,12 @@
 //! The Fréchet distance between two normal distributions (Dowson & Landau 1982; Heusel et al.
 //! 2017, arXiv 1706.08500, equation 6).
 
-use faer::{Mat, Side};
+use faer::{Mat, MatRef};
 use serde::{Deserialize, Serialize};
 
 use crate::MetricsError;
+use crate::factor::factor;
+use crate::nuclear_norm::nuclear_norm;
 
 /// A normal distribution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,30 +56,10 @@ impl Gaussian {
         self.mean.len()
     }
 
-    /// The symmetric square root of the covariance, and the covariance's trace.
-    ///
-    /// Eigenvalues that rounding cannot tell from zero are taken as zero: the root of such a rest
-    /// would not be small.
-    fn root(&self) -> Result<(Mat<f64>, f64), MetricsError> {
+    /// A factor F `[dims, rank]` of the covariance F F^T, and the trace of that product.
+    fn factor(&self) -> Result<(Mat<f64>, f64), MetricsError> {
         let dims = self.dims();
-        let covariance = Mat::from_fn(dims, dims, |row, column| {
-            self.covariance[row * dims + column]
-        });
-        let decomposition = covariance
-            .self_adjoint_eigen(Side::Lower)
-            .map_err(|_| MetricsError::Decomposition { dims })?;
-        let vectors = decomposition.U();
-        let values = decomposition.S().column_vector();
-        let largest = values.iter().copied().fold(0.0, f64::max);
-        let rounding = dims as f64 * f64::EPSILON * largest;
-        let values: Vec<f64> = values
-            .iter()
-            .map(|&value| if value > rounding { value } else { 0.0 })
-            .collect();
-        let scaled = Mat::from_fn(dims, dims, |row, column| {
-            vectors[(row, column)] * values[column].sqrt()
-        });
-        Ok((scaled * vectors.transpose(), values.iter().sum()))
+        factor(MatRef::from_row_major_slice(&self.covariance, dims, dims))
     }
 }
 
@@ -98,9 +80,9 @@ impl From<Gaussian> for (Vec<f64>, Vec<f64>) {
 /// The squared Fréchet distance |m1 - m2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2), in the
 /// features' units squared.
 ///
-/// The last trace is taken as the sum of the singular values of S1^1/2 S2^1/2, whose squares are
-/// the eigenvalues of S1^1/2 S2 S1^1/2: the same number, without taking the root of zeros that
-/// rounding disturbed, which costs half of the digits where covariances are singular.
+/// The last trace is taken as the sum of the singular values of F1^T F2 where Si = Fi Fi^T, whose
+/// squares are the eigenvalues of S1^1/2 S2 S1^1/2: the same number, without taking the root of
+/// zeros that rounding disturbed, which costs half of the digits where covariances are singular.
 ///
 /// # Errors
 /// Where the two differ in dimensions, or a decomposition does not converge.
@@ -112,18 +94,17 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> Result<f64, MetricsError>
             found: b.dims(),
         });
     }
-    let (root_a, trace_a) = a.root()?;
-    let (root_b, trace_b) = b.root()?;
-    let singular_values = (root_a * root_b)
-        .singular_values()
-        .map_err(|_| MetricsError::Decomposition { dims: a.dims() })?;
+    let (factor_a, trace_a) = a.factor()?;
+    let (factor_b, trace_b) = b.factor()?;
+    let product = factor_a.transpose() * factor_b;
+    let cross = nuclear_norm(product.as_ref())?;
     let means: f64 = a
         .mean
         .iter()
         .zip(&b.mean)
         .map(|(a, b)| (a - b).powi(2))
         .sum();
-    Ok(means + trace_a + trace_b - 2.0 * singular_values.iter().sum::<f64>())
+    Ok(means + trace_a + trace_b - 2.0 * cross)
 }
 
 #[cfg(test)]

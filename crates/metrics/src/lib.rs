@@ -4,6 +4,7 @@
 mod cmmd;
 mod compute_cost;
 mod error;
+mod factor;
 mod fashion_cnn;
 mod features;
 mod frechet;
@@ -13,6 +14,7 @@ mod inception;
 mod inception_score;
 mod kernel_distance;
 mod npz;
+mod nuclear_norm;
 mod precision_recall;
 mod spread;
 #[cfg(test)]
