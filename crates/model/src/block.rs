@@ -7,19 +7,45 @@ use burn::tensor::backend::Backend;
 
 use crate::UVitConfig;
 use crate::init::Initializer;
-use crate::kernels::{Kernels, gelu, layer_norm, linear, self_attention};
-use crate::timestep::apply;
+use crate::kernels::{
+    Kernels, gelu_linear_onto, layer_norm, linear, linear_onto, norm_linear, self_attention,
+};
 
 /// PyTorch's default, which U-ViT uses.
 const LAYER_NORM_EPSILON: f64 = 1e-5;
 
 /// Layer normalisation of tokens `[batch, tokens, width]`.
 pub(crate) fn normalise<B: Kernels>(norm: &LayerNorm<B>, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
-    let shift = match &norm.beta {
+    layer_norm(tokens, norm.gamma.val(), shift(norm), LAYER_NORM_EPSILON)
+}
+
+fn shift<B: Backend>(norm: &LayerNorm<B>) -> Tensor<B, 1> {
+    match &norm.beta {
         Some(shift) => shift.val(),
         None => norm.gamma.val().zeros_like(),
-    };
-    layer_norm(tokens, norm.gamma.val(), shift, LAYER_NORM_EPSILON)
+    }
+}
+
+fn bias<B: Backend>(layer: &Linear<B>) -> Option<Tensor<B, 1>> {
+    layer.bias.as_ref().map(|bias| bias.val())
+}
+
+/// `layer(norm(tokens))`.
+fn after_norm<B: Kernels>(
+    norm: &LayerNorm<B>,
+    layer: &Linear<B>,
+    tokens: Tensor<B, 3>,
+) -> Tensor<B, 3> {
+    let scale = norm.gamma.val();
+    let weight = layer.weight.val();
+    norm_linear(
+        tokens,
+        scale,
+        shift(norm),
+        LAYER_NORM_EPSILON,
+        weight,
+        bias(layer),
+    )
 }
 
 /// Multi-head self-attention.
@@ -93,11 +119,12 @@ impl<B: Kernels> Block<B> {
             (Some(layer), Some(skip)) => join_skip(layer, x, skip),
             _ => x,
         };
-        let qkv = apply(&self.attn.qkv, normalise(&self.norm1, x.clone()));
-        let attended = self_attention(qkv, self.attn.heads);
-        let x = apply(&self.attn.proj, attended) + x;
-        let hidden = gelu(apply(&self.mlp.fc1, normalise(&self.norm2, x.clone())));
-        apply(&self.mlp.fc2, hidden) + x
+        let (attn, mlp) = (&self.attn, &self.mlp);
+        let qkv = after_norm(&self.norm1, &attn.qkv, x.clone());
+        let attended = self_attention(qkv, attn.heads);
+        let x = linear_onto(attended, attn.proj.weight.val(), bias(&attn.proj), x);
+        let hidden = after_norm(&self.norm2, &mlp.fc1, x.clone());
+        gelu_linear_onto(hidden, mlp.fc2.weight.val(), bias(&mlp.fc2), x)
     }
 }
 
@@ -107,6 +134,5 @@ fn join_skip<B: Kernels>(layer: &Linear<B>, x: Tensor<B, 3>, skip: Tensor<B, 3>)
     let weight = layer.weight.val();
     let for_x = weight.clone().narrow(0, 0, width);
     let for_skip = weight.narrow(0, width, width);
-    let bias = layer.bias.as_ref().map(|bias| bias.val());
-    linear(x, for_x, bias) + linear(skip, for_skip, None)
+    linear_onto(skip, for_skip, None, linear(x, for_x, bias(layer)))
 }

@@ -13,6 +13,7 @@ mod error;
 mod flops;
 mod import;
 mod init;
+mod precision;
 mod state;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
@@ -27,6 +28,7 @@ pub use error::ModelError;
 pub use flops::UVitFlops;
 pub use import::{ImportError, ImportHints};
 pub use init::Initializer;
+pub use precision::cast;
 pub use state::{TokenState, gather};
 pub use timestep::{TimeMlp, apply, timestep_embedding};
 pub use uvit::UVit;

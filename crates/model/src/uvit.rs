@@ -5,7 +5,7 @@ use burn::module::Param;
 use burn::nn::conv::Conv2d;
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{FloatDType, Int, Tensor};
 
 use crate::block::{Block, normalise};
 use crate::error::expect_shape;
@@ -123,13 +123,14 @@ impl<B: Kernels> UVit<B> {
         expect_shape("timesteps", &[batch], &[timesteps.len()])?;
 
         let [_, tokens, width] = self.pos_embed.dims();
+        let dtype = self.dtype();
         let patches = self
             .patch_embed
-            .forward(noisy)
+            .forward(noisy.cast(dtype))
             .reshape([batch, width, tokens - self.extra_tokens])
             .swap_dims(1, 2); // [batch, patches, width]
         let embedding = timestep_embedding::<B>(timesteps, width, &patches.device());
-        let mut time: Tensor<B, 3> = embedding.reshape([batch, 1, width]);
+        let mut time: Tensor<B, 3> = embedding.cast(dtype).reshape([batch, 1, width]);
         if let Some(mlp) = &self.time_embed {
             time = mlp.forward(time);
         }
@@ -159,7 +160,7 @@ impl<B: Kernels> UVit<B> {
                 let [inputs, _] = layer.weight.dims();
                 let expected = [batch, self.extra_tokens - 1, inputs];
                 expect_shape("text context", &expected, &context.dims())?;
-                Ok(Some(apply(layer, context.clone())))
+                Ok(Some(apply(layer, context.clone().cast(self.dtype()))))
             }
             (label, text, condition) => Err(ModelError::Condition {
                 expected: match (label, text) {
@@ -197,15 +198,22 @@ impl<B: Kernels> UVit<B> {
     }
 
     /// The noise prediction `[batch, channels, size, size]` of a hidden state
-    /// `[batch, tokens, width]`, of any block: `g_i` of the paper.
+    /// `[batch, tokens, width]`, of any block: `g_i` of the paper. In single precision, whatever the
+    /// network computes in.
     pub fn decode(&self, hidden: Tensor<B, 3>) -> Tensor<B, 4> {
         // The few extra tokens are decoded with the others: cutting them off first would copy all.
         let patches = apply(&self.decoder_pred, normalise(&self.norm, hidden));
         let image = self.unpatchify(self.image_tokens(patches));
-        match &self.final_layer {
+        let image = match &self.final_layer {
             Some(convolution) => convolution.forward(image),
             None => image,
-        }
+        };
+        image.cast(FloatDType::F32)
+    }
+
+    /// What the network computes in.
+    fn dtype(&self) -> FloatDType {
+        self.pos_embed.val().dtype().into()
     }
 
     /// Patches `[batch, patches, (p1 p2 C)]` to an image `[batch, channels, size, size]`.

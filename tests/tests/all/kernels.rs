@@ -23,6 +23,9 @@ enum Operation {
     Sigmoid,
     LayerNorm,
     Linear { outputs: usize, bias: bool },
+    LinearOnto { outputs: usize, bias: bool },
+    GeluLinearOnto { outputs: usize, bias: bool },
+    NormLinear { outputs: usize, bias: bool },
     SelfAttention { heads: usize },
 }
 
@@ -105,6 +108,7 @@ impl DeviceTask for Evaluate {
         let width = shape[2];
         let mut vectors = Vec::new();
         let mut matrices = Vec::new();
+        let mut wholes = Vec::new();
         let output = match operation {
             Operation::Gelu if self.by_formula => plain::gelu(x),
             Operation::Gelu => kernels::gelu(x),
@@ -119,7 +123,10 @@ impl DeviceTask for Evaluate {
                     false => kernels::layer_norm(x, scale, shift, EPSILON),
                 }
             }
-            Operation::Linear { outputs, bias } => {
+            Operation::Linear { outputs, bias }
+            | Operation::LinearOnto { outputs, bias }
+            | Operation::GeluLinearOnto { outputs, bias }
+            | Operation::NormLinear { outputs, bias } => {
                 let (stored_weight, weight) = inputs.draw([width, outputs], 1.0);
                 matrices.push(("weight", stored_weight));
                 let bias = bias.then(|| inputs.draw([outputs], 1.0));
@@ -127,9 +134,36 @@ impl DeviceTask for Evaluate {
                     vectors.push(("bias", stored));
                     bias
                 });
-                match self.by_formula {
-                    true => plain::linear(x, weight, bias),
-                    false => kernels::linear(x, weight, bias),
+                let [batch, count, _] = shape;
+                let mut onto = || {
+                    let (stored, onto) = inputs.draw([batch, count, outputs], 1.0);
+                    wholes.push(("onto", stored));
+                    onto
+                };
+                match operation {
+                    Operation::LinearOnto { .. } if self.by_formula => {
+                        plain::linear(x, weight, bias) + onto()
+                    }
+                    Operation::LinearOnto { .. } => kernels::linear_onto(x, weight, bias, onto()),
+                    Operation::GeluLinearOnto { .. } if self.by_formula => {
+                        plain::linear(plain::gelu(x), weight, bias) + onto()
+                    }
+                    Operation::GeluLinearOnto { .. } => {
+                        kernels::gelu_linear_onto(x, weight, bias, onto())
+                    }
+                    Operation::NormLinear { .. } => {
+                        let (stored_scale, scale) = inputs.draw([width], 1.0);
+                        let (stored_shift, shift) = inputs.draw([width], 1.0);
+                        vectors.extend([("scale", stored_scale), ("shift", stored_shift)]);
+                        if self.by_formula {
+                            let rows = plain::layer_norm(x, scale, shift, EPSILON);
+                            plain::linear(rows, weight, bias)
+                        } else {
+                            kernels::norm_linear(x, scale, shift, EPSILON, weight, bias)
+                        }
+                    }
+                    _ if self.by_formula => plain::linear(x, weight, bias),
+                    _ => kernels::linear(x, weight, bias),
                 }
             }
             Operation::SelfAttention { heads } if self.by_formula => {
@@ -164,9 +198,13 @@ impl DeviceTask for Evaluate {
             let gradient = stored.grad(&gradients);
             found.extend(gradient.map(|grad| (format!("gradient of {name}"), values(grad))));
         }
+        for (name, stored) in &wholes {
+            let gradient = stored.grad(&gradients);
+            found.extend(gradient.map(|grad| (format!("gradient of {name}"), values(grad))));
+        }
         assert_eq!(
             found.len(),
-            2 + matrices.len() + vectors.len(),
+            2 + matrices.len() + vectors.len() + wholes.len(),
             "a gradient is missing"
         );
         Ok(found)
@@ -277,6 +315,20 @@ fn linear_is_its_formula() {
             Operation::Linear { outputs: 140, bias },
             &large,
         );
+    }
+}
+
+#[test]
+fn joined_operations_are_their_formulas() {
+    for bias in [true, false] {
+        for operation in [
+            Operation::LinearOnto { outputs: 33, bias },
+            Operation::GeluLinearOnto { outputs: 33, bias },
+            Operation::NormLinear { outputs: 33, bias },
+        ] {
+            let inputs = [([3, 7, 20], 1.0), ([1, 1, 16], 1.0), ([4, 100, 140], 1.0)];
+            compare("joined_operations_are_their_formulas", operation, &inputs);
+        }
     }
 }
 

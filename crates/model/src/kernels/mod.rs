@@ -8,7 +8,10 @@ mod default;
 mod flex;
 mod tensor;
 
-pub use tensor::{gelu, layer_norm, linear, linear_per_sample, self_attention, sigmoid};
+pub use tensor::{
+    gelu, gelu_linear_onto, layer_norm, linear, linear_onto, linear_per_sample, norm_linear,
+    self_attention, sigmoid,
+};
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
@@ -60,6 +63,40 @@ pub trait Kernels: Backend {
         bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
         Self::linear(x, weight, bias)
+    }
+
+    /// `y + x W + b`: [`Self::affine`] added onto `onto` `[rows, outputs]`.
+    fn affine_onto(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        onto: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::float_add(onto, Self::affine(x, weight, bias))
+    }
+
+    /// [`Self::affine_onto`] of [`Self::exact_gelu`]. Where gradients are wanted, the activation is
+    /// computed again rather than kept.
+    fn gelu_affine_onto(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        onto: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::affine_onto(Self::exact_gelu(x), weight, bias, onto)
+    }
+
+    /// [`Self::affine`] of [`Self::row_norm`]. Where gradients are wanted, the normalised rows are
+    /// computed again rather than kept.
+    fn norm_affine(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        epsilon: f64,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        Self::affine(Self::row_norm(x, scale, shift, epsilon), weight, bias)
     }
 
     /// `x W + b` where each of `biases` `[groups, outputs]` serves an equal run of the rows of `x`

@@ -1,5 +1,6 @@
 //! The operations on Burn's tensors.
 
+use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
 use super::Kernels;
@@ -16,6 +17,21 @@ pub fn sigmoid<B: Kernels, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(B::logistic(x)))
 }
 
+/// The tokens of all samples as rows: `[batch, tokens, width]` to `[batch * tokens, width]`.
+fn rows<B: Kernels>(x: Tensor<B, 3>) -> FloatTensor<B> {
+    let [batch, tokens, width] = x.dims();
+    x.reshape([batch * tokens, width]).into_primitive().tensor()
+}
+
+/// Rows `[batch * tokens, width]` as the tokens of samples.
+fn tokens<B: Kernels>(rows: FloatTensor<B>, [batch, tokens, width]: [usize; 3]) -> Tensor<B, 3> {
+    Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(rows)).reshape([batch, tokens, width])
+}
+
+fn primitive<B: Kernels, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
 /// Layer normalisation of `x` `[batch, tokens, width]` with `scale` and `shift` `[width]`.
 pub fn layer_norm<B: Kernels>(
     x: Tensor<B, 3>,
@@ -23,12 +39,9 @@ pub fn layer_norm<B: Kernels>(
     shift: Tensor<B, 1>,
     epsilon: f64,
 ) -> Tensor<B, 3> {
-    let [batch, tokens, width] = x.dims();
-    let rows = x.reshape([batch * tokens, width]).into_primitive().tensor();
-    let scale = scale.into_primitive().tensor();
-    let shift = shift.into_primitive().tensor();
-    let rows = B::row_norm(rows, scale, shift, epsilon);
-    Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(rows)).reshape([batch, tokens, width])
+    let shape = x.dims();
+    let output = B::row_norm(rows(x), primitive(scale), primitive(shift), epsilon);
+    tokens(output, shape)
 }
 
 /// `x W + b` of `x` `[batch, tokens, inputs]`, `weight` `[inputs, outputs]`, `bias` `[outputs]`.
@@ -39,16 +52,57 @@ pub fn linear<B: Kernels>(
     weight: Tensor<B, 2>,
     bias: Option<Tensor<B, 1>>,
 ) -> Tensor<B, 3> {
-    let [batch, tokens, inputs] = x.dims();
-    let [_, outputs] = weight.dims();
-    let rows = x
-        .reshape([batch * tokens, inputs])
-        .into_primitive()
-        .tensor();
-    let weight = weight.into_primitive().tensor();
-    let bias = bias.map(|bias| bias.into_primitive().tensor());
-    let rows = B::affine(rows, weight, bias);
-    Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(rows)).reshape([batch, tokens, outputs])
+    let ([batch, count, _], [_, outputs]) = (x.dims(), weight.dims());
+    let output = B::affine(rows(x), primitive(weight), bias.map(primitive));
+    tokens(output, [batch, count, outputs])
+}
+
+/// [`linear`] added onto `onto` `[batch, tokens, outputs]`.
+pub fn linear_onto<B: Kernels>(
+    x: Tensor<B, 3>,
+    weight: Tensor<B, 2>,
+    bias: Option<Tensor<B, 1>>,
+    onto: Tensor<B, 3>,
+) -> Tensor<B, 3> {
+    let shape = onto.dims();
+    let (weight, bias) = (primitive(weight), bias.map(primitive));
+    tokens(B::affine_onto(rows(x), weight, bias, rows(onto)), shape)
+}
+
+/// [`linear_onto`] of [`gelu`].
+pub fn gelu_linear_onto<B: Kernels>(
+    x: Tensor<B, 3>,
+    weight: Tensor<B, 2>,
+    bias: Option<Tensor<B, 1>>,
+    onto: Tensor<B, 3>,
+) -> Tensor<B, 3> {
+    let shape = onto.dims();
+    let (weight, bias) = (primitive(weight), bias.map(primitive));
+    tokens(
+        B::gelu_affine_onto(rows(x), weight, bias, rows(onto)),
+        shape,
+    )
+}
+
+/// [`linear`] of [`layer_norm`].
+pub fn norm_linear<B: Kernels>(
+    x: Tensor<B, 3>,
+    scale: Tensor<B, 1>,
+    shift: Tensor<B, 1>,
+    epsilon: f64,
+    weight: Tensor<B, 2>,
+    bias: Option<Tensor<B, 1>>,
+) -> Tensor<B, 3> {
+    let ([batch, count, _], [_, outputs]) = (x.dims(), weight.dims());
+    let output = B::norm_affine(
+        rows(x),
+        primitive(scale),
+        primitive(shift),
+        epsilon,
+        primitive(weight),
+        bias.map(primitive),
+    );
+    tokens(output, [batch, count, outputs])
 }
 
 /// [`linear`] with a bias of its own for each sample: `biases` `[batch, outputs]`.
@@ -57,15 +111,9 @@ pub fn linear_per_sample<B: Kernels>(
     weight: Tensor<B, 2>,
     biases: Tensor<B, 2>,
 ) -> Tensor<B, 3> {
-    let [batch, tokens, inputs] = x.dims();
-    let [_, outputs] = weight.dims();
-    let rows = x
-        .reshape([batch * tokens, inputs])
-        .into_primitive()
-        .tensor();
-    let weight = weight.into_primitive().tensor();
-    let rows = B::grouped_affine(rows, weight, biases.into_primitive().tensor());
-    Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(rows)).reshape([batch, tokens, outputs])
+    let ([batch, count, _], [_, outputs]) = (x.dims(), weight.dims());
+    let output = B::grouped_affine(rows(x), primitive(weight), primitive(biases));
+    tokens(output, [batch, count, outputs])
 }
 
 /// Multi-head self-attention of `qkv` `[batch, tokens, 3 width]`; returns `[batch, tokens, width]`.

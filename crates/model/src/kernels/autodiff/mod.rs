@@ -1,75 +1,29 @@
 //! The operations under automatic differentiation: each keeps its inputs and calls the inner
 //! backend's backward operation.
 
+mod affine;
+mod attention;
+mod elementwise;
+mod row_norm;
+
 use burn::tensor::ops::FloatTensor;
-use burn_autodiff::Autodiff;
-use burn_autodiff::checkpoint::base::Checkpointer;
 use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn_autodiff::grads::Gradients;
-use burn_autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn_autodiff::ops::{Backward, Ops, OpsKind};
+use burn_autodiff::{Autodiff, NodeId};
 
 use super::Kernels;
 
+/// A tensor that gradients may flow through.
+type Tracked<B> = FloatTensor<Autodiff<B>>;
+
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct ExactGelu;
-
-        impl<B: Kernels> Backward<B, 1> for ExactGelu {
-            type State = FloatTensor<B>;
-
-            fn backward(
-                self,
-                ops: Ops<Self::State, 1>,
-                grads: &mut Gradients,
-                _checkpointer: &mut Checkpointer,
-            ) {
-                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-                    B::exact_gelu_backward(ops.state, grad)
-                });
-            }
-        }
-
-        match ExactGelu
-            .prepare::<C>([x.node.clone()])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish(x.primitive.clone(), B::exact_gelu(x.primitive)),
-            OpsKind::UnTracked(prep) => prep.finish(B::exact_gelu(x.primitive)),
-        }
+        elementwise::exact_gelu::<B, C>(x)
     }
 
     fn logistic(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct Logistic;
-
-        impl<B: Kernels> Backward<B, 1> for Logistic {
-            type State = FloatTensor<B>;
-
-            fn backward(
-                self,
-                ops: Ops<Self::State, 1>,
-                grads: &mut Gradients,
-                _checkpointer: &mut Checkpointer,
-            ) {
-                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-                    B::sigmoid_backward(ops.state, grad)
-                });
-            }
-        }
-
-        match Logistic
-            .prepare::<C>([x.node.clone()])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => {
-                let output = B::logistic(x.primitive);
-                prep.finish(output.clone(), output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::logistic(x.primitive)),
-        }
+        elementwise::logistic::<B, C>(x)
     }
 
     fn row_norm(
@@ -78,42 +32,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         shift: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct RowNorm;
-
-        impl<B: Kernels> Backward<B, 3> for RowNorm {
-            type State = (FloatTensor<B>, FloatTensor<B>, f64);
-
-            fn backward(
-                self,
-                ops: Ops<Self::State, 3>,
-                grads: &mut Gradients,
-                _checkpointer: &mut Checkpointer,
-            ) {
-                let (x, scale, epsilon) = ops.state;
-                let grad = grads.consume::<B>(&ops.node);
-                let inputs = B::row_norm_backward(x, scale, grad, epsilon);
-                for (parent, grad) in ops.parents.into_iter().zip(inputs) {
-                    if let Some(parent) = parent {
-                        grads.register::<B>(parent.id, grad);
-                    }
-                }
-            }
-        }
-
-        let nodes = [x.node.clone(), scale.node.clone(), shift.node.clone()];
-        match RowNorm.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(
-                (x.primitive.clone(), scale.primitive.clone(), epsilon),
-                B::row_norm(x.primitive, scale.primitive, shift.primitive, epsilon),
-            ),
-            OpsKind::UnTracked(prep) => prep.finish(B::row_norm(
-                x.primitive,
-                scale.primitive,
-                shift.primitive,
-                epsilon,
-            )),
-        }
+        row_norm::row_norm::<B, C>(x, scale, shift, epsilon)
     }
 
     fn affine(
@@ -121,84 +40,85 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         weight: FloatTensor<Self>,
         bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct Affine;
+        affine::affine::<B, C>(x, weight, bias)
+    }
 
-        impl<B: Kernels, const N: usize> Backward<B, N> for Affine {
-            type State = (FloatTensor<B>, FloatTensor<B>);
+    fn affine_onto(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        onto: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        affine::affine_onto::<B, C>(x, weight, bias, onto)
+    }
 
-            fn backward(
-                self,
-                ops: Ops<Self::State, N>,
-                grads: &mut Gradients,
-                _checkpointer: &mut Checkpointer,
-            ) {
-                let (x, weight) = ops.state;
-                let grad = grads.consume::<B>(&ops.node);
-                let parent = |index: usize| ops.parents.get(index).cloned().flatten();
-                if let Some(parent) = parent(0) {
-                    grads.register::<B>(parent.id, B::linear_x_backward(weight, grad.clone()));
-                }
-                if let Some(parent) = parent(1) {
-                    grads.register::<B>(parent.id, B::linear_weight_backward(x, grad.clone()));
-                }
-                if let Some(parent) = parent(2) {
-                    grads.register::<B>(parent.id, B::affine_bias_backward(grad));
-                }
-            }
-        }
+    fn gelu_affine_onto(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        onto: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        affine::gelu_affine_onto::<B, C>(x, weight, bias, onto)
+    }
 
-        let state = (x.primitive.clone(), weight.primitive.clone());
-        match bias {
-            Some(bias) => {
-                let nodes = [x.node.clone(), weight.node.clone(), bias.node.clone()];
-                let output = B::affine(x.primitive, weight.primitive, Some(bias.primitive));
-                match Affine.prepare::<C>(nodes).compute_bound().stateful() {
-                    OpsKind::Tracked(prep) => prep.finish(state, output),
-                    OpsKind::UnTracked(prep) => prep.finish(output),
-                }
-            }
-            None => {
-                let nodes = [x.node.clone(), weight.node.clone()];
-                let output = B::affine(x.primitive, weight.primitive, None);
-                match Affine.prepare::<C>(nodes).compute_bound().stateful() {
-                    OpsKind::Tracked(prep) => prep.finish(state, output),
-                    OpsKind::UnTracked(prep) => prep.finish(output),
-                }
-            }
-        }
+    fn norm_affine(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        epsilon: f64,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        row_norm::norm_affine::<B, C>(x, scale, shift, epsilon, weight, bias)
     }
 
     fn fused_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct FusedAttention;
+        attention::fused_attention::<B, C>(qkv, heads)
+    }
+}
 
-        impl<B: Kernels> Backward<B, 1> for FusedAttention {
-            type State = (FloatTensor<B>, usize);
+/// Hands `output` on as what `operation` made of `parents`; `state` is what its backward pass needs.
+fn record<B: Kernels, C: CheckpointStrategy, O: Backward<B, N>, const N: usize>(
+    operation: O,
+    parents: [&Tracked<B>; N],
+    state: O::State,
+    output: FloatTensor<B>,
+) -> Tracked<B> {
+    let nodes = parents.map(|parent| parent.node.clone());
+    match operation.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => prep.finish(state, output),
+        OpsKind::UnTracked(prep) => prep.finish(output),
+    }
+}
 
-            fn backward(
-                self,
-                ops: Ops<Self::State, 1>,
-                grads: &mut Gradients,
-                _checkpointer: &mut Checkpointer,
-            ) {
-                let (qkv, heads) = ops.state;
-                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-                    B::fused_attention_backward(qkv, grad, heads)
-                });
-            }
+/// A backward pass with its parts named.
+struct Step<'a, B: Kernels, S, const N: usize> {
+    state: S,
+    /// The gradient of the output.
+    grad: FloatTensor<B>,
+    /// The parents that want a gradient.
+    parents: [Option<NodeId>; N],
+    grads: &'a mut Gradients,
+}
+
+impl<'a, B: Kernels, S, const N: usize> Step<'a, B, S, N> {
+    fn new(ops: Ops<S, N>, grads: &'a mut Gradients) -> Self {
+        Self {
+            grad: grads.consume::<B>(&ops.node),
+            state: ops.state,
+            parents: ops.parents.map(|parent| parent.map(|parent| parent.id)),
+            grads,
         }
+    }
 
-        match FusedAttention
-            .prepare::<C>([qkv.node.clone()])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish(
-                (qkv.primitive.clone(), heads),
-                B::fused_attention(qkv.primitive, heads),
-            ),
-            OpsKind::UnTracked(prep) => prep.finish(B::fused_attention(qkv.primitive, heads)),
+    /// Whether the parent at `index` wants a gradient; one that was not given wants none.
+    fn wants(&self, index: usize) -> bool {
+        self.parents.get(index).is_some_and(Option::is_some)
+    }
+
+    fn give(&mut self, index: usize, gradient: FloatTensor<B>) {
+        if let Some(Some(parent)) = self.parents.get(index) {
+            self.grads.register::<B>(*parent, gradient);
         }
     }
 }

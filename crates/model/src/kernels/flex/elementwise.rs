@@ -1,73 +1,47 @@
 //! GELU and the logistic function.
 
-use burn::tensor::TensorMetadata;
 use burn_flex::FlexTensor;
 use multiversion::multiversion;
-use rayon::prelude::*;
 
 use super::math::{erf, exp};
-use super::{Elements, PARALLEL_ELEMENTS, tensor_from, written};
+use super::{Elements, PARALLEL_ELEMENTS, changed, changed_beside};
 
 pub(super) fn gelu(x: FlexTensor) -> FlexTensor {
-    map(x, gelu_chunk)
+    changed(x, PARALLEL_ELEMENTS, gelu_chunk)
 }
 
 pub(super) fn logistic(x: FlexTensor) -> FlexTensor {
-    map(x, logistic_chunk)
+    changed(x, PARALLEL_ELEMENTS, logistic_chunk)
 }
 
 pub(super) fn gelu_backward(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
-    let shape = x.shape();
-    let (x, grad) = (Elements::new(x), Elements::new(grad));
-    let (x, grad) = (x.slice(), grad.slice());
-    // SAFETY: `gelu_backward_chunk` sets every element of every chunk.
-    let values = unsafe {
-        written(x.len(), |out| {
-            out.par_chunks_mut(PARALLEL_ELEMENTS)
-                .zip(x.par_chunks(PARALLEL_ELEMENTS))
-                .zip(grad.par_chunks(PARALLEL_ELEMENTS))
-                .for_each(|((out, x), grad)| gelu_backward_chunk(x, grad, out));
-        })
-    };
-    tensor_from(values, shape)
-}
-
-fn map(x: FlexTensor, chunk: fn(&[f32], &mut [f32])) -> FlexTensor {
-    let shape = x.shape();
     let x = Elements::new(x);
-    let x = x.slice();
-    // SAFETY: both chunk functions set every element of every chunk.
-    let values = unsafe {
-        written(x.len(), |out| {
-            out.par_chunks_mut(PARALLEL_ELEMENTS)
-                .zip(x.par_chunks(PARALLEL_ELEMENTS))
-                .for_each(|(out, x)| chunk(x, out));
-        })
-    };
-    tensor_from(values, shape)
+    changed_beside(grad, &x, PARALLEL_ELEMENTS, gelu_backward_chunk)
 }
 
 #[multiversion(targets = "simd")]
-fn gelu_chunk(x: &[f32], out: &mut [f32]) {
-    for (out, &x) in out.iter_mut().zip(x) {
-        *out = 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
+fn gelu_chunk(values: &mut [f32]) {
+    for value in values {
+        let x = *value;
+        *value = 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
     }
 }
 
+/// Multiplies gradients by the derivative of GELU at `x`.
 #[multiversion(targets = "simd")]
-fn gelu_backward_chunk(x: &[f32], grad: &[f32], out: &mut [f32]) {
+fn gelu_backward_chunk(grad: &mut [f32], x: &[f32]) {
     const INVERSE_SQRT_2PI: f32 = 0.398_942_3;
-    for ((out, &x), &grad) in out.iter_mut().zip(x).zip(grad) {
+    for (grad, &x) in grad.iter_mut().zip(x) {
         let cumulative = 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
         let density = INVERSE_SQRT_2PI * exp(-0.5 * x * x);
-        *out = grad * (cumulative + x * density);
+        *grad *= cumulative + x * density;
     }
 }
 
 #[multiversion(targets = "simd")]
-fn logistic_chunk(x: &[f32], out: &mut [f32]) {
-    for (out, &x) in out.iter_mut().zip(x) {
-        *out = 1.0 / (1.0 + exp(-x));
+fn logistic_chunk(values: &mut [f32]) {
+    for value in values {
+        *value = 1.0 / (1.0 + exp(-*value));
     }
 }
 

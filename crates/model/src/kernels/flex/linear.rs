@@ -1,4 +1,5 @@
-//! The affine layer: the product is added onto the bias in place, so that it costs no second pass.
+//! The affine layer: the product is added in place onto the bias or onto what it is to be added to,
+//! so that a sum costs no pass of its own.
 
 use burn::tensor::{Shape, TensorMetadata};
 use burn_flex::FlexTensor;
@@ -6,7 +7,7 @@ use gemm::Parallelism;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Elements, tensor_from, written};
+use super::{Elements, changed, tensor_from, written};
 
 /// Multiply-adds above which a product is spread over threads, as Burn's Flex has it.
 const PARALLEL_PRODUCT: usize = 192 * 192 * 192;
@@ -16,34 +17,86 @@ const ROWS: usize = 256;
 
 /// `biases` `[groups, outputs]`, or `[outputs]` for a single group, each for an equal run of rows.
 pub(super) fn forward(x: FlexTensor, weight: FlexTensor, biases: FlexTensor) -> FlexTensor {
-    let [rows, inputs] = x.shape().dims();
+    let [rows, _] = x.shape().dims();
     let [_, outputs] = weight.shape().dims();
-    let (x, weight, biases) = (
-        Elements::new(x),
-        Elements::new(weight),
-        Elements::new(biases),
-    );
-    let (x, weight, biases) = (x.slice(), weight.slice(), biases.slice());
+    let biases = Elements::new(biases);
+    let biases = biases.slice();
     let groups = biases.len() / outputs.max(1);
     assert!(
         groups > 0 && rows.is_multiple_of(groups),
         "{groups} biases do not divide {rows} rows"
     );
-    let parallelism = if rows * inputs * outputs >= PARALLEL_PRODUCT {
-        Parallelism::Rayon(0)
-    } else {
-        Parallelism::None
-    };
-    // SAFETY: a bias is copied to every row before the product reads it. The three matrices are
-    // row-major slices of exactly the sizes given, and the output overlaps no input.
+    let run = (rows / groups).max(1);
+    let product = Product::new(x, weight);
+    // SAFETY: a bias is copied to every row before the product reads it.
     let values = unsafe {
         written(rows * outputs, |out| {
-            let group = (rows / groups * outputs).max(1);
-            for (rows, bias) in out.chunks_mut(group).zip(biases.chunks_exact(outputs)) {
-                for row in rows.chunks_exact_mut(outputs) {
-                    row.copy_from_slice(bias);
-                }
-            }
+            out.par_chunks_exact_mut(outputs.max(1))
+                .with_min_len(ROWS)
+                .enumerate()
+                .for_each(|(row, out)| {
+                    let start = row / run * outputs;
+                    out.copy_from_slice(&biases[start..start + outputs]);
+                });
+            product.add_to(out);
+        })
+    };
+    tensor_from(values, Shape::new([rows, outputs]))
+}
+
+/// The product and the bias `[outputs]` added onto `onto` `[rows, outputs]`, in place where nobody
+/// else holds it.
+pub(super) fn onto(
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: Option<FlexTensor>,
+    onto: FlexTensor,
+) -> FlexTensor {
+    let [_, outputs] = weight.shape().dims();
+    let bias = bias.map(Elements::new);
+    let mut out = changed(onto, ROWS * outputs.max(1), |rows| {
+        if let Some(bias) = &bias {
+            add_to_rows(bias.slice(), rows);
+        }
+    });
+    Product::new(x, weight).add_to(out.storage_mut());
+    out
+}
+
+/// `x W` of `x` `[rows, inputs]` and the weight `[inputs, outputs]`.
+struct Product {
+    x: Elements,
+    weight: Elements,
+    /// Rows, outputs and inputs.
+    sizes: [usize; 3],
+}
+
+impl Product {
+    fn new(x: FlexTensor, weight: FlexTensor) -> Self {
+        let [rows, inputs] = x.shape().dims();
+        let [weight_inputs, outputs] = weight.shape().dims();
+        assert_eq!(
+            inputs, weight_inputs,
+            "a weight must have a row for each of its inputs"
+        );
+        Self {
+            x: Elements::new(x),
+            weight: Elements::new(weight),
+            sizes: [rows, outputs, inputs],
+        }
+    }
+
+    fn add_to(&self, out: &mut [f32]) {
+        let [rows, outputs, inputs] = self.sizes;
+        assert_eq!(out.len(), rows * outputs, "{rows} rows of {outputs} values");
+        let parallelism = if rows * inputs * outputs >= PARALLEL_PRODUCT {
+            Parallelism::Rayon(0)
+        } else {
+            Parallelism::None
+        };
+        // SAFETY: the three matrices are row-major slices of exactly the sizes given, and the
+        // output, borrowed mutably, overlaps no input.
+        unsafe {
             gemm::gemm(
                 rows,
                 outputs,
@@ -52,10 +105,10 @@ pub(super) fn forward(x: FlexTensor, weight: FlexTensor, biases: FlexTensor) -> 
                 1,
                 outputs as isize,
                 true,
-                x.as_ptr(),
+                self.x.slice().as_ptr(),
                 1,
                 inputs as isize,
-                weight.as_ptr(),
+                self.weight.slice().as_ptr(),
                 1,
                 outputs as isize,
                 1.0,
@@ -65,9 +118,17 @@ pub(super) fn forward(x: FlexTensor, weight: FlexTensor, biases: FlexTensor) -> 
                 false,
                 parallelism,
             );
-        })
-    };
-    tensor_from(values, Shape::new([rows, outputs]))
+        }
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn add_to_rows(bias: &[f32], rows: &mut [f32]) {
+    for row in rows.chunks_exact_mut(bias.len()) {
+        for (value, bias) in row.iter_mut().zip(bias) {
+            *value += bias;
+        }
+    }
 }
 
 pub(super) fn bias_backward(grad: FlexTensor) -> FlexTensor {
@@ -95,5 +156,65 @@ fn add_rows(rows: &[f32], sum: &mut [f32]) {
         for (sum, value) in sum.iter_mut().zip(row) {
             *sum += value;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Tensor;
+    use burn_flex::Flex;
+
+    use crate::kernels::{gelu, linear_onto};
+
+    fn tensor<const D: usize>(values: &[f32], shape: [usize; D]) -> Tensor<Flex, D> {
+        Tensor::<Flex, 1>::from_floats(values, &Default::default()).reshape(shape)
+    }
+
+    fn values<const D: usize>(tensor: Tensor<Flex, D>) -> Vec<f32> {
+        tensor.into_data().into_vec().unwrap()
+    }
+
+    #[test]
+    fn what_others_hold_is_not_changed() {
+        println!("device: flex");
+        let weight = || tensor(&[1.0, 2.0, 3.0, 4.0], [2, 2]);
+        let base = || tensor(&[10.0, 20.0, 30.0, 40.0, 50.0, 60.0], [1, 3, 2]);
+        let x = base().narrow(1, 0, 2); // a part, from the start of a larger array
+        let expected = [80.0, 120.0, 180.0, 260.0];
+
+        let alone = linear_onto(x.clone(), weight(), None, base().narrow(1, 0, 2));
+        assert_eq!(values(alone), expected);
+
+        let onto = base();
+        let shared = linear_onto(x.clone(), weight(), None, onto.clone().narrow(1, 0, 2));
+        assert_eq!(values(shared), expected);
+        let itself = linear_onto(onto.clone(), weight(), None, onto.clone());
+        assert_eq!(values(itself)[..4], expected);
+        let large = gelu(onto.clone());
+        assert_eq!(values(large), values(base())); // far from zero GELU changes nothing
+        assert_eq!(values(onto), values(base()));
+
+        let negative = tensor(&[-10.0, 10.0], [1, 1, 2]);
+        let activated = gelu(negative.clone());
+        assert_eq!(values(activated), [0.0, 10.0]);
+        assert_eq!(values(negative), [-10.0, 10.0]);
+    }
+
+    #[test]
+    fn what_nobody_else_holds_is_changed_in_place() {
+        println!("device: flex");
+        let onto = tensor(&[1.0; 6], [1, 3, 2]);
+        let address = |tensor: &Tensor<Flex, 3>| {
+            let primitive = tensor.clone().into_primitive().tensor();
+            primitive.bytes().as_ptr()
+        };
+        let before = address(&onto);
+        let after = linear_onto(
+            tensor(&[0.0; 6], [1, 3, 2]),
+            tensor(&[0.0; 4], [2, 2]),
+            None,
+            onto,
+        );
+        assert_eq!(address(&after), before);
     }
 }

@@ -7,10 +7,14 @@ mod linear;
 mod math;
 mod row_norm;
 
+use std::ops::Range;
+
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{DType, Shape};
+use burn::tensor::{DType, Shape, TensorMetadata};
+use burn_backend::ops::FloatTensorOps;
 use burn_flex::{Flex, FlexTensor, Layout};
 use burn_std::Bytes;
+use rayon::prelude::*;
 
 use super::{Kernels, default};
 
@@ -25,7 +29,7 @@ impl Kernels for Flex {
     fn exact_gelu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         match x.dtype() {
             DType::F32 => elementwise::gelu_backward(x, grad),
-            _ => <Self as burn_backend::ops::ActivationOps<Self>>::gelu_backward(x, grad),
+            _ => default::gelu_backward::<Self>(x, grad),
         }
     }
 
@@ -87,6 +91,18 @@ impl Kernels for Flex {
         }
     }
 
+    fn affine_onto(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        onto: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        match x.dtype() {
+            DType::F32 => linear::onto(x, weight, bias, onto),
+            _ => Self::float_add(onto, Self::affine(x, weight, bias)),
+        }
+    }
+
     fn affine_bias_backward(grad: FloatTensor<Self>) -> FloatTensor<Self> {
         match grad.dtype() {
             DType::F32 => linear::bias_backward(grad),
@@ -117,16 +133,80 @@ impl Kernels for Flex {
 const PARALLEL_ELEMENTS: usize = 1 << 14;
 
 /// The elements of a tensor in row-major order, copied only where they are not stored so.
-struct Elements(FlexTensor);
+struct Elements {
+    tensor: FlexTensor,
+    range: Range<usize>,
+}
 
 impl Elements {
     fn new(tensor: FlexTensor) -> Self {
-        Self(tensor.to_contiguous())
+        match tensor.layout().contiguous_offsets() {
+            Some((start, end)) => Self {
+                tensor,
+                range: start..end,
+            },
+            None => Self {
+                range: 0..tensor.layout().num_elements(),
+                tensor: tensor.to_contiguous(),
+            },
+        }
     }
 
     fn slice(&self) -> &[f32] {
-        self.0.storage::<f32>()
+        &self.tensor.storage::<f32>()[self.range.clone()]
     }
+}
+
+/// Lets `change` work on all elements, `chunk` at a time and on all cores: in place where nobody
+/// else holds the tensor, which saves fresh memory, on a copy otherwise.
+fn changed(x: FlexTensor, chunk: usize, change: impl Fn(&mut [f32]) + Sync) -> FlexTensor {
+    changed_chunks(x, chunk, |_, values| change(values))
+}
+
+/// [`changed`] with the elements of another tensor of the same shape at hand.
+fn changed_beside(
+    x: FlexTensor,
+    beside: &Elements,
+    chunk: usize,
+    change: impl Fn(&mut [f32], &[f32]) + Sync,
+) -> FlexTensor {
+    let beside = beside.slice();
+    assert_eq!(beside.len(), x.layout().num_elements(), "two shapes");
+    changed_chunks(x, chunk, |index, values| {
+        change(values, &beside[index * chunk..][..values.len()]);
+    })
+}
+
+/// [`changed`] with the number of each chunk.
+fn changed_chunks(
+    mut x: FlexTensor,
+    chunk: usize,
+    change: impl Fn(usize, &mut [f32]) + Sync,
+) -> FlexTensor {
+    let change = |(index, values): (usize, &mut [f32])| change(index, values);
+    let stored = x.bytes().len() / size_of::<f32>();
+    if x.layout().contiguous_offsets() == Some((0, stored))
+        && let Some(values) = x.try_storage_mut::<f32>()
+    {
+        values.par_chunks_mut(chunk).enumerate().for_each(change);
+        return x;
+    }
+    let shape = x.shape();
+    let x = Elements::new(x);
+    let x = x.slice();
+    // SAFETY: every chunk is copied whole before it is changed.
+    let values = unsafe {
+        written(x.len(), |out| {
+            out.par_chunks_mut(chunk)
+                .enumerate()
+                .zip(x.par_chunks(chunk))
+                .for_each(|((index, out), x)| {
+                    out.copy_from_slice(x);
+                    change((index, out));
+                });
+        })
+    };
+    tensor_from(values, shape)
 }
 
 fn tensor_from(values: Vec<f32>, shape: Shape) -> FlexTensor {
