@@ -9,6 +9,8 @@ that both sides' outputs are compared in, and the fastest is what we are measure
 EXACT = 1e-4
 # AdamW divides each gradient by its own size, so that rounding shows where it is nearly zero.
 UPDATE = 5e-4
+# Both sides round to 8 bits, each in its own places.
+HALF = 5e-2
 # Mixed precision rounds to 8 bits; its losses show that it does the same work.
 MIXED = 2e-2
 
@@ -35,8 +37,41 @@ BUNDLED = {
 ADAM_W = {"learning_rate": 2e-4, "betas": [0.9, 0.99], "epsilon": 1e-8, "weight_decay": 0.03}
 
 
-def cases(quick: bool = False) -> list[dict]:
-    """All cases; `quick` ones have tiny sizes, which show that everything works and nothing else."""
+def cases(device: str = "flex", quick: bool = False) -> list[dict]:
+    """All cases of a device; `quick` ones have tiny sizes, which show that everything works and
+    nothing else."""
+    chosen = cpu_cases(quick) if device == "flex" else gpu_cases(quick)
+    return [case | {"device": device} for case in chosen]
+
+
+def gpu_cases(quick: bool) -> list[dict]:
+    """Throughput in mixed precision, which is what GPUs are made for."""
+    small = tiny(U_VIT_S) if quick else U_VIT_S
+    name = "tiny network" if quick else "U-ViT-S/2"
+    half = {"precision": "bf16", "forms": ["bfloat16"], "tolerance": HALF}
+    return [
+        case("matrix_product", "matrix product", batch=1, size=256 if quick else 8192, **half),
+        *(
+            case(
+                "noise_prediction",
+                f"{name}, noise prediction in bfloat16",
+                network=small,
+                batch=batch,
+                repeats=1 if quick else 10,
+                **half,
+            )
+            for batch in ([2, 3] if quick else [64, 256])
+        ),
+        case(
+            "early_exit",
+            f"{name}, early exit at the same mean depth",
+            network=small,
+            batch=16 if quick else 64,
+        ),
+    ]
+
+
+def cpu_cases(quick: bool) -> list[dict]:
     small = tiny(U_VIT_S) if quick else U_VIT_S
     bundled = tiny(BUNDLED) if quick else BUNDLED
     name = "tiny network" if quick else "U-ViT-S/2"

@@ -61,7 +61,7 @@ class Measurement:
     def time(self, case: dict, folder: Path) -> dict:
         """Runs both sides in turns, each in a process that has done nothing else."""
         with ExitStack() as stack:
-            sides = {("ours", "float32"): stack.enter_context(self.ours(case, folder))}
+            sides = {("ours", case["forms"][0]): stack.enter_context(self.ours(case, folder))}
             for form in case["forms"]:
                 peer = self.peer(for_form(case, form), folder)
                 sides["peer", form] = stack.enter_context(peer)
@@ -80,7 +80,8 @@ class Measurement:
             return {side: worker.ready["ready"] for (side, _), worker in sides.items()}
 
     def ours(self, case: dict, folder: Path) -> Worker:
-        return Worker([self.program], case, folder, self.threads)
+        command = [self.program, "--device", case["device"]]
+        return Worker(command, case, folder, self.threads)
 
     def peer(self, case: dict, folder: Path) -> Worker:
         return Worker(peer_command(self.python, "serve"), case, folder, self.threads)

@@ -71,9 +71,11 @@ def run_peer(python: Path, command: str, case: dict, folder: Path) -> str:
     return finished.stdout
 
 
-def build_worker() -> Path:
-    """Builds this project's side in release mode; returns the program."""
+def build_worker(device: str) -> Path:
+    """Builds this project's side for a device in release mode; returns the program."""
     words = ["cargo", "build", "--release", "-p", "adadiff-benches", "--bin", "compare_worker"]
+    backend = device.split(":")[0]
+    words += [] if backend == "flex" else ["--features", backend]
     words.append("--message-format=json-render-diagnostics")
     built = subprocess.run(words, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     if built.returncode != 0:

@@ -122,8 +122,8 @@ def heading(rows: list[dict], machine: dict) -> str:
     peer, ours = machine.get("peer", {}), machine.get("ours", {})
     runs = max((row["run"] + 1 for row in rows if row["kind"] == "run"), default=0)
     return (
-        f"{machine['date']}, {machine['processor']}, {machine['threads']} of {machine['cores']} "
-        f"cores, adadiff {ours.get('adadiff', '?')} against PyTorch {peer.get('torch', '?')} and "
+        f"{machine['date']}, {machine['device']}, {machine['processor']}, {machine['threads']} of "
+        f"{machine['cores']} cores, adadiff {ours.get('adadiff', '?')} against PyTorch {peer.get('torch', '?')} and "
         f"SciPy {peer.get('scipy', '?')}. Medians of {runs} runs in turns, in brackets the middle "
         "half of them; memory is the highest of the process, in brackets without what it had in use "
         "before it loaded the case: program, libraries, interpreter."
@@ -172,11 +172,12 @@ def notes(entries: list[dict]) -> str:
 def peaks(rows: list[dict]) -> str:
     rows = [row for row in rows if row["case"].startswith(f"{YARDSTICK}/")]
     flops = flops_of(rows)
-    rates = {s: flops / min(seconds_of(rows, s, "float32")) / 1e9 for s in ("ours", "peer")}
-    size = next(row["size"] for row in rows if row["kind"] == "case")
+    case = next(row for row in rows if row["kind"] == "case")
+    form, size = case["forms"][0], case["size"]
+    rates = {s: flops / min(seconds_of(rows, s, form)) / 1e9 for s in ("ours", "peer")}
     return (
         f"The machine's peak is that of the fastest product of two {size}x{size} matrices in "
-        f"float32: ours reached {rates['ours']:.0f} GFLOP/s, PyTorch's {rates['peer']:.0f}."
+        f"{form}: ours reached {rates['ours']:.0f} GFLOP/s, PyTorch's {rates['peer']:.0f}."
     )
 
 

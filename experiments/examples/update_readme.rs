@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use adadiff_experiments::readme::{update_model_card, update_readme};
+use adadiff_experiments::readme::{Sources, update_model_card, update_readme};
 
 fn main() -> anyhow::Result<()> {
     let readme = fs::read_to_string("README.md")?;
-    fs::write(
-        "README.md",
-        update_readme(&readme, Path::new("docs/fashion_mnist"))?,
-    )?;
+    let sources = Sources {
+        run: Path::new("docs/fashion_mnist"),
+        paper_run: Path::new("docs/fashion_mnist_threshold"),
+    };
+    fs::write("README.md", update_readme(&readme, sources)?)?;
 
     let assets = Path::new("experiments/assets/fashion_mnist");
     let path = assets.join("MODEL_CARD.md");

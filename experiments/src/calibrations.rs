@@ -1,10 +1,14 @@
 //! Thresholds beside a checkpoint.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use adadiff_train::write_atomically;
-use adadiff_uem::{ExcessThreshold, ExitPolicy, Threshold, UncertaintyFloor};
+use adadiff_uem::{
+    CheckedBlocks, DepthSchedule, ExcessThreshold, ExitPolicy, ScheduledDepth, Threshold,
+    UncertaintyFloor,
+};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -20,6 +24,9 @@ pub enum ExitRule {
     /// At the first block whose uncertainty exceeds the last block's at that timestep by little
     #[default]
     Excess,
+    /// After a depth that depends on the timestep alone, the nearest to the exits of `excess`: reads
+    /// nothing back from the device
+    Schedule,
 }
 
 impl ExitRule {
@@ -28,6 +35,7 @@ impl ExitRule {
         match self {
             Self::Threshold => "threshold",
             Self::Excess => "excess",
+            Self::Schedule => "schedule",
         }
     }
 }
@@ -38,15 +46,21 @@ impl ExitRule {
 pub struct Calibration {
     /// What the threshold is compared with.
     pub exit_rule: ExitRule,
+    /// Samples are judged after every this many blocks.
+    #[serde(default = "every_block", skip_serializing_if = "is_every_block")]
+    pub check_every: NonZeroUsize,
     /// The wished share of blocks to skip.
     pub reduction: f64,
     /// The share that the threshold skips on the samples it was calibrated on.
     pub reached: f64,
     /// The threshold on a sample's mean uncertainty, or on its excess over the floor.
     pub threshold: f32,
-    /// The floors of rule [`ExitRule::Excess`]: the last block's uncertainty over timesteps.
+    /// The floors of the rules [`ExitRule::Excess`] and [`ExitRule::Schedule`]: the last block's uncertainty over timesteps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub floors: Vec<UncertaintyFloor>,
+    /// The depths of rule [`ExitRule::Schedule`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depths: Vec<ScheduledDepth>,
     /// Solver steps.
     pub steps: usize,
     /// Samples that it was calibrated on.
@@ -56,20 +70,27 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    fn key(&self) -> (ExitRule, usize, f64) {
-        (self.exit_rule, self.steps, self.reduction)
+    fn budget(&self) -> Budget {
+        Budget {
+            exit_rule: self.exit_rule,
+            check_every: self.check_every,
+            reduction: self.reduction,
+            steps: self.steps,
+        }
     }
 
     /// Says in a row of results how its samples left.
     pub fn enter(&self, row: &mut ResultRow) {
         row.exit_rule = Some(self.exit_rule.name().to_owned());
+        let every = Some(self.check_every).filter(|every| !is_every_block(every));
+        row.check_every = every.map(|every| every.get() as u32);
         row.threshold = Some(f64::from(self.threshold));
         row.target_reduction = Some(self.reduction);
     }
 
     /// The policy that leaves as calibrated.
     pub fn policy(&self) -> Box<dyn ExitPolicy> {
-        match self.exit_rule {
+        let policy: Box<dyn ExitPolicy> = match self.exit_rule {
             ExitRule::Threshold => Box::new(Threshold {
                 uncertainty: self.threshold,
             }),
@@ -77,8 +98,36 @@ impl Calibration {
                 excess: self.threshold,
                 floors: self.floors.clone(),
             }),
-        }
+            ExitRule::Schedule => return Box::new(DepthSchedule::new(self.depths.clone())),
+        };
+        Box::new(CheckedBlocks {
+            policy,
+            every: self.check_every,
+        })
     }
+}
+
+/// What a threshold is calibrated for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// What the threshold is compared with.
+    pub exit_rule: ExitRule,
+    /// Samples are judged after every this many blocks.
+    pub check_every: NonZeroUsize,
+    /// The wished share of blocks to skip.
+    pub reduction: f64,
+    /// Solver steps.
+    pub steps: usize,
+}
+
+/// Judging after every block.
+pub fn every_block() -> NonZeroUsize {
+    NonZeroUsize::MIN
+}
+
+/// Whether samples are judged after every block.
+pub fn is_every_block(every: &NonZeroUsize) -> bool {
+    every.get() == 1
 }
 
 /// All thresholds of a checkpoint.
@@ -131,17 +180,15 @@ impl Calibrations {
         Ok(write_atomically(path, &json)?)
     }
 
-    /// The threshold of a rule for a reduction with this number of solver steps.
-    pub fn find(&self, exit_rule: ExitRule, reduction: f64, steps: usize) -> Option<&Calibration> {
-        self.entries
-            .iter()
-            .find(|entry| entry.key() == (exit_rule, steps, reduction))
+    /// The threshold for a budget.
+    pub fn find(&self, budget: Budget) -> Option<&Calibration> {
+        self.entries.iter().find(|entry| entry.budget() == budget)
     }
 
     /// Adds a threshold, in place of an earlier one for the same budget.
     pub fn insert(&mut self, calibration: Calibration) {
         self.entries
-            .retain(|entry| entry.key() != calibration.key());
+            .retain(|entry| entry.budget() != calibration.budget());
         self.entries.push(calibration);
         self.entries.sort_by(|a, b| {
             a.steps

@@ -10,6 +10,7 @@ mod import;
 mod judge;
 mod main_job;
 mod options;
+mod precision;
 mod presentation;
 mod preset;
 mod progress;
@@ -27,8 +28,9 @@ mod train_features;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-pub use calibrations::{Calibration, Calibrations, ExitRule};
+pub use calibrations::{Budget, Calibration, Calibrations, ExitRule};
 pub use checkpoint::Checkpoint;
 pub use judge::{Judge, test_images};
+pub use precision::Precision;
 pub use preset::{Preset, SamplingPreset};
 pub use study::{Draw, Drawn, Study};

@@ -1,5 +1,6 @@
 //! Options that several commands share, and their bounds.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -8,6 +9,7 @@ use clap::Args;
 use crate::calibrations::ExitRule;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceName;
+use crate::precision::Precision;
 
 /// What to sample from, where, and how.
 #[derive(Clone, Debug, Args)]
@@ -33,6 +35,12 @@ pub struct SamplingOptions {
     /// When samples leave the network [default: the preset's]
     #[arg(long, value_name = "RULE", value_enum)]
     pub exit_rule: Option<ExitRule>,
+    /// Judge samples after every Nth block only [default: the preset's, 1]
+    #[arg(long, value_name = "N")]
+    pub check_every: Option<NonZeroUsize>,
+    /// What the network computes in; solvers and statistics stay in single precision or better
+    #[arg(long, value_name = "TYPE", value_enum)]
+    pub precision: Option<Precision>,
 }
 
 impl SamplingOptions {
@@ -51,6 +59,8 @@ impl SamplingOptions {
         sampling.batch = self.batch.unwrap_or(sampling.batch);
         sampling.reduction = self.reduction.unwrap_or(sampling.reduction);
         sampling.exit_rule = self.exit_rule.unwrap_or(sampling.exit_rule);
+        sampling.check_every = self.check_every.unwrap_or(sampling.check_every);
+        sampling.precision = self.precision.unwrap_or(sampling.precision);
         Ok(checkpoint)
     }
 }

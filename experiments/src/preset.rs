@@ -1,5 +1,6 @@
 //! Presets: every hyperparameter of an experiment, in a TOML file.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use adadiff_train::TrainConfig;
@@ -7,7 +8,8 @@ use adadiff_uem::AdaDiffConfig;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::calibrations::ExitRule;
+use crate::calibrations::{Budget, ExitRule, every_block, is_every_block};
+use crate::precision::Precision;
 
 /// Everything that an experiment depends on beside its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,8 +40,26 @@ pub struct SamplingPreset {
     /// When samples leave the network.
     #[serde(default)]
     pub exit_rule: ExitRule,
+    /// Samples are judged after every this many blocks.
+    #[serde(default = "every_block", skip_serializing_if = "is_every_block")]
+    pub check_every: NonZeroUsize,
     /// Share of blocks to skip, in `(0, 1)`.
     pub reduction: f64,
+    /// What the network computes in.
+    #[serde(default, skip_serializing_if = "Precision::is_full")]
+    pub precision: Precision,
+}
+
+impl SamplingPreset {
+    /// What a threshold has to be calibrated for.
+    pub fn budget(&self) -> Budget {
+        Budget {
+            exit_rule: self.exit_rule,
+            check_every: self.check_every,
+            reduction: self.reduction,
+            steps: self.steps,
+        }
+    }
 }
 
 impl Preset {

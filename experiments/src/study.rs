@@ -11,14 +11,14 @@ use adadiff_sampler::{
     DpmSolverPlusPlus, Guided, NoiseSource, Progress, SampleError, SampleRequest, Sampler, VpLinear,
 };
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, ExitPolicy, ExitTrace, Never, calibrate, calibrate_excess,
-    estimator_flops,
+    AdaDiff, AdaptiveUVit, DepthSchedule, ExitPolicy, ExitTrace, Never, calibrate,
+    calibrate_excess, estimator_flops,
 };
 use anyhow::{Result, anyhow, bail};
 use burn::tensor::{Tensor, TensorData};
 use indicatif::ProgressBar;
 
-use crate::calibrations::{Calibration, Calibrations, ExitRule};
+use crate::calibrations::{Budget, Calibration, Calibrations, ExitRule};
 use crate::checkpoint::Checkpoint;
 use crate::preset::Preset;
 
@@ -100,7 +100,11 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// Where the checkpoint is damaged.
     pub fn new(checkpoint: Checkpoint, device: B::Device, stop: &'a AtomicBool) -> Result<Self> {
         Ok(Self {
-            model: checkpoint.model(&device)?,
+            model: checkpoint
+                .preset
+                .sampling
+                .precision
+                .cast(checkpoint.model(&device)?, &device)?,
             preset: checkpoint.preset,
             calibrations: checkpoint.calibrations,
             trained_estimators: checkpoint.trained_estimators,
@@ -270,11 +274,11 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// Where the share cannot be reached or the user interrupts.
     pub fn threshold(&self, reduction: f64, bar: &ProgressBar) -> Result<Calibration> {
-        let sampling = &self.preset.sampling;
-        match self
-            .calibrations
-            .find(sampling.exit_rule, reduction, sampling.steps)
-        {
+        let budget = Budget {
+            reduction,
+            ..self.preset.sampling.budget()
+        };
+        match self.calibrations.find(budget) {
             Some(calibration) => Ok(calibration.clone()),
             None => self.calibrate(reduction, bar),
         }
@@ -318,19 +322,33 @@ impl<'a, B: Kernels> Study<'a, B> {
         draw: &Draw,
     ) -> Result<Calibration> {
         let sampling = &self.preset.sampling;
-        let (found, floors) = match sampling.exit_rule {
-            ExitRule::Threshold => (calibrate(trace, reduction)?, Vec::new()),
+        let every = sampling.check_every;
+        let (found, floors, depths) = match sampling.exit_rule {
+            ExitRule::Threshold => (calibrate(trace, reduction, every)?, Vec::new(), Vec::new()),
             ExitRule::Excess => {
-                let (policy, found) = calibrate_excess(trace, reduction)?;
-                (found, policy.floors)
+                let (policy, found) = calibrate_excess(trace, reduction, every)?;
+                (found, policy.floors, Vec::new())
+            }
+            ExitRule::Schedule => {
+                let (policy, mut found) = calibrate_excess(trace, reduction, every)?;
+                let Some(exits) = trace.replay(&policy) else {
+                    bail!("the recorded trace lacks uncertainties")
+                };
+                let schedule = DepthSchedule::from_exits(&exits);
+                if let Some(scheduled) = trace.replay(&schedule) {
+                    found.reduction = scheduled.block_reduction();
+                }
+                (found, policy.floors, schedule.depths().to_vec())
             }
         };
         Ok(Calibration {
             exit_rule: sampling.exit_rule,
+            check_every: every,
             reduction,
             reached: found.reduction,
             threshold: found.threshold,
             floors,
+            depths,
             steps: sampling.steps,
             samples: draw.samples,
             seed: draw.seed,

@@ -31,7 +31,7 @@ pub struct Timing {
     pub efficiency: f64,
 }
 
-/// Measures batches of 64 and of 1 on the same samples.
+/// Measures batches of 64, 16 and 1 on the same samples.
 ///
 /// # Errors
 /// Where the user interrupts or the device fails.
@@ -40,7 +40,7 @@ pub fn measure<B: Kernels>(
     calibration: &Calibration,
     bar: &ProgressBar,
 ) -> Result<Vec<Timing>> {
-    [(64, 64), (1, 8)]
+    [(64, 64), (16, 32), (1, 8)]
         .into_iter()
         .map(|(batch, samples)| {
             let draw = Draw {

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 def timestep_embedding(timesteps: Tensor, width: int) -> Tensor:
     """`[cos(t f) | sin(t f)]` with `f = 10000^(-i / half)`: `[batch]` to `[batch, width]`."""
     half = width // 2
-    frequencies = torch.exp(-math.log(10_000) * torch.arange(half, dtype=torch.float32) / half)
-    angles = timesteps[:, None].float() * frequencies[None]
+    exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
+    angles = timesteps[:, None].float() * torch.exp(-math.log(10_000) * exponents)[None]
     embedding = torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)
     return F.pad(embedding, (0, width % 2))
 
@@ -112,7 +112,8 @@ class UVit(nn.Module):
 
     def embed(self, noisy: Tensor, timesteps: Tensor, labels: Tensor | None) -> Tensor:
         patches = self.patch_embed(noisy)
-        tokens = [timestep_embedding(timesteps, patches.shape[-1])[:, None], patches]
+        time = timestep_embedding(timesteps, patches.shape[-1]).to(patches.dtype)
+        tokens = [time[:, None], patches]
         if self.label_emb is not None:
             tokens.insert(0, self.label_emb(labels)[:, None])
         return torch.cat(tokens, dim=1) + self.pos_embed

@@ -18,17 +18,34 @@ import solver
 import uvit
 
 
+def place(case: dict) -> torch.device:
+    """The GPU of a case that is measured on one of CUDA's, the CPU for all others."""
+    return torch.device(case["device"] if case["device"].startswith("cuda") else "cpu")
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 class NoisePrediction:
+    """In float32, or with weights and images cast to bfloat16."""
+
     def __init__(self, case: dict, folder: Path) -> None:
-        self.model = uvit.load(case["network"], folder / exchange.WEIGHTS)
-        self.inputs = load_file(folder / exchange.INPUTS)
+        self.device = place(case)
+        dtype = torch.bfloat16 if case["form"] == "bfloat16" else torch.float32
+        self.model = uvit.load(case["network"], folder / exchange.WEIGHTS).to(self.device, dtype)
+        inputs = load_file(folder / exchange.INPUTS, device=str(self.device))
+        self.noisy, self.timesteps = inputs["noisy"].to(dtype), inputs["timesteps"]
 
     @torch.inference_mode()
     def run(self):
-        return self.model(self.inputs["noisy"], self.inputs["timesteps"])
+        noise = self.model(self.noisy, self.timesteps)
+        wait(self.device)
+        return noise
 
     def outputs(self) -> dict:
-        return {"noise": self.run()}
+        return {"noise": self.run().float().cpu()}
 
 
 class TrainingStep:
@@ -97,13 +114,17 @@ class EarlyExit:
     batch leaves at the first block whose mean certainty over the batch is above the threshold."""
 
     def __init__(self, case: dict, folder: Path) -> None:
-        self.model = uvit.load(case["network"], folder / exchange.WEIGHTS, estimators=True)
-        self.inputs = load_file(folder / exchange.INPUTS)
+        self.device = place(case)
+        model = uvit.load(case["network"], folder / exchange.WEIGHTS, estimators=True)
+        self.model = model.to(self.device)
+        self.inputs = load_file(folder / exchange.INPUTS, device=str(self.device))
         self.threshold = self.inputs["batch_certainty"].item()
 
     @torch.inference_mode()
     def run(self):
-        return self.leave_together()[0]
+        noise = self.leave_together()[0]
+        wait(self.device)
+        return noise
 
     def leave_together(self):
         states = self.model.hidden_states(self.inputs["noisy"], self.inputs["timesteps"])
@@ -120,14 +141,14 @@ class EarlyExit:
         threshold = self.inputs["sample_certainty"].item()
         noisy, timesteps = self.inputs["noisy"], self.inputs["timesteps"]
         noise = torch.empty_like(noisy)
-        blocks = torch.zeros(len(noisy))
+        blocks = torch.zeros(len(noisy), device=self.device)
         for block, hidden in enumerate(self.model.hidden_states(noisy, timesteps)):
             staying = blocks == 0
             noise[staying] = self.model.decode(hidden[staying])
             blocks[staying & (self.model.certainty(block, hidden) > threshold)] = block + 1
         blocks[blocks == 0] = block + 1
         together = torch.tensor([float(self.leave_together()[1])])
-        return {"noise": noise, "blocks": blocks, "blocks_together": together}
+        return {"noise": noise.cpu(), "blocks": blocks.cpu(), "blocks_together": together}
 
 
 class FrechetDistance:
@@ -147,14 +168,19 @@ class FrechetDistance:
 
 class MatrixProduct:
     def __init__(self, case: dict, folder: Path) -> None:
-        self.inputs = load_file(folder / exchange.INPUTS)
+        self.device = place(case)
+        dtype = torch.bfloat16 if case["form"] == "bfloat16" else torch.float32
+        inputs = load_file(folder / exchange.INPUTS, device=str(self.device))
+        self.a, self.b = inputs["a"].to(dtype), inputs["b"].to(dtype)
 
     @torch.inference_mode()
     def run(self):
-        return self.inputs["a"] @ self.inputs["b"]
+        product = self.a @ self.b
+        wait(self.device)
+        return product
 
     def outputs(self) -> dict:
-        return {"product": self.run()}
+        return {"product": self.run().float().cpu()}
 
 
 WORKS = {

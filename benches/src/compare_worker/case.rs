@@ -1,5 +1,6 @@
 //! What is measured, as the driver's `cases.py` describes it.
 
+use adadiff_experiments::Precision;
 use adadiff_model::UVitConfig;
 use serde::Deserialize;
 
@@ -11,6 +12,9 @@ pub enum Case {
     NoisePrediction {
         /// The network.
         network: UVitConfig,
+        /// What it computes in.
+        #[serde(default)]
+        precision: Precision,
     },
     /// Forward, backward and AdamW.
     TrainingStep {
@@ -37,7 +41,11 @@ pub enum Case {
     /// The Fréchet distance of two normal distributions.
     FrechetDistance,
     /// The product of two square matrices.
-    MatrixProduct,
+    MatrixProduct {
+        /// What they are multiplied in.
+        #[serde(default)]
+        precision: Precision,
+    },
 }
 
 /// AdamW with PyTorch's meaning.

@@ -16,7 +16,7 @@ mod work;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use adadiff_experiments::device::{BackendName, DeviceName, run_on};
+use adadiff_experiments::device::{DeviceName, run_on};
 use anyhow::{Context, Result};
 use clap::Parser;
 
@@ -33,6 +33,9 @@ struct Arguments {
     /// The folder of the case's weights, inputs and outputs
     #[arg(long, value_name = "DIR")]
     folder: PathBuf,
+    /// Device to compute on
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    device: DeviceName,
 }
 
 fn main() -> ExitCode {
@@ -49,10 +52,6 @@ fn main() -> ExitCode {
 fn serve(arguments: Arguments) -> Result<()> {
     let case = serde_json::from_str(&arguments.case)
         .context("the case is not one of this program's; see benches/compare/cases.py")?;
-    let device = DeviceName {
-        backend: BackendName::Flex,
-        index: 0,
-    };
     let folder = arguments.folder;
-    run_on(device, serve::Serve { case, folder })
+    run_on(arguments.device, serve::Serve { case, folder })
 }

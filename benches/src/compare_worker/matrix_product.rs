@@ -2,9 +2,10 @@
 
 use std::hint::black_box;
 
+use adadiff_experiments::Precision;
 use adadiff_model::kernels::Kernels;
 use anyhow::Result;
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 use crate::arrays::Folder;
 use crate::work::{Outputs, Work};
@@ -17,11 +18,11 @@ pub struct MatrixProduct<B: Kernels> {
 }
 
 impl<B: Kernels> MatrixProduct<B> {
-    pub fn load(folder: &Folder, device: &B::Device) -> Result<Self> {
+    pub fn load(precision: Precision, folder: &Folder, device: &B::Device) -> Result<Self> {
         let inputs = folder.inputs()?;
         Ok(Self {
-            a: inputs.tensor("a", device)?,
-            b: inputs.tensor("b", device)?,
+            a: cast(precision, inputs.tensor("a", device)?),
+            b: cast(precision, inputs.tensor("b", device)?),
             device: device.clone(),
         })
     }
@@ -31,6 +32,10 @@ impl<B: Kernels> MatrixProduct<B> {
     }
 }
 
+fn cast<B: Kernels>(precision: Precision, matrix: Tensor<B, 2>) -> Tensor<B, 2> {
+    matrix.cast(precision.float_dtype())
+}
+
 impl<B: Kernels> Work for MatrixProduct<B> {
     fn run(&mut self) -> Result<()> {
         black_box(self.product());
@@ -38,7 +43,10 @@ impl<B: Kernels> Work for MatrixProduct<B> {
     }
 
     fn outputs(&mut self) -> Result<Outputs> {
-        Ok(vec![("product", self.product().into_data())])
+        Ok(vec![(
+            "product",
+            self.product().cast(FloatDType::F32).into_data(),
+        )])
     }
 
     fn flops(&self) -> Option<f64> {

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use adadiff_experiments::Precision;
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, UVit, UVitConfig};
 use anyhow::Result;
@@ -20,11 +21,16 @@ pub struct NoisePrediction<B: Kernels> {
 }
 
 impl<B: Kernels> NoisePrediction<B> {
-    pub fn load(config: &UVitConfig, folder: &Folder, device: &B::Device) -> Result<Self> {
+    pub fn load(
+        config: &UVitConfig,
+        precision: Precision,
+        folder: &Folder,
+        device: &B::Device,
+    ) -> Result<Self> {
         let inputs = folder.inputs()?;
         let timesteps: Vec<f32> = inputs.values("timesteps")?;
         Ok(Self {
-            model: config.import(&folder.weights()?, device)?,
+            model: precision.cast(config.import(&folder.weights()?, device)?, device)?,
             noisy: inputs.tensor("noisy", device)?,
             flops: timesteps.len() as f64 * config.flops().total(),
             timesteps,

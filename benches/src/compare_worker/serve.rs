@@ -105,9 +105,9 @@ impl DeviceTask for Serve {
 
 fn load<B: Kernels>(case: &Case, folder: &Folder, device: &B::Device) -> Result<Box<dyn Work>> {
     Ok(match case {
-        Case::NoisePrediction { network } => {
-            Box::new(NoisePrediction::<B>::load(network, folder, device)?)
-        }
+        Case::NoisePrediction { network, precision } => Box::new(NoisePrediction::<B>::load(
+            network, *precision, folder, device,
+        )?),
         Case::TrainingStep { network, optimizer } => Box::new(TrainingStep::<B>::load(
             network, *optimizer, folder, device,
         )?),
@@ -120,7 +120,9 @@ fn load<B: Kernels>(case: &Case, folder: &Folder, device: &B::Device) -> Result<
         )?),
         Case::EarlyExit { network } => Box::new(EarlyExit::<B>::load(network, folder, device)?),
         Case::FrechetDistance => Box::new(FrechetDistance::load(folder)?),
-        Case::MatrixProduct => Box::new(MatrixProduct::<B>::load(folder, device)?),
+        Case::MatrixProduct { precision } => {
+            Box::new(MatrixProduct::<B>::load(*precision, folder, device)?)
+        }
     })
 }
 

@@ -1,8 +1,11 @@
 //! The threshold that meets a budget.
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::policy::is_checked;
 use crate::{ExcessThreshold, ExitTrace, UncertaintyFloor};
 
 /// A threshold on the mean uncertainty and the reduction it gave on the recorded samples.
@@ -21,9 +24,9 @@ pub enum CalibrationError {
     /// A reduction that is none.
     #[error("the reduction of blocks must lie between 0 and 1, found {0}")]
     Budget(f64),
-    /// A budget below a single block.
+    /// A budget below the blocks up to the first check.
     #[error(
-        "a reduction of {wished} cannot be reached: leaving after the first of {blocks} blocks at \
+        "a reduction of {wished} cannot be reached: leaving at the first check of {blocks} blocks at \
          every step skips {reachable:.3} of them"
     )]
     Unreachable {
@@ -40,7 +43,8 @@ pub enum CalibrationError {
 }
 
 /// Finds the lowest threshold that skips at least a share `reduction` of all blocks, from
-/// uncertainties recorded at every block of every sample and step.
+/// uncertainties recorded at every block of every sample and step. Samples are judged after every
+/// `check_every`-th block ([`CheckedBlocks`](crate::CheckedBlocks)).
 ///
 /// Budgets around one half can lie on a steep part of the curve, so the search is exact: it goes
 /// through the recorded values themselves.
@@ -50,6 +54,7 @@ pub enum CalibrationError {
 pub fn calibrate(
     trace: &ExitTrace,
     reduction: f64,
+    check_every: NonZeroUsize,
 ) -> Result<CalibratedThreshold, CalibrationError> {
     let blocks = trace.blocks_per_prediction;
     if !(reduction > 0.0 && reduction < 1.0) {
@@ -67,7 +72,14 @@ pub fn calibrate(
     if recorded.is_empty() || !recorded.iter().all(complete) {
         return Err(CalibrationError::Incomplete);
     }
-    let reachable = 1.0 - 1.0 / f64::from(blocks);
+    let reduction_under = |threshold: f32| {
+        let run: u64 = recorded
+            .iter()
+            .map(|values| u64::from(exits_under(values, threshold, check_every)))
+            .sum();
+        1.0 - run as f64 / (recorded.len() as f64 * f64::from(blocks))
+    };
+    let reachable = reduction_under(f32::INFINITY);
     if reduction > reachable {
         return Err(CalibrationError::Unreachable {
             wished: reduction,
@@ -76,13 +88,6 @@ pub fn calibrate(
         });
     }
 
-    let reduction_under = |threshold: f32| {
-        let run: u64 = recorded
-            .iter()
-            .map(|values| u64::from(exits_under(values, threshold)))
-            .sum();
-        1.0 - run as f64 / (recorded.len() as f64 * f64::from(blocks))
-    };
     // The reduction grows with the threshold and changes only where it passes a recorded value.
     let mut thresholds: Vec<f32> = recorded
         .iter()
@@ -113,6 +118,7 @@ pub fn calibrate(
 pub fn calibrate_excess(
     trace: &ExitTrace,
     reduction: f64,
+    check_every: NonZeroUsize,
 ) -> Result<(ExcessThreshold, CalibratedThreshold), CalibrationError> {
     let mut above = trace.clone();
     let mut floors = Vec::with_capacity(trace.steps.len());
@@ -129,7 +135,7 @@ pub fn calibrate_excess(
         }
         floors.push(floor);
     }
-    let found = calibrate(&above, reduction)?;
+    let found = calibrate(&above, reduction, check_every)?;
     Ok((
         ExcessThreshold {
             excess: found.threshold,
@@ -139,16 +145,20 @@ pub fn calibrate_excess(
     ))
 }
 
-/// Blocks that a sample with these uncertainties, one a block, runs under a threshold.
-pub fn exits_under(uncertainty: &[f32], threshold: f32) -> u32 {
-    let exit = uncertainty.iter().position(|&value| value < threshold);
-    exit.map_or(uncertainty.len(), |block| block + 1) as u32
+/// Blocks that a sample with these uncertainties, one a block, runs under a threshold where it is
+/// judged after every `check_every`-th block.
+pub fn exits_under(uncertainty: &[f32], threshold: f32, check_every: NonZeroUsize) -> u32 {
+    let mut judged = uncertainty.iter().enumerate();
+    let exit = judged.find(|&(block, &value)| is_checked(block, check_every) && value < threshold);
+    exit.map_or(uncertainty.len(), |(block, _)| block + 1) as u32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::TraceStep;
+
+    const EVERY_BLOCK: NonZeroUsize = NonZeroUsize::MIN;
 
     fn trace(uncertainty: Vec<Vec<f32>>) -> ExitTrace {
         let blocks = vec![4; uncertainty.len()];
@@ -171,30 +181,53 @@ mod tests {
         ]);
         // Above 0.2 the third sample leaves after one block: 9 of 12 blocks are left. Above 0.4 the
         // first one leaves after three, above 0.5 after two.
-        let found = calibrate(&trace, 0.25).unwrap();
+        let found = calibrate(&trace, 0.25, EVERY_BLOCK).unwrap();
         assert_eq!(found.reduction, 0.25);
         assert!(found.threshold > 0.2 && found.threshold <= 0.3);
-        let found = calibrate(&trace, 0.26).unwrap();
+        let found = calibrate(&trace, 0.26, EVERY_BLOCK).unwrap();
         assert!((found.reduction - 4.0 / 12.0).abs() < 1e-12);
         assert!(found.threshold > 0.4 && found.threshold <= 0.5);
-        let found = calibrate(&trace, 0.75).unwrap();
+        let found = calibrate(&trace, 0.75, EVERY_BLOCK).unwrap();
         assert_eq!(found.reduction, 0.75);
         assert!(found.threshold > 0.9);
     }
 
     #[test]
+    fn blocks_that_are_not_checked_let_nobody_leave() {
+        let trace = trace(vec![vec![0.1, 0.5, 0.1, 0.1], vec![0.1, 0.7, 0.1, 0.1]]);
+        let every_other = NonZeroUsize::new(2).unwrap();
+        let found = calibrate(&trace, 0.2, every_other).unwrap();
+        assert_eq!(found.reduction, 0.25); // one of two samples leaves after two of four blocks
+        assert!(found.threshold > 0.5 && found.threshold <= 0.7);
+        assert_eq!(
+            calibrate(&trace, 0.6, every_other),
+            Err(CalibrationError::Unreachable {
+                wished: 0.6,
+                blocks: 4,
+                reachable: 0.5
+            })
+        );
+    }
+
+    #[test]
     fn senseless_budgets_and_incomplete_traces_are_refused() {
         let whole = trace(vec![vec![0.5; 4]]);
-        assert_eq!(calibrate(&whole, -0.1), Err(CalibrationError::Budget(-0.1)));
+        assert_eq!(
+            calibrate(&whole, -0.1, EVERY_BLOCK),
+            Err(CalibrationError::Budget(-0.1))
+        );
         assert!(matches!(
-            calibrate(&whole, f64::NAN),
+            calibrate(&whole, f64::NAN, EVERY_BLOCK),
             Err(CalibrationError::Budget(_))
         ));
         assert!(matches!(
-            calibrate(&whole, 0.76),
+            calibrate(&whole, 0.76, EVERY_BLOCK),
             Err(CalibrationError::Unreachable { blocks: 4, .. })
         ));
         let partial = trace(vec![vec![0.5; 3]]);
-        assert_eq!(calibrate(&partial, 0.5), Err(CalibrationError::Incomplete));
+        assert_eq!(
+            calibrate(&partial, 0.5, EVERY_BLOCK),
+            Err(CalibrationError::Incomplete)
+        );
     }
 }

@@ -4,8 +4,8 @@ use adadiff_model::kernels::{Kernels, linear_per_sample, sigmoid};
 use adadiff_model::{Initializer, UVitConfig, apply};
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// What an estimator sees.
@@ -66,7 +66,8 @@ impl<B: Kernels> UncertaintyEstimator<B> {
             }
             _ => apply(&self.tokens, hidden),
         };
-        sigmoid(logits)
+        // In half precision a mean over thousands of values would keep three digits.
+        sigmoid(logits.cast(FloatDType::F32))
     }
 }
 

@@ -15,7 +15,7 @@ pub use calibration::{
 };
 pub use estimator::{EstimatorForm, UncertaintyEstimator, estimator_flops};
 pub use policy::{
-    BlockContext, DepthSchedule, ExcessThreshold, ExitPolicy, FixedDepth, Never, Patience,
-    ScheduledDepth, Threshold, UncertaintyFloor,
+    BlockContext, CheckedBlocks, DepthSchedule, ExcessThreshold, ExitPolicy, FixedDepth, Never,
+    Patience, ScheduledDepth, Threshold, UncertaintyFloor,
 };
 pub use trace::{ExitTrace, TraceStep};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::{BlockContext, ExitPolicy};
+
 /// One network evaluation of the sampling loop.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TraceStep {
@@ -29,6 +31,44 @@ impl ExitTrace {
             blocks_per_prediction,
             steps: Vec::new(),
         }
+    }
+
+    /// The exits that `policy` would have taken, given the uncertainties of every block. Where
+    /// samples leave early the later evaluations see other samples, so that what a policy does in
+    /// earnest differs a little.
+    ///
+    /// Returns nothing where the policy asks for an uncertainty that was not recorded.
+    pub fn replay(&self, policy: &dyn ExitPolicy) -> Option<Self> {
+        let blocks = self.blocks_per_prediction as usize;
+        let mut replayed = Self::new(self.blocks_per_prediction);
+        for step in &self.steps {
+            let mut exits = TraceStep {
+                timestep: step.timestep,
+                ..TraceStep::default()
+            };
+            for sample in 0..step.blocks.len() {
+                let mut seen = Vec::new();
+                let mut exit = blocks;
+                for block in 0..blocks - 1 {
+                    let context = BlockContext {
+                        block,
+                        blocks,
+                        timestep: step.timestep,
+                    };
+                    if policy.needs_uncertainty(context) {
+                        seen.push(*step.uncertainty.get(sample)?.get(block)?);
+                    }
+                    if policy.leaves(context, &seen) {
+                        exit = block + 1;
+                        break;
+                    }
+                }
+                exits.blocks.push(exit as u32);
+                exits.uncertainty.push(seen);
+            }
+            replayed.steps.push(exits);
+        }
+        Some(replayed)
     }
 
     /// Adds the samples of `other`, a later batch of the same run, behind those of `self`.

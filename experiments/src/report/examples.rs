@@ -16,6 +16,7 @@ pub fn example_rows() -> Vec<ResultRow> {
         batch: 64,
         seed: 0,
         exit_rule: None,
+        check_every: None,
         threshold: None,
         target_reduction: None,
         blocks_mean: 13.0,

@@ -44,8 +44,12 @@ pub struct ResultRow {
     /// The seed of the noise.
     pub seed: u64,
     /// What the threshold is compared with, for [`Method::Adadiff`]: `threshold` for the
-    /// uncertainty itself, the paper's rule, `excess` for what it exceeds the last block's by.
+    /// uncertainty itself, the paper's rule, `excess` for what it exceeds the last block's by,
+    /// `schedule` for depths over timesteps that were made of its exits.
     pub exit_rule: Option<String>,
+    /// Samples were judged after every this many blocks, where that is not every block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_every: Option<u32>,
     /// The exit threshold, for [`Method::Adadiff`].
     pub threshold: Option<f64>,
     /// The share of blocks in `[0, 1]` that the threshold was calibrated to save.
@@ -113,10 +117,15 @@ impl fmt::Display for ResultRow {
             (Method::Static, None, ..) => write!(formatter, "static depth"),
             (Method::Adadiff, _, Some(target), _) => {
                 let rule = match self.exit_rule.as_deref() {
-                    Some("excess") => " (excess)",
-                    _ => "",
+                    Some(rule @ ("excess" | "schedule")) => format!(" ({rule})"),
+                    _ => String::new(),
                 };
-                write!(formatter, "AdaDiff{rule}, target {:.0} %", 100.0 * target)
+                let checks = match self.check_every {
+                    Some(every) => format!(", judged every {every} blocks"),
+                    None => String::new(),
+                };
+                let target = 100.0 * target;
+                write!(formatter, "AdaDiff{rule}{checks}, target {target:.0} %")
             }
             (Method::Adadiff, _, None, Some(threshold)) => {
                 write!(formatter, "AdaDiff, threshold {threshold:.4}")

@@ -3,13 +3,13 @@
 use std::sync::atomic::AtomicBool;
 
 use adadiff_experiments::device::{DeviceTask, run_on};
-use adadiff_experiments::{Checkpoint, Draw, Study};
+use adadiff_experiments::{Checkpoint, Draw, Precision, Study};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
 use adadiff_sampler::NoiseStream;
 use adadiff_tests::{announce, assert_close, devices_under_test, reference_device, values};
-use adadiff_uem::Never;
-use anyhow::Result;
+use adadiff_uem::{AdaptiveUVit, Never};
+use anyhow::{Context, Result};
 use burn::tensor::{Tensor, TensorData};
 use indicatif::ProgressBar;
 
@@ -47,13 +47,14 @@ impl DeviceTask for DrawBundled {
         let stop = AtomicBool::new(false);
         let mut checkpoint = Checkpoint::bundled()?;
         // The stored thresholds are for twenty steps; they leave at all depths in ten as well.
-        let reduction = checkpoint.preset.sampling.reduction;
+        let sampling = &mut checkpoint.preset.sampling;
+        let calibration = checkpoint
+            .calibrations
+            .find(sampling.budget())
+            .cloned()
+            .context("the bundled thresholds lack the preset's own")?;
+        sampling.steps = 10;
         let bar = ProgressBar::hidden();
-        let calibration = {
-            let study = Study::<B>::new(Checkpoint::bundled()?, device.clone(), &stop)?;
-            study.threshold(reduction, &bar)?
-        };
-        checkpoint.preset.sampling.steps = 10;
         let study = Study::<B>::new(checkpoint, device.clone(), &stop)?;
 
         let shape = study.preset.model.backbone.image_shape();
@@ -137,4 +138,68 @@ fn the_bundled_checkpoint_draws_the_same_on_every_device() {
             assert_close(&what, found, expected, PIXEL_TOLERANCE);
         }
     }
+}
+
+/// The bundled network's noise predictions in a precision, or nothing where the device lacks it.
+#[derive(Clone, Copy)]
+struct PredictIn(Precision);
+
+impl DeviceTask for PredictIn {
+    type Output = Option<Vec<f32>>;
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<Self::Output> {
+        let stop = AtomicBool::new(false);
+        let mut checkpoint = Checkpoint::bundled()?;
+        checkpoint.preset.sampling.precision = self.0;
+        let Ok(study) = Study::<B>::new(checkpoint, device.clone(), &stop) else {
+            return Ok(None);
+        };
+        let shape = study.preset.model.backbone.image_shape();
+        let noisy: Tensor<B, 4> = NoiseStream::new(3).batch(0, SAMPLES, 0, shape, &device);
+        let labels: Vec<i64> = (0..SAMPLES as i64).collect();
+        let condition = Condition::Class(Tensor::from_data(
+            TensorData::new(labels, [SAMPLES]),
+            &device,
+        ));
+        let adaptive = AdaptiveUVit::new(&study.model, Never).recording_all();
+        let prediction = adaptive.predict(noisy, 600.0, &condition)?;
+        let uncertainty = prediction.uncertainty.into_iter().flatten();
+        Ok(Some(
+            values(prediction.noise)
+                .into_iter()
+                .chain(uncertainty)
+                .collect(),
+        ))
+    }
+}
+
+#[test]
+fn half_precision_changes_predictions_by_its_rounding_alone() {
+    let devices = devices_under_test();
+    announce(
+        "half_precision_changes_predictions_by_its_rounding_alone",
+        &devices,
+    );
+    let expected = run_on(reference_device(), PredictIn(Precision::F32)).unwrap();
+    let expected = expected.unwrap();
+    let mut half = 0;
+    for device in devices {
+        // Ten and seven bits, over the two dozen roundings of thirteen blocks.
+        for (precision, tolerance) in [(Precision::F16, 2e-2), (Precision::Bf16, 1.5e-1)] {
+            let Some(found) = run_on(device, PredictIn(precision)).unwrap() else {
+                println!("{device} does not compute in {}", precision.name());
+                continue;
+            };
+            half += 1;
+            let difference = largest_difference(&found, &expected);
+            println!("{device}, {}: {difference:.1e}", precision.name());
+            assert!(difference < tolerance, "{device}, {}", precision.name());
+            assert!(
+                difference > 1e-4,
+                "nothing was rounded to {}",
+                precision.name()
+            );
+        }
+    }
+    assert!(half > 0, "no device has half precision");
 }

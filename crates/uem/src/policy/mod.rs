@@ -1,11 +1,14 @@
 //! Who leaves the network when.
 
+mod checked;
 mod excess;
 mod fixed;
 mod patience;
 mod schedule;
 mod threshold;
 
+pub use checked::CheckedBlocks;
+pub(crate) use checked::is_checked;
 pub use excess::{ExcessThreshold, UncertaintyFloor};
 pub use fixed::{FixedDepth, Never};
 pub use patience::Patience;
