@@ -5,6 +5,7 @@
 //! training samples that a position restores.
 
 mod bad_images;
+mod cifar10;
 mod decode;
 mod error;
 mod expected;
@@ -21,6 +22,7 @@ mod resample;
 mod transform;
 
 pub use bad_images::{BadImage, BadImages};
+pub use cifar10::{CIFAR10_CLASS_NAMES, Cifar10, open_cifar10};
 pub use error::DataError;
 pub use fashion_mnist::{CLASS_NAMES, CLASSES, FashionMnist, Split};
 pub use framing::Framing;
