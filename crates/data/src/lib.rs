@@ -5,7 +5,9 @@
 //! training samples that a position restores.
 
 mod bad_images;
+mod celeba;
 mod cifar10;
+mod coco;
 mod decode;
 mod error;
 mod expected;
@@ -22,7 +24,9 @@ mod resample;
 mod transform;
 
 pub use bad_images::{BadImage, BadImages};
+pub use celeba::{CelebA, CelebAPartition};
 pub use cifar10::{CIFAR10_CLASS_NAMES, Cifar10, open_cifar10};
+pub use coco::Coco;
 pub use error::DataError;
 pub use fashion_mnist::{CLASS_NAMES, CLASSES, FashionMnist, Split};
 pub use framing::Framing;
