@@ -5,6 +5,7 @@
 //! training samples that a position restores.
 
 mod bad_images;
+mod caption_choice;
 mod celeba;
 mod cifar10;
 mod coco;
@@ -18,12 +19,14 @@ mod idx;
 mod image_folder;
 mod image_net;
 mod image_set;
+mod loader;
 mod locate;
 mod order;
 mod resample;
 mod transform;
 
 pub use bad_images::{BadImage, BadImages};
+pub use caption_choice::choose_caption;
 pub use celeba::{CelebA, CelebAPartition};
 pub use cifar10::{CIFAR10_CLASS_NAMES, Cifar10, open_cifar10};
 pub use coco::Coco;
@@ -33,6 +36,7 @@ pub use framing::Framing;
 pub use image_folder::ImageFolder;
 pub use image_net::open_image_net;
 pub use image_set::{ImageError, ImageSet};
+pub use loader::{Batch, BatchLoader, LoaderConfig};
 pub use locate::{DATA_VARIABLE, DEFAULT_FOLDER, locate};
 pub use order::{SampleOrder, TrainingSample};
 pub use transform::{PIXELS, SIDE, from_byte, to_byte};
