@@ -1,13 +1,16 @@
 use std::io;
 use std::path::PathBuf;
 
+use rayon::ThreadPoolBuildError;
 use thiserror::Error;
+use zip::result::ZipError;
 
-/// Where the data set comes from; ends every message about a file that is not as it should be.
-const SOURCE: &str = "Debian's package dataset-fashion-mnist installs the four files, and \
-    https://github.com/zalandoresearch/fashion-mnist offers them for download";
+use crate::BadImage;
+use crate::fashion_mnist::SOURCE;
 
 /// What can be wrong with a data set on disk.
+///
+/// `help` in an error says where the files of the data set come from.
 #[derive(Debug, Error)]
 pub enum DataError {
     /// The folder of the data set does not exist.
@@ -22,19 +25,21 @@ pub enum DataError {
         /// Who named it: the option, the variable or the default.
         origin: &'static str,
     },
-    /// A file cannot be opened.
-    #[error("{}: cannot be opened ({source}); expected {expected}: {SOURCE}", file.display())]
+    /// A file or a folder cannot be opened.
+    #[error("{}: cannot be opened ({source}); expected {expected}: {help}", file.display())]
     Open {
         /// The file.
         file: PathBuf,
         /// What the file should hold.
         expected: &'static str,
+        /// Where it comes from.
+        help: &'static str,
         /// Why it cannot be opened.
         source: io::Error,
     },
     /// A file's compression is damaged, or the file ends too early.
     #[error(
-        "{}: not an intact gzip file ({source}); expected {expected}; replace it: {SOURCE}",
+        "{}: not an intact gzip file ({source}); expected {expected}; replace it: {help}",
         file.display()
     )]
     Compression {
@@ -42,17 +47,51 @@ pub enum DataError {
         file: PathBuf,
         /// What the file should hold.
         expected: &'static str,
+        /// Where it comes from.
+        help: &'static str,
         /// What the decoder met.
         source: io::Error,
     },
-    /// A file's content is not what Fashion-MNIST's files hold.
-    #[error("{}: {found}, but expected {expected}; replace it: {SOURCE}", file.display())]
-    Content {
+    /// A zip archive is damaged.
+    #[error(
+        "{}: not an intact zip archive ({source}); expected {expected}; replace it: {help}",
+        file.display()
+    )]
+    Archive {
         /// The file.
+        file: PathBuf,
+        /// What the file should hold.
+        expected: &'static str,
+        /// Where it comes from.
+        help: &'static str,
+        /// What is wrong with it.
+        source: ZipError,
+    },
+    /// A file's or a folder's content is not what the data set's files hold.
+    #[error("{}: {found}, but expected {expected}; replace it: {help}", file.display())]
+    Content {
+        /// The file or folder.
         file: PathBuf,
         /// What it holds.
         found: String,
         /// What it should hold.
         expected: String,
+        /// Where it comes from.
+        help: &'static str,
     },
+    /// More images are bad than may be skipped.
+    #[error("{} images cannot be used, where {most} may be skipped:{}", images.len(), list(images))]
+    BadImages {
+        /// The most images that may be skipped.
+        most: usize,
+        /// All that were found bad, in the order in which they were met.
+        images: Vec<BadImage>,
+    },
+    /// The threads that decode images cannot be started.
+    #[error("the threads that decode images cannot be started: {0}")]
+    Workers(#[from] ThreadPoolBuildError),
+}
+
+fn list(images: &[BadImage]) -> String {
+    images.iter().map(|image| format!("\n  {image}")).collect()
 }

@@ -1,13 +1,17 @@
 //! Fashion-MNIST (Xiao et al. 2017, arXiv 1708.07747): photographs of clothes, 28 x 28, grey.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use crate::expected::Expected;
 use crate::idx::{IdxKind, read_items};
-use crate::transform::write_padded;
-use crate::{DataError, PIXELS, SampleOrder};
+use crate::transform::{pad, to_planes};
+use crate::{DataError, ImageError, ImageSet, PIXELS, SIDE, SampleOrder};
+
+/// Where the data set comes from; ends every message about a file that is not as it should be.
+pub(crate) const SOURCE: &str = "Debian's package dataset-fashion-mnist installs the four files, \
+    and https://github.com/zalandoresearch/fashion-mnist offers them for download";
 
 /// Number of classes.
 pub const CLASSES: usize = 10;
@@ -30,13 +34,19 @@ pub(crate) const SOURCE_SIDE: usize = 28;
 pub(crate) const SOURCE_PIXELS: usize = SOURCE_SIDE * SOURCE_SIDE;
 
 const IMAGES: IdxKind = IdxKind {
-    name: "Fashion-MNIST's images as gzipped IDX, 28 x 28 bytes each",
+    expected: Expected {
+        holds: "Fashion-MNIST's images as gzipped IDX, 28 x 28 bytes each",
+        help: SOURCE,
+    },
     magic: 0x0000_0803,
     item_shape: &[SOURCE_SIDE as u32, SOURCE_SIDE as u32],
 };
 
 const LABELS: IdxKind = IdxKind {
-    name: "Fashion-MNIST's labels as gzipped IDX, one byte each",
+    expected: Expected {
+        holds: "Fashion-MNIST's labels as gzipped IDX, one byte each",
+        help: SOURCE,
+    },
     magic: 0x0000_0801,
     item_shape: &[],
 };
@@ -91,8 +101,8 @@ impl FashionMnist {
     pub fn load(folder: &Path, split: Split) -> Result<Self, DataError> {
         let images = folder.join(split.images_file());
         let labels = folder.join(split.labels_file());
-        let image_bytes = open(&images, IMAGES.name)?;
-        let label_bytes = open(&labels, LABELS.name)?;
+        let image_bytes = BufReader::new(IMAGES.expected.open(&images)?);
+        let label_bytes = BufReader::new(LABELS.expected.open(&labels)?);
         Self::read(split, (images, image_bytes), (labels, label_bytes))
     }
 
@@ -123,21 +133,21 @@ impl FashionMnist {
         let labels = read_items(labels_gz, &labels_file, &LABELS, most)?;
         let images = bytes.as_chunks::<SOURCE_PIXELS>().0.to_vec();
         if images.len() != labels.len() {
-            return Err(DataError::Content {
-                found: format!("{} labels", labels.len()),
-                expected: format!("{}, as {} has images", images.len(), images_file.display()),
-                file: labels_file,
-            });
+            return Err(LABELS.expected.content(
+                &labels_file,
+                format!("{} labels", labels.len()),
+                format!("{}, as {} has images", images.len(), images_file.display()),
+            ));
         }
         if let Some(index) = labels
             .iter()
             .position(|&label| usize::from(label) >= CLASSES)
         {
-            return Err(DataError::Content {
-                file: labels_file,
-                found: format!("label {} at index {index}", labels[index]),
-                expected: format!("labels from 0 to {}", CLASSES - 1),
-            });
+            return Err(LABELS.expected.content(
+                &labels_file,
+                format!("label {} at index {index}", labels[index]),
+                format!("labels from 0 to {}", CLASSES - 1),
+            ));
         }
         Ok(Self { images, labels })
     }
@@ -169,8 +179,10 @@ impl FashionMnist {
     /// # Panics
     /// Where `index` is not below [`FashionMnist::len`].
     pub fn image(&self, index: usize, flip: bool) -> [f32; PIXELS] {
+        let planes = to_planes(&pad(&self.images[index]), [1, SIDE, SIDE], flip);
+        // One channel of 32 x 32 is as long as the array.
         let mut image = [0.0; PIXELS];
-        write_padded(&self.images[index], flip, &mut image);
+        image.copy_from_slice(&planes);
         image
     }
 
@@ -184,14 +196,29 @@ impl FashionMnist {
     }
 }
 
-fn open(file: &Path, expected: &'static str) -> Result<BufReader<File>, DataError> {
-    match File::open(file) {
-        Ok(reader) => Ok(BufReader::new(reader)),
-        Err(source) => Err(DataError::Open {
-            file: file.to_owned(),
-            expected,
-            source,
-        }),
+impl ImageSet for FashionMnist {
+    fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        [1, SIDE, SIDE]
+    }
+
+    fn name(&self, index: usize) -> String {
+        format!("Fashion-MNIST's image {index}")
+    }
+
+    fn bytes(&self, index: usize) -> Result<Vec<u8>, ImageError> {
+        Ok(pad(&self.images[index]).to_vec())
+    }
+
+    fn classes(&self) -> Option<usize> {
+        Some(CLASSES)
+    }
+
+    fn label(&self, index: usize) -> Option<usize> {
+        Some(usize::from(self.labels[index]))
     }
 }
 
@@ -275,6 +302,10 @@ mod tests {
         assert_eq!(data.image(0, false)[2 * 32 + 2], 1.0);
         assert_eq!(data.image(0, true)[2 * 32 + 29], 1.0);
         assert_eq!(data.order(0).at(5).index, 0);
+        let set: &dyn ImageSet = &data;
+        assert_eq!((set.shape(), set.label(0)), ([1, 32, 32], Some(9)));
+        assert_eq!(set.bytes(0).unwrap()[2 * 32 + 2], 255);
+        assert_eq!(set.image(0, true).unwrap(), data.image(0, true));
     }
 
     #[test]

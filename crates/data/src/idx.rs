@@ -6,11 +6,12 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use crate::DataError;
+use crate::expected::Expected;
 
 /// What one kind of IDX file must look like.
 pub(crate) struct IdxKind {
     /// What the file holds, in words.
-    pub name: &'static str,
+    pub expected: Expected,
     /// The magic number: 0x08 for bytes, then the number of dimensions.
     pub magic: u32,
     /// The sizes of all dimensions but the first.
@@ -37,32 +38,24 @@ pub(crate) fn read_items(
     kind: &IdxKind,
     most_items: usize,
 ) -> Result<Vec<u8>, DataError> {
-    let damaged = |source| DataError::Compression {
-        file: file.to_owned(),
-        expected: kind.name,
-        source,
-    };
-    let content = |found, expected| {
-        Err(DataError::Content {
-            file: file.to_owned(),
-            found,
-            expected,
-        })
-    };
+    let name = kind.expected.holds;
+    let damaged = |source| kind.expected.damaged_gzip(file, source);
+    let content =
+        |found: String, expected: String| Err(kind.expected.content(file, found, expected));
 
     let mut stream = MultiGzDecoder::new(gz);
     let magic = read_u32(&mut stream).map_err(damaged)?;
     if magic != kind.magic {
         return content(
             format!("magic number {magic:#010x}"),
-            format!("{:#010x} for {}", kind.magic, kind.name),
+            format!("{:#010x} for {name}", kind.magic),
         );
     }
     let items = read_u32(&mut stream).map_err(damaged)? as usize;
     if items == 0 || items > most_items {
         return content(
             format!("a header that promises {items} items"),
-            format!("between 1 and {most_items} for {}", kind.name),
+            format!("between 1 and {most_items} for {name}"),
         );
     }
     for &expected in kind.item_shape {
@@ -70,7 +63,7 @@ pub(crate) fn read_items(
         if found != expected {
             return content(
                 format!("items with a side of {found}"),
-                format!("a side of {expected} for {}", kind.name),
+                format!("a side of {expected} for {name}"),
             );
         }
     }
@@ -112,7 +105,10 @@ mod tests {
     use super::*;
 
     const PAIRS: IdxKind = IdxKind {
-        name: "pairs",
+        expected: Expected {
+            holds: "pairs",
+            help: "nowhere",
+        },
         magic: 0x0000_0802,
         item_shape: &[2],
     };

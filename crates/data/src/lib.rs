@@ -1,15 +1,42 @@
-//! Data sets and their transforms: Fashion-MNIST from its gzipped IDX files, in the range and the
-//! size that the networks see, and an order of training samples that a position restores.
+//! Data sets and their transforms, in the range and the size that the networks see: Fashion-MNIST,
+//! CIFAR-10, CelebA, ImageNet, MS-COCO and any folder of images, from the files as published.
+//!
+//! Every data set is an [`ImageSet`]; a [`BatchLoader`] decodes one in parallel, in an order of
+//! training samples that a position restores.
 
+mod bad_images;
+mod caption_choice;
+mod celeba;
+mod cifar10;
+mod coco;
+mod decode;
 mod error;
+mod expected;
 mod fashion_mnist;
+mod files;
+mod framing;
 mod idx;
+mod image_folder;
+mod image_net;
+mod image_set;
+mod loader;
 mod locate;
 mod order;
+mod resample;
 mod transform;
 
+pub use bad_images::{BadImage, BadImages};
+pub use caption_choice::choose_caption;
+pub use celeba::{CelebA, CelebAPartition};
+pub use cifar10::{CIFAR10_CLASS_NAMES, Cifar10, open_cifar10};
+pub use coco::Coco;
 pub use error::DataError;
 pub use fashion_mnist::{CLASS_NAMES, CLASSES, FashionMnist, Split};
+pub use framing::Framing;
+pub use image_folder::ImageFolder;
+pub use image_net::open_image_net;
+pub use image_set::{ImageError, ImageSet};
+pub use loader::{Batch, BatchLoader, LoaderConfig};
 pub use locate::{DATA_VARIABLE, DEFAULT_FOLDER, locate};
 pub use order::{SampleOrder, TrainingSample};
 pub use transform::{PIXELS, SIDE, from_byte, to_byte};

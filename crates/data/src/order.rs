@@ -72,7 +72,7 @@ fn epoch_samples(seed: u64, length: NonZeroUsize, epoch: u64) -> Vec<TrainingSam
 
 /// A number in `0..bound` by the widening multiplication; its bias, `bound` in 2^64, is beyond
 /// notice.
-fn below(random: &mut ChaCha8Rng, bound: u64) -> u64 {
+pub(crate) fn below(random: &mut ChaCha8Rng, bound: u64) -> u64 {
     ((u128::from(random.next_u64()) * u128::from(bound)) >> 64) as u64
 }
 

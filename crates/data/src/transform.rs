@@ -22,20 +22,35 @@ pub fn to_byte(value: f32) -> u8 {
     ((value + 1.0) * 127.5).round() as u8
 }
 
-/// Writes `source` (28 x 28), padded with background (-1) to 32 x 32 and mirrored left to right
-/// where `flip` is set, into `target`.
-pub(crate) fn write_padded(source: &[u8; SOURCE_PIXELS], flip: bool, target: &mut [f32; PIXELS]) {
-    target.fill(from_byte(0));
+/// `source` (28 x 28), padded with background (0) to 32 x 32.
+pub(crate) fn pad(source: &[u8; SOURCE_PIXELS]) -> [u8; PIXELS] {
+    let mut target = [0; PIXELS];
     let rows = target.chunks_exact_mut(SIDE).skip(PADDING);
     for (pixels, row) in source.chunks_exact(SOURCE_SIDE).zip(rows) {
-        let row = &mut row[PADDING..PADDING + SOURCE_SIDE];
-        for (value, &byte) in row.iter_mut().zip(pixels) {
-            *value = from_byte(byte);
-        }
-        if flip {
-            row.reverse();
+        row[PADDING..PADDING + SOURCE_SIDE].copy_from_slice(pixels);
+    }
+    target
+}
+
+/// Scales `bytes` `[height, width, channels]` to `[-1, 1]`, channel by channel `[channels, height,
+/// width]` and mirrored left to right where `flip` is set. The size is `[channels, height, width]`.
+pub(crate) fn to_planes(
+    bytes: &[u8],
+    [channels, height, width]: [usize; 3],
+    flip: bool,
+) -> Vec<f32> {
+    let mut values = Vec::with_capacity(channels * height * width);
+    for channel in 0..channels {
+        for row in bytes.chunks_exact(width * channels) {
+            let row = row.iter().skip(channel).step_by(channels);
+            if flip {
+                values.extend(row.rev().map(|&byte| from_byte(byte)));
+            } else {
+                values.extend(row.map(|&byte| from_byte(byte)));
+            }
         }
     }
+    values
 }
 
 #[cfg(test)]
@@ -55,20 +70,33 @@ mod tests {
     }
 
     #[test]
-    fn pads_evenly_and_flips_left_to_right() {
+    fn pads_evenly() {
         let mut source = [0; SOURCE_PIXELS];
         source[0] = 255;
         source[SOURCE_PIXELS - 1] = 51;
-        let mut target = [9.0; PIXELS];
-        write_padded(&source, false, &mut target);
-        assert_eq!(target[2 * SIDE + 2], 1.0);
-        assert_eq!(target[29 * SIDE + 29], -0.6);
-        assert_eq!(
-            target.iter().filter(|&&value| value == -1.0).count(),
-            PIXELS - 2
+        let target = pad(&source);
+        assert_eq!(target[2 * SIDE + 2], 255);
+        assert_eq!(target[29 * SIDE + 29], 51);
+        assert_eq!(target.iter().filter(|&&byte| byte == 0).count(), PIXELS - 2);
+    }
+
+    #[test]
+    fn channels_are_parted_and_rows_mirrored() {
+        // Two rows of three pixels of two channels.
+        let bytes = [0, 255, 51, 204, 102, 153, 255, 0, 0, 0, 255, 255];
+        let first = [-1.0, -0.6, -0.2, 1.0, -1.0, 1.0];
+        let second = [1.0, 0.6, 0.2, -1.0, -1.0, 1.0];
+        let close = |found: &[f32], expected: [[f32; 6]; 2]| {
+            assert_eq!(found.len(), 12);
+            for (found, expected) in found.iter().zip(expected.as_flattened()) {
+                assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+            }
+        };
+        close(&to_planes(&bytes, [2, 2, 3], false), [first, second]);
+        let mirrored = |row: [f32; 6]| [row[2], row[1], row[0], row[5], row[4], row[3]];
+        close(
+            &to_planes(&bytes, [2, 2, 3], true),
+            [mirrored(first), mirrored(second)],
         );
-        write_padded(&source, true, &mut target);
-        assert_eq!(target[2 * SIDE + 29], 1.0);
-        assert_eq!(target[29 * SIDE + 2], -0.6);
     }
 }

@@ -1,0 +1,293 @@
+//! Any folder of images: all of one kind, or a folder for each class.
+
+use std::path::{Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
+
+use crate::decode::decode;
+use crate::expected::Expected;
+use crate::files::read_file;
+use crate::{DataError, Framing, ImageError, ImageSet};
+
+const EXPECTED: Expected = Expected {
+    holds: "a folder of JPEG, PNG or WebP images",
+    help: "any images of one's own will do",
+};
+
+/// The endings of image files, whatever their case.
+const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+
+/// Images in a folder and its sub-folders, in the order of their names.
+#[derive(Debug)]
+pub struct ImageFolder {
+    root: PathBuf,
+    files: Vec<ImageFile>,
+    classes: Option<Vec<String>>,
+    framing: Framing,
+    side: u32,
+}
+
+#[derive(Debug)]
+struct ImageFile {
+    /// Within the root.
+    path: PathBuf,
+    class: usize,
+}
+
+impl ImageFolder {
+    /// All images in `root` and its sub-folders, without labels, as squares of `side` pixels.
+    ///
+    /// Files and folders whose names begin with a dot, and files that do not end in `.jpg`,
+    /// `.jpeg`, `.png` or `.webp`, are passed over.
+    ///
+    /// # Errors
+    /// Where the folder cannot be listed or has no images.
+    ///
+    /// # Panics
+    /// Where `side` is 0.
+    pub fn unlabelled(root: &Path, framing: Framing, side: u32) -> Result<Self, DataError> {
+        Self::new(root, image_files(root, root, 0)?, None, framing, side)
+    }
+
+    /// The images of `root` with a sub-folder for each class: classes are numbered in the order of
+    /// the sub-folders' names.
+    ///
+    /// # Errors
+    /// As [`ImageFolder::unlabelled`], and where a sub-folder has no images.
+    ///
+    /// # Panics
+    /// Where `side` is 0.
+    pub fn labelled(root: &Path, framing: Framing, side: u32) -> Result<Self, DataError> {
+        let classes = sub_folders(root, &EXPECTED)?;
+        Self::with_classes(root, classes, framing, side, &EXPECTED)
+    }
+
+    /// The images of `root` with sub-folders of these names only, of which some may be missing: the
+    /// label is the name's place among `classes`.
+    pub(crate) fn with_classes(
+        root: &Path,
+        classes: Vec<String>,
+        framing: Framing,
+        side: u32,
+        expected: &Expected,
+    ) -> Result<Self, DataError> {
+        let mut files = Vec::new();
+        for name in sub_folders(root, expected)? {
+            let Some(class) = classes.iter().position(|class| *class == name) else {
+                return Err(expected.content(root, format!("a folder {name}"), expected.holds));
+            };
+            files.extend(image_files(root, &root.join(name), class)?);
+        }
+        Self::new(root, files, Some(classes), framing, side)
+    }
+
+    fn new(
+        root: &Path,
+        files: Vec<ImageFile>,
+        classes: Option<Vec<String>>,
+        framing: Framing,
+        side: u32,
+    ) -> Result<Self, DataError> {
+        assert!(side > 0, "images need a side");
+        if files.is_empty() {
+            return Err(no_images(root));
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            files,
+            classes,
+            framing,
+            side,
+        })
+    }
+
+    /// The names of the classes, by label; absent where images have none.
+    pub fn class_names(&self) -> Option<&[String]> {
+        self.classes.as_deref()
+    }
+}
+
+impl ImageSet for ImageFolder {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        [3, self.side as usize, self.side as usize]
+    }
+
+    fn name(&self, index: usize) -> String {
+        let path = self.root.join(&self.files[index].path);
+        path.display().to_string()
+    }
+
+    fn bytes(&self, index: usize) -> Result<Vec<u8>, ImageError> {
+        let file = read_file(&self.root.join(&self.files[index].path))?;
+        let image = self.framing.apply(decode(&file)?, self.side)?;
+        Ok(image.into_raw())
+    }
+
+    fn classes(&self) -> Option<usize> {
+        self.classes.as_ref().map(Vec::len)
+    }
+
+    fn label(&self, index: usize) -> Option<usize> {
+        let class = self.files[index].class;
+        self.classes.as_ref().map(|_| class)
+    }
+}
+
+/// The names of the sub-folders, sorted.
+fn sub_folders(root: &Path, expected: &Expected) -> Result<Vec<String>, DataError> {
+    let unopened = |source| expected.unopened(root, source);
+    let mut names = Vec::new();
+    for entry in root.read_dir().map_err(unopened)? {
+        let entry = entry.map_err(unopened)?;
+        // Follows links, unlike the entry's own type.
+        if entry.path().is_dir() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') {
+                names.push(name);
+            }
+        }
+    }
+    if names.is_empty() {
+        return Err(expected.content(root, "no folder", "a folder for each class"));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// All images in `folder`, which is `root` or lies in it.
+fn image_files(root: &Path, folder: &Path, class: usize) -> Result<Vec<ImageFile>, DataError> {
+    let walk = WalkDir::new(folder)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry));
+    let mut files = Vec::new();
+    for entry in walk {
+        let entry = entry.map_err(|error| EXPECTED.unopened(folder, error.into()))?;
+        if entry.file_type().is_file() && is_image(entry.path()) {
+            let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
+            files.push(ImageFile {
+                path: path.to_owned(),
+                class,
+            });
+        }
+    }
+    if files.is_empty() {
+        return Err(no_images(folder));
+    }
+    Ok(files)
+}
+
+fn no_images(folder: &Path) -> DataError {
+    EXPECTED.content(
+        folder,
+        "no image",
+        format!("files that end in .{}", ENDINGS.join(", .")),
+    )
+}
+
+fn is_hidden(entry: &DirEntry) -> bool {
+    entry.file_name().as_encoded_bytes().starts_with(b".")
+}
+
+fn is_image(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default();
+    ENDINGS
+        .iter()
+        .any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use image::{Rgb, RgbImage};
+
+    use super::*;
+
+    fn save(path: &Path, colour: [u8; 3]) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let image = RgbImage::from_pixel(9, 6, Rgb(colour));
+        image.save(path).unwrap();
+    }
+
+    #[test]
+    fn all_images_below_a_folder_are_found_in_order() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        for (name, colour) in [
+            ("b/2.png", [2; 3]),
+            ("b/1.webp", [1; 3]),
+            ("a.PNG", [0; 3]),
+            (".hidden/x.png", [9; 3]),
+            ("._a.png", [9; 3]),
+        ] {
+            save(&root.join(name), colour);
+        }
+        fs::write(root.join("notes.txt"), "no image").unwrap();
+        let set = ImageFolder::unlabelled(root, Framing::Adm, 4).unwrap();
+        assert_eq!((set.len(), set.shape()), (3, [3, 4, 4]));
+        for index in 0..3 {
+            assert_eq!(set.bytes(index).unwrap(), [index as u8; 48]);
+            assert_eq!(set.label(index), None);
+        }
+        assert!(set.name(1).ends_with("b/1.webp"), "{}", set.name(1));
+        assert_eq!((set.classes(), set.class_names()), (None, None));
+    }
+
+    #[test]
+    fn folders_are_classes_in_the_order_of_their_names() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        save(&root.join("zebra/1.png"), [2; 3]);
+        save(&root.join("ant/deep/er/1.png"), [0; 3]);
+        save(&root.join("ant/2.png"), [0; 3]);
+        save(&root.join("bee/1.png"), [1; 3]);
+        let set = ImageFolder::labelled(root, Framing::Lanczos, 2).unwrap();
+        assert_eq!(set.class_names().unwrap(), ["ant", "bee", "zebra"]);
+        assert_eq!((set.len(), set.classes()), (4, Some(3)));
+        for index in 0..4 {
+            let byte = set.bytes(index).unwrap()[0];
+            assert_eq!(set.label(index), Some(usize::from(byte)));
+        }
+    }
+
+    #[test]
+    fn folders_without_images_are_errors() {
+        let root = tempfile::tempdir().unwrap();
+        let message = |set: Result<ImageFolder, DataError>| set.unwrap_err().to_string();
+        let missing = root.path().join("missing");
+        let error = message(ImageFolder::unlabelled(&missing, Framing::Adm, 4));
+        assert!(error.contains("missing: cannot be opened"), "{error}");
+        let error = message(ImageFolder::unlabelled(root.path(), Framing::Adm, 4));
+        assert!(
+            error.contains("no image, but expected files that end in .jpg"),
+            "{error}"
+        );
+        let error = message(ImageFolder::labelled(root.path(), Framing::Adm, 4));
+        assert!(
+            error.contains("no folder, but expected a folder for each class"),
+            "{error}"
+        );
+        save(&root.path().join("a/1.png"), [0; 3]);
+        fs::create_dir(root.path().join("b")).unwrap();
+        let error = message(ImageFolder::labelled(root.path(), Framing::Adm, 4));
+        assert!(error.contains("b: no image"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_image_is_an_error_of_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("a.jpg"), "no image").unwrap();
+        save(&root.path().join("b.png"), [0; 3]);
+        let set = ImageFolder::unlabelled(root.path(), Framing::Exact, 9).unwrap();
+        let error = set.bytes(0).unwrap_err().to_string();
+        assert!(error.contains("cannot be decoded"), "{error}");
+        let error = set.image(1, false).unwrap_err().to_string();
+        assert_eq!(error, "has 9 x 6 pixels instead of 9 x 9");
+    }
+}

@@ -1,0 +1,112 @@
+//! What every data set of images is to those who read it.
+
+use std::io;
+
+use thiserror::Error;
+use zip::result::ZipError;
+use zune_jpeg::errors::DecodeErrors;
+
+use crate::transform::to_planes;
+
+/// A data set of equally shaped images with 8 bits per value, with labels, captions or neither.
+///
+/// Images may be read from many threads at once, and nothing but the list of them need be in
+/// memory.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "readers refuse a data set without images"
+)]
+pub trait ImageSet: Send + Sync {
+    /// Number of images, never 0.
+    fn len(&self) -> usize;
+
+    /// Channels, height and width of every image.
+    fn shape(&self) -> [usize; 3];
+
+    /// What the image is called where the data lie; for messages.
+    fn name(&self, index: usize) -> String;
+
+    /// The bytes of an image, cropped and resized, `[height, width, channels]`.
+    ///
+    /// # Errors
+    /// Where the image cannot be read or is not what the data set's images are.
+    ///
+    /// # Panics
+    /// Where `index` is not below [`ImageSet::len`], as all methods with an index do.
+    fn bytes(&self, index: usize) -> Result<Vec<u8>, ImageError>;
+
+    /// Number of classes; absent where the images have no labels.
+    fn classes(&self) -> Option<usize> {
+        None
+    }
+
+    /// The label of an image, below [`ImageSet::classes`].
+    fn label(&self, index: usize) -> Option<usize> {
+        let _ = index;
+        None
+    }
+
+    /// The captions of an image; of all images or of none.
+    fn captions(&self, index: usize) -> &[String] {
+        let _ = index;
+        &[]
+    }
+
+    /// An image in `[-1, 1]`, `[channels, height, width]`, mirrored left to right where `flip` is
+    /// set.
+    ///
+    /// # Errors
+    /// As [`ImageSet::bytes`].
+    fn image(&self, index: usize, flip: bool) -> Result<Vec<f32>, ImageError> {
+        Ok(to_planes(&self.bytes(index)?, self.shape(), flip))
+    }
+}
+
+/// Why one image of a data set cannot be used.
+#[derive(Debug, Error)]
+pub enum ImageError {
+    /// The file cannot be read.
+    #[error("cannot be read ({0})")]
+    Read(#[from] io::Error),
+    /// The archive has no such file.
+    #[error("is not in the archive")]
+    Missing,
+    /// The file cannot be taken out of its archive.
+    #[error("cannot be taken out of the archive ({0})")]
+    Archive(#[from] ZipError),
+    /// The file is larger than any image's.
+    #[error("has more than {most} bytes")]
+    Bytes {
+        /// The most bytes that are read.
+        most: u64,
+    },
+    /// The picture is larger than any photograph, or would be so on the way to its final size.
+    #[error("has {width} x {height} pixels, more than {most}")]
+    Pixels {
+        /// Width in pixels.
+        width: u64,
+        /// Height in pixels.
+        height: u64,
+        /// The most pixels that are decoded.
+        most: u64,
+    },
+    /// The picture's size is not the one that all images of the data set have.
+    #[error("has {width} x {height} pixels instead of {expected}")]
+    Size {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// The size that was expected.
+        expected: String,
+    },
+    /// The file ends before the picture does.
+    #[error("is cut off")]
+    Truncated,
+    /// The file is a JPEG that cannot be decoded.
+    #[error("is no intact JPEG ({0})")]
+    Jpeg(#[from] DecodeErrors),
+    /// The file is of another format, and cannot be decoded.
+    #[error("cannot be decoded ({0})")]
+    Decode(#[from] image::ImageError),
+}
