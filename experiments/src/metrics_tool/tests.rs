@@ -106,7 +106,7 @@ fn given_features_are_compared_without_a_network() {
         "--neighbours",
         "1",
     ];
-    let metrics = ["a.npy", "b.npy", "--metrics", "fid,kid,pr,cmmd"];
+    let metrics = ["a.npy", "b.npy", "--metrics", "fid,kid,pr"];
     let record = run_in(&folder, &[&metrics[..], &settings].concat()).unwrap();
     // Means 2 and 28/3; variances 7 and 421/3.
     let deviations = 7.0_f64.sqrt() - (421.0_f64 / 3.0).sqrt();
@@ -131,6 +131,12 @@ fn given_features_are_compared_without_a_network() {
     // on 1's border and 3 within 5's ball.
     let sides = record.figures.pr.unwrap().sides;
     assert_eq!((sides.precision, sides.recall), (2.0 / 3.0, 2.0 / 3.0));
+    // Of length one, all of `b.npy` are 1, and these -1.
+    let opposite = features(&[-1.0, -7.0]);
+    fs::write(folder.path().join("opposite.npy"), opposite).unwrap();
+    let record = run_in(&folder, &["b.npy", "opposite.npy", "--metrics", "cmmd"]).unwrap();
+    let expected = 1000.0 * (2.0 - 2.0 * (-4.0_f64 / 200.0).exp());
+    assert!((record.figures.cmmd.unwrap() / expected - 1.0).abs() < 1e-9);
 }
 
 #[test]
@@ -223,8 +229,8 @@ fn statistics_beside_samples_are_those_of_fid() {
         .unwrap();
     zip.write_all(&features(&[7.0, 8.0])).unwrap();
     fs::write(&path, zip.finish().unwrap().into_inner()).unwrap();
-    let arguments = ["a.npy", "both.npz", "--metrics", "fid,cmmd"];
-    let record = run_in(&folder, &arguments).unwrap();
+    let arguments = ["a.npy", "both.npz", "--metrics", "fid,pr"];
+    let record = run_in(&folder, &[&arguments[..], &["--neighbours", "1"]].concat()).unwrap();
     // Means 2 and 7; variances 7 and 4.
     let expected = 25.0 + (7.0_f64.sqrt() - 2.0).powi(2);
     assert!((record.figures.fid.unwrap() - expected).abs() < 1e-12);

@@ -12,7 +12,7 @@ const NAMED: usize = 3;
 #[derive(Debug, Error)]
 pub enum ImageFilesError {
     /// The folder or file could not be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     File {
         /// The folder or file.
         path: PathBuf,
