@@ -9,6 +9,7 @@ pub mod fashion_mnist;
 mod import;
 mod judge;
 mod main_job;
+pub mod metrics_tool;
 mod options;
 mod precision;
 mod presentation;

@@ -10,6 +10,14 @@ pub fn steps_bar(steps: u64) -> ProgressBar {
     )
 }
 
+/// A bar over a known number of samples that are read.
+pub fn samples_bar(samples: u64) -> ProgressBar {
+    styled(
+        samples,
+        "{prefix}: [{wide_bar}] {pos}/{len} samples, {eta} left",
+    )
+}
+
 /// A bar over network evaluations of single samples, whose total grows as a job finds out what is
 /// to do.
 pub fn evaluations_bar() -> ProgressBar {

@@ -453,3 +453,39 @@ fn an_interrupted_run_leaves_nothing_behind() {
     assert_failure(&output, &["interrupted", "nothing was written"]);
     assert_eq!(contents(folder.path()), Vec::<String>::new());
 }
+
+#[test]
+fn metrics_prints_one_line_and_nothing_else() {
+    let folder = tempdir().unwrap();
+    let metrics = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_metrics"));
+        command
+            .current_dir(&folder)
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    // Three features of one dimension, as NumPy stores them.
+    let description = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 1), }\n";
+    let mut features = b"\x93NUMPY\x01\x00".to_vec();
+    features.extend((description.len() as u16).to_le_bytes());
+    features.extend(description.as_bytes());
+    features.extend(
+        [1.0_f32, 2.0, 4.0]
+            .iter()
+            .flat_map(|value| value.to_le_bytes()),
+    );
+    fs::write(folder.path().join("features.npy"), features).unwrap();
+
+    let output = metrics(&["features.npy", "features.npy"]);
+    assert!(output.status.success(), "{output:?}");
+    let line = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(line.matches('\n').count(), 1, "{line}");
+    let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert!(record["fid"].as_f64().unwrap().abs() < 1e-12, "{line}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("note: fid is of 3 samples"));
+
+    let output = metrics(&["features.npy", "nowhere.npz"]);
+    assert_failure(&output, &["error: cannot read nowhere.npz"]);
+    assert!(output.stdout.is_empty());
+}

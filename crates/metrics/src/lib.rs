@@ -1,5 +1,6 @@
-//! What judges a set of samples: feature extractors, mergeable statistics, distances between sets
-//! of features and the account of what computing the samples took.
+//! What judges a set of samples: where they are read from, feature extractors, mergeable
+//! statistics, distances between sets of features and the account of what computing the samples
+//! took.
 
 mod cmmd;
 mod compute_cost;
@@ -10,12 +11,14 @@ mod features;
 mod frechet;
 mod gaussian_stats;
 mod gram;
+mod images;
 mod inception;
 mod inception_score;
 mod kernel_distance;
 mod npz;
 mod nuclear_norm;
 mod precision_recall;
+mod source;
 mod spread;
 #[cfg(test)]
 mod testing;
@@ -27,9 +30,13 @@ pub use fashion_cnn::{FEATURES_NAME, FashionCnn, FashionCnnConfig};
 pub use features::Features;
 pub use frechet::{Gaussian, frechet_distance};
 pub use gaussian_stats::{CHUNK, GaussianStats};
-pub use inception::{INCEPTION_CLASSES, INCEPTION_FEATURES, Inception, InceptionOutput};
+pub use images::{BadImage, ImageBatch, ImageFiles, ImageFilesError};
+pub use inception::{
+    INCEPTION_CLASSES, INCEPTION_FEATURES, Inception, InceptionOutput, Preprocessing,
+};
 pub use inception_score::inception_score;
 pub use kernel_distance::{KidSubsets, kernel_distance, kernel_distance_of_subsets};
-pub use npz::{ImageBatch, ImageSet, NpzError, read_statistics, write_statistics};
+pub use npz::{FeatureSet, ImageSet, NpzError, read_statistics, write_statistics};
 pub use precision_recall::{PrecisionRecall, precision_recall};
+pub use source::{Samples, Source, SourceError};
 pub use spread::Spread;

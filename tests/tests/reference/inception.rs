@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use adadiff_metrics::Inception;
+use adadiff_metrics::{Inception, Preprocessing};
 use adadiff_weights::WeightFile;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
@@ -21,7 +21,7 @@ pub fn check<B: Backend>(fixture: &Fixture, device: &B::Device) -> Result<Report
     let network = network::<B>(fixture, device)?;
     for image in fixture.get::<Vec<String>>("images")? {
         let images = input::<B, 4>(report.tensors(), &format!("in.{image}"), device)?;
-        let found = network.forward(images);
+        let found = network.forward(images, Preprocessing::PytorchFid);
         for (block, mean) in found.block_means.into_iter().enumerate() {
             report.tensor(RULE, &format!("{image}.block{block}_mean"), mean)?;
         }

@@ -14,6 +14,7 @@ mod import;
 mod network;
 mod pooling;
 mod preprocess;
+mod resampling;
 
 pub use block_a::BlockA;
 pub use block_b::BlockB;
@@ -22,3 +23,4 @@ pub use block_d::BlockD;
 pub use block_e::BlockE;
 pub use convolution::Convolution;
 pub use network::{INCEPTION_CLASSES, INCEPTION_FEATURES, Inception, InceptionOutput};
+pub use preprocess::Preprocessing;

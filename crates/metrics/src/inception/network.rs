@@ -7,8 +7,7 @@ use burn::tensor::backend::Backend;
 
 use super::convolution::{convolution, same_convolution};
 use super::pooling::{average, halving_maximum, maximum, spatial_mean};
-use super::preprocess::preprocess;
-use super::{BlockA, BlockB, BlockC, BlockD, BlockE, Convolution};
+use super::{BlockA, BlockB, BlockC, BlockD, BlockE, Convolution, Preprocessing};
 
 /// Features of an image.
 pub const INCEPTION_FEATURES: usize = 2048;
@@ -85,9 +84,20 @@ impl<B: Backend> Inception<B> {
     ///
     /// # Panics
     /// Where there are no pixels, or other than three channels.
-    pub fn forward(&self, images: Tensor<B, 4>) -> InceptionOutput<B> {
-        let x = preprocess(images); // [batch, 3, 299, 299]
-        let x = self.conv2d_1a_3x3.forward(x);
+    pub fn forward(&self, images: Tensor<B, 4>, way: Preprocessing) -> InceptionOutput<B> {
+        self.forward_prepared(way.prepare(images))
+    }
+
+    /// What the network tells of images that [`Preprocessing::prepare`] has prepared, so that
+    /// images of different sizes can go through it together.
+    ///
+    /// # Shapes
+    /// `[batch, 3, 299, 299]`.
+    ///
+    /// # Panics
+    /// Where images have other than three channels or less than 75 pixels along an axis.
+    pub fn forward_prepared(&self, images: Tensor<B, 4>) -> InceptionOutput<B> {
+        let x = self.conv2d_1a_3x3.forward(images);
         let x = self.conv2d_2a_3x3.forward(x);
         let x = self.conv2d_2b_3x3.forward(x);
         let x = halving_maximum(x); // [batch, 64, 73, 73]

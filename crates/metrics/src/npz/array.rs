@@ -1,12 +1,11 @@
-//! An array in an archive: its description, then its values.
+//! An array in an archive or in a file of its own: its description, then its values.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use ndarray_npy::npy::header::{Header, Layout};
 use zip::ZipArchive;
-use zip::read::ZipFile;
 use zip::result::ZipError;
 
 use super::NpzError;
@@ -17,11 +16,25 @@ const LONGEST_HEADER: usize = 4096;
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 16;
 
-/// An archive that was opened.
+/// An array's name when `numpy.savez` is given none.
+pub(super) const NAME: &str = "arr_0";
+
+/// The first bytes of an array.
+const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// A file that was opened.
 #[derive(Debug)]
 pub(super) struct Archive {
     path: PathBuf,
-    zip: ZipArchive<BufReader<File>>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// `.npz`.
+    Arrays(ZipArchive<BufReader<File>>),
+    /// `.npy`, which stands for an archive of one array of the usual name.
+    SingleArray,
 }
 
 /// The type of an array's values, least significant byte first.
@@ -45,7 +58,7 @@ pub(super) struct Array<'a> {
     pub(super) is_fortran: bool,
     /// Number of values.
     count: usize,
-    content: ZipFile<'a, BufReader<File>>,
+    content: Box<dyn Read + 'a>,
 }
 
 impl Archive {
@@ -58,12 +71,26 @@ impl Archive {
         if !fs::metadata(path).map_err(system)?.is_file() {
             return Err(unusable(path, "it is a folder or a device"));
         }
-        let file = BufReader::new(File::open(path).map_err(system)?);
-        let zip = ZipArchive::new(file).map_err(|error| zip_error(path, error))?;
+        let mut file = BufReader::new(File::open(path).map_err(system)?);
+        let content = match file.fill_buf().map_err(system)?.starts_with(MAGIC) {
+            true => Content::SingleArray,
+            false => {
+                let zip = ZipArchive::new(file).map_err(|error| zip_error(path, error))?;
+                Content::Arrays(zip)
+            }
+        };
         Ok(Self {
             path: path.to_owned(),
-            zip,
+            content,
         })
+    }
+
+    /// Whether there is an array of a name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        match &self.content {
+            Content::Arrays(zip) => zip.index_for_name(&entry(name)).is_some(),
+            Content::SingleArray => name == NAME,
+        }
     }
 
     pub(super) fn unusable(&self, reason: impl Into<String>) -> NpzError {
@@ -72,17 +99,8 @@ impl Archive {
 
     /// Opens an array and reads its description.
     pub(super) fn array(&mut self, name: &str) -> Result<Array<'_>, NpzError> {
-        let entry = format!("{name}.npy");
-        if self.zip.index_for_name(&entry).is_none() {
-            let names: Vec<_> = self.zip.file_names().take(10).collect();
-            return Err(self.unusable(format!(
-                "it has no array {name}; it holds {}",
-                names.join(", ")
-            )));
-        }
         let path = self.path.as_path();
-        let content = self.zip.by_name(&entry);
-        let mut content = content.map_err(|error| zip_error(path, error))?;
+        let (mut content, size) = self.content.open(path, name)?;
         let mut bytes = Vec::new();
         let header = read_header(&mut content, &mut bytes).map_err(|reason| {
             unusable(
@@ -110,14 +128,12 @@ impl Archive {
             let values = count.checked_mul(element.bytes())?;
             values.checked_add(bytes.len())
         });
-        let Some(count) = count.filter(|_| stated.map(|size| size as u64) == Some(content.size()))
-        else {
+        let Some(count) = count.filter(|_| stated.map(|stated| stated as u64) == Some(size)) else {
             return Err(unusable(
                 path,
                 format!(
-                    "{name} is said to be of shape {:?}, which does not go with its {} bytes",
-                    header.shape,
-                    content.size()
+                    "{name} is said to be of shape {:?}, which does not go with its {size} bytes",
+                    header.shape
                 ),
             ));
         };
@@ -131,6 +147,49 @@ impl Archive {
             content,
         })
     }
+}
+
+impl Content {
+    /// Opens an array of the file at `path`, and tells its bytes.
+    fn open<'a>(
+        &'a mut self,
+        path: &Path,
+        name: &str,
+    ) -> Result<(Box<dyn Read + 'a>, u64), NpzError> {
+        match self {
+            Self::Arrays(zip) => {
+                let Some(index) = zip.index_for_name(&entry(name)) else {
+                    let names: Vec<_> = zip.file_names().take(10).collect();
+                    let names = names.join(", ");
+                    return Err(unusable(
+                        path,
+                        format!("it has no array {name}; it holds {names}"),
+                    ));
+                };
+                let file = zip.by_index(index);
+                let file = file.map_err(|error| zip_error(path, error))?;
+                let size = file.size();
+                Ok((Box::new(file), size))
+            }
+            Self::SingleArray if name == NAME => {
+                let file = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+                let (size, file) = file.map_err(|source| NpzError::File {
+                    path: path.to_owned(),
+                    source,
+                })?;
+                Ok((Box::new(BufReader::new(file)), size))
+            }
+            Self::SingleArray => Err(unusable(
+                path,
+                format!("it is a single array, not an archive with {name}"),
+            )),
+        }
+    }
+}
+
+/// An array's name as a file in an archive.
+fn entry(name: &str) -> String {
+    format!("{name}.npy")
 }
 
 impl Element {
@@ -161,11 +220,11 @@ impl Array<'_> {
         }
     }
 
-    /// Reads all values of an array of floating-point numbers.
-    pub(super) fn read_floats(mut self) -> Result<Vec<f64>, NpzError> {
+    /// Reads the next `count` numbers.
+    pub(super) fn read_numbers(&mut self, count: usize) -> Result<Vec<f64>, NpzError> {
         let mut values = Vec::new();
         let size = self.element.bytes();
-        let mut rest = self.count * size;
+        let mut rest = count * size;
         while rest > 0 {
             let bytes = self.read_bytes(rest.min(CHUNK))?;
             rest -= bytes.len();
@@ -181,6 +240,12 @@ impl Array<'_> {
                 Element::Byte => values.extend(bytes.into_iter().map(f64::from)),
             }
         }
+        Ok(values)
+    }
+
+    /// Reads all numbers.
+    pub(super) fn read_all_numbers(mut self) -> Result<Vec<f64>, NpzError> {
+        let values = self.read_numbers(self.count)?;
         self.finish()?;
         Ok(values)
     }

@@ -2,33 +2,15 @@
 
 use std::path::Path;
 
-use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
-
 use super::NpzError;
-use super::array::{Archive, Array, Element};
-
-/// The array's name when `numpy.savez` is given none.
-const NAME: &str = "arr_0";
-
-/// Red, green and blue.
-const CHANNELS: usize = 3;
-
-/// Bytes of the largest image that is read.
-const LARGEST_IMAGE: usize = 1 << 28;
+use super::array::{Archive, Array, Element, NAME};
+use crate::images::{CHANNELS, ImageBatch, LARGEST_BATCH, LARGEST_IMAGE};
 
 /// A file of images of one size: an array `arr_0` `[images, height, width, 3]` of bytes, the
 /// channels red, green and blue.
 #[derive(Debug)]
 pub struct ImageSet {
     archive: Archive,
-    shape: [usize; 4],
-}
-
-/// Some of the images, one after the other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageBatch {
-    pixels: Vec<u8>,
     shape: [usize; 4],
 }
 
@@ -51,8 +33,9 @@ impl ImageSet {
         self.shape
     }
 
-    /// Reads all images and gives them to `visit` in batches of `images`, of which only one is in
-    /// memory at a time; the last may be smaller. A set may be read more than once.
+    /// Reads all images and gives them to `visit` in batches of `images`, or of as many as memory
+    /// has room for, of which only one is in memory at a time; the last may be smaller. A set may
+    /// be read more than once.
     ///
     /// # Errors
     /// Where the file is damaged, which may be found after some batches, or `visit` fails.
@@ -63,17 +46,13 @@ impl ImageSet {
     ) -> Result<(), E> {
         let [total, height, width, channels] = self.shape;
         let mut array = self.archive.array(NAME)?;
+        let bytes = height * width * channels;
+        let most = images.min(LARGEST_BATCH / bytes).max(1);
         let mut rest = total;
         while rest > 0 {
-            let count = rest.min(images.max(1));
-            let Some(bytes) = count.checked_mul(height * width * channels) else {
-                let reason = format!("a batch of {count} of its images is beyond all memory");
-                return Err(array.unusable(reason).into());
-            };
-            visit(ImageBatch {
-                pixels: array.read_bytes(bytes)?,
-                shape: [count, height, width, channels],
-            })?;
+            let count = rest.min(most);
+            let pixels = array.read_bytes(count * bytes)?;
+            visit(ImageBatch::new(pixels, [count, height, width, channels]))?;
             rest -= count;
         }
         array.finish()?;
@@ -112,32 +91,8 @@ fn image_shape(array: &Array<'_>) -> Result<[usize; 4], String> {
     Ok([images, height, width, channels])
 }
 
-impl ImageBatch {
-    /// Pixels, image by image, row by row, the channels of a pixel together.
-    pub fn pixels(&self) -> &[u8] {
-        &self.pixels
-    }
-
-    /// Images, height, width, channels.
-    pub fn shape(&self) -> [usize; 4] {
-        self.shape
-    }
-
-    /// The images on a device, with values in `[0, 255]`.
-    ///
-    /// # Shapes
-    /// `[images, channels, height, width]`.
-    pub fn to_device<B: Backend>(&self, device: &B::Device) -> Tensor<B, 4> {
-        let pixels: Vec<f32> = self.pixels.iter().map(|&pixel| pixel.into()).collect();
-        let data = TensorData::new(pixels, self.shape);
-        Tensor::from_data(data, device).permute([0, 3, 1, 2])
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use burn_flex::{Flex, FlexDevice};
-
     use super::*;
     use crate::npz::testing::{TestFile, entry, npz, npz_compressed};
 
@@ -172,29 +127,16 @@ mod tests {
             npz_compressed(&[labels, images]),
         ] {
             let found = batches(&bytes, 2).unwrap();
-            let counts: Vec<_> = found.iter().map(|batch| batch.shape[0]).collect();
+            let counts: Vec<_> = found.iter().map(|batch| batch.images()).collect();
             assert_eq!(counts, [2, 2, 1]);
             let all: Vec<u8> = found
                 .iter()
-                .flat_map(|batch| batch.pixels.clone())
+                .flat_map(|batch| batch.pixels().to_vec())
                 .collect();
             assert_eq!(all, pixels());
             assert_eq!(batches(&bytes, usize::MAX).unwrap().len(), 1);
             assert_eq!(batches(&bytes, 0).unwrap().len(), 5);
         }
-    }
-
-    #[test]
-    fn channels_come_first_on_a_device() {
-        println!("device: flex");
-        let batch = ImageBatch {
-            pixels: vec![1, 2, 3, 4, 5, 255],
-            shape: [1, 1, 2, 3],
-        };
-        let tensor = batch.to_device::<Flex>(&FlexDevice);
-        assert_eq!(tensor.dims(), [1, 3, 1, 2]);
-        let values: Vec<f32> = tensor.into_data().into_vec().unwrap();
-        assert_eq!(values, [1.0, 4.0, 2.0, 5.0, 3.0, 255.0]);
     }
 
     #[test]
@@ -253,7 +195,7 @@ mod tests {
             if let Ok(found) = batches(&changed, 2) {
                 let all: Vec<u8> = found
                     .iter()
-                    .flat_map(|batch| batch.pixels.clone())
+                    .flat_map(|batch| batch.pixels().to_vec())
                     .collect();
                 assert_eq!(all, pixels(), "byte {index}");
             }

@@ -7,12 +7,9 @@ use ndarray_npy::npy::header::{Header, Layout};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::NpzError;
 use super::array::{Archive, Element};
+use super::{MOST_FEATURES, NpzError};
 use crate::Gaussian;
-
-/// The most features whose covariance is read, which then takes 512 MiB; Inception's are 2,048.
-const MOST_FEATURES: usize = 1 << 13;
 
 /// How far a covariance may be from its mirror image, as a share of its largest value.
 const ASYMMETRY: f64 = 1e-6;
@@ -65,7 +62,7 @@ fn floats(
         )));
     }
     let shape = array.shape.clone();
-    Ok((array.read_floats()?, shape))
+    Ok((array.read_all_numbers()?, shape))
 }
 
 /// Writes statistics as `numpy.savez(file, mu=mu, sigma=sigma)` does, in `float64`.

@@ -1,0 +1,260 @@
+//! What the metrics need of a set, in one pass over it.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use adadiff_metrics::{
+    BadImage, FeatureSet, Gaussian, GaussianStats, ImageBatch, ImageFilesError, NpzError, Samples,
+    Source, SourceError,
+};
+use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
+
+use super::extractor::{Extracted, Extractor};
+
+/// Rows of given features that are read at a time.
+const ROWS: usize = 1024;
+
+/// What is needed of a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The statistics that the set's file holds.
+    pub stored_statistics: bool,
+    /// Statistics of its samples.
+    pub statistics: bool,
+    /// All features.
+    pub features: bool,
+    /// The probabilities of all samples' classes.
+    pub probabilities: bool,
+}
+
+impl Wanted {
+    /// Whether the samples themselves are needed.
+    pub fn needs_samples(self) -> bool {
+        self.statistics || self.features || self.probabilities
+    }
+}
+
+/// What was gathered. Features are kept only where they are wanted: then memory grows with the
+/// samples, by 8 KiB for each with the network's 2,048.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// Samples taken; unknown where only stored statistics were read.
+    pub count: Option<usize>,
+    /// Files that are no images.
+    pub bad: Vec<BadImage>,
+    /// Features of each sample.
+    pub dims: usize,
+    /// Stored statistics, or those of the samples.
+    pub gaussian: Option<Gaussian>,
+    /// `[samples, dims]`.
+    pub features: Vec<f32>,
+    /// `[samples, classes]`.
+    pub probabilities: Vec<f32>,
+}
+
+/// Reads a set, at most `limit` samples of it, `batch` images at a time.
+///
+/// # Errors
+/// Where the set is damaged, the network is broken, or images come without an extractor.
+pub fn gather(
+    source: &mut Source,
+    wanted: Wanted,
+    limit: Option<usize>,
+    batch: usize,
+    extractor: Option<&dyn Extractor>,
+    bar: &ProgressBar,
+) -> Result<Gathered> {
+    let mut gathered = Gathered::default();
+    if wanted.needs_samples()
+        && let Some(samples) = source.samples_mut()
+    {
+        let mut gathering = Gathering::new(wanted, limit, bar);
+        match &mut *samples {
+            Samples::Features(features) => gathering.given(features)?,
+            images => {
+                let extractor = extractor.context("there is no network for the images")?;
+                gathering.images(images, batch, extractor)?;
+            }
+        }
+        gathered = gathering.finish()?;
+        if let Samples::Files(files) = samples {
+            gathered.bad = files.bad().to_vec();
+        }
+    }
+    if wanted.stored_statistics {
+        let gaussian = source.statistics()?;
+        gathered.dims = gaussian.mean().len();
+        gathered.gaussian = Some(gaussian);
+    }
+    Ok(gathered)
+}
+
+/// A pass over a set.
+struct Gathering<'a> {
+    wanted: Wanted,
+    /// Samples that are still to be taken.
+    room: usize,
+    bar: &'a ProgressBar,
+    count: usize,
+    dims: usize,
+    statistics: Option<GaussianStats>,
+    extracted: Extracted,
+}
+
+/// Why reading ended before the end of a set.
+enum Stop {
+    Source(SourceError),
+    Failed(anyhow::Error),
+    /// Nobody takes more.
+    Enough,
+}
+
+impl From<NpzError> for Stop {
+    fn from(error: NpzError) -> Self {
+        Self::Source(error.into())
+    }
+}
+
+impl From<ImageFilesError> for Stop {
+    fn from(error: ImageFilesError) -> Self {
+        Self::Source(error.into())
+    }
+}
+
+impl Stop {
+    fn result(stopped: Result<(), Self>) -> Result<()> {
+        match stopped {
+            Ok(()) | Err(Self::Enough) => Ok(()),
+            Err(Self::Source(error)) => Err(error.into()),
+            Err(Self::Failed(error)) => Err(error),
+        }
+    }
+}
+
+impl<'a> Gathering<'a> {
+    fn new(wanted: Wanted, limit: Option<usize>, bar: &'a ProgressBar) -> Self {
+        Self {
+            wanted,
+            room: limit.unwrap_or(usize::MAX),
+            bar,
+            count: 0,
+            dims: 0,
+            statistics: None,
+            extracted: Extracted::default(),
+        }
+    }
+
+    /// Takes features that another program has computed.
+    fn given(&mut self, set: &mut FeatureSet) -> Result<()> {
+        let dims = set.dims();
+        let read = set.for_each_batch(ROWS, |mut values| {
+            values.truncate(self.room.saturating_mul(dims));
+            self.take(dims, &values).map_err(Stop::Failed)?;
+            if self.wanted.features {
+                let values = values.iter().map(|&value| value as f32);
+                self.extracted.features.extend(values);
+            }
+            match self.room {
+                0 => Err(Stop::Enough),
+                _ => Ok(()),
+            }
+        });
+        Stop::result(read)
+    }
+
+    /// Takes images, of which the next are read while the network is at work.
+    fn images(
+        &mut self,
+        samples: &mut Samples,
+        batch: usize,
+        extractor: &dyn Extractor,
+    ) -> Result<()> {
+        thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(1);
+            let reader = scope.spawn(move || read(samples, batch, &sender));
+            // Where this fails, the receiver is gone, and the reader stops.
+            let taken = self.take_images(receiver, batch, extractor);
+            match reader.join() {
+                // An unreadable set is the cause where there are too few samples, too.
+                Ok(read) => Stop::result(read).and(taken),
+                Err(_) => bail!("reading the images failed"),
+            }
+        })
+    }
+
+    fn take_images(
+        &mut self,
+        receiver: Receiver<ImageBatch>,
+        batch: usize,
+        extractor: &dyn Extractor,
+    ) -> Result<()> {
+        // Images of different sizes go through the network together.
+        let mut waiting: Vec<ImageBatch> = Vec::new();
+        let mut images_waiting = 0;
+        for mut images in receiver {
+            images.truncate(self.room - images_waiting);
+            if images_waiting + images.images() > batch {
+                self.take_batch(&waiting, extractor)?;
+                waiting.clear();
+                images_waiting = 0;
+            }
+            images_waiting += images.images();
+            waiting.push(images);
+            if images_waiting == self.room {
+                break;
+            }
+        }
+        match images_waiting {
+            0 => Ok(()),
+            _ => self.take_batch(&waiting, extractor),
+        }
+    }
+
+    fn take_batch(&mut self, images: &[ImageBatch], extractor: &dyn Extractor) -> Result<()> {
+        let extracted = extractor.extract(images, self.wanted.probabilities)?;
+        self.take(extractor.dims(), &extracted.features)?;
+        if self.wanted.features {
+            self.extracted.features.extend(extracted.features);
+        }
+        self.extracted.probabilities.extend(extracted.probabilities);
+        Ok(())
+    }
+
+    /// Counts samples and adds them to the statistics.
+    fn take<T: Copy + Into<f64>>(&mut self, dims: usize, features: &[T]) -> Result<()> {
+        if self.wanted.statistics {
+            self.statistics
+                .get_or_insert_with(|| GaussianStats::new(dims))
+                .push(features)?;
+        }
+        let samples = features.len() / dims;
+        self.dims = dims;
+        self.count += samples;
+        self.room -= samples;
+        self.bar.inc(samples as u64);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Gathered> {
+        let gaussian = self.statistics.map(|statistics| statistics.gaussian());
+        Ok(Gathered {
+            count: Some(self.count),
+            bad: Vec::new(),
+            dims: self.dims,
+            gaussian: gaussian.transpose()?,
+            features: self.extracted.features,
+            probabilities: self.extracted.probabilities,
+        })
+    }
+}
+
+/// Reads a set's images and sends them on.
+fn read(samples: &mut Samples, batch: usize, sender: &SyncSender<ImageBatch>) -> Result<(), Stop> {
+    let send = |images| sender.send(images).map_err(|_| Stop::Enough);
+    match samples {
+        Samples::Files(files) => files.for_each_batch(batch, send),
+        Samples::Images(images) => images.for_each_batch(batch, send),
+        Samples::Features(_) => Ok(()),
+    }
+}

@@ -1,0 +1,132 @@
+//! What a run found, with everything that it depends on.
+
+use std::path::PathBuf;
+
+use adadiff_metrics::{PrecisionRecall, Preprocessing, Spread};
+use serde::{Deserialize, Serialize};
+
+/// A line of results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The figures that were asked for.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// The way of resizing, where images went through the network.
+    pub mode: Option<Preprocessing>,
+    /// What was judged.
+    pub samples: Set,
+    /// What it was compared with.
+    pub reference: Option<Set>,
+    /// The network's weights, where images went through it.
+    pub weights: Option<NamedFile>,
+    /// The device that the network was on.
+    pub device: Option<String>,
+    /// The type of the numbers that it computed with.
+    pub dtype: Option<String>,
+    /// Images that went through it together.
+    pub batch: Option<usize>,
+    /// Statistics that were written.
+    pub written: Option<NamedFile>,
+    /// How the numbers of samples bias the figures, and what else is to be known of them.
+    pub notes: Vec<String>,
+    /// Version of this program.
+    pub version: String,
+}
+
+/// Figures, each with its settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// The Fréchet distance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fid: Option<f64>,
+    /// The kernel distance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kid: Option<Kid>,
+    /// The inception score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is: Option<Score>,
+    /// Precision and recall.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pr: Option<Sides>,
+    /// The maximum mean discrepancy of CLIP's embeddings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmmd: Option<f64>,
+}
+
+/// A kernel distance over subsets.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kid {
+    /// Mean and spread over the subsets.
+    #[serde(flatten)]
+    pub spread: Spread,
+    /// How many there were.
+    pub subsets: usize,
+    /// Samples in each.
+    pub subset_size: usize,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+/// An inception score over splits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Mean and spread over the splits.
+    #[serde(flatten)]
+    pub spread: Spread,
+    /// How many there were.
+    pub splits: usize,
+}
+
+/// Precision and recall.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sides {
+    /// Both.
+    #[serde(flatten)]
+    pub sides: PrecisionRecall,
+    /// The neighbour that balls reach to.
+    pub neighbours: usize,
+}
+
+/// A set of samples or its statistics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Set {
+    /// The folder or file.
+    pub path: PathBuf,
+    /// Of what kind it is.
+    pub kind: Kind,
+    /// Samples that were taken; statistics do not tell of how many they are.
+    pub count: Option<usize>,
+    /// Files that turned out to be no images.
+    pub skipped: usize,
+    /// Features of each sample.
+    pub dims: usize,
+    /// Whether the Fréchet distance is of statistics that the file holds.
+    pub stored_statistics: bool,
+    /// SHA-256 of the file, or of the list that `sha256sum` prints of a folder's images.
+    pub sha256: String,
+}
+
+/// What a set was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Image files in a folder.
+    Folder,
+    /// Image files in an archive.
+    Zip,
+    /// An array of images.
+    Images,
+    /// An array of features.
+    Features,
+    /// Mean and covariance of features.
+    Statistics,
+}
+
+/// A file, told by its contents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// SHA-256 of it.
+    pub sha256: String,
+}
