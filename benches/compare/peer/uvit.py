@@ -1,7 +1,8 @@
 """U-ViT (Bao et al., CVPR 2023, arXiv 2209.12152) in plain PyTorch, with AdaDiff's estimators.
 
 Parameters have the published names, so that a state dictionary of this network is one that the
-Rust side imports. Attention is PyTorch's fused one.
+Rust side imports. Attention is PyTorch's fused one. Nothing is bound to a precision: the fixtures'
+oracle in `tests/oracles` runs the same network in float64 too.
 """
 
 import math
@@ -16,17 +17,17 @@ from torch import Tensor, nn
 def timestep_embedding(timesteps: Tensor, width: int) -> Tensor:
     """`[cos(t f) | sin(t f)]` with `f = 10000^(-i / half)`: `[batch]` to `[batch, width]`."""
     half = width // 2
-    exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
-    angles = timesteps[:, None].float() * torch.exp(-math.log(10_000) * exponents)[None]
+    exponents = torch.arange(half, dtype=timesteps.dtype, device=timesteps.device) / half
+    angles = timesteps[:, None] * torch.exp(-math.log(10_000) * exponents)[None]
     embedding = torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)
     return F.pad(embedding, (0, width % 2))
 
 
 class Attention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, qkv_bias: bool) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,13 +48,19 @@ class Mlp(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
+def time_mlp(width: int) -> nn.Module:
+    """What some networks put the timestep embedding through."""
+    return nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
+
+
 class Block(nn.Module):
-    def __init__(self, width: int, heads: int, skip: bool) -> None:
+    def __init__(self, network: dict, skip: bool = False) -> None:
         super().__init__()
+        width = network["width"]
         self.norm1 = nn.LayerNorm(width)
-        self.attn = Attention(width, heads)
+        self.attn = Attention(width, network["heads"], network.get("qkv_bias", False))
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = Mlp(width, 4 * width)
+        self.mlp = Mlp(width, int(width * network.get("mlp_ratio", 4)))
         self.skip_linear = nn.Linear(2 * width, width) if skip else None
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
@@ -73,54 +80,65 @@ class PatchEmbed(nn.Module):
 
 
 class Estimator(nn.Module):
-    """The mean certainty of a block, from the image tokens alone as in the published code."""
+    """The certainty of a block, from the image tokens alone as in the published code."""
 
     def __init__(self, width: int, values: int) -> None:
         super().__init__()
         self.lte = nn.Linear(width, values)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """`[batch, patches, width]` to `[batch]`."""
-        return torch.sigmoid(self.lte(tokens)).mean(dim=(1, 2))
+        """`[batch, patches, width]` to `[batch, patches, values]`."""
+        return torch.sigmoid(self.lte(tokens))
 
 
 class UVit(nn.Module):
-    """The network of a case's `network` dictionary, whose keys are those of the Rust side."""
+    """The network of a `network` dictionary, whose keys are those of the Rust side's `UVitConfig`;
+    what a case leaves out is as the published U-ViTs have it."""
 
     def __init__(self, network: dict, estimators: bool = False) -> None:
         super().__init__()
         channels, width = network["channels"], network["width"]
         self.patch_size, self.channels = network["patch_size"], channels
         self.side = network["image_size"] // self.patch_size
-        self.depth, heads = network["depth"], network["heads"]
-        classes = network.get("classes")
-        self.extra_tokens = 1 + (classes is not None)
+        self.depth = network["depth"]
+        half, skips = self.depth // 2, network.get("long_skips", True)
+        classes, text = network.get("classes"), network.get("text")
+        self.extra_tokens = 1 + (classes is not None) + (0 if text is None else text["tokens"])
         values = self.patch_size**2 * channels
 
         self.patch_embed = PatchEmbed(channels, width, self.patch_size)
+        self.time_embed = time_mlp(width) if network.get("time_mlp", False) else nn.Identity()
         self.label_emb = None if classes is None else nn.Embedding(classes, width)
+        self.context_embed = None if text is None else nn.Linear(text["width"], width)
         self.pos_embed = nn.Parameter(torch.empty(1, self.extra_tokens + self.side**2, width))
-        self.in_blocks = nn.ModuleList(Block(width, heads, False) for _ in range(self.depth // 2))
-        self.mid_block = Block(width, heads, False)
-        self.out_blocks = nn.ModuleList(Block(width, heads, True) for _ in range(self.depth // 2))
+        self.in_blocks = nn.ModuleList(Block(network) for _ in range(half))
+        self.mid_block = Block(network)
+        self.out_blocks = nn.ModuleList(Block(network, skips) for _ in range(half))
         self.norm = nn.LayerNorm(width)
         self.decoder_pred = nn.Linear(width, values)
-        self.final_layer = nn.Conv2d(channels, channels, 3, padding=1)
+        convolution = network.get("final_convolution", True)
+        self.final_layer = (
+            nn.Conv2d(channels, channels, 3, padding=1) if convolution else nn.Identity()
+        )
         if estimators:
-            blocks = 2 * (self.depth // 2) + 1
-            self.lte_classifer = nn.ModuleList(Estimator(width, values) for _ in range(blocks))
+            # An odd depth has one more than blocks, which nothing uses.
+            count = self.depth + 1
+            self.lte_classifer = nn.ModuleList(Estimator(width, values) for _ in range(count))
 
-    def embed(self, noisy: Tensor, timesteps: Tensor, labels: Tensor | None) -> Tensor:
+    def embed(self, noisy: Tensor, timesteps: Tensor, condition: Tensor | None) -> Tensor:
         patches = self.patch_embed(noisy)
-        time = timestep_embedding(timesteps, patches.shape[-1]).to(patches.dtype)
-        tokens = [time[:, None], patches]
+        embedding = timestep_embedding(timesteps, patches.shape[-1]).to(patches.dtype)
+        tokens = [self.time_embed(embedding)[:, None], patches]
         if self.label_emb is not None:
-            tokens.insert(0, self.label_emb(labels)[:, None])
+            tokens.insert(0, self.label_emb(condition)[:, None])
+        if self.context_embed is not None:
+            tokens.insert(1, self.context_embed(condition))
         return torch.cat(tokens, dim=1) + self.pos_embed
 
-    def hidden_states(self, noisy: Tensor, timesteps: Tensor, labels: Tensor | None = None):
-        """Yields the hidden state `[batch, tokens, width]` after each block."""
-        x = self.embed(noisy, timesteps, labels)
+    def hidden_states(self, noisy: Tensor, timesteps: Tensor, condition: Tensor | None = None):
+        """Yields the hidden state `[batch, tokens, width]` after each block. The condition is class
+        labels `[batch]` or text `[batch, text tokens, text width]`."""
+        x = self.embed(noisy, timesteps, condition)
         skips = []
         for block in self.in_blocks:
             x = block(x)
@@ -134,17 +152,28 @@ class UVit(nn.Module):
 
     def decode(self, hidden: Tensor) -> Tensor:
         patches = self.decoder_pred(self.norm(hidden))[:, self.extra_tokens :]
-        batch, side, patch = hidden.shape[0], self.side, self.patch_size
+        return self.final_layer(self.unpatchify(patches))
+
+    def unpatchify(self, patches: Tensor) -> Tensor:
+        """`[batch, patches, values]` to `[batch, channels, size, size]`."""
+        batch, side, patch = patches.shape[0], self.side, self.patch_size
         patches = patches.view(batch, side, side, patch, patch, self.channels)  # (p1 p2 C)
         image = patches.permute(0, 5, 1, 3, 2, 4)
-        return self.final_layer(image.reshape(batch, self.channels, side * patch, side * patch))
+        return image.reshape(batch, self.channels, side * patch, side * patch)
+
+    def certainty_map(self, block: int, hidden: Tensor) -> Tensor:
+        """The certainty `[batch, channels, size, size]` of a block, whose input gets no gradient."""
+        return self.unpatchify(self._certainty(block, hidden.detach()))
 
     def certainty(self, block: int, hidden: Tensor) -> Tensor:
         """The mean certainty `[batch]` of a block."""
+        return self._certainty(block, hidden).mean(dim=(1, 2))
+
+    def _certainty(self, block: int, hidden: Tensor) -> Tensor:
         return self.lte_classifer[block](hidden[:, self.extra_tokens :])
 
-    def forward(self, noisy: Tensor, timesteps: Tensor, labels: Tensor | None = None) -> Tensor:
-        for hidden in self.hidden_states(noisy, timesteps, labels):
+    def forward(self, noisy: Tensor, timesteps: Tensor, condition: Tensor | None = None) -> Tensor:
+        for hidden in self.hidden_states(noisy, timesteps, condition):
             pass
         return self.decode(hidden)
 
