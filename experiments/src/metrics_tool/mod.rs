@@ -123,7 +123,8 @@ pub fn main() -> ExitCode {
         for note in &record.notes {
             eprintln!("note: {note}");
         }
-        Ok(println!("{}", serde_json::to_string(&record)?))
+        println!("{}", serde_json::to_string(&record)?);
+        Ok(())
     });
     match printed {
         Ok(()) => ExitCode::SUCCESS,

@@ -320,15 +320,41 @@ fn linear_is_its_formula() {
 
 #[test]
 fn joined_operations_are_their_formulas() {
-    for bias in [true, false] {
-        for operation in [
-            Operation::LinearOnto { outputs: 33, bias },
-            Operation::GeluLinearOnto { outputs: 33, bias },
-            Operation::NormLinear { outputs: 33, bias },
-        ] {
-            let inputs = [([3, 7, 20], 1.0), ([1, 1, 16], 1.0), ([4, 100, 140], 1.0)];
-            compare("joined_operations_are_their_formulas", operation, &inputs);
-        }
+    for (operation, sizes) in [
+        (
+            Operation::LinearOnto {
+                outputs: 33,
+                bias: false,
+            },
+            [4, 100, 140],
+        ),
+        (
+            Operation::GeluLinearOnto {
+                outputs: 33,
+                bias: true,
+            },
+            [4, 100, 140],
+        ),
+        (
+            Operation::NormLinear {
+                outputs: 33,
+                bias: false,
+            },
+            [3, 7, 20],
+        ),
+        (
+            Operation::NormLinear {
+                outputs: 33,
+                bias: true,
+            },
+            [4, 100, 140],
+        ),
+    ] {
+        compare(
+            "joined_operations_are_their_formulas",
+            operation,
+            &[(sizes, 1.0)],
+        );
     }
 }
 

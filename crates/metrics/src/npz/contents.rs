@@ -71,7 +71,10 @@ mod tests {
         assert_eq!(contents(&images.1), Ok((false, kinds[0])));
         assert_eq!(contents(&features.1), Ok((false, kinds[1])));
         assert_eq!(contents(&npz(&[features])), Ok((false, kinds[1])));
-        assert_eq!(contents(&npz(&[mean.clone()])), Ok((true, None)));
+        assert_eq!(
+            contents(&npz(std::slice::from_ref(&mean))),
+            Ok((true, None))
+        );
         // As guided diffusion publishes its reference batches.
         assert_eq!(
             contents(&npz(&[images, mean.clone()])),

@@ -116,8 +116,8 @@ mod tests {
         let array = entry("arr_0", "<f4", false, "(3, 2)", &singles(&values));
         for bytes in [
             &array.1,
-            &npz(&[array.clone()]),
-            &npz_compressed(&[array.clone()]),
+            &npz(std::slice::from_ref(&array)),
+            &npz_compressed(std::slice::from_ref(&array)),
         ] {
             let found = batches(bytes, 2).unwrap();
             let expected: Vec<_> = values.iter().copied().map(f64::from).collect();
