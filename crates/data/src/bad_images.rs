@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use crate::{DataError, ImageError, ImageSet};
+use crate::{DataError, ImageError};
 
 /// An image that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +17,11 @@ pub struct BadImage {
 }
 
 impl BadImage {
-    /// The image `index` of `set`, which cannot be used because of `error`.
-    pub fn new(set: &dyn ImageSet, index: usize, error: &ImageError) -> Self {
+    /// The image `index`, called `name`, which cannot be used because of `error`.
+    pub fn new(index: usize, name: String, error: &ImageError) -> Self {
         Self {
             index,
-            name: set.name(index),
+            name,
             reason: error.to_string(),
         }
     }

@@ -1,8 +1,9 @@
 //! Data sets and their transforms, in the range and the size that the networks see: Fashion-MNIST,
 //! CIFAR-10, CelebA, ImageNet, MS-COCO and any folder of images, from the files as published.
 //!
-//! Every data set is an [`ImageSet`]; a [`BatchLoader`] decodes one in parallel, in an order of
-//! training samples that a position restores.
+//! Every data set of images is an [`ImageSet`], and what a network is trained on a [`TrainingSet`];
+//! a [`BatchLoader`] reads one in parallel, in an order of training samples that a position
+//! restores.
 
 mod bad_images;
 mod caption_choice;
@@ -23,6 +24,7 @@ mod loader;
 mod locate;
 mod order;
 mod resample;
+mod training_set;
 mod transform;
 
 pub use bad_images::{BadImage, BadImages};
@@ -39,4 +41,5 @@ pub use image_set::{ImageError, ImageSet};
 pub use loader::{Batch, BatchLoader, LoaderConfig};
 pub use locate::{DATA_VARIABLE, DEFAULT_FOLDER, locate};
 pub use order::{SampleOrder, TrainingSample};
+pub use training_set::{Conditioning, Label, Pixels, TrainingSet, Visit};
 pub use transform::{PIXELS, SIDE, from_byte, to_byte};

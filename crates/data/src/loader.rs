@@ -11,13 +11,13 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{
-    BadImage, BadImages, DataError, ImageSet, SampleOrder, TrainingSample, choose_caption,
+    BadImage, BadImages, DataError, Label, SampleOrder, TrainingSample, TrainingSet, Visit,
 };
 
 /// What a [`BatchLoader`] loads.
 #[derive(Clone, Debug)]
 pub struct LoaderConfig {
-    /// The seed of order, flips and captions.
+    /// The seed of order, flips, captions and latents.
     pub seed: u64,
     /// Images of a step, over all processes that share it.
     pub batch_size: usize,
@@ -40,14 +40,12 @@ pub struct LoaderConfig {
 pub struct Batch {
     /// The step, counted from 0.
     pub step: u64,
-    /// The index of each row's image in the data set.
+    /// The index of each row's example in the data set.
     pub indices: Vec<usize>,
-    /// Pixels in `[-1, 1]`, `[rows, channels, height, width]`.
+    /// Pixels or latents, `[rows, channels, height, width]`.
     pub images: Vec<f32>,
-    /// The label of each row, where the data set has labels.
-    pub labels: Vec<Option<usize>>,
-    /// A caption of each row, drawn anew at each visit, where the data set has captions.
-    pub captions: Vec<Option<String>>,
+    /// What each row is conditioned on.
+    pub labels: Vec<Label>,
     /// Bad images that were met for the first time.
     pub skipped: Vec<BadImage>,
 }
@@ -72,7 +70,7 @@ impl BatchLoader {
     /// # Panics
     /// Where the rows are none, or go beyond the batch.
     pub fn new(
-        set: Arc<dyn ImageSet>,
+        set: Arc<dyn TrainingSet>,
         config: LoaderConfig,
         first_step: u64,
     ) -> Result<Self, DataError> {
@@ -141,7 +139,7 @@ impl Drop for BatchLoader {
 
 /// Draws the batches, on a thread of its own.
 struct Source {
-    set: Arc<dyn ImageSet>,
+    set: Arc<dyn TrainingSet>,
     config: LoaderConfig,
     order: SampleOrder,
     bad: BadImages,
@@ -151,8 +149,7 @@ struct Source {
 /// A row of a batch, whose pixels have been written.
 struct Row {
     /// Absent where so many images were bad that none was looked for any more.
-    index: Option<usize>,
-    caption: Option<String>,
+    found: Option<(usize, Label)>,
     bad: Vec<BadImage>,
 }
 
@@ -188,7 +185,6 @@ impl Source {
             indices: Vec::with_capacity(rows.len()),
             images,
             labels: Vec::with_capacity(rows.len()),
-            captions: Vec::with_capacity(rows.len()),
             skipped: Vec::new(),
         };
         for row in rows {
@@ -197,10 +193,9 @@ impl Source {
                     batch.skipped.push(image);
                 }
             }
-            let index = row.index.ok_or_else(|| self.bad.error())?;
+            let (index, label) = row.found.ok_or_else(|| self.bad.error())?;
             batch.indices.push(index);
-            batch.labels.push(self.set.label(index));
-            batch.captions.push(row.caption);
+            batch.labels.push(label);
         }
         Ok(batch)
     }
@@ -208,30 +203,26 @@ impl Source {
     /// Writes the image of a sample, or the next one that can be used.
     fn row(&self, position: u64, sample: TrainingSample, pixels: &mut [f32]) -> Row {
         let length = self.set.len();
-        let flip = self.config.flip && sample.flip;
+        let visit = Visit {
+            flip: self.config.flip && sample.flip,
+            seed: self.config.seed,
+            position,
+        };
         let mut bad = Vec::new();
         // One bad image more than may be is an error, whatever comes after it.
         for offset in 0..length.min(self.bad.most().saturating_add(1)) {
             let index = (sample.index + offset) % length;
-            match self.set.image(index, flip) {
-                Ok(image) => {
-                    pixels.copy_from_slice(&image);
-                    let captions = self.set.captions(index);
-                    let caption = choose_caption(self.config.seed, position, captions);
+            match self.set.read(index, visit, pixels) {
+                Ok(label) => {
                     return Row {
-                        index: Some(index),
-                        caption: caption.cloned(),
+                        found: Some((index, label)),
                         bad,
                     };
                 }
-                Err(error) => bad.push(BadImage::new(&*self.set, index, &error)),
+                Err(error) => bad.push(BadImage::new(index, self.set.name(index), &error)),
             }
         }
-        Row {
-            index: None,
-            caption: None,
-            bad,
-        }
+        Row { found: None, bad }
     }
 }
 

@@ -1,14 +1,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::{ImageError, from_byte};
+use crate::{Conditioning, ImageError, from_byte};
 
 /// Images of 1 x 2 pixels: the index, and one more.
 struct Numbers {
     length: usize,
     bad: Vec<usize>,
     read: AtomicUsize,
-    captions: Vec<String>,
 }
 
 fn numbers(length: usize, bad: &[usize]) -> Arc<Numbers> {
@@ -16,11 +15,10 @@ fn numbers(length: usize, bad: &[usize]) -> Arc<Numbers> {
         length,
         bad: bad.to_vec(),
         read: AtomicUsize::new(0),
-        captions: ["a", "b", "c"].map(String::from).to_vec(),
     })
 }
 
-impl ImageSet for Numbers {
+impl TrainingSet for Numbers {
     fn len(&self) -> usize {
         self.length
     }
@@ -33,21 +31,21 @@ impl ImageSet for Numbers {
         format!("number {index}")
     }
 
-    fn bytes(&self, index: usize) -> Result<Vec<u8>, ImageError> {
+    fn conditioning(&self) -> Conditioning {
+        Conditioning::Class { classes: 10 }
+    }
+
+    fn read(&self, index: usize, visit: Visit, values: &mut [f32]) -> Result<Label, ImageError> {
         self.read.fetch_add(1, Ordering::SeqCst);
         if self.bad.contains(&index) {
             return Err(ImageError::Truncated);
         }
         assert_ne!(index, 99, "number 99 makes the decoder panic");
-        Ok(vec![index as u8, index as u8 + 1])
-    }
-
-    fn label(&self, index: usize) -> Option<usize> {
-        Some(index % 10)
-    }
-
-    fn captions(&self, _index: usize) -> &[String] {
-        &self.captions
+        values.copy_from_slice(&[index, index + 1].map(|value| from_byte(value as u8)));
+        if visit.flip {
+            values.reverse();
+        }
+        Ok(Label::Class(index % 10))
     }
 }
 
@@ -78,7 +76,7 @@ fn batches_follow_the_order() {
         for row in 0..4 {
             let sample = order.at((4 * step + row) as u64);
             assert_eq!(batch.indices[row], sample.index);
-            assert_eq!(batch.labels[row], Some(sample.index));
+            assert_eq!(batch.labels[row], Label::Class(sample.index));
             let [index, next] = [0, 1].map(|more| from_byte((sample.index + more) as u8));
             let expected = if sample.flip {
                 [next, index]
@@ -131,20 +129,6 @@ fn processes_that_share_a_batch_load_its_parts() {
     for ((whole, first), second) in whole.iter().zip(first).zip(second) {
         assert_eq!(whole.indices, [first.indices, second.indices].concat());
         assert_eq!(whole.images, [first.images, second.images].concat());
-        assert_eq!(whole.captions, [first.captions, second.captions].concat());
-    }
-}
-
-#[test]
-fn captions_are_drawn_at_each_visit() {
-    let batches = load(&numbers(1, &[]), config(), 0, 10);
-    let drawn: Vec<_> = batches.iter().flat_map(|batch| &batch.captions).collect();
-    for caption in ["a", "b", "c"] {
-        let count = drawn
-            .iter()
-            .filter(|drawn| drawn.as_deref() == Some(caption))
-            .count();
-        assert!((3..30).contains(&count), "{caption}: {count} of 40");
     }
 }
 
@@ -162,8 +146,8 @@ fn the_next_good_image_stands_for_a_bad_one() {
             };
             assert_eq!(index, expected);
         }
-        let labels: Vec<_> = batch.indices.iter().map(|&index| Some(index)).collect();
-        assert_eq!(batch.labels, labels);
+        let labels = batch.indices.iter().map(|&index| Label::Class(index));
+        assert!(labels.eq(batch.labels.iter().cloned()));
         skipped.extend(batch.skipped.iter().map(|image| image.index));
     }
     skipped.sort_unstable();
