@@ -14,7 +14,7 @@ use crate::device::{DeviceName, run_on};
 use crate::import::Import;
 use crate::main_job::MainJob;
 use crate::options::{SamplingOptions, positive, share};
-use crate::preset::Preset;
+use crate::preset::{Place, Preset};
 use crate::sample::{Exit, Sample};
 use crate::train::Train;
 use crate::train_features::TrainFeatures;
@@ -102,14 +102,9 @@ struct SampleOptions {
     /// Sample without a label
     #[arg(long, conflicts_with_all = ["class", "guidance"])]
     unconditional: bool,
-    /// Guidance scale s of cond + s (cond - uncond)
-    #[arg(
-        long,
-        value_name = "S",
-        default_value = "0",
-        allow_negative_numbers = true
-    )]
-    guidance: f64,
+    /// Guidance scale s of cond + s (cond - uncond) [default: the preset's]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    guidance: Option<f64>,
     /// Use the full network
     #[arg(long, conflicts_with_all = ["reduction", "depth"])]
     full: bool,
@@ -225,7 +220,10 @@ fn train(options: TrainOptions) -> Result<()> {
         device,
         Train {
             preset,
-            data,
+            place: Place {
+                data,
+                ..Place::default()
+            },
             out,
             stop: &STOP,
         },

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_sampler::{NoiseSchedule, VpLinear};
-use adadiff_uem::{AdaptiveUVit, FixedDepth, Never};
+use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, Never};
 use anyhow::Result;
 use indicatif::ProgressBar;
 
@@ -18,7 +17,8 @@ use crate::preset::Preset;
 use crate::progress::evaluations_bar;
 use crate::report::{Method, ResultRow};
 use crate::run_folder::RunFolder;
-use crate::study::{Draw, Drawn, SOLVER, Study};
+use crate::study::{Draw, Study};
+use crate::tally::Tally;
 use crate::timing::{self, Timing};
 use crate::{presentation, report};
 
@@ -56,11 +56,13 @@ pub struct Findings {
     /// Speed at several batch sizes.
     pub timings: Vec<Timing>,
     /// The full network's samples.
-    pub full: Drawn,
+    pub full: Tally,
     /// AdaDiff's.
-    pub adaptive: Drawn,
+    pub adaptive: Tally,
     /// Uncertainty maps of a few samples.
     pub maps: report::UncertaintyMaps,
+    /// Channels, height and width of an image.
+    pub image_shape: [usize; 3],
 }
 
 impl DeviceTask for MainJob<'_> {
@@ -70,7 +72,7 @@ impl DeviceTask for MainJob<'_> {
         let experiment = self.checkpoint.preset.name.clone();
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
         let study = Study::<B>::new(self.checkpoint, device.clone(), self.stop)?;
-        let judge = Judge::<B>::new(&device)?;
+        let judge = Judge::<B>::fashion_mnist(&device)?;
         let bench = Bench {
             study: &study,
             judge: &judge,
@@ -106,7 +108,7 @@ impl<B: Kernels> Bench<'_, B> {
 
     fn findings(&self, samples: usize, curve_samples: usize, budgets: &[f64]) -> Result<Findings> {
         let reduction = self.preset().sampling.reduction;
-        let draw = Draw::of_all_classes(self.preset(), samples);
+        let draw = self.study.plan(samples)?;
         self.expect(4 * samples);
         // First of all, because a budget that cannot be met should not cost a full run.
         self.say("calibrating");
@@ -114,13 +116,14 @@ impl<B: Kernels> Bench<'_, B> {
         self.warm_up()?;
 
         self.say("the full network");
-        let full = self.study.draw(Never, &draw, &self.bar)?;
-        let mut rows = vec![self.row(Method::Full, &full, &draw, full.seconds_per_image)?];
-        let full_seconds = full.seconds_per_image;
+        let full = self.draw(&Never, &draw)?;
+        let full_seconds = full.seconds_per_image();
+        let mut rows = vec![self.row(Method::Full, &full, &draw, full_seconds)?];
 
         self.say("AdaDiff");
-        let adaptive = self.study.draw(calibration.policy(), &draw, &self.bar)?;
-        let below = (adaptive.cost.blocks_mean.floor() as usize).max(1);
+        let adaptive = self.draw(&calibration.policy(), &draw)?;
+        let blocks_mean = self.study.cost(&adaptive.effort)?.blocks_mean;
+        let below = (blocks_mean.floor() as usize).max(1);
         for depth in [below, below + 1] {
             rows.extend(self.static_row(depth, &draw, full_seconds)?);
         }
@@ -140,33 +143,30 @@ impl<B: Kernels> Bench<'_, B> {
             full,
             adaptive,
             maps,
+            image_shape: self.study.image_shape(),
         })
     }
 
     /// The first evaluation of a process pays for memory and kernels; it is not timed.
     fn warm_up(&self) -> Result<()> {
         let batch = self.preset().sampling.batch;
-        self.study.draw(
-            Never,
-            &Draw::of_all_classes(self.preset(), batch),
-            &self.bar,
-        )?;
+        self.study
+            .draw(Never, &self.study.plan(batch)?, &self.bar)?;
         Ok(())
     }
 
     /// The points of the curve, all on the same samples.
     fn curve(&self, samples: usize, budgets: &[f64]) -> Result<Vec<ResultRow>> {
-        let draw = Draw::of_all_classes(self.preset(), samples);
+        let draw = self.study.plan(samples)?;
         self.expect(samples * (budgets.len() + 2));
         self.say("the curve: full network");
-        let full = self.study.draw(Never, &draw, &self.bar)?;
-        let full_seconds = full.seconds_per_image;
+        let full = self.draw(&Never, &draw)?;
+        let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(Method::Full, &full, &draw, full_seconds)?];
         for &budget in budgets {
             self.say(&format!("the curve: {:.0} % fewer blocks", 100.0 * budget));
             let calibration = self.study.threshold(budget, &self.bar)?;
-            let policy = calibration.policy();
-            let drawn = self.study.draw(policy, &draw, &self.bar)?;
+            let drawn = self.draw(&calibration.policy(), &draw)?;
             let mut row = self.row(Method::Adadiff, &drawn, &draw, full_seconds)?;
             calibration.enter(&mut row);
             rows.push(row);
@@ -188,7 +188,7 @@ impl<B: Kernels> Bench<'_, B> {
             return Ok(None);
         };
         self.say(&format!("static depth {depth}"));
-        let drawn = self.study.draw(FixedDepth(depth), draw, &self.bar)?;
+        let drawn = self.draw(&FixedDepth(depth), draw)?;
         let mut row = self.row(Method::Static, &drawn, draw, full_seconds)?;
         row.depth = Some(depth.get() as u32);
         Ok(Some(row))
@@ -197,17 +197,18 @@ impl<B: Kernels> Bench<'_, B> {
     fn row(
         &self,
         method: Method,
-        drawn: &Drawn,
+        drawn: &Tally,
         draw: &Draw,
         full_seconds: f64,
     ) -> Result<ResultRow> {
+        let cost = self.study.cost(&drawn.effort)?;
         Ok(ResultRow {
             experiment: self.preset().name.clone(),
             method,
             depth: None,
             device: self.device.to_string(),
             dtype: self.preset().sampling.precision.name().to_owned(),
-            solver: SOLVER.to_owned(),
+            solver: self.preset().sampling.solver.name().to_owned(),
             steps: self.preset().sampling.steps,
             samples: draw.samples,
             batch: draw.batch,
@@ -216,14 +217,14 @@ impl<B: Kernels> Bench<'_, B> {
             check_every: None,
             threshold: None,
             target_reduction: None,
-            blocks_mean: drawn.cost.blocks_mean,
-            blocks_total: drawn.cost.blocks_total,
+            blocks_mean: cost.blocks_mean,
+            blocks_total: cost.blocks_total,
             blocks_per_prediction: self.study.blocks() as u32,
-            block_reduction: drawn.cost.block_reduction,
-            gflops_per_image: drawn.cost.gflops_per_image,
-            seconds_per_image: drawn.seconds_per_image,
-            speedup: full_seconds / drawn.seconds_per_image,
-            frechet_distance: self.judge.frechet_distance(&drawn.pixels)?,
+            block_reduction: cost.block_reduction,
+            gflops_per_image: cost.gflops_per_image,
+            seconds_per_image: drawn.seconds_per_image(),
+            speedup: full_seconds / drawn.seconds_per_image(),
+            frechet_distance: self.judge.frechet_distance(&drawn.statistics)?,
             features: self.judge.features().to_owned(),
             crate_version: env!("CARGO_PKG_VERSION").to_owned(),
         })
@@ -231,12 +232,14 @@ impl<B: Kernels> Bench<'_, B> {
 
     /// Draws a few samples again and keeps the uncertainty of some steps.
     fn maps(&self, calibration: &Calibration) -> Result<report::UncertaintyMaps> {
-        let draw = Draw::of_all_classes(self.preset(), MAP_SAMPLES);
+        let draw = self.study.plan(MAP_SAMPLES)?;
         let steps = self.preset().sampling.steps;
+        let network_shape = self.preset().model.backbone.image_shape();
+        let shape = self.study.image_shape();
         let shown: Vec<usize> = (0..8).map(|i| i * (steps - 1) / 7).collect();
         let mut maps: Vec<Vec<report::UncertaintyMap>> = vec![Vec::new(); MAP_SAMPLES];
         let denoiser = AdaptiveUVit::new(&self.study.model, calibration.policy()).with_maps();
-        let schedule = VpLinear::default();
+        let schedule = self.preset().schedule.build()?;
         let drawn = self
             .study
             .draw_from(denoiser, &draw, &self.bar, &mut |progress| {
@@ -258,11 +261,10 @@ impl<B: Kernels> Bench<'_, B> {
                         step,
                         timestep: schedule.network_timestep(progress.step.from),
                         blocks,
-                        values: values.to_vec(),
+                        values: enlarge(values, network_shape, shape),
                     });
                 }
             })?;
-        let shape = self.preset().model.backbone.image_shape();
         let images = drawn.pixels.chunks(shape.iter().product());
         let rows = maps
             .into_iter()
@@ -285,6 +287,10 @@ impl<B: Kernels> Bench<'_, B> {
         Ok(report::UncertaintyMaps::new(shape, blocks, rows.collect())?)
     }
 
+    fn draw(&self, policy: &dyn ExitPolicy, draw: &Draw) -> Result<Tally> {
+        Tally::draw(self.study, self.judge, policy, draw, &self.bar)
+    }
+
     fn say(&self, what: &str) {
         self.bar.set_message(what.to_owned());
     }
@@ -292,5 +298,43 @@ impl<B: Kernels> Bench<'_, B> {
     fn expect(&self, samples: usize) {
         self.bar
             .inc_length((samples * self.preset().sampling.steps) as u64);
+    }
+}
+
+/// A map of the network's latents on their images' pixels: the mean over the channels, in all
+/// channels. A map of pixels stays as it is.
+fn enlarge(map: &[f32], [channels, height, width]: [usize; 3], image: [usize; 3]) -> Vec<f32> {
+    if [channels, height, width] == image {
+        return map.to_vec();
+    }
+    let [image_channels, image_height, image_width] = image;
+    let place = |row: usize, column: usize| {
+        (row * height / image_height) * width + column * width / image_width
+    };
+    let pixels = (0..image_height)
+        .flat_map(|row| (0..image_width).map(move |column| place(row, column)))
+        .map(|place| {
+            let values = map.iter().skip(place).step_by(height * width);
+            values.sum::<f32>() / channels as f32
+        });
+    let pixels: Vec<f32> = pixels.collect();
+    pixels.repeat(image_channels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_of_latents_cover_their_images() {
+        let map = [0.0, 0.2, 0.4, 0.6, 0.2, 0.4, 0.6, 0.8];
+        let enlarged = enlarge(&map, [2, 2, 2], [1, 4, 4]);
+        let rows = [[0.1, 0.1, 0.3, 0.3], [0.5, 0.5, 0.7, 0.7]];
+        let expected = [rows[0], rows[0], rows[1], rows[1]].concat();
+        for (found, expected) in enlarged.iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-6);
+        }
+        assert_eq!(enlarged.len(), 16);
+        assert_eq!(enlarge(&map, [2, 2, 2], [2, 2, 2]), map);
     }
 }

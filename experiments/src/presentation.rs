@@ -9,8 +9,8 @@ use crate::device::DeviceName;
 use crate::main_job::Findings;
 use crate::preset::Preset;
 use crate::report::{
-    ExitHeatmap, Figure, GridStyle, ImageBatch, ReductionCurve, Report, Section, Table, image_grid,
-    pair_grid, png_bytes, write_rows,
+    ExitHeatmap, Figure, GridStyle, ImageBatch, Method, ReductionCurve, Report, Section, Table,
+    image_grid, pair_grid, png_bytes, write_rows,
 };
 use crate::timing::Timing;
 
@@ -47,7 +47,7 @@ pub fn write(
     let heatmap = ExitHeatmap::of_exits(trace.blocks_per_prediction, exits)?;
     heatmap.write(folder, "exit_depth")?;
 
-    let [channels, height, width] = preset.model.backbone.image_shape();
+    let [channels, height, width] = findings.image_shape;
     let size = channels * height * width;
     let count = GRID.min(findings.full.pixels.len() / size);
     let shape = [count, channels, height, width];
@@ -79,7 +79,7 @@ pub fn write(
         figures,
     };
     let report = Report {
-        title: "AdaDiff on Fashion-MNIST".to_owned(),
+        title: format!("AdaDiff on {}", preset.data.title()),
         summary: summary(findings),
         facts: facts(findings, preset, device),
         command: command.to_owned(),
@@ -96,7 +96,11 @@ pub fn write(
             section(
                 "Samples",
                 "Pairs with the same noise: the full network at the left, AdaDiff at the right.",
-                vec![Figure::png(&pairs, "Pairs of samples", "The first samples of the run.")],
+                vec![Figure::png(
+                    &pairs,
+                    "Pairs of samples",
+                    "The first samples of the run.",
+                )],
             ),
             section(
                 "What a budget costs",
@@ -116,10 +120,7 @@ pub fn write(
             ),
         ],
         notes: vec![
-            "FD (fashion-cnn) is the Fréchet distance over 64 features of a small classifier that \
-             this project trained on Fashion-MNIST, against the 10,000 test images. It is not an FID \
-             and comparable only with itself at the same number of samples."
-                .to_owned(),
+            note_on_features(findings.rows.first().map_or("", |row| &row.features)).to_owned(),
             "GFLOPs count two operations for each multiply-add of matrix products and \
              convolutions, estimators included."
                 .to_owned(),
@@ -127,6 +128,26 @@ pub fn write(
     };
     report.write(&folder.join("report.html"))?;
     Ok(())
+}
+
+/// What the distance in the table is, and what it is not.
+fn note_on_features(features: &str) -> &'static str {
+    match features {
+        "fashion-cnn" => {
+            "FD (fashion-cnn) is the Fréchet distance over 64 features of a small classifier that \
+             this project trained on Fashion-MNIST, against the 10,000 test images. It is not an \
+             FID and comparable only with itself at the same number of samples."
+        }
+        "pixels-4x4" => {
+            "FD (pixels-4x4) is the Fréchet distance over the mean colours of 4 x 4 areas. It shows \
+             that everything works and does not judge what images show: it is not an FID."
+        }
+        _ => {
+            "FD (inception-2015-12-05) is FID: the Fréchet distance over 2,048 features of FID's \
+             Inception network, fed as pytorch-fid does. It falls with the number of samples; \
+             compare it with published figures only at theirs."
+        }
+    }
 }
 
 const TIMING_CAPTION: &str = "Speed-up of AdaDiff and its efficiency: the share of the skipped blocks' time \
@@ -142,8 +163,12 @@ fn write_lines(path: &Path, timings: &[Timing]) -> Result<()> {
 }
 
 fn summary(findings: &Findings) -> String {
-    let saved = findings.adaptive.cost.block_reduction;
-    let speedup = findings.full.seconds_per_image / findings.adaptive.seconds_per_image;
+    let adaptive = findings
+        .rows
+        .iter()
+        .find(|row| row.method == Method::Adadiff);
+    let saved = adaptive.map_or(0.0, |row| row.block_reduction);
+    let speedup = findings.full.seconds_per_image() / findings.adaptive.seconds_per_image();
     format!(
         "AdaDiff skipped {:.1} % of all blocks and drew the same samples {speedup:.2} times as fast.",
         100.0 * saved
@@ -159,7 +184,8 @@ fn facts(findings: &Findings, preset: &Preset, device: DeviceName) -> Vec<(Strin
         (
             "Solver",
             format!(
-                "DPM-Solver++(2M) with data in [-1, 1], {} steps",
+                "{}, {} steps",
+                preset.sampling.solver.name(),
                 preset.sampling.steps
             ),
         ),

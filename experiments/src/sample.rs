@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use adadiff_data::CLASS_NAMES;
+use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::write_atomically;
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
@@ -12,10 +12,11 @@ use anyhow::{Result, bail};
 
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
+use crate::preset::DataSet;
 use crate::progress::evaluations_bar;
 use crate::report::{GridStyle, ImageBatch, image_grid, write_png};
 use crate::run_folder::RunFolder;
-use crate::study::{Draw, Study};
+use crate::study::{Conditions, Study};
 
 /// When samples leave the network.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +42,8 @@ pub struct Sample<'a> {
     pub class: Option<usize>,
     /// Without a label at all.
     pub unconditional: bool,
-    /// Guidance scale; zero for none.
-    pub guidance: f64,
+    /// Guidance scale, zero for none; the preset's where none was named.
+    pub guidance: Option<f64>,
     /// When samples leave.
     pub exit: Exit,
     /// Set when the user asks to stop.
@@ -56,17 +57,24 @@ impl DeviceTask for Sample<'_> {
         let experiment = format!("{}-sample", self.checkpoint.preset.name);
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
         let study = Study::<B>::new(self.checkpoint, device, self.stop)?;
-        let mut draw = Draw::of_all_classes(&study.preset, self.samples);
-        draw.guidance = self.guidance;
-        let labels = draw.labels.len();
+        let mut draw = study.plan(self.samples)?;
+        draw.guidance = self.guidance.unwrap_or(draw.guidance);
+        let classes = match &draw.conditions {
+            Conditions::Classes(classes) => classes.len(),
+            _ => 0,
+        };
         if let Some(class) = self.class {
-            if class >= labels {
-                bail!("there is no class {class}; classes are 0 to {}", labels - 1);
+            if class >= classes {
+                bail!("{}", no_class(class, classes));
             }
-            draw.labels = vec![class];
+            draw.conditions = Conditions::Classes(vec![class]);
         }
         if self.unconditional {
-            draw.labels = vec![labels];
+            if classes == 0 {
+                bail!("--unconditional is for networks that are conditioned on classes");
+            }
+            draw.conditions = Conditions::Classes(vec![classes]);
+            draw.guidance = 0.0;
         }
 
         let bar = evaluations_bar();
@@ -84,7 +92,7 @@ impl DeviceTask for Sample<'_> {
         let drawn = study.draw(policy, &draw, &bar)?;
         bar.finish_and_clear();
 
-        let [channels, height, width] = study.preset.model.backbone.image_shape();
+        let [channels, height, width] = study.image_shape();
         let shape = [self.samples, channels, height, width];
         let images = ImageBatch::new(&drawn.pixels, shape)?;
         write_png(
@@ -99,15 +107,41 @@ impl DeviceTask for Sample<'_> {
         println!(
             "{} samples of {}: {:.2} of {} blocks, {:.4} s an image, in {}",
             self.samples,
-            match draw.labels.as_slice() {
-                [label] => CLASS_NAMES.get(*label).copied().unwrap_or("no class"),
-                _ => "all classes in turn",
-            },
-            drawn.cost.blocks_mean,
+            subject(study.preset.data, &draw.conditions),
+            study.cost(&drawn.effort)?.blocks_mean,
             study.blocks(),
-            drawn.seconds_per_image,
+            drawn.seconds_per_image(),
             folder.display()
         );
         Ok(())
+    }
+}
+
+fn no_class(class: usize, classes: usize) -> String {
+    match classes {
+        0 => format!("there is no class {class}: the network is not conditioned on classes"),
+        _ => format!(
+            "there is no class {class}; classes are 0 to {}",
+            classes - 1
+        ),
+    }
+}
+
+/// What samples show.
+fn subject(data: DataSet, conditions: &Conditions) -> String {
+    match conditions {
+        Conditions::None => "whatever the data set shows".to_owned(),
+        Conditions::Texts(contexts) => format!("{} prompts in turn", contexts.len()),
+        Conditions::Classes(classes) => match (classes.as_slice(), data) {
+            ([class], DataSet::FashionMnist) => {
+                CLASS_NAMES.get(*class).unwrap_or(&"no class").to_string()
+            }
+            ([class], DataSet::Cifar10) => CIFAR10_CLASS_NAMES
+                .get(*class)
+                .unwrap_or(&"no class")
+                .to_string(),
+            ([class], _) => format!("class {class}"),
+            _ => "all classes in turn".to_owned(),
+        },
     }
 }

@@ -45,15 +45,15 @@ pub fn measure<B: Kernels>(
         .map(|(batch, samples)| {
             let draw = Draw {
                 batch,
-                ..Draw::of_all_classes(&study.preset, samples)
+                ..study.plan(samples)?
             };
             bar.inc_length((2 * REPETITIONS * samples * study.preset.sampling.steps) as u64);
             let (mut full, mut adaptive, mut reduction) = (Vec::new(), Vec::new(), 0.0);
             for _ in 0..REPETITIONS {
-                full.push(study.draw(Never, &draw, bar)?.seconds_per_image);
+                full.push(study.draw(Never, &draw, bar)?.seconds_per_image());
                 let drawn = study.draw(calibration.policy(), &draw, bar)?;
-                adaptive.push(drawn.seconds_per_image);
-                reduction = drawn.cost.block_reduction;
+                adaptive.push(drawn.seconds_per_image());
+                reduction = study.cost(&drawn.effort)?.block_reduction;
             }
             let (full, adaptive) = (median(full), median(adaptive));
             Ok(Timing {

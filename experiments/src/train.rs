@@ -3,9 +3,10 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use adadiff_data::{FashionMnist, Split};
+use adadiff_data::{BadImage, Pixels, TrainingSet};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::{Precision, save};
 use adadiff_train::{
@@ -18,10 +19,10 @@ use indicatif::ProgressBar;
 
 use crate::checkpoint::{BACKBONE_PHASE, PHASE_KEY, PRESET_KEY};
 use crate::device::DeviceTask;
-use crate::preset::Preset;
+use crate::preset::{Place, Preset};
 use crate::progress::steps_bar;
 use crate::report::{GridStyle, ImageBatch, image_grid, write_png};
-use crate::study::{Draw, Study};
+use crate::study::Study;
 
 /// The file of a phase's averaged weights, in half precision.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
@@ -37,8 +38,8 @@ const DRAWN_SAMPLES: usize = 40;
 pub struct Train<'a> {
     /// The hyperparameters.
     pub preset: Preset,
-    /// The folder of the data set, if one was named.
-    pub data: Option<PathBuf>,
+    /// Where the images lie.
+    pub place: Place,
     /// The folder that checkpoints, logs and weights go to.
     pub out: PathBuf,
     /// Set when the user asks to stop.
@@ -49,9 +50,13 @@ impl DeviceTask for Train<'_> {
     type Output = ();
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let folder = adadiff_data::locate(self.data.as_deref())?;
-        let images = FashionMnist::load(&folder, Split::Train)?;
-        eprintln!("data: {} images of {}", images.len(), folder.display());
+        let images = self.preset.data.open(&self.place)?;
+        let set: Arc<dyn TrainingSet> = Arc::new(Pixels(images));
+        let [channels, height, width] = set.shape();
+        eprintln!(
+            "data: {} images of {channels} x {height} x {width}",
+            set.len()
+        );
         fs::create_dir_all(&self.out)
             .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
         write_atomically(
@@ -62,10 +67,10 @@ impl DeviceTask for Train<'_> {
         let seed = self.preset.backbone_training.seed;
         let start: AdaDiff<Autodiff<B>> = self.preset.model.init(seed, &device)?;
         let backbone = self.preset.backbone_training.clone();
-        let backbone = self.phase(BACKBONE_PHASE, backbone, start, &images, &device)?;
+        let backbone = self.phase(BACKBONE_PHASE, backbone, start, &set, &device)?;
         let start = trainable(backbone);
         let joint = self.preset.joint_training.clone();
-        self.phase("joint", joint, start, &images, &device)?;
+        self.phase("joint", joint, start, &set, &device)?;
         Ok(())
     }
 }
@@ -77,14 +82,16 @@ impl Train<'_> {
         name: &str,
         config: TrainConfig,
         start: AdaDiff<Autodiff<B>>,
-        images: &FashionMnist,
+        set: &Arc<dyn TrainingSet>,
         device: &B::Device,
     ) -> Result<AdaDiff<B>> {
         let folder = self.out.join(name);
         let steps = config.steps;
         let model = self.preset.model.clone();
+        let schedule = self.preset.schedule.clone();
         let mut trainer =
-            Trainer::<Autodiff<B>>::new(config, model, start, images, device)?.resume(&folder)?;
+            Trainer::<Autodiff<B>>::new(config, model, schedule, start, set.clone(), device)?
+                .resume(&folder)?;
         let mut progress = Progress::<B>::new(self, name, device, trainer.steps_done(), steps);
         let outcome = trainer.run(&folder, &mut progress)?;
         progress.bar.finish_and_clear();
@@ -138,9 +145,9 @@ impl<'a, B: Kernels> Progress<'a, B> {
             self.device.clone(),
             self.stop,
         );
-        let draw = Draw::of_all_classes(self.preset, DRAWN_SAMPLES);
+        let draw = study.plan(DRAWN_SAMPLES)?;
         let drawn = study.draw(Never, &draw, &ProgressBar::hidden())?;
-        let [channels, height, width] = self.preset.model.backbone.image_shape();
+        let [channels, height, width] = study.image_shape();
         let shape = [DRAWN_SAMPLES, channels, height, width];
         let style = GridStyle {
             columns: 10,
@@ -167,6 +174,10 @@ impl<B: Kernels> TrainObserver<Autodiff<B>> for Progress<'_, B> {
             "loss {:.4}, {:.0} images/s",
             line.total, line.images_per_second
         ));
+    }
+
+    fn skipped(&mut self, image: &BadImage) {
+        self.bar.suspend(|| eprintln!("left out: {image}"));
     }
 
     fn sample(&mut self, step: u64, average: &AdaDiff<B>) {

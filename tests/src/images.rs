@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use adadiff_train::{ImageSource, LogLine, TrainObserver};
+use adadiff_data::{Conditioning, ImageError, Label, TrainingSet, Visit};
+use adadiff_train::{LogLine, TrainObserver};
 use adadiff_uem::AdaDiff;
 use burn::tensor::backend::AutodiffBackend;
 
@@ -18,7 +19,7 @@ pub struct Patterns {
 
 const SIDE: usize = 8;
 
-impl ImageSource for Patterns {
+impl TrainingSet for Patterns {
     fn len(&self) -> usize {
         self.count
     }
@@ -27,10 +28,18 @@ impl ImageSource for Patterns {
         [2, SIDE, SIDE]
     }
 
-    fn write(&self, index: usize, flip: bool, pixels: &mut [f32]) {
+    fn name(&self, index: usize) -> String {
+        format!("pattern {index}")
+    }
+
+    fn conditioning(&self) -> Conditioning {
+        Conditioning::Class { classes: 4 }
+    }
+
+    fn read(&self, index: usize, visit: Visit, pixels: &mut [f32]) -> Result<Label, ImageError> {
         for (place, pixel) in pixels.iter_mut().enumerate() {
             let (channel, row) = (place / (SIDE * SIDE), place / SIDE % SIDE);
-            let column = if flip {
+            let column = if visit.flip {
                 SIDE - 1 - place % SIDE
             } else {
                 place % SIDE
@@ -43,10 +52,7 @@ impl ImageSource for Patterns {
             let light = (along / (1 + index / 2)).is_multiple_of(2);
             *pixel = if light { 0.8 } else { -0.8 };
         }
-    }
-
-    fn label(&self, index: usize) -> Option<usize> {
-        Some(index % 4)
+        Ok(Label::Class(index % 4))
     }
 }
 

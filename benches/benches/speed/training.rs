@@ -1,12 +1,14 @@
 //! Training steps of both phases.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use adadiff_data::{Conditioning, ImageError, Label, TrainingSet, Visit};
 use adadiff_experiments::Preset;
 use adadiff_experiments::device::{DeviceName, DeviceTask};
 use adadiff_model::kernels::Kernels;
-use adadiff_train::{ImageSource, LogLine, TrainConfig, TrainObserver, Trainer};
+use adadiff_train::{LogLine, TrainConfig, TrainObserver, Trainer};
 use adadiff_uem::AdaDiff;
 use anyhow::Result;
 use burn::tensor::backend::AutodiffBackend;
@@ -21,7 +23,7 @@ pub struct Training<'a> {
 /// Grey images of the preset's size: the time of a step does not depend on what they show.
 struct Grey([usize; 3]);
 
-impl ImageSource for Grey {
+impl TrainingSet for Grey {
     fn len(&self) -> usize {
         1_000
     }
@@ -30,12 +32,17 @@ impl ImageSource for Grey {
         self.0
     }
 
-    fn write(&self, _index: usize, _flip: bool, pixels: &mut [f32]) {
-        pixels.fill(0.0);
+    fn name(&self, index: usize) -> String {
+        format!("grey image {index}")
     }
 
-    fn label(&self, index: usize) -> Option<usize> {
-        Some(index % 10)
+    fn conditioning(&self) -> Conditioning {
+        Conditioning::Class { classes: 10 }
+    }
+
+    fn read(&self, index: usize, _visit: Visit, pixels: &mut [f32]) -> Result<Label, ImageError> {
+        pixels.fill(0.0);
+        Ok(Label::Class(index % 10))
     }
 }
 
@@ -68,7 +75,7 @@ impl DeviceTask for Training<'_> {
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let preset = Preset::fashion_mnist()?;
         let backbone = &preset.model.backbone;
-        let images = Grey([backbone.channels, backbone.image_size, backbone.image_size]);
+        let images = Arc::new(Grey(backbone.image_shape()));
         let mut group = self
             .criterion
             .benchmark_group(format!("training/{}", self.device));
@@ -88,7 +95,14 @@ impl DeviceTask for Training<'_> {
             let folder = tempfile::tempdir()?;
             let batch = config.batch_size;
             let model: AdaDiff<Autodiff<B>> = preset.model.init(0, &device)?;
-            let mut trainer = Trainer::new(config, preset.model.clone(), model, &images, &device)?;
+            let mut trainer = Trainer::new(
+                config,
+                preset.model.clone(),
+                preset.schedule.clone(),
+                model,
+                images.clone(),
+                &device,
+            )?;
             let mut failure = None;
             group.throughput(Throughput::Elements(batch as u64));
             group.bench_function(format!("{name} step, batch {batch}"), |bencher| {

@@ -2,6 +2,7 @@
 
 use image::RgbImage;
 use image::imageops::crop_imm;
+use serde::{Deserialize, Serialize};
 
 use crate::ImageError;
 use crate::decode::check_pixels;
@@ -14,12 +15,14 @@ const CELEBA_SIZE: (u32, u32) = (178, 218);
 const CELEBA_FACE: (u32, u32, u32) = (25, 57, 128);
 
 /// How a photograph becomes a square.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Framing {
     /// It is the square already; any other size is an error.
     Exact,
     /// CelebA's, as U-ViT and DDIM have it: columns 25..153 and rows 57..185 of the aligned image of
     /// 178 x 218, resized bilinearly.
+    #[serde(rename = "celeba")]
     CelebA,
     /// ImageNet's, as ADM has it (Dhariwal & Nichol 2021, `center_crop_arr`): halved with a box
     /// filter while the shorter side is at least twice the target, then bicubic, then the centre.

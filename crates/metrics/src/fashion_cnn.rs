@@ -58,6 +58,12 @@ impl FashionCnnConfig {
 }
 
 impl<B: Backend> FashionCnn<B> {
+    /// Number of features.
+    pub fn dims(&self) -> usize {
+        let [_, features] = self.features.weight.dims();
+        features
+    }
+
     /// The features of images in `[-1, 1]`, before their activation, so that none is constant.
     ///
     /// # Shapes

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use adadiff_sampler::ScheduleConfig;
 use burn::record::{BinBytesRecorder, FullPrecisionSettings, Record, Recorder};
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ pub(crate) struct TrainState {
     pub images: u64,
     /// Images in the data set.
     pub dataset_length: usize,
+    /// The noise schedule.
+    #[serde(default)]
+    pub schedule: ScheduleConfig,
     /// The hyperparameters of the phase.
     pub config: TrainConfig,
     /// The hyperparameters of the network.

@@ -1,5 +1,7 @@
 //! The hyperparameters of a training phase.
 
+use std::num::NonZeroUsize;
+
 use adadiff_losses::{JointWeights, LossForm};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,10 @@ pub struct TrainConfig {
     pub steps: u64,
     /// Images of a step.
     pub batch_size: usize,
+    /// Parts that a step's batch is computed in, one after the other: the memory of a part for the
+    /// gradient of the whole batch.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulation: NonZeroUsize,
     /// Learning rate after the warm-up.
     pub learning_rate: f64,
     /// AdamW's decay rates of the first and second moment.
@@ -51,6 +57,9 @@ pub struct TrainConfig {
     pub label_dropout: f64,
     /// Whether images are mirrored at random.
     pub flip: bool,
+    /// The most images that may be bad before training stops.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub most_bad_images: usize,
     /// Seed of the weights, the order of images and all noise.
     pub seed: u64,
     /// Steps between lines of the loss log.
@@ -59,6 +68,18 @@ pub struct TrainConfig {
     pub sample_every: u64,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
+}
+
+fn one() -> NonZeroUsize {
+    NonZeroUsize::MIN
+}
+
+fn is_one(number: &NonZeroUsize) -> bool {
+    number.get() == 1
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl TrainConfig {
@@ -84,6 +105,10 @@ impl TrainConfig {
         let checks = [
             ("steps must be positive", self.steps > 0),
             ("batch_size must be positive", self.batch_size > 0),
+            (
+                "accumulation must not exceed batch_size",
+                self.accumulation.get() <= self.batch_size,
+            ),
             ("learning_rate must be positive", self.learning_rate > 0.0),
             (
                 "betas must lie in [0, 1)",

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
+use adadiff_data::DataError;
 use adadiff_model::ModelError;
+use adadiff_sampler::ScheduleError;
 use thiserror::Error;
 
 /// What can go wrong in training and with its files.
@@ -12,6 +14,12 @@ pub enum TrainError {
     /// The network refused its configuration or input.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The data set cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The noise schedule makes no sense.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// A file or folder could not be read or written.
     #[error("cannot {action} {path}: {source}")]
     File {

@@ -10,7 +10,7 @@ mod ema;
 mod error;
 mod files;
 mod log;
-mod source;
+mod suits;
 mod trainer;
 pub mod weights;
 
@@ -23,5 +23,4 @@ pub use ema::update_average;
 pub use error::TrainError;
 pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
-pub use source::ImageSource;
 pub use trainer::{CHECKPOINTS, LOG_FILE, Outcome, TrainObserver, Trainer, trainable};

@@ -2,31 +2,36 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use adadiff_data::SampleOrder;
+use adadiff_data::{BadImage, BatchLoader, LoaderConfig, TrainingSet};
 use adadiff_losses::{joint_objective, simple_loss};
 use adadiff_model::kernels::Kernels;
-use adadiff_sampler::{NoiseSchedule, VpLinear, diffuse};
+use adadiff_sampler::{NoiseSchedule, ScheduleConfig, diffuse};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
-use burn::optim::{AdamW, AdamWConfig, GradientsParams, Optimizer};
+use burn::optim::{AdamW, AdamWConfig, GradientsAccumulator, GradientsParams, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
-use crate::batch::draw;
+use crate::batch::{Batch, Part};
 use crate::checkpoint::{self, TrainState};
 use crate::clip::clip_global_norm;
 use crate::ema::update_average;
 use crate::log::{self, LogLine, LossSums};
-use crate::{ImageSource, Objective, TrainConfig, TrainError};
+use crate::suits::check_suits;
+use crate::{Objective, TrainConfig, TrainError};
 
 /// The file of the loss log inside a training's folder.
 pub const LOG_FILE: &str = "training.jsonl";
 
 /// The folder of the checkpoints inside a training's folder.
 pub const CHECKPOINTS: &str = "checkpoints";
+
+/// Batches that are loaded while one is trained on.
+const BATCHES_AHEAD: usize = 2;
 
 /// Watches a training and may interrupt it.
 pub trait TrainObserver<B: AutodiffBackend> {
@@ -35,6 +40,11 @@ pub trait TrainObserver<B: AutodiffBackend> {
 
     /// Called with every line of the loss log.
     fn line(&mut self, line: &LogLine);
+
+    /// Called with every image that cannot be used and was left out, once each.
+    fn skipped(&mut self, image: &BadImage) {
+        let _ = image;
+    }
 
     /// Called every [`TrainConfig::sample_every`] steps with the averaged weights.
     fn sample(&mut self, step: u64, average: &AdaDiff<B::InnerBackend>);
@@ -54,12 +64,12 @@ pub enum Outcome {
 /// Every draw is a function of the seed and the step, so that a training that was interrupted and
 /// resumed gives what an uninterrupted one gives, bit for bit where the backend's operations are
 /// deterministic (Flex).
-pub struct Trainer<'a, B: AutodiffBackend> {
+pub struct Trainer<B: AutodiffBackend> {
     config: TrainConfig,
     model_config: AdaDiffConfig,
-    source: &'a dyn ImageSource,
-    order: SampleOrder,
-    schedule: VpLinear,
+    set: Arc<dyn TrainingSet>,
+    schedule_config: ScheduleConfig,
+    schedule: Box<dyn NoiseSchedule>,
     model: AdaDiff<B>,
     average: AdaDiff<B::InnerBackend>,
     optimizer: OptimizerAdaptor<AdamW, AdaDiff<B>, B>,
@@ -68,7 +78,7 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     device: B::Device,
 }
 
-impl<'a, B> Trainer<'a, B>
+impl<B> Trainer<B>
 where
     B: AutodiffBackend + Kernels,
     B::InnerBackend: Kernels,
@@ -76,25 +86,18 @@ where
     /// Starts a phase at step 0 with the weights of `model`.
     ///
     /// # Errors
-    /// Where the configuration makes no sense or the images do not suit the network.
+    /// Where the configuration makes no sense or the data set does not suit the network.
     pub fn new(
         config: TrainConfig,
         model_config: AdaDiffConfig,
+        schedule: ScheduleConfig,
         model: AdaDiff<B>,
-        source: &'a dyn ImageSource,
+        set: Arc<dyn TrainingSet>,
         device: &B::Device,
     ) -> Result<Self, TrainError> {
         config.validate()?;
         model_config.backbone.validate()?;
-        let expected = model_config.backbone.image_shape();
-        if source.shape() != expected {
-            return Err(TrainError::Config(format!(
-                "the network takes images of {expected:?}, the data set has {:?}",
-                source.shape()
-            )));
-        }
-        let length = std::num::NonZeroUsize::new(source.len())
-            .ok_or_else(|| TrainError::Config("the data set is empty".to_owned()))?;
+        check_suits(&model_config.backbone, config.label_dropout, &*set)?;
         let optimizer = AdamWConfig::new()
             .with_beta_1(config.betas[0])
             .with_beta_2(config.betas[1])
@@ -102,11 +105,11 @@ where
             .with_weight_decay(config.weight_decay)
             .init();
         Ok(Self {
-            order: SampleOrder::new(config.seed, length),
+            schedule: schedule.build()?,
+            schedule_config: schedule,
             config,
             model_config,
-            source,
-            schedule: VpLinear::default(),
+            set,
             average: model.valid(),
             model,
             optimizer,
@@ -130,7 +133,7 @@ where
     ///
     /// # Errors
     /// Where the checkpoint is damaged or belongs to a run with other settings. The numbers of
-    /// steps, and how often something is logged or saved, may change.
+    /// steps and of images that may be bad, and how often something is logged or saved, may change.
     pub fn resume(mut self, folder: &Path) -> Result<Self, TrainError> {
         let checkpoints = folder.join(CHECKPOINTS);
         let Some((state, files)) = checkpoint::latest(&checkpoints)? else {
@@ -164,6 +167,7 @@ where
             log_every: 0,
             sample_every: 0,
             checkpoint_every: 0,
+            most_bad_images: 0,
             ..config.clone()
         };
         let (now, then) = (comparable(&self.config), comparable(&state.config));
@@ -179,7 +183,13 @@ where
                 state.model
             ));
         }
-        let length = self.source.len();
+        if self.schedule_config != state.schedule {
+            return Some(format!(
+                "its noise schedule was {:?}, now it is {:?}",
+                state.schedule, self.schedule_config
+            ));
+        }
+        let length = self.set.len();
         (state.dataset_length != length).then(|| {
             format!(
                 "its data set had {} images, now it has {length}",
@@ -197,7 +207,8 @@ where
             version: env!("CARGO_PKG_VERSION").to_owned(),
             step: self.step,
             images: self.step * self.config.batch_size as u64,
-            dataset_length: self.source.len(),
+            dataset_length: self.set.len(),
+            schedule: self.schedule_config.clone(),
             config: self.config.clone(),
             model: serde_json::to_value(&self.model_config).unwrap_or_default(),
             losses: self.losses,
@@ -213,15 +224,28 @@ where
     /// Trains until all steps are done or the observer interrupts; logs and saves into `folder`.
     ///
     /// # Errors
-    /// Where a file cannot be written or the loss is no longer finite.
+    /// Where a file cannot be written, too many images are bad, or the loss is no longer finite.
     pub fn run(
         &mut self,
         folder: &Path,
         observer: &mut dyn TrainObserver<B>,
     ) -> Result<Outcome, TrainError> {
         let (start, first) = (Instant::now(), self.step);
+        if first >= self.config.steps {
+            self.save(folder)?;
+            return Ok(Outcome::Finished);
+        }
+        let mut batches = self.loader()?;
         while self.step < self.config.steps {
-            self.train_step()?;
+            let Some(batch) = batches.next().transpose()? else {
+                return Err(TrainError::Config(
+                    "the data set has no more batches".to_owned(),
+                ));
+            };
+            for image in &batch.skipped {
+                observer.skipped(image);
+            }
+            self.train_step(batch)?;
             if self.step.is_multiple_of(self.config.log_every) {
                 let images = (self.step - first) * self.config.batch_size as u64;
                 let line = self.take_line(images as f64 / start.elapsed().as_secs_f64());
@@ -247,10 +271,30 @@ where
         Ok(Outcome::Finished)
     }
 
-    fn train_step(&mut self) -> Result<(), TrainError> {
-        let total = self.losses_of_step()?;
-        let gradients = total.backward();
-        let gradients = GradientsParams::from_grads(gradients, &self.model);
+    /// The batches from the next step on.
+    fn loader(&self) -> Result<BatchLoader, TrainError> {
+        let config = LoaderConfig {
+            seed: self.config.seed,
+            batch_size: self.config.batch_size,
+            rows: 0..self.config.batch_size,
+            flip: self.config.flip,
+            ahead: BATCHES_AHEAD,
+            workers: 0,
+            most_bad_images: self.config.most_bad_images,
+        };
+        Ok(BatchLoader::new(self.set.clone(), config, self.step)?)
+    }
+
+    fn train_step(&mut self, loaded: adadiff_data::Batch) -> Result<(), TrainError> {
+        let batch = Batch::draw(
+            &self.config,
+            self.schedule.as_ref(),
+            self.set.as_ref(),
+            self.model_config.backbone.classes,
+            loaded,
+            0..self.config.batch_size,
+        );
+        let gradients = self.gradients(&batch)?;
         if gradients.is_empty() {
             return Err(TrainError::NothingToTrain);
         }
@@ -266,54 +310,73 @@ where
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
         let decay = self.config.ema_decay_at(self.step);
         self.average = update_average(self.average.clone(), &self.model.valid(), decay);
+        self.losses.steps += 1;
         self.step += 1;
         Ok(())
     }
 
-    /// The objective `[1]` of the next step; its parts are added to the log's sums.
-    fn losses_of_step(&mut self) -> Result<Tensor<B, 1>, TrainError> {
-        let classes = self.model_config.backbone.classes;
-        let batch = draw::<B>(
-            &self.config,
-            self.source,
-            &mut self.order,
-            classes,
-            self.step,
-            &self.device,
-        );
+    /// The gradients of the batch's mean objective, part after part.
+    fn gradients(&mut self, batch: &Batch) -> Result<GradientsParams, TrainError> {
+        let rows = batch.rows();
+        let size = rows.div_ceil(self.config.accumulation.get());
+        if size == rows {
+            return self.gradients_of_part(batch.part(0..rows, &self.device), 1.0);
+        }
+        let mut sum = GradientsAccumulator::new();
+        for start in (0..rows).step_by(size) {
+            let part = start..rows.min(start + size);
+            let share = part.len() as f64 / rows as f64;
+            let gradients = self.gradients_of_part(batch.part(part, &self.device), share)?;
+            sum.accumulate(&self.model, gradients);
+        }
+        Ok(sum.grads())
+    }
+
+    /// The gradients of a part's mean objective times its share of the batch.
+    fn gradients_of_part(
+        &mut self,
+        part: Part<B>,
+        share: f64,
+    ) -> Result<GradientsParams, TrainError> {
+        let total = self.losses_of_part(part, share)?;
+        let total = if share == 1.0 { total } else { total * share };
+        Ok(GradientsParams::from_grads(total.backward(), &self.model))
+    }
+
+    /// The mean objective `[1]` of a part; its parts are added to the log's sums with the part's
+    /// share.
+    fn losses_of_part(&mut self, part: Part<B>, share: f64) -> Result<Tensor<B, 1>, TrainError> {
         let noisy = diffuse(
-            &self.schedule,
-            batch.images,
-            batch.noise.clone(),
-            &batch.times,
+            self.schedule.as_ref(),
+            part.images,
+            part.noise.clone(),
+            &part.times,
         );
-        let timesteps: Vec<f32> = batch
+        let timesteps: Vec<f32> = part
             .times
             .iter()
             .map(|&time| self.schedule.network_timestep(time) as f32)
             .collect();
-
-        self.losses.steps += 1;
         match self.config.objective {
             Objective::Simple => {
-                let prediction =
-                    self.model
-                        .backbone
-                        .forward(noisy, &timesteps, &batch.condition)?;
-                let loss = simple_loss(prediction, batch.noise).mean();
+                let prediction = self
+                    .model
+                    .backbone
+                    .forward(noisy, &timesteps, &part.condition)?;
+                let loss = simple_loss(prediction, part.noise).mean();
                 let [value] = read([loss.clone()])?;
-                self.losses.simple += value;
-                self.losses.total += value;
+                self.losses.simple += share * value;
+                self.losses.total += share * value;
                 Ok(loss)
             }
             Objective::Joint { form, weights } => {
                 let layers = self
                     .model
-                    .layer_predictions(noisy, &timesteps, &batch.condition)?;
+                    .layer_predictions(noisy, &timesteps, &part.condition)?;
                 let loss = joint_objective(
                     &layers.uncertainty,
                     &layers.noise,
-                    batch.noise,
+                    part.noise,
                     weights,
                     form,
                 );
@@ -325,10 +388,10 @@ where
                 ];
                 let [simple, uncertainty, layer_wise] = read(parts)?;
                 let [value] = read([total.clone()])?;
-                self.losses.simple += simple;
-                self.losses.uncertainty += uncertainty;
-                self.losses.layer_wise += layer_wise;
-                self.losses.total += value;
+                self.losses.simple += share * simple;
+                self.losses.uncertainty += share * uncertainty;
+                self.losses.layer_wise += share * layer_wise;
+                self.losses.total += share * value;
                 Ok(total)
             }
         }

@@ -11,12 +11,7 @@ use adadiff_weights::WeightFile;
 use anyhow::Result;
 
 use super::Import;
-
-/// The key of the kind of network in the header of a weights file.
-const NETWORK_KEY: &str = "network";
-
-/// The key of its configuration, in JSON.
-const CONFIG_KEY: &str = "config";
+use crate::network_file::{CONFIG_KEY, NETWORK_KEY};
 
 /// Stable Diffusion's autoencoder.
 pub(super) fn autoencoder<B: Kernels>(

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use adadiff_experiments::device::{DeviceTask, run_on};
-use adadiff_experiments::{Checkpoint, Draw, Precision, Study};
+use adadiff_experiments::{Checkpoint, Precision, Study};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
 use adadiff_sampler::NoiseStream;
@@ -71,7 +71,7 @@ impl DeviceTask for DrawBundled {
             .into_iter()
             .collect::<Result<_>>()?;
 
-        let draw = Draw::of_all_classes(&study.preset, SAMPLES);
+        let draw = study.plan(SAMPLES)?;
         let full = study.draw(Never, &draw, &bar)?.pixels;
         let adaptive = study.draw(calibration.policy(), &draw, &bar)?;
         let exits = adaptive.trace.steps.iter().flat_map(|step| &step.blocks);

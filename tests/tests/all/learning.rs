@@ -1,7 +1,9 @@
 //! Training does what its objectives and formulas say.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use adadiff_sampler::ScheduleConfig;
 use adadiff_tests::{Named, Patterns, Watcher, assert_close};
 use adadiff_train::{LogLine, Objective, TrainConfig, Trainer, trainable};
 use burn_flex::FlexDevice;
@@ -109,8 +111,15 @@ fn four_images_are_learnt_and_then_their_uncertainty() {
         ..phase
     };
     let model = trainable(backbone.average().clone());
-    let mut trainer: Trainer<'_, Differentiable> =
-        Trainer::new(joint, network(), model, &images, &FlexDevice).unwrap();
+    let mut trainer: Trainer<Differentiable> = Trainer::new(
+        joint,
+        network(),
+        ScheduleConfig::default(),
+        model,
+        Arc::new(images),
+        &FlexDevice,
+    )
+    .unwrap();
     let mut watcher = Watcher::default();
     trainer
         .run(tempdir().unwrap().path(), &mut watcher)

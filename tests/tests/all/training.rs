@@ -1,9 +1,12 @@
 //! What the tests of the training loop share. They run on Flex, whose operations are deterministic:
 //! that is where a resumed training promises the same bits.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
 use adadiff_losses::{JointWeights, LossForm};
+use adadiff_sampler::ScheduleConfig;
 use adadiff_tests::{Named, Network, NetworkKind, Patterns, Watcher, parameters};
 use adadiff_train::{
     CHECKPOINTS, LOG_FILE, LogLine, Objective, Outcome, TrainConfig, TrainError, Trainer,
@@ -39,6 +42,7 @@ pub fn dozen_steps() -> TrainConfig {
         objective: JOINT,
         steps: 12,
         batch_size: 3,
+        accumulation: NonZeroUsize::MIN,
         learning_rate: 1e-3,
         betas: [0.9, 0.99],
         epsilon: 1e-8,
@@ -49,6 +53,7 @@ pub fn dozen_steps() -> TrainConfig {
         ema_decay: 0.999,
         label_dropout: 0.3,
         flip: true,
+        most_bad_images: 0,
         seed: 5,
         log_every: 5,
         sample_every: 0,
@@ -57,13 +62,20 @@ pub fn dozen_steps() -> TrainConfig {
 }
 
 /// A trainer at step 0.
-pub fn trainer<'a>(
+pub fn trainer(
     config: &TrainConfig,
     network: &AdaDiffConfig,
-    images: &'a Patterns,
-) -> Result<Trainer<'a, Differentiable>, TrainError> {
+    images: &Patterns,
+) -> Result<Trainer<Differentiable>, TrainError> {
     let model: AdaDiff<Differentiable> = network.init(9, &FlexDevice)?;
-    Trainer::new(config.clone(), network.clone(), model, images, &FlexDevice)
+    Trainer::new(
+        config.clone(),
+        network.clone(),
+        ScheduleConfig::default(),
+        model,
+        Arc::new(*images),
+        &FlexDevice,
+    )
 }
 
 /// Trains in `folder` from its latest checkpoint, to the end or to where the watcher interrupts.

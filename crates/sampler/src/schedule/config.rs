@@ -17,6 +17,13 @@ pub enum ScheduleConfig {
     Discrete(DiscreteConfig),
 }
 
+impl Default for ScheduleConfig {
+    /// U-ViT's for pixels: [`VpLinear`].
+    fn default() -> Self {
+        Self::VpLinear(VpLinear::default())
+    }
+}
+
 /// A discrete schedule's settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

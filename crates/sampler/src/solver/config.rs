@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Ddim, DdpmAncestral, DpmSolver, DpmSolverPlusPlus, DpmSolverPlusPlusSinglestep, EulerMaruyama,
-    Solver, UniPc,
+    ReverseProcess, Solver, UniPc,
 };
 
 /// Any solver with its settings; `solver` is its name.
@@ -30,6 +30,28 @@ pub enum SolverConfig {
 }
 
 impl SolverConfig {
+    /// The name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EulerMaruyama(EulerMaruyama { process, .. }) => match process {
+                ReverseProcess::Sde => "euler_maruyama_sde",
+                ReverseProcess::ProbabilityFlow => "euler_maruyama_ode",
+            },
+            Self::DdpmAncestral(_) => "ddpm_ancestral",
+            Self::Ddim(_) => "ddim",
+            Self::DpmSolver(_) => "dpm_solver",
+            Self::DpmSolverPlusPlus(DpmSolverPlusPlus { order: 2, .. }) => {
+                "dpm_solver_plus_plus_2m"
+            }
+            Self::DpmSolverPlusPlus(DpmSolverPlusPlus { order: 3, .. }) => {
+                "dpm_solver_plus_plus_3m"
+            }
+            Self::DpmSolverPlusPlus(_) => "dpm_solver_plus_plus",
+            Self::DpmSolverPlusPlusSinglestep(_) => "dpm_solver_plus_plus_singlestep",
+            Self::UniPc(_) => "unipc",
+        }
+    }
+
     /// The solver. Its settings are checked when it is asked for the times of a walk.
     pub fn build<B: Backend>(self) -> Box<dyn Solver<B>> {
         match self {

@@ -53,6 +53,16 @@ impl<P: ExitPolicy + ?Sized> ExitPolicy for Box<P> {
     }
 }
 
+impl<P: ExitPolicy + ?Sized> ExitPolicy for &P {
+    fn needs_uncertainty(&self, context: BlockContext) -> bool {
+        (**self).needs_uncertainty(context)
+    }
+
+    fn leaves(&self, context: BlockContext, uncertainty: &[f32]) -> bool {
+        (**self).leaves(context, uncertainty)
+    }
+}
+
 #[cfg(test)]
 mod testing {
     use super::{BlockContext, ExitPolicy};

@@ -1,12 +1,17 @@
 //! Presets: every hyperparameter of an experiment, in a TOML file.
 
+mod data_set;
+
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use adadiff_sampler::{DpmSolverPlusPlus, ScheduleConfig, SolverConfig};
 use adadiff_train::TrainConfig;
 use adadiff_uem::AdaDiffConfig;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+
+pub use data_set::{DataSet, Place};
 
 use crate::calibrations::{Budget, ExitRule, every_block, is_every_block};
 use crate::precision::Precision;
@@ -17,6 +22,15 @@ use crate::precision::Precision;
 pub struct Preset {
     /// The experiment's name.
     pub name: String,
+    /// The images.
+    #[serde(default)]
+    pub data: DataSet,
+    /// Present where the network works on latents of the images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latents: Option<LatentPreset>,
+    /// How much noise a time stands for, in training and in sampling.
+    #[serde(default)]
+    pub schedule: ScheduleConfig,
     /// The network.
     pub model: AdaDiffConfig,
     /// The first phase: the backbone with L_simple.
@@ -27,12 +41,26 @@ pub struct Preset {
     pub sampling: SamplingPreset,
 }
 
+/// How the network's latents relate to the autoencoder's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LatentPreset {
+    /// What the autoencoder's latents are multiplied by, so that their variance is about 1.
+    pub scale_factor: f64,
+}
+
 /// How samples are drawn unless the command line says otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SamplingPreset {
-    /// Solver steps.
+    /// Network evaluations for each sample.
     pub steps: usize,
+    /// Guidance scale s of cond + s (cond - uncond); zero for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub guidance: f64,
+    /// The samples that the published figure was measured on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<usize>,
     /// Samples of a batch.
     pub batch: usize,
     /// Seed of all noise.
@@ -48,6 +76,22 @@ pub struct SamplingPreset {
     /// What the network computes in.
     #[serde(default, skip_serializing_if = "Precision::is_full")]
     pub precision: Precision,
+    /// The update rule.
+    #[serde(default = "fashion_mnist_solver")]
+    pub solver: SolverConfig,
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
+}
+
+/// What presets without a solver mean: those of checkpoints that were written before there was a
+/// choice.
+fn fashion_mnist_solver() -> SolverConfig {
+    SolverConfig::DpmSolverPlusPlus(DpmSolverPlusPlus {
+        data_bound: Some(1.0),
+        ..DpmSolverPlusPlus::default()
+    })
 }
 
 impl SamplingPreset {
@@ -68,7 +112,7 @@ impl Preset {
     /// # Errors
     /// Never, unless the file in the repository was broken.
     pub fn fashion_mnist() -> Result<Self> {
-        Self::parse(include_str!("../presets/fashion_mnist.toml"))
+        Self::parse(include_str!("../../presets/fashion_mnist.toml"))
     }
 
     /// Reads a preset file.
@@ -84,6 +128,19 @@ impl Preset {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let preset: Self = toml::from_str(text)?;
         preset.model.backbone.validate()?;
+        preset.schedule.build().context("in schedule")?;
+        if let Some(latents) = preset.latents {
+            ensure!(
+                latents.scale_factor > 0.0 && latents.scale_factor.is_finite(),
+                "latents.scale_factor must be positive"
+            );
+        } else {
+            let (network, images) = (preset.model.backbone.image_shape(), preset.data.shape());
+            ensure!(
+                network == images,
+                "the network takes images of {network:?}, the data set's are {images:?}"
+            );
+        }
         preset
             .backbone_training
             .validate()
@@ -95,6 +152,10 @@ impl Preset {
         let sampling = &preset.sampling;
         ensure!(sampling.steps > 0, "sampling.steps must be positive");
         ensure!(sampling.batch > 0, "sampling.batch must be positive");
+        ensure!(
+            sampling.guidance.is_finite(),
+            "sampling.guidance must be a number"
+        );
         ensure!(
             sampling.reduction > 0.0 && sampling.reduction < 1.0,
             "sampling.reduction must lie between 0 and 1"

@@ -1,29 +1,33 @@
 //! Drawing samples from a trained network under an exit policy, timed and accounted for.
 
+mod draw;
+mod effort;
+mod latents;
+
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use adadiff_metrics::{ComputeCost, ComputeSummary, Evaluation};
+use adadiff_metrics::{ComputeCost, ComputeSummary};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
-use adadiff_sampler::{
-    DpmSolverPlusPlus, Guided, NoiseSource, Progress, SampleError, SampleRequest, Sampler, VpLinear,
-};
+use adadiff_sampler::{Guided, NoiseSource, Progress, SampleError, SampleRequest, Sampler};
 use adadiff_uem::{
     AdaDiff, AdaptiveUVit, DepthSchedule, ExitPolicy, ExitTrace, Never, calibrate,
     calibrate_excess, estimator_flops,
 };
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::{Tensor, TensorData};
 use indicatif::ProgressBar;
+
+pub use draw::{Conditions, Contexts, Draw};
+pub use effort::Effort;
+pub use latents::LatentDecoder;
 
 use crate::calibrations::{Budget, Calibration, Calibrations, ExitRule};
 use crate::checkpoint::Checkpoint;
 use crate::preset::Preset;
-
-/// The solver's name in results.
-pub const SOLVER: &str = "dpm_solver_plus_plus_2m";
 
 /// Added to a run's seed for the samples that thresholds are calibrated on, so that no reported
 /// figure is of samples that a threshold has seen.
@@ -43,41 +47,10 @@ pub struct Study<'a, B: Kernels> {
     pub preset: Preset,
     calibrations: Calibrations,
     trained_estimators: bool,
+    decoder: Option<LatentDecoder<B>>,
+    contexts: Option<Arc<dyn Contexts>>,
     device: B::Device,
     stop: &'a AtomicBool,
-}
-
-/// Which samples to draw.
-#[derive(Clone, Debug)]
-pub struct Draw {
-    /// Number of samples.
-    pub samples: usize,
-    /// Samples of a batch.
-    pub batch: usize,
-    /// Seed of all noise.
-    pub seed: u64,
-    /// The label of each sample; the first is used again after the last.
-    pub labels: Vec<usize>,
-    /// Guidance scale; zero for none.
-    pub guidance: f64,
-}
-
-impl Draw {
-    /// Samples of all classes in turn, without guidance.
-    pub fn of_all_classes(preset: &Preset, samples: usize) -> Self {
-        let labels = preset
-            .model
-            .backbone
-            .classes
-            .map_or(1, |classes| classes - 1);
-        Self {
-            samples,
-            batch: preset.sampling.batch,
-            seed: preset.sampling.seed,
-            labels: (0..labels.max(1)).collect(),
-            guidance: 0.0,
-        }
-    }
 }
 
 /// Samples and what they cost.
@@ -87,10 +60,17 @@ pub struct Drawn {
     pub pixels: Vec<f32>,
     /// Blocks run and uncertainties.
     pub trace: ExitTrace,
+    /// Seconds of the sampling loop; decoding latents is not part of it.
+    pub seconds: f64,
+    /// Blocks run and estimates made.
+    pub effort: Effort,
+}
+
+impl Drawn {
     /// Seconds of the sampling loop for each image.
-    pub seconds_per_image: f64,
-    /// Blocks and operations.
-    pub cost: ComputeSummary,
+    pub fn seconds_per_image(&self) -> f64 {
+        self.seconds / self.effort.samples.max(1) as f64
+    }
 }
 
 impl<'a, B: Kernels> Study<'a, B> {
@@ -108,6 +88,8 @@ impl<'a, B: Kernels> Study<'a, B> {
             preset: checkpoint.preset,
             calibrations: checkpoint.calibrations,
             trained_estimators: checkpoint.trained_estimators,
+            decoder: None,
+            contexts: None,
             device,
             stop,
         })
@@ -126,14 +108,69 @@ impl<'a, B: Kernels> Study<'a, B> {
             preset,
             calibrations,
             trained_estimators: true,
+            decoder: None,
+            contexts: None,
             device,
             stop,
         }
     }
 
+    /// Turns latents into images.
+    pub fn with_decoder(mut self, decoder: Option<LatentDecoder<B>>) -> Self {
+        self.decoder = decoder;
+        self
+    }
+
+    /// Draws samples for these prompts.
+    pub fn with_contexts(mut self, contexts: Option<Arc<dyn Contexts>>) -> Self {
+        self.contexts = contexts;
+        self
+    }
+
     /// Blocks of the network.
     pub fn blocks(&self) -> usize {
         self.model.backbone.depth()
+    }
+
+    /// Channels, height and width of the images: of the latents, where nothing decodes them.
+    pub fn image_shape(&self) -> [usize; 3] {
+        let shape = self.preset.model.backbone.image_shape();
+        match &self.decoder {
+            Some(decoder) => decoder.image_shape(shape),
+            None => shape,
+        }
+    }
+
+    /// Samples of all classes or prompts in turn, as the preset says.
+    ///
+    /// # Errors
+    /// Where the network is conditioned on text and there are no prompts.
+    pub fn plan(&self, samples: usize) -> Result<Draw> {
+        let Preset {
+            model, sampling, ..
+        } = &self.preset;
+        let conditions = match (model.backbone.classes, model.backbone.text) {
+            (Some(labels), _) => {
+                // A network without a label for "no class" has no data set with fewer classes.
+                Conditions::Classes((0..labels.saturating_sub(1).max(1)).collect())
+            }
+            (None, Some(_)) => {
+                let contexts = self.contexts.clone();
+                Conditions::Texts(contexts.context(
+                    "the network is conditioned on text: name prompts, or prepared latents with \
+                     their contexts",
+                )?)
+            }
+            (None, None) => Conditions::None,
+        };
+        Ok(Draw {
+            first_sample: 0,
+            samples,
+            batch: sampling.batch,
+            seed: sampling.seed,
+            conditions,
+            guidance: sampling.guidance,
+        })
     }
 
     /// Draws samples, leaving the network as `policy` says.
@@ -163,11 +200,18 @@ impl<'a, B: Kernels> Study<'a, B> {
         if draw.guidance == 0.0 {
             return self.run(&denoiser, draw, bar, observe);
         }
-        let Some(classes) = self.preset.model.backbone.classes else {
-            bail!("guidance needs a network that is conditioned on classes")
+        let none = match (&draw.conditions, self.preset.model.backbone.classes) {
+            (Conditions::Texts(contexts), _) => {
+                let [tokens, width] = contexts.size();
+                let empty = TensorData::new(contexts.empty(), [1, tokens, width]);
+                Condition::Text(Tensor::from_data(empty, &self.device))
+            }
+            (_, Some(classes)) => {
+                let none = TensorData::from([classes as i64 - 1]);
+                Condition::Class(Tensor::from_data(none, &self.device))
+            }
+            (_, None) => bail!("guidance needs a network that is conditioned on classes or text"),
         };
-        let none = TensorData::from([classes as i64 - 1]);
-        let none = Condition::Class(Tensor::from_data(none, &self.device));
         self.run(
             &Guided::new(denoiser, none, draw.guidance)?,
             draw,
@@ -183,36 +227,19 @@ impl<'a, B: Kernels> Study<'a, B> {
         bar: &ProgressBar,
         observe: &mut dyn FnMut(&Progress<'_, B>),
     ) -> Result<Drawn> {
-        let backbone = &self.preset.model.backbone;
-        let labels: Vec<i64> = draw
-            .labels
-            .iter()
-            .cycle()
-            .take(draw.samples)
-            .map(|&label| label as i64)
-            .collect();
-        let condition = match backbone.classes {
-            None => Condition::None,
-            Some(_) => Condition::Class(Tensor::from_data(
-                TensorData::new(labels, [draw.samples]),
-                &self.device,
-            )),
-        };
+        let shape = self.preset.model.backbone.image_shape();
         let request = SampleRequest {
-            shape: backbone.image_shape(),
+            shape,
             noise: NoiseSource::seeded(draw.seed),
-            first_sample: 0,
+            first_sample: draw.first_sample,
             count: draw.samples,
             batch: draw.batch,
-            condition,
+            condition: draw.condition(&self.device),
             device: self.device.clone(),
         };
         let sampler = Sampler {
-            schedule: Box::new(VpLinear::default()),
-            solver: Box::new(DpmSolverPlusPlus {
-                data_bound: Some(1.0),
-                ..DpmSolverPlusPlus::default()
-            }),
+            schedule: self.preset.schedule.build()?,
+            solver: self.preset.sampling.solver.build(),
             steps: self.preset.sampling.steps,
         };
         let start = Instant::now();
@@ -228,22 +255,29 @@ impl<'a, B: Kernels> Study<'a, B> {
             SampleError::Cancelled { .. } => anyhow!("interrupted; nothing was written"),
             error => error.into(),
         })?;
-        // Reading the pixels back waits for the device, so it belongs to the time.
-        let pixels = samples.images.into_data().iter::<f32>().collect();
-        let seconds_per_image = start.elapsed().as_secs_f64() / draw.samples as f64;
-        let cost = self.cost(&samples.trace, draw)?;
+        // Reading the images back waits for the device, so it belongs to the time.
+        let images: Vec<f32> = samples.images.into_data().iter::<f32>().collect();
+        let seconds = start.elapsed().as_secs_f64();
+        // Guidance evaluates the network twice and reports the sum of both evaluations' blocks.
+        let branches = if draw.guidance == 0.0 { 1 } else { 2 };
         Ok(Drawn {
-            pixels,
+            pixels: match &self.decoder {
+                Some(decoder) => decoder.decode(&images, shape)?,
+                None => images,
+            },
+            effort: Effort::of_trace(&samples.trace, draw.samples, branches),
             trace: samples.trace,
-            seconds_per_image,
-            cost,
+            seconds,
         })
     }
 
-    /// Blocks and operations of a trace.
-    fn cost(&self, trace: &ExitTrace, draw: &Draw) -> Result<ComputeSummary> {
+    /// Blocks and operations of samples.
+    ///
+    /// # Errors
+    /// Where there are no samples.
+    pub fn cost(&self, effort: &Effort) -> Result<ComputeSummary> {
         let flops = self.preset.model.backbone.flops();
-        let cost = ComputeCost {
+        effort.summary(&ComputeCost {
             embed_flops: flops.embed,
             block_flops: flops.blocks,
             estimator_flops: estimator_flops(
@@ -251,21 +285,7 @@ impl<'a, B: Kernels> Study<'a, B> {
                 &self.preset.model.backbone,
             ),
             decode_flops: flops.decode,
-        };
-        // Guidance evaluates the network twice and reports the sum of both evaluations' blocks.
-        let branches = if draw.guidance == 0.0 { 1 } else { 2 };
-        let evaluations = trace.steps.iter().flat_map(|step| {
-            step.blocks
-                .iter()
-                .zip(&step.uncertainty)
-                .flat_map(move |(&blocks, uncertainty)| {
-                    (0..branches).map(move |branch| Evaluation {
-                        blocks: blocks / branches + u32::from(branch < blocks % branches),
-                        estimates: uncertainty.len() as u32,
-                    })
-                })
-        });
-        Ok(cost.summary(evaluations, draw.samples)?)
+        })
     }
 
     /// The threshold for a share of blocks to skip: the stored one where there is one for this
@@ -300,13 +320,15 @@ impl<'a, B: Kernels> Study<'a, B> {
         }
         let draw = Draw {
             seed: self.preset.sampling.seed.wrapping_add(CALIBRATION_SEED),
-            ..Draw::of_all_classes(&self.preset, CALIBRATION_SAMPLES)
+            ..self.plan(CALIBRATION_SAMPLES)?
         };
         let mut policy: Box<dyn ExitPolicy> = Box::new(Never);
         let mut calibration = None;
         for _ in 0..CALIBRATION_ROUNDS {
             let recording = AdaptiveUVit::new(&self.model, policy).recording_all();
-            let trace = self.draw_from(recording, &draw, bar, &mut |_| ())?.trace;
+            let mut trace = self.draw_from(recording, &draw, bar, &mut |_| ())?.trace;
+            // With guidance the uncertainties are those of one of the two evaluations.
+            trace.blocks_per_prediction = self.blocks() as u32;
             let found = self.calibration_of(&trace, reduction, &draw)?;
             policy = found.policy();
             calibration = Some(found);

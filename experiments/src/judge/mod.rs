@@ -1,0 +1,172 @@
+//! How far samples are from the images of a data set.
+
+mod extractor;
+
+use adadiff_data::{FashionMnist, ImageSet, Split, from_byte, to_byte};
+use adadiff_metrics::{Gaussian, GaussianStats, frechet_distance};
+use adadiff_model::kernels::Kernels;
+use anyhow::{Context, Result, bail};
+use burn::tensor::{Tensor, TensorData};
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+
+pub use extractor::Extractor;
+
+/// A feature extractor and the statistics of the images that samples are compared with.
+#[derive(Debug)]
+pub struct Judge<B: Kernels> {
+    extractor: Extractor<B>,
+    reference: Gaussian,
+    shape: [usize; 3],
+    device: B::Device,
+}
+
+impl<B: Kernels> Judge<B> {
+    /// Judges images of this shape by `extractor`'s features and their statistics over a reference.
+    ///
+    /// # Errors
+    /// Where the statistics are of other features.
+    pub fn new(
+        extractor: Extractor<B>,
+        reference: Gaussian,
+        shape: [usize; 3],
+        device: B::Device,
+    ) -> Result<Self> {
+        let (found, expected) = (reference.mean().len(), extractor.dims());
+        if found != expected {
+            bail!(
+                "the reference statistics are of {found} features, {} has {expected}",
+                extractor.name()
+            );
+        }
+        Ok(Self {
+            extractor,
+            reference,
+            shape,
+            device,
+        })
+    }
+
+    /// The bundled extractor of Fashion-MNIST and its 10,000 bundled test images.
+    ///
+    /// # Errors
+    /// Where a bundled file was broken or the device fails.
+    pub fn fashion_mnist(device: &B::Device) -> Result<Self> {
+        let images = test_images()?;
+        let extractor = Extractor::fashion_cnn(device)?;
+        let bar = ProgressBar::hidden();
+        let reference = image_statistics(&extractor, &images, device, &bar)?;
+        let shape = ImageSet::shape(&images);
+        Self::new(extractor, reference.gaussian()?, shape, device.clone())
+    }
+
+    /// The features' name.
+    pub fn features(&self) -> &'static str {
+        self.extractor.name()
+    }
+
+    /// Statistics to [`add`](Self::add) the samples from `first_sample` on to.
+    ///
+    /// # Errors
+    /// Where a run cannot be cut there.
+    pub fn no_statistics(&self, first_sample: u64) -> Result<GaussianStats> {
+        Ok(GaussianStats::starting_at(
+            self.extractor.dims(),
+            first_sample,
+        )?)
+    }
+
+    /// Adds samples in `[-1, 1]`. They are rounded to 8 bits first, as the reference's images are.
+    ///
+    /// # Errors
+    /// Where the pixels are no such images, or not finite.
+    pub fn add(&self, statistics: &mut GaussianStats, pixels: &[f32]) -> Result<()> {
+        let rounded: Vec<f32> = pixels
+            .iter()
+            .map(|&pixel| from_byte(to_byte(pixel)))
+            .collect();
+        add_features(
+            &self.extractor,
+            &rounded,
+            self.shape,
+            statistics,
+            &self.device,
+        )
+    }
+
+    /// The Fréchet distance of samples from the reference.
+    ///
+    /// # Errors
+    /// Where there are too few samples for a covariance of full rank.
+    pub fn frechet_distance(&self, statistics: &GaussianStats) -> Result<f64> {
+        let (samples, dims) = (statistics.count(), statistics.dims());
+        if samples <= dims as u64 {
+            bail!(
+                "a Fréchet distance over {dims} features needs more than {dims} samples, found {samples}"
+            );
+        }
+        Ok(frechet_distance(&statistics.gaussian()?, &self.reference)?)
+    }
+}
+
+/// The bundled test split.
+///
+/// # Errors
+/// Never, unless a file in the repository was broken.
+pub fn test_images() -> Result<FashionMnist> {
+    let images = include_bytes!("../../assets/fashion_mnist/t10k-images-idx3-ubyte.gz");
+    let labels = include_bytes!("../../assets/fashion_mnist/t10k-labels-idx1-ubyte.gz");
+    Ok(FashionMnist::from_gz_bytes(
+        "the bundled test images",
+        Split::Test,
+        images,
+        labels,
+    )?)
+}
+
+/// The statistics of a data set's images, each of which counts one on `bar`.
+///
+/// # Errors
+/// Where an image cannot be read, which would change the figure, or the device fails.
+pub fn image_statistics<B: Kernels>(
+    extractor: &Extractor<B>,
+    images: &dyn ImageSet,
+    device: &B::Device,
+    bar: &ProgressBar,
+) -> Result<GaussianStats> {
+    let mut statistics = GaussianStats::new(extractor.dims());
+    let shape = images.shape();
+    for first in (0..images.len()).step_by(extractor.batch()) {
+        let indices = first..images.len().min(first + extractor.batch());
+        let read = |index| {
+            let image = images.image(index, false);
+            image.with_context(|| format!("{} is needed for the statistics", images.name(index)))
+        };
+        let pixels: Vec<Vec<f32>> = indices
+            .clone()
+            .into_par_iter()
+            .map(read)
+            .collect::<Result<_>>()?;
+        add_features(extractor, &pixels.concat(), shape, &mut statistics, device)?;
+        bar.inc(indices.len() as u64);
+    }
+    Ok(statistics)
+}
+
+fn add_features<B: Kernels>(
+    extractor: &Extractor<B>,
+    pixels: &[f32],
+    [channels, height, width]: [usize; 3],
+    statistics: &mut GaussianStats,
+    device: &B::Device,
+) -> Result<()> {
+    let size = channels * height * width;
+    for pixels in pixels.chunks(extractor.batch() * size) {
+        let shape = [pixels.len() / size, channels, height, width];
+        let images = Tensor::<B, 4>::from_data(TensorData::new(pixels.to_vec(), shape), device);
+        let features = extractor.features(images)?;
+        let features: Vec<f32> = features.into_data().iter::<f32>().collect();
+        statistics.push(&features)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! The networks that stand before and behind a diffusion model, from their files: this project's
+//! own, as `import` writes them, or the published ones.
+
+use std::fs;
+use std::path::Path;
+
+use adadiff_metrics::Inception;
+use adadiff_model::autoencoder::{Autoencoder, AutoencoderConfig, AutoencoderHints};
+use adadiff_model::clip::{ClipText, ClipTextConfig, ClipTextHints};
+use adadiff_model::kernels::Kernels;
+use adadiff_train::weights::{load, metadata};
+use adadiff_weights::WeightFile;
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
+
+/// The key of the kind of network in the header of a weights file.
+pub const NETWORK_KEY: &str = "network";
+
+/// The key of its configuration, in JSON.
+pub const CONFIG_KEY: &str = "config";
+
+/// A file of this project's own, with the configuration in its header.
+struct OwnFile {
+    bytes: Vec<u8>,
+    config: Option<String>,
+}
+
+impl OwnFile {
+    /// Reads `path`, where it is a file of this project's own; absent where it is another one.
+    fn read(path: &Path, network: &str) -> Result<Option<Self>> {
+        let bytes =
+            fs::read(path).with_context(|| format!("cannot read the file {}", path.display()))?;
+        // Other files are read, and complained of, as published ones.
+        let Ok(mut header) = metadata(&bytes, path) else {
+            return Ok(None);
+        };
+        match header.remove(NETWORK_KEY) {
+            None => Ok(None),
+            Some(kind) if kind == network => Ok(Some(Self {
+                bytes,
+                config: header.remove(CONFIG_KEY),
+            })),
+            Some(kind) => bail!(
+                "{} holds the network '{kind}', where '{network}' is needed",
+                path.display()
+            ),
+        }
+    }
+
+    fn config<C: DeserializeOwned>(&self, path: &Path) -> Result<C> {
+        let config = self.config.as_deref().unwrap_or_default();
+        serde_json::from_str(config)
+            .with_context(|| format!("the configuration inside {} is not usable", path.display()))
+    }
+}
+
+/// FID's Inception network.
+///
+/// # Errors
+/// Where the file holds anything else.
+pub fn open_inception<B: Kernels>(path: &Path, device: &B::Device) -> Result<Inception<B>> {
+    match OwnFile::read(path, "inception")? {
+        Some(file) => Ok(load(Inception::init(device), file.bytes, path)?),
+        None => Ok(Inception::import(&WeightFile::open(path)?, device)?),
+    }
+}
+
+/// A KL autoencoder, whose latents are multiplied by `scale_factor`.
+///
+/// # Errors
+/// Where the file holds anything else.
+pub fn open_autoencoder<B: Kernels>(
+    path: &Path,
+    scale_factor: f64,
+    device: &B::Device,
+) -> Result<Autoencoder<B>> {
+    match OwnFile::read(path, "autoencoder")? {
+        Some(file) => {
+            let config = AutoencoderConfig {
+                scale_factor,
+                ..file.config(path)?
+            };
+            Ok(load(config.init(device)?, file.bytes, path)?)
+        }
+        None => {
+            let file = WeightFile::open(path)?;
+            let config = AutoencoderConfig {
+                scale_factor,
+                ..AutoencoderConfig::infer(&file, AutoencoderHints::default())?
+            };
+            Ok(config.import(&file, device)?)
+        }
+    }
+}
+
+/// CLIP's text model and its configuration.
+///
+/// # Errors
+/// Where the file holds anything else.
+pub fn open_text_model<B: Kernels>(
+    path: &Path,
+    device: &B::Device,
+) -> Result<(ClipTextConfig, ClipText<B>)> {
+    match OwnFile::read(path, "clip_text")? {
+        Some(file) => {
+            let config: ClipTextConfig = file.config(path)?;
+            let model = load(config.init(device)?, file.bytes, path)?;
+            Ok((config, model))
+        }
+        None => {
+            let file = WeightFile::open(path)?;
+            let config = ClipTextConfig::infer(&file, ClipTextHints::default())?;
+            let model = config.import(&file, device)?;
+            Ok((config, model))
+        }
+    }
+}
