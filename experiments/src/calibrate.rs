@@ -11,12 +11,15 @@ use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
 use crate::progress::evaluations_bar;
 use crate::study::Study;
+use crate::surroundings::Surroundings;
 
 /// What to calibrate.
 #[derive(Debug)]
 pub struct Calibrate<'a> {
     /// The trained network.
     pub checkpoint: Checkpoint,
+    /// What stands before and behind it.
+    pub surroundings: Surroundings,
     /// The file to write.
     pub out: PathBuf,
     /// The shares of blocks to skip.
@@ -30,7 +33,9 @@ impl DeviceTask for Calibrate<'_> {
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let mut calibrations = Calibrations::read(&self.out)?;
-        let study = Study::<B>::new(self.checkpoint, device, self.stop)?;
+        let study: Study<'_, B> = self
+            .surroundings
+            .study(self.checkpoint, &device, self.stop)?;
         let bar = evaluations_bar();
         bar.set_length(study.calibration_evaluations() * self.reductions.len() as u64);
         for reduction in self.reductions {

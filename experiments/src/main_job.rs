@@ -12,12 +12,13 @@ use indicatif::ProgressBar;
 use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
-use crate::judge::Judge;
-use crate::preset::Preset;
+use crate::judge::{Judge, JudgeOptions};
+use crate::preset::{Place, Preset};
 use crate::progress::evaluations_bar;
 use crate::report::{Method, ResultRow};
 use crate::run_folder::RunFolder;
 use crate::study::{Draw, Study};
+use crate::surroundings::Surroundings;
 use crate::tally::Tally;
 use crate::timing::{self, Timing};
 use crate::{presentation, report};
@@ -30,6 +31,12 @@ const MAP_SAMPLES: usize = 4;
 pub struct MainJob<'a> {
     /// The trained network.
     pub checkpoint: Checkpoint,
+    /// What samples are judged by.
+    pub judge: JudgeOptions,
+    /// The images to compare with, where there are no statistics of them.
+    pub place: Place,
+    /// What stands before and behind the network.
+    pub surroundings: Surroundings,
     /// The device, as named on the command line.
     pub device: DeviceName,
     /// The folder to write, if one was named.
@@ -71,8 +78,13 @@ impl DeviceTask for MainJob<'_> {
     fn run<B: Kernels>(self, device: B::Device) -> Result<PathBuf> {
         let experiment = self.checkpoint.preset.name.clone();
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
-        let study = Study::<B>::new(self.checkpoint, device.clone(), self.stop)?;
-        let judge = Judge::<B>::fashion_mnist(&device)?;
+        let data = self.checkpoint.preset.data;
+        let study: Study<'_, B> = self
+            .surroundings
+            .study(self.checkpoint, &device, self.stop)?;
+        let judge = self
+            .judge
+            .judge(data, &self.place, study.image_shape(), &device)?;
         let bench = Bench {
             study: &study,
             judge: &judge,

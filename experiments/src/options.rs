@@ -3,13 +3,16 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::calibrations::ExitRule;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceName;
+use crate::experiment::Experiment;
 use crate::precision::Precision;
+use crate::preset::Place;
+use crate::surroundings::Surroundings;
 
 /// What to sample from, where, and how.
 #[derive(Clone, Debug, Args)]
@@ -17,16 +20,19 @@ pub struct SamplingOptions {
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
-    /// Weights to use in place of the bundled checkpoint
+    /// Weights, as `train` and `import` write them [default: the bundled ones of Fashion-MNIST]
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
-    /// Solver steps [default: the preset's, 20]
+    /// The weights of Stable Diffusion's autoencoder, for networks on latents
+    #[arg(long, value_name = "FILE")]
+    pub autoencoder: Option<PathBuf>,
+    /// Solver steps [default: the preset's]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub steps: Option<usize>,
     /// Seed of all noise [default: the preset's, 0]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Samples of a batch [default: the preset's, 64]
+    /// Samples of a batch [default: the preset's]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub batch: Option<usize>,
     /// Share of blocks to skip, for example 0.45 [default: the preset's]
@@ -48,10 +54,13 @@ impl SamplingOptions {
     ///
     /// # Errors
     /// Where the checkpoint cannot be used.
-    pub fn checkpoint(&self) -> Result<Checkpoint> {
+    pub fn checkpoint(&self, experiment: &Experiment) -> Result<Checkpoint> {
         let mut checkpoint = match &self.checkpoint {
             Some(path) => Checkpoint::read(path)?,
-            None => Checkpoint::bundled()?,
+            None if experiment.bundled => Checkpoint::bundled()?,
+            None => {
+                bail!("name weights, as `train` and `import` write them, with --checkpoint FILE")
+            }
         };
         let sampling = &mut checkpoint.preset.sampling;
         sampling.steps = self.steps.unwrap_or(sampling.steps);
@@ -62,6 +71,32 @@ impl SamplingOptions {
         sampling.check_every = self.check_every.unwrap_or(sampling.check_every);
         sampling.precision = self.precision.unwrap_or(sampling.precision);
         Ok(checkpoint)
+    }
+}
+
+impl SamplingOptions {
+    /// What stands before and behind the network.
+    pub fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            autoencoder: self.autoencoder.clone(),
+        }
+    }
+}
+
+/// Where images lie.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PlaceOptions {
+    /// Folder or archive of the images [default for Fashion-MNIST: $ADADIFF_DATA, then Debian's]
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// Captions of MS-COCO's images, for example captions_train2014.json
+    #[arg(long, value_name = "FILE")]
+    pub captions: Option<PathBuf>,
+}
+
+impl From<PlaceOptions> for Place {
+    fn from(PlaceOptions { data, captions }: PlaceOptions) -> Self {
+        Self { data, captions }
     }
 }
 

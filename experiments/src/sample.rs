@@ -17,6 +17,7 @@ use crate::progress::evaluations_bar;
 use crate::report::{GridStyle, ImageBatch, image_grid, write_png};
 use crate::run_folder::RunFolder;
 use crate::study::{Conditions, Study};
+use crate::surroundings::Surroundings;
 
 /// When samples leave the network.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,8 @@ pub enum Exit {
 pub struct Sample<'a> {
     /// The trained network.
     pub checkpoint: Checkpoint,
+    /// What stands before and behind it.
+    pub surroundings: Surroundings,
     /// The folder to write, if one was named.
     pub out: Option<PathBuf>,
     /// Number of samples.
@@ -56,7 +59,9 @@ impl DeviceTask for Sample<'_> {
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let experiment = format!("{}-sample", self.checkpoint.preset.name);
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
-        let study = Study::<B>::new(self.checkpoint, device, self.stop)?;
+        let study: Study<'_, B> = self
+            .surroundings
+            .study(self.checkpoint, &device, self.stop)?;
         let mut draw = study.plan(self.samples)?;
         draw.guidance = self.guidance.unwrap_or(draw.guidance);
         let classes = match &draw.conditions {

@@ -102,20 +102,11 @@ impl Import {
     /// The preset with the network that was found.
     fn preset_of(&self, found: AdaDiffConfig) -> Result<Preset> {
         let Some(preset) = &self.preset else {
-            let mut preset = Preset::fashion_mnist()?;
-            preset.model = found;
-            if let Some(name) = self.file.file_stem() {
-                preset.name = name.to_string_lossy().into_owned();
-            }
-            return Ok(preset);
+            return self.known_preset(found);
         };
-        let mut expected = preset.model.clone();
-        if expected.backbone.mlp_width() == found.backbone.mlp_width() {
-            // Several ratios have the same width.
-            expected.backbone.mlp_ratio = found.backbone.mlp_ratio;
-        }
+        let expected = preset.model.clone();
         ensure!(
-            expected == found,
+            expected.estimator == found.estimator && is_same(&expected.backbone, &found.backbone),
             "{} holds another network than the preset describes: {} with estimators of the form \
              {:?}, instead of {} with {:?}",
             self.file.display(),
@@ -126,6 +117,31 @@ impl Import {
         );
         Ok(preset.clone())
     }
+
+    /// The preset whose network was found, or the first one with the network that was found.
+    fn known_preset(&self, found: AdaDiffConfig) -> Result<Preset> {
+        let mut known = self.known.iter();
+        let same = known.find(|preset| is_same(&preset.model.backbone, &found.backbone));
+        let Some(mut preset) = same.or(self.known.first()).cloned() else {
+            bail!("there is no preset to go by: name one with --preset");
+        };
+        if same.is_some() {
+            println!("preset: {}", preset.name);
+        } else if let Some(name) = self.file.file_stem() {
+            preset.name = name.to_string_lossy().into_owned();
+        }
+        preset.model = found;
+        Ok(preset)
+    }
+}
+
+/// Whether two networks are the same; several MLP ratios have the same width.
+fn is_same(expected: &UVitConfig, found: &UVitConfig) -> bool {
+    let ratio_of_found = UVitConfig {
+        mlp_ratio: found.mlp_ratio,
+        ..expected.clone()
+    };
+    expected.mlp_width() == found.mlp_width() && ratio_of_found == *found
 }
 
 /// A network in one line.

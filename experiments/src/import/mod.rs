@@ -19,9 +19,11 @@ pub struct Import {
     pub file: PathBuf,
     /// The file to write.
     pub out: PathBuf,
-    /// The preset that a diffusion model is for; where none is given, the built-in one with the
-    /// network that the file tells.
+    /// The preset that a diffusion model is for.
     pub preset: Option<Preset>,
+    /// Where none is given, the one of these with the file's network, or else the first with the
+    /// network changed to it.
+    pub known: Vec<Preset>,
     /// Attention heads, which no file tells; as published for the width where absent.
     pub heads: Option<usize>,
     /// Tokens of a diffusion model's text context; 77 where absent.

@@ -1,6 +1,7 @@
 //! How far samples are from the images of a data set.
 
 mod extractor;
+mod plan;
 
 use adadiff_data::{FashionMnist, ImageSet, Split, from_byte, to_byte};
 use adadiff_metrics::{Gaussian, GaussianStats, frechet_distance};
@@ -11,6 +12,7 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 pub use extractor::Extractor;
+pub use plan::JudgeOptions;
 
 /// A feature extractor and the statistics of the images that samples are compared with.
 #[derive(Debug)]

@@ -134,12 +134,6 @@ impl Preset {
                 latents.scale_factor > 0.0 && latents.scale_factor.is_finite(),
                 "latents.scale_factor must be positive"
             );
-        } else {
-            let (network, images) = (preset.model.backbone.image_shape(), preset.data.shape());
-            ensure!(
-                network == images,
-                "the network takes images of {network:?}, the data set's are {images:?}"
-            );
         }
         preset
             .backbone_training

@@ -1,0 +1,10 @@
+//! The whole idea end to end on any folder of images; `--help` tells what it can do.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    adadiff_experiments::experiment::FOLDER.main()
+}

@@ -1,0 +1,185 @@
+//! The command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::device::DeviceName;
+use crate::judge::JudgeOptions;
+use crate::options::{PlaceOptions, SamplingOptions, positive, share};
+
+/// What the program is asked to do; without a command it compares methods.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    /// The command.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The comparison.
+    #[command(flatten)]
+    pub compare: CompareOptions,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train the backbone, then the joint objective; continues where it was interrupted
+    Train(TrainOptions),
+    /// Train the classifier whose features judge samples of Fashion-MNIST
+    TrainFeatures(TrainFeaturesOptions),
+    /// Measure the images that samples are compared with, once and for all
+    Reference(ReferenceOptions),
+    /// Draw samples into a picture
+    Sample(SampleOptions),
+    /// Find the thresholds for budgets and store them beside the checkpoint
+    Calibrate(CalibrateOptions),
+    /// Turn published PyTorch or safetensors weights into this project's own
+    Import(ImportOptions),
+}
+
+/// Options of the comparison.
+#[derive(Debug, Args)]
+pub struct CompareOptions {
+    /// What to sample from.
+    #[command(flatten)]
+    pub sampling: SamplingOptions,
+    /// What samples are judged by.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// The images to compare with, where there are no statistics of them.
+    #[command(flatten)]
+    pub place: PlaceOptions,
+    /// Folder to write [default: runs/PRESET/DATE]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Samples of each row [default: the preset's, 512 for Fashion-MNIST]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub samples: Option<usize>,
+    /// A small run that shows that everything works: 96 samples, few budgets
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// Options of `train`.
+#[derive(Debug, Args)]
+pub struct TrainOptions {
+    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+    /// The images.
+    #[command(flatten)]
+    pub place: PlaceOptions,
+    /// Preset with every hyperparameter, built in by name or from a file ending in .toml
+    /// [default: the program's first]
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// Folder of checkpoints, logs and weights [default: runs/PRESET-train]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Options of `train-features`.
+#[derive(Debug, Args)]
+pub struct TrainFeaturesOptions {
+    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+    /// Folder of the four Fashion-MNIST files [default: $ADADIFF_DATA, then Debian's]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Weights file to write
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "runs/fashion_cnn.safetensors"
+    )]
+    pub out: PathBuf,
+}
+
+/// Options of `reference`.
+#[derive(Debug, Args)]
+pub struct ReferenceOptions {
+    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+    /// The features.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// The images.
+    #[command(flatten)]
+    pub place: PlaceOptions,
+    /// Preset that names the size of the images [default: the program's first]
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// Statistics file to write, .npz
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Options of `sample`.
+#[derive(Debug, Args)]
+pub struct SampleOptions {
+    /// What to sample from.
+    #[command(flatten)]
+    pub sampling: SamplingOptions,
+    /// Folder to write [default: runs/PRESET-sample/DATE]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Number of samples
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "64")]
+    pub samples: usize,
+    /// Label of all samples, from 0 [default: all classes in turn]
+    #[arg(long, value_name = "LABEL")]
+    pub class: Option<usize>,
+    /// Sample without a label
+    #[arg(long, conflicts_with_all = ["class", "guidance"])]
+    pub unconditional: bool,
+    /// Guidance scale s of cond + s (cond - uncond) [default: the preset's]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub guidance: Option<f64>,
+    /// Use the full network
+    #[arg(long, conflicts_with_all = ["reduction", "depth"])]
+    pub full: bool,
+    /// Leave after this many blocks
+    #[arg(long, value_name = "BLOCKS", conflicts_with = "reduction")]
+    pub depth: Option<NonZeroUsize>,
+}
+
+/// Options of `calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateOptions {
+    /// What to sample from.
+    #[command(flatten)]
+    pub sampling: SamplingOptions,
+    /// File to write [default: calibration.json beside --checkpoint]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Shares of blocks to skip, in place of --reduction
+    #[arg(long, value_name = "R", value_delimiter = ',', value_parser = share, conflicts_with = "reduction")]
+    pub reductions: Vec<f64>,
+}
+
+/// Options of `import`.
+#[derive(Debug, Args)]
+pub struct ImportOptions {
+    /// Published weights, .pth, .pt or .safetensors: of a U-ViT, AdaDiff, Stable Diffusion's
+    /// autoencoder, CLIP's text model or FID's Inception network
+    pub file: PathBuf,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Preset that the weights must suit, built in by name or from a file ending in .toml
+    /// [default: the program's first, with the file's network]
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// Attention heads, which no file tells [default: the preset's, or as published for the width]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub heads: Option<usize>,
+    /// Tokens of a text context [default: 77, CLIP's]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub text_tokens: Option<usize>,
+    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+}

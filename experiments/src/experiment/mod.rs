@@ -1,0 +1,211 @@
+//! The command line that the programs of all data sets share.
+
+mod arguments;
+mod known;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+use clap::{CommandFactory, FromArgMatches};
+
+use crate::calibrate::Calibrate;
+use crate::calibrations::Calibrations;
+use crate::device::run_on;
+use crate::import::Import;
+use crate::main_job::MainJob;
+use crate::reference::Reference;
+use crate::sample::{Exit, Sample};
+use crate::train::Train;
+use crate::train_features::TrainFeatures;
+use arguments::{
+    Arguments, CalibrateOptions, Command, CompareOptions, ImportOptions, ReferenceOptions,
+    SampleOptions, TrainFeaturesOptions, TrainOptions,
+};
+pub use known::{CELEBA, CIFAR10, COCO, Experiment, FASHION_MNIST, FOLDER, IMAGENET};
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Samples of a quick run: enough for a covariance of 64 features.
+const QUICK_SAMPLES: usize = 96;
+
+/// Samples of a row where the preset names no number.
+const SAMPLES: usize = 512;
+
+/// The budgets of the curve beside the preset's own.
+const CURVE: [f64; 5] = [0.15, 0.3, 0.45, 0.6, 0.75];
+
+impl Experiment {
+    /// Runs the program; errors are told on standard error.
+    pub fn main(&self) -> ExitCode {
+        crate::allocator::keep_freed_memory();
+        match self.run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn run(&self) -> Result<()> {
+        let presets: Vec<_> = self.preset_names().collect();
+        let command = Arguments::command()
+            .name(self.name)
+            .about(self.about)
+            .after_help(format!("Presets: {}", presets.join(", ")));
+        let arguments = Arguments::from_arg_matches(&command.get_matches())?;
+        ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed))
+            .context("cannot handle Ctrl-C")?;
+        match arguments.command {
+            None => self.compare(arguments.compare),
+            Some(Command::Train(options)) => self.train(options),
+            Some(Command::TrainFeatures(options)) => train_features(options),
+            Some(Command::Reference(options)) => self.reference(options),
+            Some(Command::Sample(options)) => self.sample(options),
+            Some(Command::Calibrate(options)) => self.calibrate(options),
+            Some(Command::Import(options)) => self.import(options),
+        }
+    }
+
+    fn compare(&self, options: CompareOptions) -> Result<()> {
+        let checkpoint = options.sampling.checkpoint(self)?;
+        let samples = options.samples.or(checkpoint.preset.sampling.samples);
+        let samples = match (samples.unwrap_or(SAMPLES), options.quick) {
+            (samples, true) => samples.min(QUICK_SAMPLES),
+            (samples, false) => samples,
+        };
+        if samples <= 64 {
+            bail!(
+                "the Fréchet distance over 64 features needs more than 64 samples, {samples} were \
+                 asked for; `sample --samples {samples}` draws a few pictures without judging them"
+            );
+        }
+        let job = MainJob {
+            checkpoint,
+            judge: options.judge,
+            place: options.place.into(),
+            surroundings: options.sampling.surroundings(),
+            device: options.sampling.device,
+            out: options.out,
+            samples,
+            curve_samples: samples.min(128),
+            curve: if options.quick {
+                vec![0.3, 0.6]
+            } else {
+                CURVE.to_vec()
+            },
+            command: std::env::args().collect::<Vec<_>>().join(" "),
+            stop: &STOP,
+        };
+        run_on(options.sampling.device, job)?;
+        Ok(())
+    }
+
+    fn train(&self, options: TrainOptions) -> Result<()> {
+        let preset = self.preset(options.preset.as_deref())?;
+        let out = options.out.unwrap_or_else(|| {
+            let folder = format!("{}-train", preset.name);
+            Path::new("runs").join(folder)
+        });
+        run_on(
+            options.device,
+            Train {
+                preset,
+                place: options.place.into(),
+                out,
+                stop: &STOP,
+            },
+        )
+    }
+
+    fn reference(&self, options: ReferenceOptions) -> Result<()> {
+        run_on(
+            options.device,
+            Reference {
+                preset: self.preset(options.preset.as_deref())?,
+                place: options.place.into(),
+                judge: options.judge,
+                out: options.out,
+            },
+        )
+    }
+
+    fn sample(&self, options: SampleOptions) -> Result<()> {
+        let exit = match (options.full, options.depth) {
+            (true, _) => Exit::Full,
+            (false, Some(depth)) => Exit::Depth(depth),
+            (false, None) => Exit::Adaptive,
+        };
+        let task = Sample {
+            checkpoint: options.sampling.checkpoint(self)?,
+            surroundings: options.sampling.surroundings(),
+            out: options.out,
+            samples: options.samples,
+            class: options.class,
+            unconditional: options.unconditional,
+            guidance: options.guidance,
+            exit,
+            stop: &STOP,
+        };
+        run_on(options.sampling.device, task)
+    }
+
+    fn calibrate(&self, options: CalibrateOptions) -> Result<()> {
+        let checkpoint = options.sampling.checkpoint(self)?;
+        let out: PathBuf = match (&options.out, &options.sampling.checkpoint) {
+            (Some(out), _) => out.clone(),
+            (None, Some(weights)) => Calibrations::path_beside(weights),
+            (None, None) => bail!(
+                "the bundled checkpoint is part of the program; name a file for its thresholds \
+                 with --out, or weights of your own with --checkpoint"
+            ),
+        };
+        let reductions = match options.reductions.is_empty() {
+            true => vec![checkpoint.preset.sampling.reduction],
+            false => options.reductions,
+        };
+        run_on(
+            options.sampling.device,
+            Calibrate {
+                checkpoint,
+                surroundings: options.sampling.surroundings(),
+                out,
+                reductions,
+                stop: &STOP,
+            },
+        )
+    }
+
+    fn import(&self, options: ImportOptions) -> Result<()> {
+        let preset = match &options.preset {
+            Some(name) => Some(self.preset(Some(name))?),
+            None => None,
+        };
+        let task = Import {
+            file: options.file,
+            out: options.out,
+            preset,
+            known: self
+                .preset_names()
+                .map(|name| self.preset(Some(name)))
+                .collect::<Result<_>>()?,
+            heads: options.heads,
+            text_tokens: options.text_tokens,
+        };
+        run_on(options.device, task)
+    }
+}
+
+fn train_features(options: TrainFeaturesOptions) -> Result<()> {
+    let TrainFeaturesOptions { device, data, out } = options;
+    run_on(
+        device,
+        TrainFeatures {
+            data,
+            out,
+            stop: &STOP,
+        },
+    )
+}

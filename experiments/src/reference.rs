@@ -1,0 +1,53 @@
+//! The command `reference`: the statistics that samples are compared with.
+
+use std::io::Cursor;
+use std::path::PathBuf;
+
+use adadiff_metrics::write_statistics;
+use adadiff_model::kernels::Kernels;
+use adadiff_train::write_atomically;
+use anyhow::Result;
+
+use crate::device::DeviceTask;
+use crate::judge::{JudgeOptions, image_statistics};
+use crate::preset::{Place, Preset};
+use crate::progress::samples_bar;
+
+/// Which images to measure by which features, and where to put the statistics.
+#[derive(Debug)]
+pub struct Reference {
+    /// Names the data set and the size of its images.
+    pub preset: Preset,
+    /// Where the images lie.
+    pub place: Place,
+    /// The features.
+    pub judge: JudgeOptions,
+    /// The file to write.
+    pub out: PathBuf,
+}
+
+impl DeviceTask for Reference {
+    type Output = ();
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        let data = self.preset.data;
+        let images = data.open(&self.place)?;
+        let extractor = self
+            .judge
+            .extractor::<B>(data, images.shape()[0], &device)?;
+        let bar = samples_bar(images.len() as u64).with_prefix("reference");
+        let gaussian = image_statistics(&extractor, &*images, &device, &bar)?.gaussian()?;
+        bar.finish_and_clear();
+        let mut bytes = Cursor::new(Vec::new());
+        write_statistics(&mut bytes, &gaussian)?;
+        write_atomically(&self.out, &bytes.into_inner())?;
+        println!(
+            "statistics of {} images over {} features ({}): {}",
+            images.len(),
+            extractor.dims(),
+            extractor.name(),
+            self.out.display()
+        );
+        Ok(())
+    }
+}
