@@ -106,6 +106,9 @@ pub enum ImageError {
     /// The file is a JPEG that cannot be decoded.
     #[error("is no intact JPEG ({0})")]
     Jpeg(#[from] DecodeErrors),
+    /// The latents or contexts are damaged.
+    #[error("has numbers that are not finite")]
+    NotFinite,
     /// The file is of another format, and cannot be decoded.
     #[error("cannot be decoded ({0})")]
     Decode(#[from] image::ImageError),
