@@ -19,6 +19,9 @@ mod error;
 mod files;
 mod header;
 mod index;
+mod npy;
+mod npy_folder;
+mod npy_latents;
 mod reader;
 mod sampling;
 mod shard;
@@ -27,6 +30,7 @@ mod writer;
 pub use error::LatentError;
 pub use header::{LatentHeader, LatentStorage};
 pub use index::SkippedImage;
+pub use npy_latents::NpyLatents;
 pub use reader::{Latents, Verify};
 pub use sampling::SCALE_FACTOR;
 pub use writer::{LatentItem, LatentWriter};
@@ -35,6 +39,8 @@ pub use writer::{LatentItem, LatentWriter};
 /// being believed: the moments of an image of 4096 x 4096 pixels are an eighth of it.
 const MOST_VALUES: usize = 1 << 24;
 
+#[cfg(test)]
+mod npy_tests;
 #[cfg(test)]
 mod reader_tests;
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod latents;
 mod loader;
 mod locate;
 mod order;
+mod pickle;
 mod resample;
 mod training_set;
 mod transform;
@@ -40,8 +41,8 @@ pub use image_folder::ImageFolder;
 pub use image_net::open_image_net;
 pub use image_set::{ImageError, ImageSet};
 pub use latents::{
-    LatentError, LatentHeader, LatentItem, LatentStorage, LatentWriter, Latents, SCALE_FACTOR,
-    SkippedImage, Verify,
+    LatentError, LatentHeader, LatentItem, LatentStorage, LatentWriter, Latents, NpyLatents,
+    SCALE_FACTOR, SkippedImage, Verify,
 };
 pub use loader::{Batch, BatchLoader, LoaderConfig};
 pub use locate::{DATA_VARIABLE, DEFAULT_FOLDER, locate};

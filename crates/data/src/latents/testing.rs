@@ -127,3 +127,89 @@ pub(super) fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         })
         .collect()
 }
+
+/// A file of numpy's, its header padded as numpy pads it.
+pub(super) fn npy(kind: &str, shape: &str, content: &[u8]) -> Vec<u8> {
+    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
+    let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
+    header.extend(std::iter::repeat_n(' ', length - 1 - header.len()));
+    header.push('\n');
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(content);
+    file
+}
+
+/// A file with an array of floats.
+pub(super) fn float_npy(shape: &[usize], values: &[f32]) -> Vec<u8> {
+    let lengths: Vec<_> = shape.iter().map(usize::to_string).collect();
+    let shape = format!("({})", lengths.join(", "));
+    let bytes: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    npy("<f4", &shape, &bytes)
+}
+
+/// What `np.save(file, (moments, label))` writes, instruction by instruction: protocol 3 by the
+/// numpy 1.23 that the script needs, 4 by numpy 2 of an array that was made one of objects.
+pub(super) fn labelled_npy(shape: [u8; 3], moments: &[f32], label: i64, protocol: u8) -> Vec<u8> {
+    let bytes: Vec<u8> = moments
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    let label = label.to_le_bytes();
+    let [a, b, c] = shape;
+    let pickle = match protocol {
+        3 => {
+            let mut pickle = b"\x80\x03cnumpy.core.multiarray\n_reconstruct\nq\x00cnumpy\nndarray\n\
+                q\x01K\x00\x85q\x02C\x01bq\x03\x87q\x04Rq\x05(K\x01K\x02\x85q\x06cnumpy\ndtype\nq\x07\
+                X\x02\x00\x00\x00O8q\x08\x89\x88\x87q\x09Rq\x0a(K\x03X\x01\x00\x00\x00|q\x0bNNN\
+                J\xff\xff\xff\xffJ\xff\xff\xff\xffK?tq\x0cb\x89]q\x0d(\
+                h\x00h\x01K\x00\x85q\x0eh\x03\x87q\x0fRq\x10(K\x01"
+                .to_vec();
+            pickle.extend([b'K', a, b'K', b, b'K', c]);
+            pickle.extend(
+                b"\x87q\x11h\x07X\x02\x00\x00\x00f4q\x12\x89\x88\x87q\x13Rq\x14(K\x03X\x01\x00\x00\
+                \x00<q\x15NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x16b\x89B",
+            );
+            pickle.extend((bytes.len() as u32).to_le_bytes());
+            pickle.extend(&bytes);
+            pickle.extend(
+                b"q\x17tq\x18bcnumpy.core.multiarray\nscalar\nq\x19h\x07X\x02\x00\x00\x00i8q\x1a\
+                \x89\x88\x87q\x1bRq\x1c(K\x03h\x15NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x1db\
+                C\x08",
+            );
+            pickle.extend(label);
+            pickle.extend(b"q\x1e\x86q\x1fRq etq!b.");
+            pickle
+        }
+        _ => {
+            let mut frame = b"\x8c\x16numpy._core.multiarray\x94\x8c\x0c_reconstruct\x94\x93\x94\
+                \x8c\x05numpy\x94\x8c\x07ndarray\x94\x93\x94K\x00\x85\x94C\x01b\x94\x87\x94R\x94\
+                (K\x01K\x02\x85\x94h\x03\x8c\x05dtype\x94\x93\x94\x8c\x02O8\x94\x89\x88\x87\x94R\x94\
+                (K\x03\x8c\x01|\x94NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?t\x94b\x89]\x94(\
+                h\x02h\x05K\x00\x85\x94h\x07\x87\x94R\x94(K\x01"
+                .to_vec();
+            frame.extend([b'K', a, b'K', b, b'K', c]);
+            frame.extend(
+                b"\x87\x94h\x0c\x8c\x02f4\x94\x89\x88\x87\x94R\x94(K\x03\x8c\x01<\x94NNN\
+                J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t\x94b\x89B",
+            );
+            frame.extend((bytes.len() as u32).to_le_bytes());
+            frame.extend(&bytes);
+            frame.extend(
+                b"\x94t\x94bh\x00\x8c\x06scalar\x94\x93\x94h\x0c\x8c\x02i8\x94\x89\x88\x87\x94R\x94\
+                (K\x03h\x1aNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t\x94bC\x08",
+            );
+            frame.extend(label);
+            frame.extend(b"\x94\x86\x94R\x94et\x94b.");
+            let mut pickle = b"\x80\x04\x95".to_vec();
+            pickle.extend((frame.len() as u64).to_le_bytes());
+            pickle.extend(frame);
+            pickle
+        }
+    };
+    npy("|O", "(2,)", &pickle)
+}
