@@ -1,7 +1,6 @@
 //! CIFAR-10 (Krizhevsky 2009): photographs of ten kinds of things, 32 x 32.
 
 mod batch;
-mod pickle;
 mod place;
 
 use std::path::Path;

@@ -88,7 +88,7 @@ impl ImageFiles {
                 let entry = entries.get(name).ok_or(ImageError::Missing)?;
                 // Nothing of the archive changes when a file is read.
                 let mut archive = archive.lock().unwrap_or_else(PoisonError::into_inner);
-                read_all(archive.by_index(*entry)?)
+                read_at_most(MOST_BYTES, archive.by_index(*entry)?)
             }
         }
     }
@@ -96,14 +96,15 @@ impl ImageFiles {
 
 /// Reads an image file whole.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
-    read_all(File::open(path)?)
+    read_at_most(MOST_BYTES, File::open(path)?)
 }
 
-fn read_all(file: impl Read) -> Result<Vec<u8>, ImageError> {
+/// Reads a file whole that has at most so many bytes.
+pub(crate) fn read_at_most(most: u64, file: impl Read) -> Result<Vec<u8>, ImageError> {
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(ImageError::Bytes { most: MOST_BYTES });
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(ImageError::Bytes { most });
     }
     Ok(bytes)
 }

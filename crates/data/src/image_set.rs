@@ -106,6 +106,17 @@ pub enum ImageError {
     /// The file is a JPEG that cannot be decoded.
     #[error("is no intact JPEG ({0})")]
     Jpeg(#[from] DecodeErrors),
+    /// The file is no array, or another one than the data set's.
+    #[error("is {found} instead of {expected}")]
+    Array {
+        /// What it is.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// The latents or contexts are damaged.
+    #[error("has numbers that are not finite")]
+    NotFinite,
     /// The file is of another format, and cannot be decoded.
     #[error("cannot be decoded ({0})")]
     Decode(#[from] image::ImageError),

@@ -1,9 +1,9 @@
 //! Data sets and their transforms, in the range and the size that the networks see: Fashion-MNIST,
 //! CIFAR-10, CelebA, ImageNet, MS-COCO and any folder of images, from the files as published.
 //!
-//! Every data set of images is an [`ImageSet`], and what a network is trained on a [`TrainingSet`];
-//! a [`BatchLoader`] reads one in parallel, in an order of training samples that a position
-//! restores.
+//! Every data set of images is an [`ImageSet`], and what a network is trained on a [`TrainingSet`]:
+//! images or [`Latents`]. A [`BatchLoader`] reads one in parallel, in an order of training samples
+//! that a position restores.
 
 mod bad_images;
 mod caption_choice;
@@ -20,9 +20,11 @@ mod idx;
 mod image_folder;
 mod image_net;
 mod image_set;
+mod latents;
 mod loader;
 mod locate;
 mod order;
+mod pickle;
 mod resample;
 mod training_set;
 mod transform;
@@ -38,6 +40,10 @@ pub use framing::Framing;
 pub use image_folder::ImageFolder;
 pub use image_net::open_image_net;
 pub use image_set::{ImageError, ImageSet};
+pub use latents::{
+    LatentError, LatentHeader, LatentItem, LatentStorage, LatentWriter, Latents, NpyLatents,
+    SCALE_FACTOR, SkippedImage, Verify,
+};
 pub use loader::{Batch, BatchLoader, LoaderConfig};
 pub use locate::{DATA_VARIABLE, DEFAULT_FOLDER, locate};
 pub use order::{SampleOrder, TrainingSample};

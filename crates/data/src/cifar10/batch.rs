@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::pickle::Pickle;
 use super::{BATCH_LENGTH, BYTES, CIFAR10_CLASS_NAMES, EXPECTED};
 use crate::DataError;
+use crate::pickle::{Content, Element, Pickle};
 
 /// Images, each as planes of red, green and blue, and their labels; equally many.
 #[derive(Clone, Debug, Default)]
@@ -86,13 +86,16 @@ fn read_pickle(bytes: &[u8]) -> Result<Records, String> {
     };
     let array = pickle.array(entry("data")?);
     let array = array.ok_or("a pickle whose `data` is no array")?;
-    if array.shape[1] != BYTES {
-        return Err(format!("images of {} bytes", array.shape[1]));
+    let Content::Numbers(Element::U1, bytes) = array.content else {
+        return Err("a pickle whose `data` are no bytes".to_owned());
+    };
+    if array.shape.len() != 2 || array.shape[1] != BYTES {
+        return Err(format!("images in an array of shape {:?}", array.shape));
     }
     let labels = pickle.integers(entry("labels")?);
     let labels = labels.ok_or("a pickle whose `labels` are no list of integers")?;
     Ok(Records {
-        images: array.bytes.as_chunks::<BYTES>().0.to_vec(),
+        images: bytes.as_chunks::<BYTES>().0.to_vec(),
         // What is no byte is no label either, and is refused as such.
         labels: labels
             .iter()
@@ -222,7 +225,12 @@ mod tests {
         let images = planes(1);
         let found = |bytes: &[u8]| message(Version::Python, bytes);
         let floats = found(&pickle(1, b"f4", &images, &[1], iter::empty()));
-        assert!(floats.contains("f4"), "{floats}");
+        assert!(floats.contains("3072 bytes for"), "{floats}");
+        let text = found(&pickle(1, b"S1", &images, &[1], iter::empty()));
+        assert!(text.contains("type S1"), "{text}");
+        let floats = images.repeat(4);
+        let floats = found(&pickle(1, b"f4", &floats, &[1], iter::empty()));
+        assert!(floats.contains("`data` are no bytes"), "{floats}");
         let few = found(&pickle(2, b"u1", &images, &[1, 1], iter::empty()));
         assert!(few.contains("3072 bytes for an array of 2 x 3072"), "{few}");
         let other = found(b"\x80\x02}q\x01U\x0bfine_labels]s.");

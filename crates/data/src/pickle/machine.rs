@@ -52,8 +52,8 @@ impl<'a> Machine<'a> {
             b'K' => self.unsigned(1),                          // BININT1
             b'M' => self.unsigned(2),                          // BININT2
             b'J' => self.signed(),                             // BININT
-            b'U' => self.text(1),                              // SHORT_BINSTRING
-            b'T' => self.text(4),                              // BINSTRING
+            b'U' | b'C' | 0x8c => self.text(1),                // SHORT_BIN- STRING, BYTES, UNICODE
+            b'T' | b'B' | b'X' => self.text(4),                // BIN- STRING, BYTES, UNICODE
             b')' => self.push(Value::Tuple(Vec::new())),       // EMPTY_TUPLE
             b']' => self.push(Value::List(Vec::new())),        // EMPTY_LIST
             b'}' => self.push(Value::Dictionary(Vec::new())),  // EMPTY_DICT
@@ -65,13 +65,16 @@ impl<'a> Machine<'a> {
             b'u' => self.set_from_mark(),                      // SETITEMS
             b'q' => self.put(1),                               // BINPUT
             b'r' => self.put(4),                               // LONG_BINPUT
+            0x94 => self.memoize(),                            // MEMOIZE
             b'h' => self.recall(1),                            // BINGET
             b'j' => self.recall(4),                            // LONG_BINGET
             b'c' => self.name(),                               // GLOBAL
+            0x93 => self.name_from_stack(),                    // STACK_GLOBAL
+            0x95 => self.take(8).map(drop),                    // FRAME
             b'R' => self.call(),                               // REDUCE
             b'b' => self.build(),                              // BUILD
             _ => Err(format!(
-                "a pickle with the instruction {opcode:#04x} at byte {}, which no batch needs",
+                "a pickle with the instruction {opcode:#04x} at byte {}, which no data set needs",
                 self.at - 1
             )),
         }
@@ -141,9 +144,9 @@ impl<'a> Machine<'a> {
 
     fn protocol(&mut self) -> Outcome {
         match self.number(1)? {
-            2 => Ok(()),
+            2..=4 => Ok(()),
             version => Err(format!(
-                "a pickle of protocol {version} where the official batches have 2"
+                "a pickle of protocol {version} where data sets have 2 to 4"
             )),
         }
     }
@@ -222,6 +225,14 @@ impl<'a> Machine<'a> {
 
     fn put(&mut self, length: usize) -> Outcome {
         let key = self.number(length)?;
+        let id = self.top()?;
+        self.memo.insert(key, id);
+        Ok(())
+    }
+
+    fn memoize(&mut self) -> Outcome {
+        // No more values than that are kept: each is kept once where Python wrote the pickle.
+        let key = u32::try_from(self.memo.len()).map_err(|_| self.damaged("it keeps too much"))?;
         let id = self.top()?;
         self.memo.insert(key, id);
         Ok(())
