@@ -1,9 +1,10 @@
 //! Options that several commands share, and their bounds.
 
+use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::calibrations::ExitRule;
@@ -26,6 +27,9 @@ pub struct SamplingOptions {
     /// The weights of Stable Diffusion's autoencoder, for networks on latents
     #[arg(long, value_name = "FILE")]
     pub autoencoder: Option<PathBuf>,
+    /// Latents that `prepare` wrote, whose captions networks on text draw samples for
+    #[arg(long, value_name = "DIR")]
+    pub latents: Option<PathBuf>,
     /// Solver steps [default: the preset's]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub steps: Option<usize>,
@@ -79,6 +83,8 @@ impl SamplingOptions {
     pub fn surroundings(&self) -> Surroundings {
         Surroundings {
             autoencoder: self.autoencoder.clone(),
+            latents: self.latents.clone(),
+            ..Surroundings::default()
         }
     }
 }
@@ -97,6 +103,45 @@ pub struct PlaceOptions {
 impl From<PlaceOptions> for Place {
     fn from(PlaceOptions { data, captions }: PlaceOptions) -> Self {
         Self { data, captions }
+    }
+}
+
+/// Prompts of one's own, for networks on text.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PromptOptions {
+    /// A prompt to draw samples for; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: Vec<String>,
+    /// A file of prompts, one a line
+    #[arg(long, value_name = "FILE")]
+    pub prompts: Option<PathBuf>,
+    /// The weights of CLIP's text model
+    #[arg(long, value_name = "FILE")]
+    pub text_model: Option<PathBuf>,
+    /// The vocabulary of CLIP's tokenizer, bpe_simple_vocab_16e6.txt.gz or merges.txt
+    #[arg(long, value_name = "FILE")]
+    pub vocabulary: Option<PathBuf>,
+}
+
+impl PromptOptions {
+    /// Enters the prompts.
+    ///
+    /// # Errors
+    /// Where the file of prompts cannot be read or has none.
+    pub fn enter(self, surroundings: &mut Surroundings) -> Result<()> {
+        let mut prompts = self.prompt;
+        if let Some(path) = &self.prompts {
+            let text = fs::read_to_string(path)
+                .with_context(|| format!("cannot read the prompts {}", path.display()))?;
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            let before = prompts.len();
+            prompts.extend(lines.map(str::to_owned));
+            ensure!(prompts.len() > before, "{} has no prompts", path.display());
+        }
+        surroundings.prompts = prompts;
+        surroundings.text_model = self.text_model;
+        surroundings.vocabulary = self.vocabulary;
+        Ok(())
     }
 }
 

@@ -5,17 +5,27 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::checkpoint::Checkpoint;
 use crate::network_file::open_autoencoder;
+use crate::prepared::PreparedContexts;
 use crate::study::{Contexts, LatentDecoder, Study};
+use crate::text_encoder::{Prompts, TextEncoder};
 
 /// Where prompts and decoder are found.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// The weights of the autoencoder.
     pub autoencoder: Option<PathBuf>,
+    /// A folder of prepared latents, whose captions' contexts samples are drawn for.
+    pub latents: Option<PathBuf>,
+    /// Prompts to draw samples for in their place.
+    pub prompts: Vec<String>,
+    /// The weights of the text model, for prompts.
+    pub text_model: Option<PathBuf>,
+    /// The vocabulary of its tokenizer.
+    pub vocabulary: Option<PathBuf>,
 }
 
 impl Surroundings {
@@ -29,7 +39,19 @@ impl Surroundings {
         device: &B::Device,
         stop: &'a AtomicBool,
     ) -> Result<Study<'a, B>> {
-        let decoder = match checkpoint.preset.latents {
+        self.place(Study::new(checkpoint, device.clone(), stop)?, device)
+    }
+
+    /// Places a study among them.
+    ///
+    /// # Errors
+    /// As [`Self::study`].
+    pub fn place<'a, B: Kernels>(
+        &self,
+        study: Study<'a, B>,
+        device: &B::Device,
+    ) -> Result<Study<'a, B>> {
+        let decoder = match study.preset.latents {
             None => None,
             Some(latents) => {
                 let path = self.autoencoder.as_deref().context(
@@ -40,9 +62,28 @@ impl Surroundings {
                 Some(LatentDecoder::new(autoencoder, device.clone()))
             }
         };
-        let contexts: Option<Arc<dyn Contexts>> = None;
-        Ok(Study::new(checkpoint, device.clone(), stop)?
-            .with_decoder(decoder)
-            .with_contexts(contexts))
+        let contexts = match study.preset.model.backbone.text {
+            Some(_) => Some(self.contexts::<B>(device)?),
+            None => None,
+        };
+        Ok(study.with_decoder(decoder).with_contexts(contexts))
+    }
+
+    fn contexts<B: Kernels>(&self, device: &B::Device) -> Result<Arc<dyn Contexts>> {
+        if self.prompts.is_empty() {
+            let folder = self.latents.as_deref().context(
+                "the network is conditioned on text: name latents that `prepare` wrote, with \
+                 their captions' contexts, with --latents DIR",
+            )?;
+            return Ok(Arc::new(PreparedContexts::open(folder)?));
+        }
+        let (Some(model), Some(vocabulary)) = (&self.text_model, &self.vocabulary) else {
+            bail!(
+                "prompts are encoded by CLIP's text model: name its weights with --text-model and \
+                 its vocabulary, bpe_simple_vocab_16e6.txt.gz or merges.txt, with --vocabulary"
+            );
+        };
+        let encoder = TextEncoder::<B>::open(model, vocabulary, device)?;
+        Ok(Arc::new(Prompts::new(&encoder, &self.prompts)?))
     }
 }

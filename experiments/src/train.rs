@@ -19,10 +19,12 @@ use indicatif::ProgressBar;
 
 use crate::checkpoint::{BACKBONE_PHASE, PHASE_KEY, PRESET_KEY};
 use crate::device::DeviceTask;
+use crate::prepared::open_latents;
 use crate::preset::{Place, Preset};
 use crate::progress::steps_bar;
 use crate::report::{GridStyle, ImageBatch, image_grid, write_png};
 use crate::study::Study;
+use crate::surroundings::Surroundings;
 
 /// The file of a phase's averaged weights, in half precision.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
@@ -40,6 +42,10 @@ pub struct Train<'a> {
     pub preset: Preset,
     /// Where the images lie.
     pub place: Place,
+    /// The folder of latents, where training is on them.
+    pub latents: Option<PathBuf>,
+    /// The weights of the autoencoder, without which no pictures of latents are drawn.
+    pub autoencoder: Option<PathBuf>,
     /// The folder that checkpoints, logs and weights go to.
     pub out: PathBuf,
     /// Set when the user asks to stop.
@@ -50,8 +56,7 @@ impl DeviceTask for Train<'_> {
     type Output = ();
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let images = self.preset.data.open(&self.place)?;
-        let set: Arc<dyn TrainingSet> = Arc::new(Pixels(images));
+        let set = self.training_set()?;
         let [channels, height, width] = set.shape();
         eprintln!(
             "data: {} images of {channels} x {height} x {width}",
@@ -76,6 +81,18 @@ impl DeviceTask for Train<'_> {
 }
 
 impl Train<'_> {
+    fn training_set(&self) -> Result<Arc<dyn TrainingSet>> {
+        match (&self.latents, self.preset.latents) {
+            (Some(folder), _) => open_latents(folder, &self.preset),
+            (None, None) => Ok(Arc::new(Pixels(self.preset.data.open(&self.place)?))),
+            (None, Some(_)) => bail!(
+                "the preset '{}' trains on latents: name a folder that `prepare` wrote, or one of \
+                 U-ViT's .npy files, with --latents",
+                self.preset.name
+            ),
+        }
+    }
+
     /// Trains a phase to its end and gives back its averaged weights.
     fn phase<B: Kernels>(
         &self,
@@ -118,6 +135,7 @@ impl Train<'_> {
 struct Progress<'a, B: Kernels> {
     bar: ProgressBar,
     preset: &'a Preset,
+    surroundings: Surroundings,
     folder: PathBuf,
     device: B::Device,
     stop: &'a AtomicBool,
@@ -128,9 +146,15 @@ impl<'a, B: Kernels> Progress<'a, B> {
         let bar = steps_bar(steps).with_prefix(format!("{name} "));
         bar.set_position(done);
         bar.reset_eta();
+        let surroundings = Surroundings {
+            autoencoder: train.autoencoder.clone(),
+            latents: train.latents.clone(),
+            ..Surroundings::default()
+        };
         Self {
             bar,
             preset: &train.preset,
+            surroundings,
             folder: train.out.join(name).join("samples"),
             device: device.clone(),
             stop: train.stop,
@@ -145,6 +169,7 @@ impl<'a, B: Kernels> Progress<'a, B> {
             self.device.clone(),
             self.stop,
         );
+        let study = self.surroundings.place(study, &self.device)?;
         let draw = study.plan(DRAWN_SAMPLES)?;
         let drawn = study.draw(Never, &draw, &ProgressBar::hidden())?;
         let [channels, height, width] = study.image_shape();

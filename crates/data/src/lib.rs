@@ -48,4 +48,4 @@ pub use loader::{Batch, BatchLoader, LoaderConfig};
 pub use locate::{DATA_VARIABLE, DEFAULT_FOLDER, locate};
 pub use order::{SampleOrder, TrainingSample};
 pub use training_set::{Conditioning, Label, Pixels, TrainingSet, Visit};
-pub use transform::{PIXELS, SIDE, from_byte, to_byte};
+pub use transform::{PIXELS, SIDE, from_byte, to_byte, to_planes};

@@ -34,11 +34,7 @@ pub(crate) fn pad(source: &[u8; SOURCE_PIXELS]) -> [u8; PIXELS] {
 
 /// Scales `bytes` `[height, width, channels]` to `[-1, 1]`, channel by channel `[channels, height,
 /// width]` and mirrored left to right where `flip` is set. The size is `[channels, height, width]`.
-pub(crate) fn to_planes(
-    bytes: &[u8],
-    [channels, height, width]: [usize; 3],
-    flip: bool,
-) -> Vec<f32> {
+pub fn to_planes(bytes: &[u8], [channels, height, width]: [usize; 3], flip: bool) -> Vec<f32> {
     let mut values = Vec::with_capacity(channels * height * width);
     for channel in 0..channels {
         for row in bytes.chunks_exact(width * channels) {

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::device::DeviceName;
 use crate::judge::JudgeOptions;
-use crate::options::{PlaceOptions, SamplingOptions, positive, share};
+use crate::options::{PlaceOptions, PromptOptions, SamplingOptions, positive, share};
 
 /// What the program is asked to do; without a command it compares methods.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ pub struct Arguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Encode images and captions once, for training on latents; continues where it was interrupted
+    Prepare(PrepareOptions),
     /// Train the backbone, then the joint objective; continues where it was interrupted
     Train(TrainOptions),
     /// Train the classifier whose features judge samples of Fashion-MNIST
@@ -61,6 +63,41 @@ pub struct CompareOptions {
     pub quick: bool,
 }
 
+/// Options of `prepare`.
+#[derive(Debug, Args)]
+pub struct PrepareOptions {
+    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+    /// The images.
+    #[command(flatten)]
+    pub place: PlaceOptions,
+    /// Preset that names the size of the images [default: the program's first]
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// The weights of Stable Diffusion's autoencoder
+    #[arg(long, value_name = "FILE")]
+    pub autoencoder: PathBuf,
+    /// The weights of CLIP's text model, for captions
+    #[arg(long, value_name = "FILE")]
+    pub text_model: Option<PathBuf>,
+    /// The vocabulary of CLIP's tokenizer, bpe_simple_vocab_16e6.txt.gz or merges.txt
+    #[arg(long, value_name = "FILE")]
+    pub vocabulary: Option<PathBuf>,
+    /// Store 16 bits for each number in place of 32
+    #[arg(long)]
+    pub half: bool,
+    /// Images that are encoded together
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "16")]
+    pub batch: usize,
+    /// Images that may turn out bad; they are named and left out
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub skip_bad: usize,
+    /// Folder to write
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
 /// Options of `train`.
 #[derive(Debug, Args)]
 pub struct TrainOptions {
@@ -70,6 +107,12 @@ pub struct TrainOptions {
     /// The images.
     #[command(flatten)]
     pub place: PlaceOptions,
+    /// Latents in place of images: a folder that `prepare` wrote, or one of U-ViT's .npy files
+    #[arg(long, value_name = "DIR")]
+    pub latents: Option<PathBuf>,
+    /// The weights of Stable Diffusion's autoencoder, for pictures of samples during training
+    #[arg(long, value_name = "FILE")]
+    pub autoencoder: Option<PathBuf>,
     /// Preset with every hyperparameter, built in by name or from a file ending in .toml
     /// [default: the program's first]
     #[arg(long, value_name = "PRESET")]
@@ -123,6 +166,9 @@ pub struct SampleOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
+    /// What to draw.
+    #[command(flatten)]
+    pub prompts: PromptOptions,
     /// Folder to write [default: runs/PRESET-sample/DATE]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

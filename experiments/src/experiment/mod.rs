@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use adadiff_data::LatentStorage;
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, FromArgMatches};
 
@@ -15,13 +16,14 @@ use crate::calibrations::Calibrations;
 use crate::device::run_on;
 use crate::import::Import;
 use crate::main_job::MainJob;
+use crate::prepare::Prepare;
 use crate::reference::Reference;
 use crate::sample::{Exit, Sample};
 use crate::train::Train;
 use crate::train_features::TrainFeatures;
 use arguments::{
-    Arguments, CalibrateOptions, Command, CompareOptions, ImportOptions, ReferenceOptions,
-    SampleOptions, TrainFeaturesOptions, TrainOptions,
+    Arguments, CalibrateOptions, Command, CompareOptions, ImportOptions, PrepareOptions,
+    ReferenceOptions, SampleOptions, TrainFeaturesOptions, TrainOptions,
 };
 pub use known::{CELEBA, CIFAR10, COCO, Experiment, FASHION_MNIST, FOLDER, IMAGENET};
 
@@ -60,6 +62,7 @@ impl Experiment {
             .context("cannot handle Ctrl-C")?;
         match arguments.command {
             None => self.compare(arguments.compare),
+            Some(Command::Prepare(options)) => self.prepare(options),
             Some(Command::Train(options)) => self.train(options),
             Some(Command::TrainFeatures(options)) => train_features(options),
             Some(Command::Reference(options)) => self.reference(options),
@@ -114,7 +117,30 @@ impl Experiment {
             Train {
                 preset,
                 place: options.place.into(),
+                latents: options.latents,
+                autoencoder: options.autoencoder,
                 out,
+                stop: &STOP,
+            },
+        )
+    }
+
+    fn prepare(&self, options: PrepareOptions) -> Result<()> {
+        run_on(
+            options.device,
+            Prepare {
+                preset: self.preset(options.preset.as_deref())?,
+                place: options.place.into(),
+                autoencoder: options.autoencoder,
+                text_model: options.text_model,
+                vocabulary: options.vocabulary,
+                storage: match options.half {
+                    true => LatentStorage::F16,
+                    false => LatentStorage::F32,
+                },
+                batch: options.batch,
+                most_bad_images: options.skip_bad,
+                out: options.out,
                 stop: &STOP,
             },
         )
@@ -138,9 +164,11 @@ impl Experiment {
             (false, Some(depth)) => Exit::Depth(depth),
             (false, None) => Exit::Adaptive,
         };
+        let mut surroundings = options.sampling.surroundings();
+        options.prompts.enter(&mut surroundings)?;
         let task = Sample {
             checkpoint: options.sampling.checkpoint(self)?,
-            surroundings: options.sampling.surroundings(),
+            surroundings,
             out: options.out,
             samples: options.samples,
             class: options.class,

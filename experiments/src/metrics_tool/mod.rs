@@ -19,6 +19,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::device::DeviceName;
 use crate::options::positive;
+pub use digest::of_file;
 use plan::Plan;
 use record::Record;
 

@@ -113,6 +113,11 @@ impl LatentWriter {
         self.index.items() + self.pending.items + self.index.skipped.len()
     }
 
+    /// The images that were passed over.
+    pub fn skipped(&self) -> &[SkippedImage] {
+        &self.index.skipped
+    }
+
     /// Adds the latents of the next image, and writes a shard where they complete it.
     ///
     /// # Errors
