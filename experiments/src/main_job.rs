@@ -235,7 +235,7 @@ impl<B: Kernels> Bench<'_, B> {
             block_reduction: cost.block_reduction,
             gflops_per_image: cost.gflops_per_image,
             seconds_per_image: drawn.seconds_per_image(),
-            speedup: full_seconds / drawn.seconds_per_image(),
+            speedup: Some(full_seconds / drawn.seconds_per_image()),
             frechet_distance: self.judge.frechet_distance(&drawn.statistics)?,
             features: self.judge.features().to_owned(),
             crate_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -9,6 +9,7 @@ use adadiff_model::kernels::Kernels;
 use adadiff_train::write_atomically;
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
@@ -20,7 +21,8 @@ use crate::study::{Conditions, Study};
 use crate::surroundings::Surroundings;
 
 /// When samples leave the network.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// Never: the full network.
     Full,
@@ -28,6 +30,17 @@ pub enum Exit {
     Depth(NonZeroUsize),
     /// As calibrated for the preset's reduction.
     Adaptive,
+}
+
+impl Exit {
+    /// What the command line says.
+    pub fn new(full: bool, depth: Option<NonZeroUsize>) -> Self {
+        match (full, depth) {
+            (true, _) => Self::Full,
+            (false, Some(depth)) => Self::Depth(depth),
+            (false, None) => Self::Adaptive,
+        }
+    }
 }
 
 /// What to sample.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::device::DeviceName;
+use crate::evaluate::RankOptions;
 use crate::judge::JudgeOptions;
 use crate::options::{PlaceOptions, PromptOptions, SamplingOptions, positive, share};
 
@@ -32,6 +33,11 @@ pub enum Command {
     TrainFeatures(TrainFeaturesOptions),
     /// Measure the images that samples are compared with, once and for all
     Reference(ReferenceOptions),
+    /// Draw and judge many samples of one method, alone or as one of many processes; continues where
+    /// it was interrupted
+    Evaluate(EvaluateOptions),
+    /// Add up the parts that the processes of `evaluate` left
+    Merge(MergeOptions),
     /// Draw samples into a picture
     Sample(SampleOptions),
     /// Find the thresholds for budgets and store them beside the checkpoint
@@ -158,6 +164,46 @@ pub struct ReferenceOptions {
     /// Statistics file to write, .npz
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+}
+
+/// Options of `evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateOptions {
+    /// What to sample from.
+    #[command(flatten)]
+    pub sampling: SamplingOptions,
+    /// What samples are judged by; `merge` compares.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// Which of several processes this is.
+    #[command(flatten)]
+    pub rank: RankOptions,
+    /// Compute on the device whose index is the process's number among those of its machine
+    #[arg(long)]
+    pub device_by_rank: bool,
+    /// Samples of all processes [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub samples: Option<usize>,
+    /// Use the full network
+    #[arg(long, conflicts_with_all = ["reduction", "depth"])]
+    pub full: bool,
+    /// Leave after this many blocks
+    #[arg(long, value_name = "BLOCKS", conflicts_with = "reduction")]
+    pub depth: Option<NonZeroUsize>,
+    /// Folder of the parts of all processes
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Options of `merge`.
+#[derive(Debug, Args)]
+pub struct MergeOptions {
+    /// The folder that the processes of `evaluate` wrote
+    pub folder: PathBuf,
+    /// Statistics of the images to compare with, an .npz of mu and sigma as `reference` and
+    /// pytorch-fid write it
+    #[arg(long, value_name = "FILE")]
+    pub reference: PathBuf,
 }
 
 /// Options of `sample`.

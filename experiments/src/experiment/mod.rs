@@ -14,6 +14,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::calibrate::Calibrate;
 use crate::calibrations::Calibrations;
 use crate::device::run_on;
+use crate::evaluate::{Evaluate, Merge};
 use crate::import::Import;
 use crate::main_job::MainJob;
 use crate::prepare::Prepare;
@@ -22,8 +23,9 @@ use crate::sample::{Exit, Sample};
 use crate::train::Train;
 use crate::train_features::TrainFeatures;
 use arguments::{
-    Arguments, CalibrateOptions, Command, CompareOptions, ImportOptions, PrepareOptions,
-    ReferenceOptions, SampleOptions, TrainFeaturesOptions, TrainOptions,
+    Arguments, CalibrateOptions, Command, CompareOptions, EvaluateOptions, ImportOptions,
+    MergeOptions, PrepareOptions, ReferenceOptions, SampleOptions, TrainFeaturesOptions,
+    TrainOptions,
 };
 pub use known::{CELEBA, CIFAR10, COCO, Experiment, FASHION_MNIST, FOLDER, IMAGENET};
 
@@ -66,6 +68,8 @@ impl Experiment {
             Some(Command::Train(options)) => self.train(options),
             Some(Command::TrainFeatures(options)) => train_features(options),
             Some(Command::Reference(options)) => self.reference(options),
+            Some(Command::Evaluate(options)) => self.evaluate(options),
+            Some(Command::Merge(options)) => merge(options),
             Some(Command::Sample(options)) => self.sample(options),
             Some(Command::Calibrate(options)) => self.calibrate(options),
             Some(Command::Import(options)) => self.import(options),
@@ -158,12 +162,37 @@ impl Experiment {
         )
     }
 
-    fn sample(&self, options: SampleOptions) -> Result<()> {
-        let exit = match (options.full, options.depth) {
-            (true, _) => Exit::Full,
-            (false, Some(depth)) => Exit::Depth(depth),
-            (false, None) => Exit::Adaptive,
+    fn evaluate(&self, options: EvaluateOptions) -> Result<()> {
+        let checkpoint = options.sampling.checkpoint(self)?;
+        let rank = options.rank.rank()?;
+        let mut device = options.sampling.device;
+        if options.device_by_rank {
+            let Some(local) = rank.local else {
+                bail!(
+                    "the launcher does not tell this process's number among those of its machine: \
+                     name an index with --device"
+                );
+            };
+            device.index = local as usize;
+        }
+        let samples = options.samples.or(checkpoint.preset.sampling.samples);
+        let task = Evaluate {
+            checkpoint,
+            weights: options.sampling.checkpoint.clone(),
+            surroundings: options.sampling.surroundings(),
+            judge: options.judge,
+            exit: Exit::new(options.full, options.depth),
+            samples: samples.unwrap_or(SAMPLES) as u64,
+            rank,
+            device,
+            out: options.out,
+            stop: &STOP,
         };
+        run_on(device, task)
+    }
+
+    fn sample(&self, options: SampleOptions) -> Result<()> {
+        let exit = Exit::new(options.full, options.depth);
         let mut surroundings = options.sampling.surroundings();
         options.prompts.enter(&mut surroundings)?;
         let task = Sample {
@@ -236,4 +265,9 @@ fn train_features(options: TrainFeaturesOptions) -> Result<()> {
             stop: &STOP,
         },
     )
+}
+
+fn merge(options: MergeOptions) -> Result<()> {
+    let MergeOptions { folder, reference } = options;
+    Merge { folder, reference }.carry_out()
 }

@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
+use adadiff_data::{from_byte, to_byte};
 use adadiff_metrics::{
-    FEATURES_NAME, FashionCnn, FashionCnnConfig, INCEPTION_FEATURES, Inception, Preprocessing,
+    CHUNK, FEATURES_NAME, FashionCnn, FashionCnnConfig, GaussianStats, INCEPTION_FEATURES,
+    Inception, Preprocessing,
 };
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::load;
 use anyhow::{Result, ensure};
-use burn::tensor::Tensor;
 use burn::tensor::module::adaptive_avg_pool2d;
+use burn::tensor::{Tensor, TensorData};
 
 use crate::network_file::open_inception;
 
@@ -101,5 +103,52 @@ impl<B: Kernels> Extractor<B> {
                 Ok(areas.reshape([batch, self.dims()]))
             }
         }
+    }
+
+    /// Statistics to [`add`](Self::add) the samples from `first_sample` on to.
+    ///
+    /// # Errors
+    /// Where a run cannot be cut there.
+    pub fn no_statistics(&self, first_sample: u64) -> Result<GaussianStats> {
+        // A part that would start at the end of a run has no samples, wherever that is.
+        let first_sample = first_sample.next_multiple_of(CHUNK);
+        Ok(GaussianStats::starting_at(self.dims(), first_sample)?)
+    }
+
+    /// Adds samples in `[-1, 1]`, `[samples, channels, height, width]`, to statistics. They are
+    /// rounded to 8 bits first, as published tools judge files of images.
+    ///
+    /// # Errors
+    /// Where the pixels are no such images, or not finite.
+    pub fn add(
+        &self,
+        statistics: &mut GaussianStats,
+        pixels: &[f32],
+        shape: [usize; 3],
+        device: &B::Device,
+    ) -> Result<()> {
+        let rounded: Vec<f32> = pixels
+            .iter()
+            .map(|&pixel| from_byte(to_byte(pixel)))
+            .collect();
+        self.add_exact(statistics, &rounded, shape, device)
+    }
+
+    /// [`Self::add`] for images that are of 8 bits already.
+    pub(super) fn add_exact(
+        &self,
+        statistics: &mut GaussianStats,
+        pixels: &[f32],
+        [channels, height, width]: [usize; 3],
+        device: &B::Device,
+    ) -> Result<()> {
+        let size = channels * height * width;
+        for pixels in pixels.chunks(self.batch() * size) {
+            let shape = [pixels.len() / size, channels, height, width];
+            let images = Tensor::<B, 4>::from_data(TensorData::new(pixels.to_vec(), shape), device);
+            let features: Vec<f32> = self.features(images)?.into_data().iter::<f32>().collect();
+            statistics.push(&features)?;
+        }
+        Ok(())
     }
 }

@@ -3,11 +3,10 @@
 mod extractor;
 mod plan;
 
-use adadiff_data::{FashionMnist, ImageSet, Split, from_byte, to_byte};
+use adadiff_data::{FashionMnist, ImageSet, Split};
 use adadiff_metrics::{Gaussian, GaussianStats, frechet_distance};
 use adadiff_model::kernels::Kernels;
 use anyhow::{Context, Result, bail};
-use burn::tensor::{Tensor, TensorData};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
@@ -72,28 +71,16 @@ impl<B: Kernels> Judge<B> {
     /// # Errors
     /// Where a run cannot be cut there.
     pub fn no_statistics(&self, first_sample: u64) -> Result<GaussianStats> {
-        Ok(GaussianStats::starting_at(
-            self.extractor.dims(),
-            first_sample,
-        )?)
+        self.extractor.no_statistics(first_sample)
     }
 
-    /// Adds samples in `[-1, 1]`. They are rounded to 8 bits first, as the reference's images are.
+    /// Adds samples in `[-1, 1]`, as [`Extractor::add`] does.
     ///
     /// # Errors
     /// Where the pixels are no such images, or not finite.
     pub fn add(&self, statistics: &mut GaussianStats, pixels: &[f32]) -> Result<()> {
-        let rounded: Vec<f32> = pixels
-            .iter()
-            .map(|&pixel| from_byte(to_byte(pixel)))
-            .collect();
-        add_features(
-            &self.extractor,
-            &rounded,
-            self.shape,
-            statistics,
-            &self.device,
-        )
+        self.extractor
+            .add(statistics, pixels, self.shape, &self.device)
     }
 
     /// The Fréchet distance of samples from the reference.
@@ -149,26 +136,8 @@ pub fn image_statistics<B: Kernels>(
             .into_par_iter()
             .map(read)
             .collect::<Result<_>>()?;
-        add_features(extractor, &pixels.concat(), shape, &mut statistics, device)?;
+        extractor.add_exact(&mut statistics, &pixels.concat(), shape, device)?;
         bar.inc(indices.len() as u64);
     }
     Ok(statistics)
-}
-
-fn add_features<B: Kernels>(
-    extractor: &Extractor<B>,
-    pixels: &[f32],
-    [channels, height, width]: [usize; 3],
-    statistics: &mut GaussianStats,
-    device: &B::Device,
-) -> Result<()> {
-    let size = channels * height * width;
-    for pixels in pixels.chunks(extractor.batch() * size) {
-        let shape = [pixels.len() / size, channels, height, width];
-        let images = Tensor::<B, 4>::from_data(TensorData::new(pixels.to_vec(), shape), device);
-        let features = extractor.features(images)?;
-        let features: Vec<f32> = features.into_data().iter::<f32>().collect();
-        statistics.push(&features)?;
-    }
-    Ok(())
 }

@@ -25,7 +25,7 @@ pub fn example_rows() -> Vec<ResultRow> {
         block_reduction: 0.0,
         gflops_per_image: 8.125,
         seconds_per_image: 0.125,
-        speedup: 1.0,
+        speedup: Some(1.0),
         frechet_distance: 4.25,
         features: "fashion-cnn".into(),
         crate_version: "0.1.0".into(),
@@ -40,7 +40,7 @@ pub fn example_rows() -> Vec<ResultRow> {
         block_reduction: 0.45,
         gflops_per_image: 4.5,
         seconds_per_image: 0.0725,
-        speedup: 1.724,
+        speedup: Some(1.724),
         frechet_distance: 5.5,
         ..full.clone()
     };
@@ -52,7 +52,7 @@ pub fn example_rows() -> Vec<ResultRow> {
         block_reduction: reduction,
         gflops_per_image: 0.625 * f64::from(depth),
         seconds_per_image: seconds,
-        speedup,
+        speedup: Some(speedup),
         frechet_distance: 92.75 - 8.75 * f64::from(depth),
         ..full.clone()
     };

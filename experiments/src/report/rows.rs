@@ -66,8 +66,9 @@ pub struct ResultRow {
     pub gflops_per_image: f64,
     /// Wall-clock seconds of sampling divided by the samples.
     pub seconds_per_image: f64,
-    /// The full model's seconds for each image divided by this row's.
-    pub speedup: f64,
+    /// The full model's seconds for each image divided by this row's; absent where the full model
+    /// was not measured beside it.
+    pub speedup: Option<f64>,
     /// The Fréchet distance to the reference images. It shrinks with the number of samples:
     /// compare rows of equal [`samples`](Self::samples) only.
     pub frechet_distance: f64,
@@ -90,7 +91,7 @@ impl ResultRow {
             ("block_reduction", self.block_reduction),
             ("gflops_per_image", self.gflops_per_image),
             ("seconds_per_image", self.seconds_per_image),
-            ("speedup", self.speedup),
+            ("speedup", self.speedup.unwrap_or_default()),
             ("frechet_distance", self.frechet_distance),
         ];
         match numbers.into_iter().find(|(_, value)| !value.is_finite()) {

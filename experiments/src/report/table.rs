@@ -50,7 +50,8 @@ impl Table {
                 format!("{:.1} %", 100.0 * row.block_reduction),
                 format!("{:.*}", gflops_decimals, row.gflops_per_image),
                 format!("{:.*}", seconds_decimals, row.seconds_per_image),
-                format!("{:.2}×", row.speedup),
+                row.speedup
+                    .map_or_else(|| "–".to_owned(), |speedup| format!("{speedup:.2}×")),
             ]
         };
         Self {

@@ -14,7 +14,7 @@ use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
 use adadiff_sampler::{Guided, NoiseSource, Progress, SampleError, SampleRequest, Sampler};
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, DepthSchedule, ExitPolicy, ExitTrace, Never, calibrate,
+    AdaDiff, AdaDiffConfig, AdaptiveUVit, DepthSchedule, ExitPolicy, ExitTrace, Never, calibrate,
     calibrate_excess, estimator_flops,
 };
 use anyhow::{Context, Result, anyhow, bail};
@@ -276,16 +276,7 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// Where there are no samples.
     pub fn cost(&self, effort: &Effort) -> Result<ComputeSummary> {
-        let flops = self.preset.model.backbone.flops();
-        effort.summary(&ComputeCost {
-            embed_flops: flops.embed,
-            block_flops: flops.blocks,
-            estimator_flops: estimator_flops(
-                self.preset.model.estimator,
-                &self.preset.model.backbone,
-            ),
-            decode_flops: flops.decode,
-        })
+        effort.summary(&network_cost(&self.preset.model))
     }
 
     /// The threshold for a share of blocks to skip: the stored one where there is one for this
@@ -380,5 +371,16 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// Evaluations of single samples that one calibration takes.
     pub fn calibration_evaluations(&self) -> u64 {
         (CALIBRATION_ROUNDS * CALIBRATION_SAMPLES * self.preset.sampling.steps) as u64
+    }
+}
+
+/// The operations of a network's parts.
+pub fn network_cost(model: &AdaDiffConfig) -> ComputeCost {
+    let flops = model.backbone.flops();
+    ComputeCost {
+        embed_flops: flops.embed,
+        block_flops: flops.blocks,
+        estimator_flops: estimator_flops(model.estimator, &model.backbone),
+        decode_flops: flops.decode,
     }
 }

@@ -1,0 +1,131 @@
+//! The command `evaluate`: many samples of one method, judged as they are drawn, by as many processes
+//! as there are; each leaves its part, which `merge` adds up.
+
+mod launch;
+mod merge;
+mod shard;
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use adadiff_metrics::CHUNK;
+use adadiff_model::kernels::Kernels;
+use adadiff_uem::{ExitPolicy, FixedDepth, Never};
+use anyhow::{Context, Result};
+
+use crate::calibrations::Calibration;
+use crate::checkpoint::Checkpoint;
+use crate::device::{DeviceName, DeviceTask};
+use crate::judge::JudgeOptions;
+use crate::metrics_tool::of_file;
+use crate::progress::samples_bar;
+use crate::sample::Exit;
+use crate::study::{Effort, Study};
+use crate::surroundings::Surroundings;
+pub use launch::{Rank, RankOptions};
+pub use merge::Merge;
+use shard::{Settings, Shard};
+
+/// What to evaluate, and which part of it.
+#[derive(Debug)]
+pub struct Evaluate<'a> {
+    /// The trained network.
+    pub checkpoint: Checkpoint,
+    /// The file that it came from; absent for the bundled one.
+    pub weights: Option<PathBuf>,
+    /// What stands before and behind it.
+    pub surroundings: Surroundings,
+    /// The features of the samples.
+    pub judge: JudgeOptions,
+    /// When samples leave.
+    pub exit: Exit,
+    /// Samples of all parts.
+    pub samples: u64,
+    /// Which part.
+    pub rank: Rank,
+    /// The device, as named on the command line.
+    pub device: DeviceName,
+    /// The folder of all parts.
+    pub out: PathBuf,
+    /// Set when the user asks to stop.
+    pub stop: &'a AtomicBool,
+}
+
+impl DeviceTask for Evaluate<'_> {
+    type Output = ();
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        let data = self.checkpoint.preset.data;
+        let checkpoint_sha256 = self.weights.as_deref().map(of_file).transpose()?;
+        let study: Study<'_, B> = self
+            .surroundings
+            .study(self.checkpoint, &device, self.stop)?;
+        let shape = study.image_shape();
+        let extractor = self.judge.extractor::<B>(data, shape[0], &device)?;
+        let bar = samples_bar(0).with_prefix("calibrate");
+        let calibration = match self.exit {
+            Exit::Adaptive => Some(study.threshold(study.preset.sampling.reduction, &bar)?),
+            Exit::Full | Exit::Depth(_) => None,
+        };
+        bar.finish_and_clear();
+
+        let share = self.rank.share(self.samples);
+        let shard = Shard {
+            settings: Settings {
+                preset: study.preset.to_toml()?,
+                checkpoint_sha256,
+                exit: self.exit,
+                features: extractor.name().to_owned(),
+                samples: self.samples,
+                parts: self.rank.size,
+                device: self.device.backend.name().to_owned(),
+                calibration: calibration.clone(),
+            },
+            part: self.rank.rank,
+            first_sample: share.start,
+            planned: share.end - share.start,
+            statistics: extractor.no_statistics(share.start)?,
+            effort: Effort::default(),
+            seconds: 0.0,
+        };
+        let mut shard = shard.resume(&self.out)?;
+        let policy = policy(self.exit, calibration.as_ref());
+        let mut draw = study.plan(self.samples as usize)?;
+        draw.samples = share.end as usize;
+        let part = (CHUNK as usize).max(draw.batch / CHUNK as usize * CHUNK as usize);
+        let bar = samples_bar(shard.planned).with_prefix(format!("part {}", self.rank.rank));
+        bar.set_position(shard.effort.samples);
+        bar.reset_eta();
+        while !shard.is_complete() {
+            let done = (shard.first_sample + shard.effort.samples) as usize;
+            let hidden = indicatif::ProgressBar::hidden();
+            let drawn = study
+                .draw(&policy, &draw.part(done, part), &hidden)
+                .context("the same command continues after the last whole part")?;
+            extractor.add(&mut shard.statistics, &drawn.pixels, shape, &device)?;
+            shard.effort.add(&drawn.effort);
+            shard.seconds += drawn.seconds;
+            shard.write(&self.out)?;
+            bar.set_position(shard.effort.samples);
+        }
+        // A process without samples leaves its part too, so that none is missed.
+        shard.write(&self.out)?;
+        bar.finish_and_clear();
+        println!(
+            "part {} of {}: {} samples, {}",
+            self.rank.rank,
+            self.rank.size,
+            shard.effort.samples,
+            Shard::path(&self.out, self.rank.rank, self.rank.size).display()
+        );
+        Ok(())
+    }
+}
+
+fn policy(exit: Exit, calibration: Option<&Calibration>) -> Box<dyn ExitPolicy> {
+    match (exit, calibration) {
+        (Exit::Depth(depth), _) => Box::new(FixedDepth(depth)),
+        (Exit::Adaptive, Some(calibration)) => calibration.policy(),
+        _ => Box::new(Never),
+    }
+}
