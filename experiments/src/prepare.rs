@@ -25,9 +25,6 @@ use crate::preset::{Place, Preset};
 use crate::progress::samples_bar;
 use crate::text_encoder::TextEncoder;
 
-/// Images of a shard: 32 MiB of moments of 4 x 32 x 32 latents.
-const ITEMS_PER_SHARD: usize = 1024;
-
 /// What to prepare, with what, and where to put it.
 #[derive(Debug)]
 pub struct Prepare<'a> {
@@ -45,6 +42,8 @@ pub struct Prepare<'a> {
     pub storage: LatentStorage,
     /// Images that are encoded together.
     pub batch: usize,
+    /// Images of a file.
+    pub images_per_shard: usize,
     /// The most images that may be bad.
     pub most_bad_images: usize,
     /// The folder to write.
@@ -85,13 +84,14 @@ impl DeviceTask for Prepare<'_> {
             device,
         };
         let header = self.header(&*images, &encoders)?;
-        let mut writer = match LatentWriter::create_or_resume(&self.out, header, ITEMS_PER_SHARD) {
-            Err(LatentError::Finished { .. }) => {
-                println!("prepared already: {}", self.out.display());
-                return Ok(());
-            }
-            writer => writer?,
-        };
+        let mut writer =
+            match LatentWriter::create_or_resume(&self.out, header, self.images_per_shard) {
+                Err(LatentError::Finished { .. }) => {
+                    println!("prepared already: {}", self.out.display());
+                    return Ok(());
+                }
+                writer => writer?,
+            };
         self.encode_all(&*images, &encoders, &mut writer)?;
         let empty = match &encoders.text {
             Some(text) => Some(text.encode(&[""])?.concat()),
@@ -189,7 +189,8 @@ impl Prepare<'_> {
                 if self.stop.load(Ordering::Relaxed) {
                     bail!(
                         "interrupted; the same command continues after the last whole shard of \
-                         {ITEMS_PER_SHARD} images"
+                         {} images",
+                        self.images_per_shard
                     );
                 }
                 self.encode(images, read, encoders, writer)?;

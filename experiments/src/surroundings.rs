@@ -1,13 +1,15 @@
 //! What stands before and behind a network on latents or text: prompts and decoder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use adadiff_data::{Latents, Verify};
 use adadiff_model::kernels::Kernels;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::checkpoint::Checkpoint;
+use crate::metrics_tool::of_file;
 use crate::network_file::open_autoencoder;
 use crate::prepared::PreparedContexts;
 use crate::study::{Contexts, LatentDecoder, Study};
@@ -58,6 +60,7 @@ impl Surroundings {
                     "the network draws latents: name the weights of Stable Diffusion's \
                      autoencoder, which turns them into images, with --autoencoder FILE",
                 )?;
+                self.check_autoencoder(path)?;
                 let autoencoder = open_autoencoder(path, latents.scale_factor, device)?;
                 Some(LatentDecoder::new(autoencoder, device.clone()))
             }
@@ -67,6 +70,25 @@ impl Surroundings {
             None => None,
         };
         Ok(study.with_decoder(decoder).with_contexts(contexts))
+    }
+
+    /// Checks that the latents that were named are of the autoencoder that was named.
+    fn check_autoencoder(&self, autoencoder: &Path) -> Result<()> {
+        let Some(folder) = self.latents.as_deref() else {
+            return Ok(());
+        };
+        if !folder.join("index.json").exists() {
+            // U-ViT's .npy files do not tell.
+            return Ok(());
+        }
+        let latents = Latents::open(folder, Verify::Sizes)?;
+        ensure!(
+            latents.header().autoencoder_sha256 == of_file(autoencoder)?,
+            "{} holds latents of another autoencoder than {}",
+            folder.display(),
+            autoencoder.display()
+        );
+        Ok(())
     }
 
     fn contexts<B: Kernels>(&self, device: &B::Device) -> Result<Arc<dyn Contexts>> {

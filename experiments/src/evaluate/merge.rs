@@ -1,8 +1,9 @@
 //! The command `merge`: the figure of an evaluation from its parts.
 
+use std::io::Cursor;
 use std::path::PathBuf;
 
-use adadiff_metrics::{frechet_distance, read_statistics};
+use adadiff_metrics::{frechet_distance, read_statistics, write_statistics};
 use adadiff_train::write_atomically;
 use anyhow::{Context, Result, ensure};
 
@@ -17,6 +18,8 @@ use crate::study::network_cost;
 pub struct Merge {
     /// The folder of the parts.
     pub folder: PathBuf,
+    /// Where to write the statistics of all samples.
+    pub statistics: Option<PathBuf>,
     /// Statistics of the reference images.
     pub reference: PathBuf,
 }
@@ -35,7 +38,13 @@ impl Merge {
             "a Fréchet distance over {dims} features needs more than {dims} samples, found {samples}"
         );
         let reference = read_statistics(&self.reference)?;
-        let distance = frechet_distance(&whole.statistics.gaussian()?, &reference)?;
+        let gaussian = whole.statistics.gaussian()?;
+        if let Some(path) = &self.statistics {
+            let mut bytes = Cursor::new(Vec::new());
+            write_statistics(&mut bytes, &gaussian)?;
+            write_atomically(path, &bytes.into_inner())?;
+        }
+        let distance = frechet_distance(&gaussian, &reference)?;
         let row = row(&whole, distance)?;
         let line = serde_json::to_string(&row)?;
         write_atomically(

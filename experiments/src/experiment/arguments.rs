@@ -96,6 +96,9 @@ pub struct PrepareOptions {
     /// Images that are encoded together
     #[arg(long, value_name = "N", value_parser = positive, default_value = "16")]
     pub batch: usize,
+    /// Images of a file; what an interruption loses at most
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "1024")]
+    pub images_per_shard: usize,
     /// Images that may turn out bad; they are named and left out
     #[arg(long, value_name = "N", default_value = "100")]
     pub skip_bad: usize,
@@ -200,6 +203,9 @@ pub struct EvaluateOptions {
 pub struct MergeOptions {
     /// The folder that the processes of `evaluate` wrote
     pub folder: PathBuf,
+    /// Write the statistics of all samples, .npz
+    #[arg(long, value_name = "FILE")]
+    pub write_statistics: Option<PathBuf>,
     /// Statistics of the images to compare with, an .npz of mu and sigma as `reference` and
     /// pytorch-fid write it
     #[arg(long, value_name = "FILE")]

@@ -143,6 +143,7 @@ impl Experiment {
                     false => LatentStorage::F32,
                 },
                 batch: options.batch,
+                images_per_shard: options.images_per_shard,
                 most_bad_images: options.skip_bad,
                 out: options.out,
                 stop: &STOP,
@@ -268,6 +269,15 @@ fn train_features(options: TrainFeaturesOptions) -> Result<()> {
 }
 
 fn merge(options: MergeOptions) -> Result<()> {
-    let MergeOptions { folder, reference } = options;
-    Merge { folder, reference }.carry_out()
+    let MergeOptions {
+        folder,
+        write_statistics,
+        reference,
+    } = options;
+    Merge {
+        folder,
+        statistics: write_statistics,
+        reference,
+    }
+    .carry_out()
 }

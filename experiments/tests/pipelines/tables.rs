@@ -1,53 +1,15 @@
 //! Each of the paper's data sets from raw files in their real format to a table, with a tiny
 //! network: what a user does with the whole data set, command by command.
-#![cfg(feature = "flex")]
 
 use std::fs;
-use std::io::Cursor;
 use std::path::Path;
-use std::process::Command;
 
-use adadiff_model::autoencoder::AutoencoderConfig;
-use adadiff_model::clip::ClipTextConfig;
-use adadiff_train::weights::{Precision, save};
-use burn_flex::{Flex, FlexDevice};
-use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::Value;
-use tempfile::{TempDir, tempdir};
+use tempfile::tempdir;
 
-/// Images of each made data set: more than the 48 features that samples are judged by.
-const IMAGES: usize = 60;
-
-/// Runs a program, which must succeed, and gives back what it told on both outputs.
-#[track_caller]
-fn run(program: &str, folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let told = [output.stdout, output.stderr].concat();
-    let told = String::from_utf8_lossy(&told).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {told}");
-    told
-}
-
-/// An image that is smooth, and another for each number.
-fn picture(number: usize, width: u32, height: u32) -> RgbImage {
-    RgbImage::from_fn(width, height, |x, y| {
-        let shade = |speed: usize| {
-            let place = x as usize * (1 + number % 3) + y as usize * (1 + number % 5);
-            ((place * speed + 37 * number) % 256) as u8
-        };
-        Rgb([shade(1), shade(2), shade(3)])
-    })
-}
-
-fn jpeg(picture: &RgbImage) -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
-    bytes.into_inner()
-}
+use crate::made::{
+    IMAGES, VOCABULARY, fail, jpeg, picture, run, save_networks, write_cifar10, write_coco,
+};
 
 /// The tail that all data sets share: both phases, a threshold, samples, the table. `around` names
 /// the networks around a diffusion model on latents, `images` the raw images.
@@ -123,20 +85,7 @@ fn train_to_table(
 fn cifar10_from_its_binary_batches_to_a_table() {
     let program = env!("CARGO_BIN_EXE_cifar10");
     let folder = tempdir().unwrap();
-    let batches = folder.path().join("cifar-10-batches-bin");
-    fs::create_dir(&batches).unwrap();
-    for batch in 0..5 {
-        let mut bytes = Vec::new();
-        for image in 0..IMAGES / 5 {
-            let number = batch * IMAGES / 5 + image;
-            bytes.push((number % 10) as u8);
-            let picture = picture(number, 32, 32);
-            for channel in 0..3 {
-                bytes.extend(picture.pixels().map(|pixel| pixel[channel]));
-            }
-        }
-        fs::write(batches.join(format!("data_batch_{}.bin", batch + 1)), bytes).unwrap();
-    }
+    write_cifar10(folder.path());
     let data = ["--data", "cifar-10-batches-bin"];
     let reference = ["--features", "pixels", "--out", "reference.npz"];
     let told = run(
@@ -183,40 +132,6 @@ fn a_folder_of_images_to_a_table() {
     train_to_table(program, folder.path(), "folder-tiny", &data, &[], &data);
 }
 
-/// Weights of networks in front of the diffusion model, untrained.
-fn save_networks(folder: &Path) {
-    let config = AutoencoderConfig {
-        resolution: 32,
-        channels: 32,
-        channel_multipliers: vec![1, 1],
-        residual_blocks: 1,
-        ..AutoencoderConfig::stable_diffusion()
-    };
-    let header =
-        |network: &str, config: String| [("network", network.to_owned()), ("config", config)];
-    let metadata = header("autoencoder", serde_json::to_string(&config).unwrap());
-    let network = config.init::<Flex>(&FlexDevice).unwrap();
-    let path = folder.join("autoencoder.safetensors");
-    save::<Flex, _>(&network, Precision::Single, &metadata, &path).unwrap();
-
-    let config = ClipTextConfig {
-        width: 16,
-        mlp_width: 32,
-        layers: 1,
-        heads: 2,
-        ..ClipTextConfig::vit_l_14()
-    };
-    let metadata = header("clip_text", serde_json::to_string(&config).unwrap());
-    let network = config.init::<Flex>(&FlexDevice).unwrap();
-    let path = folder.join("clip.safetensors");
-    save::<Flex, _>(&network, Precision::Single, &metadata, &path).unwrap();
-}
-
-const VOCABULARY: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../tests/fixtures/clip_tokenizer/bpe_simple_vocab_16e6.txt.gz"
-);
-
 const PREPARE: [&str; 6] = [
     "prepare",
     "--autoencoder",
@@ -256,7 +171,7 @@ fn imagenet_from_its_synsets_over_latents_to_a_table() {
         folder.path(),
         &[&PREPARE[..], &data, &preset].concat(),
     );
-    assert!(told.contains("7.JPEG is cut off"), "{told}");
+    assert!(told.contains("7.JPEG is no intact JPEG"), "{told}");
     let index = fs::read_to_string(folder.path().join("latents/index.json")).unwrap();
     let index: Value = serde_json::from_str(&index).unwrap();
     assert_eq!(index["complete"], true);
@@ -267,6 +182,42 @@ fn imagenet_from_its_synsets_over_latents_to_a_table() {
         &[&PREPARE[..], &data, &preset].concat(),
     );
     assert!(told.contains("prepared already"), "{told}");
+
+    // Another autoencoder: neither may its latents join these, nor may it decode them.
+    fs::rename(
+        folder.path().join("autoencoder.safetensors"),
+        folder.path().join("first.safetensors"),
+    )
+    .unwrap();
+    save_networks(folder.path());
+    let told = fail(
+        program,
+        folder.path(),
+        &[&PREPARE[..], &data, &preset].concat(),
+    );
+    assert!(told.contains("autoencoder"), "{told}");
+    let train = [
+        "train",
+        "--out",
+        "other",
+        "--autoencoder",
+        "autoencoder.safetensors",
+    ];
+    fs::rename(
+        folder.path().join("first.safetensors"),
+        folder.path().join("autoencoder.safetensors"),
+    )
+    .unwrap();
+    // Latents of another data set.
+    let told = fail(
+        env!("CARGO_BIN_EXE_coco"),
+        folder.path(),
+        &[&train[..], &LATENTS, &["--preset", "coco-tiny"]].concat(),
+    );
+    assert!(
+        told.contains("ImageNet") && told.contains("MS-COCO"),
+        "{told}"
+    );
 
     // Statistics are of all images or of none.
     fs::remove_file(folder.path().join("train/n01443537/7.JPEG")).unwrap();
@@ -284,7 +235,7 @@ fn imagenet_from_its_synsets_over_latents_to_a_table() {
 fn coco_from_images_and_captions_over_latents_to_pictures_of_prompts_and_a_table() {
     let program = env!("CARGO_BIN_EXE_coco");
     let folder = tempdir().unwrap();
-    write_coco(&folder);
+    write_coco(folder.path());
     save_networks(folder.path());
     let text = [
         "--text-model",
@@ -329,27 +280,4 @@ fn coco_from_images_and_captions_over_latents_to_pictures_of_prompts_and_a_table
         &[&sample[..], &prompts, &text, &DECODER].concat(),
     );
     assert!(told.contains("4 samples of 2 prompts in turn"), "{told}");
-}
-
-/// Images with two or three captions each.
-fn write_coco(folder: &TempDir) {
-    let images = folder.path().join("train2014");
-    fs::create_dir(&images).unwrap();
-    let (mut list, mut captions) = (Vec::new(), Vec::new());
-    for number in 0..IMAGES {
-        let name = format!("COCO_train2014_{number:012}.jpg");
-        let picture = picture(number, 48 + number as u32 % 9, 40);
-        fs::write(images.join(&name), jpeg(&picture)).unwrap();
-        list.push(serde_json::json!({"id": number, "file_name": name}));
-        for caption in 0..2 + number % 2 {
-            captions.push(serde_json::json!({
-                "id": 10 * number + caption,
-                "image_id": number,
-                "caption": format!("Picture {number}, told {caption} times."),
-            }));
-        }
-    }
-    let document = serde_json::json!({"images": list, "annotations": captions});
-    let path = folder.path().join("captions_train2014.json");
-    fs::write(path, document.to_string()).unwrap();
 }

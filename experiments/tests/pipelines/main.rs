@@ -1,0 +1,7 @@
+//! The programs of the paper's data sets, as their users run them.
+#![cfg(feature = "flex")]
+
+mod killed;
+mod made;
+mod processes;
+mod tables;
