@@ -5,6 +5,7 @@ mod calibrate;
 mod calibrations;
 mod checkpoint;
 pub mod device;
+mod dry_run;
 mod evaluate;
 pub mod experiment;
 mod import;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,6 +13,7 @@ use adadiff_train::{
     LogLine, Outcome, TrainConfig, TrainObserver, Trainer, trainable, write_atomically,
 };
 use adadiff_uem::{AdaDiff, Never};
+use adadiff_weights::WeightFile;
 use anyhow::{Context, Result, bail};
 use burn_autodiff::Autodiff;
 use indicatif::ProgressBar;
@@ -46,6 +47,8 @@ pub struct Train<'a> {
     pub latents: Option<PathBuf>,
     /// The weights of the autoencoder, without which no pictures of latents are drawn.
     pub autoencoder: Option<PathBuf>,
+    /// Published weights that take the place of the first phase's.
+    pub backbone: Option<PathBuf>,
     /// The folder that checkpoints, logs and weights go to.
     pub out: PathBuf,
     /// Set when the user asks to stop.
@@ -69,11 +72,16 @@ impl DeviceTask for Train<'_> {
             self.preset.to_toml()?.as_bytes(),
         )?;
 
-        let seed = self.preset.backbone_training.seed;
-        let start: AdaDiff<Autodiff<B>> = self.preset.model.init(seed, &device)?;
-        let backbone = self.preset.backbone_training.clone();
-        let backbone = self.phase(BACKBONE_PHASE, backbone, start, &set, &device)?;
-        let start = trainable(backbone);
+        let start = match &self.backbone {
+            Some(path) => self.published(path, &device)?,
+            None => {
+                let seed = self.preset.backbone_training.seed;
+                let start: AdaDiff<Autodiff<B>> = self.preset.model.init(seed, &device)?;
+                let phase = self.preset.backbone_training.clone();
+                self.phase(BACKBONE_PHASE, phase, start, &set, &device)?
+            }
+        };
+        let start = trainable(start);
         let joint = self.preset.joint_training.clone();
         self.phase("joint", joint, start, &set, &device)?;
         Ok(())
@@ -91,6 +99,21 @@ impl Train<'_> {
                 self.preset.name
             ),
         }
+    }
+
+    /// A published backbone with untrained estimators, or a published AdaDiff whole.
+    fn published<B: Kernels>(&self, path: &Path, device: &B::Device) -> Result<AdaDiff<B>> {
+        let file = WeightFile::open(path)?;
+        let mut names = file.tensors().keys();
+        if names.any(|name| name.starts_with("lte_classifer.")) {
+            return Ok(self.preset.model.import(&file, device)?);
+        }
+        let mut model: AdaDiff<B> = self
+            .preset
+            .model
+            .init(self.preset.joint_training.seed, device)?;
+        model.backbone = self.preset.model.backbone.import(&file, device)?;
+        Ok(model)
     }
 
     /// Trains a phase to its end and gives back its averaged weights.

@@ -1,6 +1,6 @@
 //! Weight files: safetensors, checked whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -10,6 +10,7 @@ use burn::tensor::backend::Backend;
 use burn_store::{ModuleAdapter, ModuleSnapshot, SafetensorsStore, TensorSnapshot};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata};
+use serde_json::Value;
 
 use crate::TrainError;
 use crate::files::write_atomically;
@@ -80,7 +81,22 @@ pub fn save<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
     let bytes = store
         .get_bytes()
         .map_err(|error| unusable(error.to_string()))?;
+    let bytes = with_ordered_header(&bytes)
+        .ok_or_else(|| unusable("its header could not be written".to_owned()))?;
     write_atomically(path, &bytes)
+}
+
+/// The same safetensors file with the names of its header in their order, which is another one each
+/// time otherwise: equal weights are to be equal files, of one checksum.
+fn with_ordered_header(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let (header, data) =
+        rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let header: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_slice(header).ok()?;
+    let mut header = serde_json::to_vec(&header).ok()?;
+    // As the library does, so that the data stay aligned.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Some([&(header.len() as u64).to_le_bytes(), &header[..], data].concat())
 }
 
 /// Loads weights into `model` from the bytes of a safetensors file; `path` is for messages.
@@ -157,4 +173,43 @@ fn header(bytes: &[u8], path: &Path) -> Result<Metadata, TrainError> {
             reason: format!("it is not a safetensors file, or it is damaged ({error})"),
         })?;
     Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::Tensor;
+    use burn_flex::Flex;
+
+    #[test]
+    fn equal_weights_are_equal_files_that_can_be_read() {
+        println!("device: flex");
+        let folder = tempfile::tempdir().unwrap();
+        let device = Default::default();
+        let model: Linear<Flex> = LinearConfig::new(3, 2).init(&device);
+        let metadata = ["steps", "phase", "preset", "network"].map(|key| (key, key.repeat(3)));
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            save::<Flex, _>(&model, Precision::Single, &metadata, &path).unwrap();
+            std::fs::read(path).unwrap()
+        };
+        let first = write("first");
+        // Each writing draws another order of the names.
+        for _ in 0..5 {
+            assert!(write("second") == first);
+        }
+        let path = Path::new("first");
+        let found = self::metadata(&first, path).unwrap();
+        assert_eq!(
+            (found.len(), found["phase"].as_str()),
+            (4, "phasephasephase")
+        );
+        let other: Linear<Flex> = LinearConfig::new(3, 2).init(&device);
+        let read = load::<Flex, _>(other, first, path).unwrap();
+        let values = |model: &Linear<Flex>| -> Tensor<Flex, 2> { model.weight.val() };
+        values(&read)
+            .into_data()
+            .assert_eq(&values(&model).into_data(), true);
+    }
 }

@@ -126,6 +126,12 @@ pub struct TrainOptions {
     /// [default: the program's first]
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
+    /// Print the preset and what training would take, and train nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Published U-ViT weights to start the second phase from, in place of the first phase
+    #[arg(long, value_name = "FILE")]
+    pub backbone: Option<PathBuf>,
     /// Folder of checkpoints, logs and weights [default: runs/PRESET-train]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -14,6 +14,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::calibrate::Calibrate;
 use crate::calibrations::Calibrations;
 use crate::device::run_on;
+use crate::dry_run::DryRun;
 use crate::evaluate::{Evaluate, Merge};
 use crate::import::Import;
 use crate::main_job::MainJob;
@@ -112,6 +113,9 @@ impl Experiment {
 
     fn train(&self, options: TrainOptions) -> Result<()> {
         let preset = self.preset(options.preset.as_deref())?;
+        if options.dry_run {
+            return run_on(options.device, DryRun { preset });
+        }
         let out = options.out.unwrap_or_else(|| {
             let folder = format!("{}-train", preset.name);
             Path::new("runs").join(folder)
@@ -123,6 +127,7 @@ impl Experiment {
                 place: options.place.into(),
                 latents: options.latents,
                 autoencoder: options.autoencoder,
+                backbone: options.backbone,
                 out,
                 stop: &STOP,
             },
