@@ -49,24 +49,19 @@ pub fn write(
 
     let [channels, height, width] = findings.image_shape;
     let size = channels * height * width;
+    let style = GridStyle::of_width(width);
     let count = GRID.min(findings.full.pixels.len() / size);
     let shape = [count, channels, height, width];
     let full = ImageBatch::new(&findings.full.pixels[..count * size], shape)?;
     let adaptive = ImageBatch::new(&findings.adaptive.pixels[..count * size], shape)?;
-    let pairs = png_bytes(&pair_grid(&full, &adaptive, GridStyle::default())?)?;
+    let pairs = png_bytes(&pair_grid(&full, &adaptive, style)?)?;
     let grids = [
-        (
-            "full.png",
-            png_bytes(&image_grid(&full, GridStyle::default())?)?,
-        ),
-        (
-            "adadiff.png",
-            png_bytes(&image_grid(&adaptive, GridStyle::default())?)?,
-        ),
+        ("full.png", png_bytes(&image_grid(&full, style)?)?),
+        ("adadiff.png", png_bytes(&image_grid(&adaptive, style)?)?),
         ("full_beside_adadiff.png", pairs.clone()),
         (
             "uncertainty_maps.png",
-            png_bytes(&findings.maps.grid(GridStyle::default())?)?,
+            png_bytes(&findings.maps.grid(style)?)?,
         ),
     ];
     for (name, bytes) in &grids {

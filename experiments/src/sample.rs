@@ -1,7 +1,8 @@
 //! The command `sample`: a grid of samples and the trace of their exits.
 
+use std::fs;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
@@ -15,7 +16,7 @@ use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
 use crate::preset::DataSet;
 use crate::progress::evaluations_bar;
-use crate::report::{GridStyle, ImageBatch, image_grid, write_png};
+use crate::report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
 use crate::run_folder::RunFolder;
 use crate::study::{Conditions, Study};
 use crate::surroundings::Surroundings;
@@ -115,8 +116,13 @@ impl DeviceTask for Sample<'_> {
         let images = ImageBatch::new(&drawn.pixels, shape)?;
         write_png(
             &folder.path().join("samples.png"),
-            &image_grid(&images, GridStyle::default())?,
+            &image_grid(&images, GridStyle::of_width(width))?,
         )?;
+        write_each(&folder.path().join("images"), &drawn.pixels, shape)?;
+        let exits = drawn.trace.steps.iter();
+        let exits = exits.map(|step| (step.timestep, step.blocks.as_slice()));
+        ExitHeatmap::of_exits(drawn.trace.blocks_per_prediction, exits)?
+            .write(folder.path(), "exit_depth")?;
         let trace = serde_json::to_vec(&drawn.trace)?;
         write_atomically(&folder.path().join("trace.json"), &trace)?;
         let preset = study.preset.to_toml()?;
@@ -162,4 +168,20 @@ fn subject(data: DataSet, conditions: &Conditions) -> String {
             _ => "all classes in turn".to_owned(),
         },
     }
+}
+
+/// Writes each image as a PNG file, named by its number.
+fn write_each(
+    folder: &Path,
+    pixels: &[f32],
+    [_, channels, height, width]: [usize; 4],
+) -> Result<()> {
+    fs::create_dir(folder)?;
+    let images = pixels.chunks(channels * height * width);
+    for (number, image) in images.enumerate() {
+        let image = ImageBatch::new(image, [1, channels, height, width])?;
+        let picture = image_grid(&image, GridStyle::single())?;
+        write_png(&folder.join(format!("{number:06}.png")), &picture)?;
+    }
+    Ok(())
 }

@@ -19,6 +19,32 @@ pub struct GridStyle {
     pub gap: u32,
 }
 
+/// The least width of images that are shown as they are, and fewer in a row.
+const LARGE: usize = 128;
+
+impl GridStyle {
+    /// What suits images of a width.
+    pub fn of_width(width: usize) -> Self {
+        match width {
+            0..LARGE => Self::default(),
+            _ => Self {
+                columns: 8,
+                scale: 1,
+                ..Self::default()
+            },
+        }
+    }
+
+    /// For a picture of a single image.
+    pub fn single() -> Self {
+        Self {
+            columns: 1,
+            scale: 1,
+            gap: 0,
+        }
+    }
+}
+
 impl Default for GridStyle {
     fn default() -> Self {
         Self {

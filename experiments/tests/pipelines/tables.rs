@@ -280,4 +280,14 @@ fn coco_from_images_and_captions_over_latents_to_pictures_of_prompts_and_a_table
         &[&sample[..], &prompts, &text, &DECODER].concat(),
     );
     assert!(told.contains("4 samples of 2 prompts in turn"), "{told}");
+    for number in 0..4 {
+        let path = folder
+            .path()
+            .join(format!("prompts/images/{number:06}.png"));
+        assert_eq!(
+            image::open(path).unwrap().into_rgb8().dimensions(),
+            (32, 32)
+        );
+    }
+    assert!(folder.path().join("prompts/exit_depth.svg").exists());
 }
