@@ -33,7 +33,8 @@ pub struct TrainConfig {
     /// Images of a step.
     pub batch_size: usize,
     /// Parts that a step's batch is computed in, one after the other: the memory of a part for the
-    /// gradient of the whole batch.
+    /// gradient of the whole batch. Only UAL in the published form, whose weights couple the images
+    /// that are computed together, is then that of each part.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub accumulation: NonZeroUsize,
     /// Learning rate after the warm-up.

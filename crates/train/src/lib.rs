@@ -11,6 +11,8 @@ mod error;
 mod files;
 mod log;
 mod suits;
+#[cfg(test)]
+mod testing;
 mod trainer;
 pub mod weights;
 

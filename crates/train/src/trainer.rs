@@ -448,21 +448,5 @@ fn read<B: AutodiffBackend, const N: usize>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use burn::nn::{Linear, LinearConfig};
-    use burn_autodiff::Autodiff;
-    use burn_flex::Flex;
-
-    #[test]
-    fn averaged_weights_can_be_trained_on() {
-        println!("device: flex");
-        let device = Default::default();
-        let first: Linear<Autodiff<Flex>> = LinearConfig::new(2, 3).init(&device);
-        let average = update_average(first.valid(), &first.valid(), 0.5);
-        let second: Linear<Autodiff<Flex>> = trainable(average);
-        let x = Tensor::<Autodiff<Flex>, 2>::ones([1, 2], &device);
-        let gradients = second.forward(x).sum().backward();
-        assert_eq!(GradientsParams::from_grads(gradients, &second).len(), 2);
-    }
-}
+#[path = "trainer_tests.rs"]
+mod tests;
