@@ -37,6 +37,10 @@ pub struct TrainConfig {
     /// that are computed together, is then that of each part.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub accumulation: NonZeroUsize,
+    /// Whether blocks are computed again for the gradients, which takes the memory of one block and
+    /// about a third more time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub recompute_blocks: bool,
     /// Learning rate after the warm-up.
     pub learning_rate: f64,
     /// AdamW's decay rates of the first and second moment.
@@ -77,6 +81,10 @@ fn one() -> NonZeroUsize {
 
 fn is_one(number: &NonZeroUsize) -> bool {
     number.get() == 1
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn is_zero(number: &usize) -> bool {

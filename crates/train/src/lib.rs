@@ -10,6 +10,8 @@ mod ema;
 mod error;
 mod files;
 mod log;
+mod objective;
+mod recompute;
 mod suits;
 #[cfg(test)]
 mod testing;

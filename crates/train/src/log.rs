@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::files::write_atomically;
+use crate::objective::Losses;
 
 /// One line of the log; losses are means over the steps since the line before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,16 @@ pub(crate) struct LossSums {
     pub uncertainty: f64,
     pub layer_wise: f64,
     pub gradient_norm: f64,
+}
+
+impl LossSums {
+    /// Adds the losses of a step.
+    pub fn add(&mut self, losses: Losses) {
+        self.total += losses.total;
+        self.simple += losses.simple;
+        self.uncertainty += losses.uncertainty;
+        self.layer_wise += losses.layer_wise;
+    }
 }
 
 /// Continues the log of a training that was interrupted: lines after `step` belong to steps that are

@@ -94,6 +94,7 @@ pub(crate) fn four_steps(objective: Objective) -> TrainConfig {
         steps: 4,
         batch_size: 5,
         accumulation: NonZeroUsize::MIN,
+        recompute_blocks: false,
         learning_rate: 1e-3,
         betas: [0.9, 0.99],
         epsilon: 1e-3,

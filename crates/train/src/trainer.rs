@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adadiff_data::{BadImage, BatchLoader, LoaderConfig, TrainingSet};
-use adadiff_losses::{joint_objective, simple_loss};
 use adadiff_model::kernels::Kernels;
 use adadiff_sampler::{NoiseSchedule, ScheduleConfig, diffuse};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
@@ -21,6 +20,8 @@ use crate::checkpoint::{self, TrainState};
 use crate::clip::clip_global_norm;
 use crate::ema::update_average;
 use crate::log::{self, LogLine, LossSums};
+use crate::objective::{self, Input, Losses};
+use crate::recompute;
 use crate::suits::check_suits;
 use crate::{Objective, TrainConfig, TrainError};
 
@@ -294,7 +295,8 @@ where
             loaded,
             0..self.config.batch_size,
         );
-        let gradients = self.gradients(&batch)?;
+        let (losses, gradients) = self.gradients(&batch)?;
+        self.losses.add(losses);
         if gradients.is_empty() {
             return Err(TrainError::NothingToTrain);
         }
@@ -315,85 +317,38 @@ where
         Ok(())
     }
 
-    /// The gradients of the batch's mean objective, part after part.
-    fn gradients(&mut self, batch: &Batch) -> Result<GradientsParams, TrainError> {
+    /// The losses of a batch and the gradients of its mean objective, part after part.
+    fn gradients(&self, batch: &Batch) -> Result<(Losses, GradientsParams), TrainError> {
         let rows = batch.rows();
         let size = rows.div_ceil(self.config.accumulation.get());
-        if size == rows {
-            return self.gradients_of_part(batch.part(0..rows, &self.device), 1.0);
-        }
+        let mut losses = Losses::default();
         let mut sum = GradientsAccumulator::new();
         for start in (0..rows).step_by(size) {
             let part = start..rows.min(start + size);
             let share = part.len() as f64 / rows as f64;
-            let gradients = self.gradients_of_part(batch.part(part, &self.device), share)?;
+            let input = self.input(batch.part(part, &self.device));
+            let compute = match self.config.recompute_blocks {
+                false => objective::gradients,
+                true => recompute::gradients,
+            };
+            let (of_part, gradients) = compute(&self.model, self.config.objective, input, share)?;
+            losses += of_part.scaled(share);
             sum.accumulate(&self.model, gradients);
         }
-        Ok(sum.grads())
+        Ok((losses, sum.grads()))
     }
 
-    /// The gradients of a part's mean objective times its share of the batch.
-    fn gradients_of_part(
-        &mut self,
-        part: Part<B>,
-        share: f64,
-    ) -> Result<GradientsParams, TrainError> {
-        let total = self.losses_of_part(part, share)?;
-        let total = if share == 1.0 { total } else { total * share };
-        Ok(GradientsParams::from_grads(total.backward(), &self.model))
-    }
-
-    /// The mean objective `[1]` of a part; its parts are added to the log's sums with the part's
-    /// share.
-    fn losses_of_part(&mut self, part: Part<B>, share: f64) -> Result<Tensor<B, 1>, TrainError> {
-        let noisy = diffuse(
-            self.schedule.as_ref(),
-            part.images,
-            part.noise.clone(),
-            &part.times,
-        );
-        let timesteps: Vec<f32> = part
-            .times
-            .iter()
-            .map(|&time| self.schedule.network_timestep(time) as f32)
-            .collect();
-        match self.config.objective {
-            Objective::Simple => {
-                let prediction = self
-                    .model
-                    .backbone
-                    .forward(noisy, &timesteps, &part.condition)?;
-                let loss = simple_loss(prediction, part.noise).mean();
-                let [value] = read([loss.clone()])?;
-                self.losses.simple += share * value;
-                self.losses.total += share * value;
-                Ok(loss)
-            }
-            Objective::Joint { form, weights } => {
-                let layers = self
-                    .model
-                    .layer_predictions(noisy, &timesteps, &part.condition)?;
-                let loss = joint_objective(
-                    &layers.uncertainty,
-                    &layers.noise,
-                    part.noise,
-                    weights,
-                    form,
-                );
-                let total = loss.total.mean();
-                let parts = [
-                    loss.simple.mean(),
-                    loss.uncertainty.mean(),
-                    loss.layer_wise.mean(),
-                ];
-                let [simple, uncertainty, layer_wise] = read(parts)?;
-                let [value] = read([total.clone()])?;
-                self.losses.simple += share * simple;
-                self.losses.uncertainty += share * uncertainty;
-                self.losses.layer_wise += share * layer_wise;
-                self.losses.total += share * value;
-                Ok(total)
-            }
+    /// Adds the noise to the images of a part.
+    fn input(&self, part: Part<B>) -> Input<B> {
+        let schedule = self.schedule.as_ref();
+        let timesteps = part.times.iter();
+        Input {
+            noisy: diffuse(schedule, part.images, part.noise.clone(), &part.times),
+            noise: part.noise,
+            timesteps: timesteps
+                .map(|&time| schedule.network_timestep(time) as f32)
+                .collect(),
+            condition: part.condition,
         }
     }
 
@@ -430,21 +385,6 @@ impl<B: AutodiffBackend> ModuleMapper<B> for RequireGradients {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         param.map(Tensor::require_grad)
     }
-}
-
-/// Reads scalars `[1]` back from the device at once.
-fn read<B: AutodiffBackend, const N: usize>(
-    scalars: [Tensor<B, 1>; N],
-) -> Result<[f64; N], TrainError> {
-    let inner = scalars.map(|scalar| scalar.inner()).to_vec();
-    let values = Tensor::cat(inner, 0)
-        .into_data()
-        .convert::<f64>()
-        .into_vec::<f64>();
-    let values = values.map_err(|error| TrainError::Device(format!("{error:?}")))?;
-    values
-        .try_into()
-        .map_err(|_| TrainError::Device("a scalar is missing".to_owned()))
 }
 
 #[cfg(test)]

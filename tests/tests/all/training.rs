@@ -43,6 +43,7 @@ pub fn dozen_steps() -> TrainConfig {
         steps: 12,
         batch_size: 3,
         accumulation: NonZeroUsize::MIN,
+        recompute_blocks: false,
         learning_rate: 1e-3,
         betas: [0.9, 0.99],
         epsilon: 1e-8,
