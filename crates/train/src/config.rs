@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use adadiff_losses::{JointWeights, LossForm};
 use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
+use crate::{ComputeType, TrainError};
 
 /// What a phase minimises.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub struct TrainConfig {
     /// about a third more time.
     #[serde(default, skip_serializing_if = "is_false")]
     pub recompute_blocks: bool,
+    /// What the network computes in.
+    #[serde(default, skip_serializing_if = "ComputeType::is_single")]
+    pub compute: ComputeType,
     /// Learning rate after the warm-up.
     pub learning_rate: f64,
     /// AdamW's decay rates of the first and second moment.

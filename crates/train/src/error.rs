@@ -5,6 +5,8 @@ use adadiff_model::ModelError;
 use adadiff_sampler::ScheduleError;
 use thiserror::Error;
 
+use crate::ComputeType;
+
 /// What can go wrong in training and with its files.
 #[derive(Debug, Error)]
 pub enum TrainError {
@@ -37,6 +39,14 @@ pub enum TrainError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A device that does not compute in the wished type.
+    #[error("the device ({device}) does not compute in {compute:?}; choose another `compute`")]
+    ComputeType {
+        /// The wished type.
+        compute: ComputeType,
+        /// The device's backend.
+        device: String,
     },
     /// A checkpoint of another run.
     #[error(

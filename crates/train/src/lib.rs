@@ -5,6 +5,7 @@ mod batch;
 mod checkpoint;
 mod classifier;
 mod clip;
+mod compute;
 mod config;
 mod ema;
 mod error;
@@ -22,6 +23,7 @@ pub use classifier::{
     ClassifierConfig, ClassifierError, ClassifierProgress, TrainedClassifier, classifier_accuracy,
     train_classifier,
 };
+pub use compute::ComputeType;
 pub use config::{Objective, TrainConfig};
 pub use ema::update_average;
 pub use error::TrainError;

@@ -16,7 +16,9 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn_autodiff::Autodiff;
 use burn_flex::{Flex, FlexDevice};
 
-use crate::{LogLine, Objective, Outcome, TrainConfig, TrainError, TrainObserver, Trainer};
+use crate::{
+    ComputeType, LogLine, Objective, Outcome, TrainConfig, TrainError, TrainObserver, Trainer,
+};
 
 /// The backend under test.
 pub(crate) type Differentiable = Autodiff<Flex>;
@@ -95,6 +97,7 @@ pub(crate) fn four_steps(objective: Objective) -> TrainConfig {
         batch_size: 5,
         accumulation: NonZeroUsize::MIN,
         recompute_blocks: false,
+        compute: ComputeType::F32,
         learning_rate: 1e-3,
         betas: [0.9, 0.99],
         epsilon: 1e-3,

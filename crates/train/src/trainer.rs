@@ -17,7 +17,8 @@ use burn::tensor::backend::AutodiffBackend;
 
 use crate::batch::{Batch, Part};
 use crate::checkpoint::{self, TrainState};
-use crate::clip::clip_global_norm;
+use crate::clip::{clip, global_norm};
+use crate::compute::{ComputeType, LossScale};
 use crate::ema::update_average;
 use crate::log::{self, LogLine, LossSums};
 use crate::objective::{self, Input, Losses};
@@ -76,6 +77,8 @@ pub struct Trainer<B: AutodiffBackend> {
     optimizer: OptimizerAdaptor<AdamW, AdaDiff<B>, B>,
     step: u64,
     losses: LossSums,
+    /// Present where the network computes in half precision.
+    loss_scale: Option<LossScale>,
     device: B::Device,
 }
 
@@ -98,6 +101,7 @@ where
     ) -> Result<Self, TrainError> {
         config.validate()?;
         model_config.backbone.validate()?;
+        config.compute.check::<B>(device)?;
         check_suits(&model_config.backbone, config.label_dropout, &*set)?;
         let optimizer = AdamWConfig::new()
             .with_beta_1(config.betas[0])
@@ -108,6 +112,7 @@ where
         Ok(Self {
             schedule: schedule.build()?,
             schedule_config: schedule,
+            loss_scale: (config.compute == ComputeType::F16).then_some(LossScale::START),
             config,
             model_config,
             set,
@@ -157,6 +162,7 @@ where
             .load_record(files.read("optimizer.bin", &self.device)?);
         self.step = state.step;
         self.losses = state.losses;
+        self.loss_scale = state.loss_scale;
         log::truncate(&folder.join(LOG_FILE), self.step)?;
         Ok(self)
     }
@@ -213,6 +219,7 @@ where
             config: self.config.clone(),
             model: serde_json::to_value(&self.model_config).unwrap_or_default(),
             losses: self.losses,
+            loss_scale: self.loss_scale,
             checksums: Default::default(),
         };
         checkpoint::save(&folder.join(CHECKPOINTS), state, |files| {
@@ -300,16 +307,16 @@ where
         if gradients.is_empty() {
             return Err(TrainError::NothingToTrain);
         }
-        let gradients = match self.config.clip_norm {
-            None => gradients,
-            Some(limit) => {
-                let (norm, gradients) = clip_global_norm(&self.model, gradients, limit);
-                self.losses.gradient_norm += norm;
-                gradients
-            }
-        };
-        let rate = self.config.learning_rate_at(self.step);
-        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        let norm = (self.config.clip_norm.is_some() || self.loss_scale.is_some())
+            .then(|| global_norm(&self.model, &gradients));
+        let finite = norm.is_none_or(f64::is_finite);
+        if let Some(scale) = self.loss_scale {
+            self.loss_scale = Some(scale.after(finite));
+        }
+        // Without a loss scale, what is not finite must show in the log.
+        if finite || self.loss_scale.is_none() {
+            self.update(gradients, norm);
+        }
         let decay = self.config.ema_decay_at(self.step);
         self.average = update_average(self.average.clone(), &self.model.valid(), decay);
         self.losses.steps += 1;
@@ -317,10 +324,25 @@ where
         Ok(())
     }
 
+    /// Moves the weights against the gradients, whose norm is known where they may be clipped.
+    fn update(&mut self, gradients: GradientsParams, norm: Option<f64>) {
+        let gradients = match (self.config.clip_norm, norm) {
+            (Some(limit), Some(norm)) => {
+                self.losses.gradient_norm += norm;
+                clip(&self.model, gradients, norm, limit)
+            }
+            _ => gradients,
+        };
+        let rate = self.config.learning_rate_at(self.step);
+        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+    }
+
     /// The losses of a batch and the gradients of its mean objective, part after part.
     fn gradients(&self, batch: &Batch) -> Result<(Losses, GradientsParams), TrainError> {
         let rows = batch.rows();
         let size = rows.div_ceil(self.config.accumulation.get());
+        let working_copy = self.config.compute.working_copy(&self.model);
+        let scale = self.loss_scale.map_or(1.0, |scale| scale.factor);
         let mut losses = Losses::default();
         let mut sum = GradientsAccumulator::new();
         for start in (0..rows).step_by(size) {
@@ -331,8 +353,13 @@ where
                 false => objective::gradients,
                 true => recompute::gradients,
             };
-            let (of_part, gradients) = compute(&self.model, self.config.objective, input, share)?;
+            let (of_part, gradients) =
+                compute(&working_copy, self.config.objective, input, share * scale)?;
             losses += of_part.scaled(share);
+            let gradients = self
+                .config
+                .compute
+                .in_single(&self.model, gradients, scale.recip());
             sum.accumulate(&self.model, gradients);
         }
         Ok((losses, sum.grads()))

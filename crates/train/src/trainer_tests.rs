@@ -1,7 +1,9 @@
 use std::num::NonZeroUsize;
 
 use super::*;
-use crate::testing::{JOINT, farthest, farthest_losses, four_steps, train};
+use crate::testing::{
+    JOINT, Watcher, farthest, farthest_losses, four_steps, train, trainer, weights,
+};
 use burn::nn::{Linear, LinearConfig};
 use burn_autodiff::Autodiff;
 use burn_flex::Flex;
@@ -39,4 +41,24 @@ fn parts_of_a_batch_teach_what_the_whole_teaches() {
             }
         }
     }
+}
+
+#[test]
+fn a_step_whose_gradients_half_precision_cannot_hold_is_left_out() {
+    println!("device: flex");
+    let config = TrainConfig {
+        steps: 1,
+        compute: ComputeType::F16,
+        ..four_steps(Objective::Simple)
+    };
+    let mut trainer = trainer(&config).unwrap();
+    let before = weights(trainer.average());
+    let scale = |factor: f64, steps: u64| Some(LossScale { factor, steps });
+    trainer.loss_scale = scale(2f64.powi(60), 7);
+    let folder = tempfile::tempdir().unwrap();
+    let mut watcher = Watcher::default();
+    trainer.run(folder.path(), &mut watcher).unwrap();
+    assert_eq!(weights(trainer.average()), before);
+    assert_eq!(trainer.loss_scale, scale(2f64.powi(59), 0));
+    assert!(watcher.lines[0].total.is_finite());
 }

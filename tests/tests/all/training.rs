@@ -9,7 +9,7 @@ use adadiff_losses::{JointWeights, LossForm};
 use adadiff_sampler::ScheduleConfig;
 use adadiff_tests::{Named, Network, NetworkKind, Patterns, Watcher, parameters};
 use adadiff_train::{
-    CHECKPOINTS, LOG_FILE, LogLine, Objective, Outcome, TrainConfig, TrainError, Trainer,
+    CHECKPOINTS, ComputeType, LOG_FILE, LogLine, Objective, Outcome, TrainConfig, TrainError, Trainer,
 };
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use burn_autodiff::Autodiff;
@@ -44,6 +44,7 @@ pub fn dozen_steps() -> TrainConfig {
         batch_size: 3,
         accumulation: NonZeroUsize::MIN,
         recompute_blocks: false,
+        compute: ComputeType::F32,
         learning_rate: 1e-3,
         betas: [0.9, 0.99],
         epsilon: 1e-8,
