@@ -11,6 +11,7 @@ mod ema;
 mod error;
 mod files;
 mod log;
+mod memory;
 mod objective;
 mod recompute;
 mod suits;

@@ -34,6 +34,10 @@ pub struct LogLine {
     pub learning_rate: f64,
     /// Speed since this process started the training.
     pub images_per_second: f64,
+    /// The most memory of the host that this process has had resident, in MiB; absent where the
+    /// system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_mib: Option<u64>,
 }
 
 /// Losses added up since the last line of the log.

@@ -21,6 +21,7 @@ use crate::clip::{clip, global_norm};
 use crate::compute::{ComputeType, LossScale};
 use crate::ema::update_average;
 use crate::log::{self, LogLine, LossSums};
+use crate::memory::peak_resident_mib;
 use crate::objective::{self, Input, Losses};
 use crate::recompute;
 use crate::suits::check_suits;
@@ -394,6 +395,7 @@ where
             gradient_norm: self.config.clip_norm.map(|_| mean(sums.gradient_norm)),
             learning_rate: self.config.learning_rate_at(self.step.saturating_sub(1)),
             images_per_second,
+            peak_memory_mib: peak_resident_mib(),
         }
     }
 }

@@ -110,7 +110,7 @@ pub fn assert_same_bits(found: &Named, expected: &Named) {
     }
 }
 
-/// The loss log of a folder without the speeds, which no two runs share.
+/// The loss log of a folder without speeds and memory, which no two runs share.
 pub fn log(folder: &Path) -> Vec<LogLine> {
     let text = std::fs::read_to_string(folder.join(LOG_FILE)).unwrap_or_default();
     let lines = text
@@ -119,6 +119,7 @@ pub fn log(folder: &Path) -> Vec<LogLine> {
     lines
         .map(|line| LogLine {
             images_per_second: 0.0,
+            peak_memory_mib: None,
             ..line
         })
         .collect()
