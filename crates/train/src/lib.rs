@@ -9,6 +9,7 @@ mod compute;
 mod config;
 mod ema;
 mod error;
+mod events;
 mod files;
 mod log;
 mod memory;
@@ -17,6 +18,7 @@ mod recompute;
 mod suits;
 #[cfg(test)]
 mod testing;
+mod tf_record;
 mod trainer;
 pub mod weights;
 
@@ -28,6 +30,7 @@ pub use compute::ComputeType;
 pub use config::{Objective, TrainConfig};
 pub use ema::update_average;
 pub use error::TrainError;
+pub use events::EVENTS_FILE;
 pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
 pub use trainer::{CHECKPOINTS, LOG_FILE, Outcome, TrainObserver, Trainer, trainable};

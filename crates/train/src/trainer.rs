@@ -20,6 +20,7 @@ use crate::checkpoint::{self, TrainState};
 use crate::clip::{clip, global_norm};
 use crate::compute::{ComputeType, LossScale};
 use crate::ema::update_average;
+use crate::events::{self, EVENTS_FILE};
 use crate::log::{self, LogLine, LossSums};
 use crate::memory::peak_resident_mib;
 use crate::objective::{self, Input, Losses};
@@ -144,6 +145,7 @@ where
     pub fn resume(mut self, folder: &Path) -> Result<Self, TrainError> {
         let checkpoints = folder.join(CHECKPOINTS);
         let Some((state, files)) = checkpoint::latest(&checkpoints)? else {
+            truncate_logs(folder, 0)?;
             return Ok(self);
         };
         if let Some(difference) = self.difference(&state) {
@@ -164,7 +166,7 @@ where
         self.step = state.step;
         self.losses = state.losses;
         self.loss_scale = state.loss_scale;
-        log::truncate(&folder.join(LOG_FILE), self.step)?;
+        truncate_logs(folder, self.step)?;
         Ok(self)
     }
 
@@ -259,6 +261,7 @@ where
                 let images = (self.step - first) * self.config.batch_size as u64;
                 let line = self.take_line(images as f64 / start.elapsed().as_secs_f64());
                 log::append(&folder.join(LOG_FILE), &line)?;
+                events::append(&folder.join(EVENTS_FILE), &line)?;
                 observer.line(&line);
                 if !line.total.is_finite() {
                     return Err(TrainError::Diverged { step: self.step });
@@ -398,6 +401,12 @@ where
             peak_memory_mib: peak_resident_mib(),
         }
     }
+}
+
+/// Drops what the logs of `folder` tell of steps after `step`, which are done again.
+fn truncate_logs(folder: &Path, step: u64) -> Result<(), TrainError> {
+    log::truncate(&folder.join(LOG_FILE), step)?;
+    events::truncate(&folder.join(EVENTS_FILE), step)
 }
 
 /// The network that trains on from `weights`, for example the averaged weights of an earlier phase.
