@@ -71,6 +71,9 @@ pub enum TrainError {
         /// The step.
         step: u64,
     },
+    /// The workers of a shared training cannot reach each other.
+    #[error("the workers of the training have lost each other: {0}")]
+    Collective(String),
     /// The device failed to give back a result.
     #[error("the device failed to give back a result: {0}")]
     Device(String),

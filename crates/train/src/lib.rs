@@ -5,6 +5,8 @@ mod batch;
 mod checkpoint;
 mod classifier;
 mod clip;
+#[cfg(feature = "collective")]
+mod collective;
 mod compute;
 mod config;
 mod ema;
@@ -14,6 +16,9 @@ mod files;
 mod log;
 mod memory;
 mod objective;
+#[cfg(feature = "collective")]
+mod parallel;
+mod peers;
 mod recompute;
 mod suits;
 #[cfg(test)]
@@ -33,4 +38,6 @@ pub use error::TrainError;
 pub use events::EVENTS_FILE;
 pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
+#[cfg(feature = "collective")]
+pub use parallel::Workers;
 pub use trainer::{CHECKPOINTS, LOG_FILE, Outcome, TrainObserver, Trainer, trainable};

@@ -122,7 +122,7 @@ fn every_gradient_is_that_of_the_whole_graph() {
                 assert!(largest > 0.0 && largest.is_finite());
                 worst = worst.max(difference / largest);
             }
-            println!("{:?}: {worst:.1e} of the largest", objective);
+            println!("{objective:?}: {worst:.1e} of the largest");
             assert!(worst < 1e-5);
         }
     }

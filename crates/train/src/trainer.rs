@@ -24,6 +24,7 @@ use crate::events::{self, EVENTS_FILE};
 use crate::log::{self, LogLine, LossSums};
 use crate::memory::peak_resident_mib;
 use crate::objective::{self, Input, Losses};
+use crate::peers::{Alone, Peers};
 use crate::recompute;
 use crate::suits::check_suits;
 use crate::{Objective, TrainConfig, TrainError};
@@ -125,6 +126,33 @@ where
             losses: LossSums::default(),
             device: device.clone(),
         })
+    }
+
+    /// The same training on another device.
+    ///
+    /// # Errors
+    /// Where that device does not compute in the type that is wished for.
+    pub fn fork(&self, device: &B::Device) -> Result<Self, TrainError> {
+        self.config.compute.check::<B>(device)?;
+        Ok(Self {
+            config: self.config.clone(),
+            model_config: self.model_config.clone(),
+            set: self.set.clone(),
+            schedule_config: self.schedule_config.clone(),
+            schedule: self.schedule_config.build()?,
+            model: self.model.clone().fork(device),
+            average: self.average.clone().fork(device),
+            optimizer: self.optimizer.clone(),
+            step: self.step,
+            losses: self.losses,
+            loss_scale: self.loss_scale,
+            device: device.clone(),
+        })
+    }
+
+    /// The hyperparameters.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
     }
 
     /// Steps done.
@@ -241,12 +269,22 @@ where
         folder: &Path,
         observer: &mut dyn TrainObserver<B>,
     ) -> Result<Outcome, TrainError> {
+        self.run_among(&Alone, folder, observer)
+    }
+
+    /// [`Self::run`] as one of the workers that share the training.
+    pub(crate) fn run_among(
+        &mut self,
+        peers: &dyn Peers<B>,
+        folder: &Path,
+        observer: &mut dyn TrainObserver<B>,
+    ) -> Result<Outcome, TrainError> {
         let (start, first) = (Instant::now(), self.step);
         if first >= self.config.steps {
-            self.save(folder)?;
+            self.save_among(peers, folder)?;
             return Ok(Outcome::Finished);
         }
-        let mut batches = self.loader()?;
+        let mut batches = self.loader(peers)?;
         while self.step < self.config.steps {
             let Some(batch) = batches.next().transpose()? else {
                 return Err(TrainError::Config(
@@ -256,12 +294,14 @@ where
             for image in &batch.skipped {
                 observer.skipped(image);
             }
-            self.train_step(batch)?;
+            self.train_step(peers, batch)?;
             if self.step.is_multiple_of(self.config.log_every) {
                 let images = (self.step - first) * self.config.batch_size as u64;
                 let line = self.take_line(images as f64 / start.elapsed().as_secs_f64());
-                log::append(&folder.join(LOG_FILE), &line)?;
-                events::append(&folder.join(EVENTS_FILE), &line)?;
+                if peers.leads() {
+                    log::append(&folder.join(LOG_FILE), &line)?;
+                    events::append(&folder.join(EVENTS_FILE), &line)?;
+                }
                 observer.line(&line);
                 if !line.total.is_finite() {
                     return Err(TrainError::Diverged { step: self.step });
@@ -272,23 +312,32 @@ where
                 observer.sample(self.step, &self.average);
             }
             if self.step.is_multiple_of(self.config.checkpoint_every) {
-                self.save(folder)?;
+                self.save_among(peers, folder)?;
             }
-            if observer.step(self.step, self.config.steps).is_break() {
-                self.save(folder)?;
+            let stop = observer.step(self.step, self.config.steps).is_break();
+            if peers.any(stop)? {
+                self.save_among(peers, folder)?;
                 return Ok(Outcome::Interrupted);
             }
         }
-        self.save(folder)?;
+        self.save_among(peers, folder)?;
         Ok(Outcome::Finished)
     }
 
+    /// Writes a checkpoint if that is this worker's task.
+    fn save_among(&self, peers: &dyn Peers<B>, folder: &Path) -> Result<(), TrainError> {
+        match peers.leads() {
+            true => self.save(folder),
+            false => Ok(()),
+        }
+    }
+
     /// The batches from the next step on.
-    fn loader(&self) -> Result<BatchLoader, TrainError> {
+    fn loader(&self, peers: &dyn Peers<B>) -> Result<BatchLoader, TrainError> {
         let config = LoaderConfig {
             seed: self.config.seed,
             batch_size: self.config.batch_size,
-            rows: 0..self.config.batch_size,
+            rows: peers.rows(self.config.batch_size),
             flip: self.config.flip,
             ahead: BATCHES_AHEAD,
             workers: 0,
@@ -297,20 +346,25 @@ where
         Ok(BatchLoader::new(self.set.clone(), config, self.step)?)
     }
 
-    fn train_step(&mut self, loaded: adadiff_data::Batch) -> Result<(), TrainError> {
+    fn train_step(
+        &mut self,
+        peers: &dyn Peers<B>,
+        loaded: adadiff_data::Batch,
+    ) -> Result<(), TrainError> {
         let batch = Batch::draw(
             &self.config,
             self.schedule.as_ref(),
             self.set.as_ref(),
             self.model_config.backbone.classes,
             loaded,
-            0..self.config.batch_size,
+            peers.rows(self.config.batch_size),
         );
         let (losses, gradients) = self.gradients(&batch)?;
-        self.losses.add(losses);
         if gradients.is_empty() {
             return Err(TrainError::NothingToTrain);
         }
+        let (losses, gradients) = peers.sum(&self.model, losses, gradients)?;
+        self.losses.add(losses);
         let norm = (self.config.clip_norm.is_some() || self.loss_scale.is_some())
             .then(|| global_norm(&self.model, &gradients));
         let finite = norm.is_none_or(f64::is_finite);
@@ -341,7 +395,8 @@ where
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
     }
 
-    /// The losses of a batch and the gradients of its mean objective, part after part.
+    /// What these rows give to the losses of the step's batch and to the gradients of its mean
+    /// objective, part after part.
     fn gradients(&self, batch: &Batch) -> Result<(Losses, GradientsParams), TrainError> {
         let rows = batch.rows();
         let size = rows.div_ceil(self.config.accumulation.get());
@@ -351,7 +406,7 @@ where
         let mut sum = GradientsAccumulator::new();
         for start in (0..rows).step_by(size) {
             let part = start..rows.min(start + size);
-            let share = part.len() as f64 / rows as f64;
+            let share = part.len() as f64 / self.config.batch_size as f64;
             let input = self.input(batch.part(part, &self.device));
             let compute = match self.config.recompute_blocks {
                 false => objective::gradients,
