@@ -12,6 +12,7 @@ use burn::record::{BinBytesRecorder, FullPrecisionSettings, Record, Recorder};
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
+use crate::compute::LossScale;
 use crate::files::write_atomically;
 use crate::log::LossSums;
 use crate::{TrainConfig, TrainError};
@@ -44,6 +45,9 @@ pub(crate) struct TrainState {
     pub model: serde_json::Value,
     /// Losses since the last line of the log.
     pub losses: LossSums,
+    /// What losses are multiplied by in half precision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
     /// CRC-32 of each file.
     pub checksums: BTreeMap<String, u32>,
 }

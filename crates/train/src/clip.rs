@@ -5,28 +5,36 @@ use burn::optim::GradientsParams;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
 
-/// The norm of all gradients of `model` together, and the gradients scaled down where it exceeds
-/// `limit`, as PyTorch's `clip_grad_norm_` has it. Burn's own clipping treats each tensor alone.
-pub(crate) fn clip_global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
+/// The norm of all gradients of `model` together.
+pub(crate) fn global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
     model: &M,
-    gradients: GradientsParams,
-    limit: f64,
-) -> (f64, GradientsParams) {
+    gradients: &GradientsParams,
+) -> f64 {
     let mut squares = SumOfSquares {
-        gradients: &gradients,
+        gradients,
         sums: Vec::new(),
     };
     model.visit(&mut squares);
-    let norm = match squares.sums.is_empty() {
+    match squares.sums.is_empty() {
         true => 0.0,
         false => Tensor::cat(squares.sums, 0)
             .sum()
             .into_scalar()
             .elem::<f64>()
             .sqrt(),
-    };
+    }
+}
+
+/// The gradients, whose global norm is `norm`, scaled down where it exceeds `limit`, as PyTorch's
+/// `clip_grad_norm_` has it. Burn's own clipping treats each tensor alone.
+pub(crate) fn clip<B: AutodiffBackend, M: AutodiffModule<B>>(
+    model: &M,
+    gradients: GradientsParams,
+    norm: f64,
+    limit: f64,
+) -> GradientsParams {
     if norm <= limit {
-        return (norm, gradients);
+        return gradients;
     }
     let mut scale = Scale {
         source: gradients,
@@ -34,7 +42,7 @@ pub(crate) fn clip_global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
         factor: limit / (norm + 1e-6),
     };
     model.visit(&mut scale);
-    (norm, scale.scaled)
+    scale.scaled
 }
 
 struct SumOfSquares<'a, B: AutodiffBackend> {
@@ -82,8 +90,9 @@ mod tests {
         // d/dw = 2 * 1.5 = 3 and d/db = 1.5, norm sqrt(11.25)
         let gradients = (model.forward(x) * 1.5).sum().backward();
         let gradients = GradientsParams::from_grads(gradients, &model);
-        let (norm, clipped) = clip_global_norm(&model, gradients, 1.0);
+        let norm = global_norm(&model, &gradients);
         assert!((norm - 11.25f64.sqrt()).abs() < 1e-6);
+        let clipped = clip(&model, gradients, norm, 1.0);
         let weight = clipped
             .get::<Flex, 2>(model.weight.id)
             .map(|g| g.into_scalar());

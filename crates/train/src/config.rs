@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use adadiff_losses::{JointWeights, LossForm};
 use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
+use crate::{ComputeType, TrainError};
 
 /// What a phase minimises.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,9 +33,17 @@ pub struct TrainConfig {
     /// Images of a step.
     pub batch_size: usize,
     /// Parts that a step's batch is computed in, one after the other: the memory of a part for the
-    /// gradient of the whole batch.
+    /// gradient of the whole batch. Only UAL in the published form, whose weights couple the images
+    /// that are computed together, is then that of each part.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub accumulation: NonZeroUsize,
+    /// Whether blocks are computed again for the gradients, which takes the memory of one block and
+    /// about a third more time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub recompute_blocks: bool,
+    /// What the network computes in.
+    #[serde(default, skip_serializing_if = "ComputeType::is_single")]
+    pub compute: ComputeType,
     /// Learning rate after the warm-up.
     pub learning_rate: f64,
     /// AdamW's decay rates of the first and second moment.
@@ -76,6 +84,10 @@ fn one() -> NonZeroUsize {
 
 fn is_one(number: &NonZeroUsize) -> bool {
     number.get() == 1
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn is_zero(number: &usize) -> bool {

@@ -5,6 +5,8 @@ use adadiff_model::ModelError;
 use adadiff_sampler::ScheduleError;
 use thiserror::Error;
 
+use crate::ComputeType;
+
 /// What can go wrong in training and with its files.
 #[derive(Debug, Error)]
 pub enum TrainError {
@@ -38,6 +40,14 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A device that does not compute in the wished type.
+    #[error("the device ({device}) does not compute in {compute:?}; choose another `compute`")]
+    ComputeType {
+        /// The wished type.
+        compute: ComputeType,
+        /// The device's backend.
+        device: String,
+    },
     /// A checkpoint of another run.
     #[error(
         "{path} was written by another run: {difference}. Continue with the settings of that run, \
@@ -61,6 +71,9 @@ pub enum TrainError {
         /// The step.
         step: u64,
     },
+    /// The workers of a shared training cannot reach each other.
+    #[error("the workers of the training have lost each other: {0}")]
+    Collective(String),
     /// The device failed to give back a result.
     #[error("the device failed to give back a result: {0}")]
     Device(String),

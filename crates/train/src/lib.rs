@@ -5,12 +5,25 @@ mod batch;
 mod checkpoint;
 mod classifier;
 mod clip;
+#[cfg(feature = "collective")]
+mod collective;
+mod compute;
 mod config;
 mod ema;
 mod error;
+mod events;
 mod files;
 mod log;
+mod memory;
+mod objective;
+#[cfg(feature = "collective")]
+mod parallel;
+mod peers;
+mod recompute;
 mod suits;
+#[cfg(test)]
+mod testing;
+mod tf_record;
 mod trainer;
 pub mod weights;
 
@@ -18,9 +31,13 @@ pub use classifier::{
     ClassifierConfig, ClassifierError, ClassifierProgress, TrainedClassifier, classifier_accuracy,
     train_classifier,
 };
+pub use compute::ComputeType;
 pub use config::{Objective, TrainConfig};
 pub use ema::update_average;
 pub use error::TrainError;
+pub use events::EVENTS_FILE;
 pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
+#[cfg(feature = "collective")]
+pub use parallel::Workers;
 pub use trainer::{CHECKPOINTS, LOG_FILE, Outcome, TrainObserver, Trainer, trainable};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::files::write_atomically;
+use crate::objective::Losses;
 
 /// One line of the log; losses are means over the steps since the line before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,10 @@ pub struct LogLine {
     pub learning_rate: f64,
     /// Speed since this process started the training.
     pub images_per_second: f64,
+    /// The most memory of the host that this process has had resident, in MiB; absent where the
+    /// system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_mib: Option<u64>,
 }
 
 /// Losses added up since the last line of the log.
@@ -44,6 +49,16 @@ pub(crate) struct LossSums {
     pub uncertainty: f64,
     pub layer_wise: f64,
     pub gradient_norm: f64,
+}
+
+impl LossSums {
+    /// Adds the losses of a step.
+    pub fn add(&mut self, losses: Losses) {
+        self.total += losses.total;
+        self.simple += losses.simple;
+        self.uncertainty += losses.uncertainty;
+        self.layer_wise += losses.layer_wise;
+    }
 }
 
 /// Continues the log of a training that was interrupted: lines after `step` belong to steps that are

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adadiff_data::{BadImage, BatchLoader, LoaderConfig, TrainingSet};
-use adadiff_losses::{joint_objective, simple_loss};
 use adadiff_model::kernels::Kernels;
 use adadiff_sampler::{NoiseSchedule, ScheduleConfig, diffuse};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
@@ -18,9 +17,15 @@ use burn::tensor::backend::AutodiffBackend;
 
 use crate::batch::{Batch, Part};
 use crate::checkpoint::{self, TrainState};
-use crate::clip::clip_global_norm;
+use crate::clip::{clip, global_norm};
+use crate::compute::{ComputeType, LossScale};
 use crate::ema::update_average;
+use crate::events::{self, EVENTS_FILE};
 use crate::log::{self, LogLine, LossSums};
+use crate::memory::peak_resident_mib;
+use crate::objective::{self, Input, Losses};
+use crate::peers::{Alone, Peers};
+use crate::recompute;
 use crate::suits::check_suits;
 use crate::{Objective, TrainConfig, TrainError};
 
@@ -75,6 +80,8 @@ pub struct Trainer<B: AutodiffBackend> {
     optimizer: OptimizerAdaptor<AdamW, AdaDiff<B>, B>,
     step: u64,
     losses: LossSums,
+    /// Present where the network computes in half precision.
+    loss_scale: Option<LossScale>,
     device: B::Device,
 }
 
@@ -97,6 +104,7 @@ where
     ) -> Result<Self, TrainError> {
         config.validate()?;
         model_config.backbone.validate()?;
+        config.compute.check::<B>(device)?;
         check_suits(&model_config.backbone, config.label_dropout, &*set)?;
         let optimizer = AdamWConfig::new()
             .with_beta_1(config.betas[0])
@@ -107,6 +115,7 @@ where
         Ok(Self {
             schedule: schedule.build()?,
             schedule_config: schedule,
+            loss_scale: (config.compute == ComputeType::F16).then_some(LossScale::START),
             config,
             model_config,
             set,
@@ -117,6 +126,33 @@ where
             losses: LossSums::default(),
             device: device.clone(),
         })
+    }
+
+    /// The same training on another device.
+    ///
+    /// # Errors
+    /// Where that device does not compute in the type that is wished for.
+    pub fn fork(&self, device: &B::Device) -> Result<Self, TrainError> {
+        self.config.compute.check::<B>(device)?;
+        Ok(Self {
+            config: self.config.clone(),
+            model_config: self.model_config.clone(),
+            set: self.set.clone(),
+            schedule_config: self.schedule_config.clone(),
+            schedule: self.schedule_config.build()?,
+            model: self.model.clone().fork(device),
+            average: self.average.clone().fork(device),
+            optimizer: self.optimizer.clone(),
+            step: self.step,
+            losses: self.losses,
+            loss_scale: self.loss_scale,
+            device: device.clone(),
+        })
+    }
+
+    /// The hyperparameters.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
     }
 
     /// Steps done.
@@ -137,6 +173,7 @@ where
     pub fn resume(mut self, folder: &Path) -> Result<Self, TrainError> {
         let checkpoints = folder.join(CHECKPOINTS);
         let Some((state, files)) = checkpoint::latest(&checkpoints)? else {
+            truncate_logs(folder, 0)?;
             return Ok(self);
         };
         if let Some(difference) = self.difference(&state) {
@@ -156,7 +193,8 @@ where
             .load_record(files.read("optimizer.bin", &self.device)?);
         self.step = state.step;
         self.losses = state.losses;
-        log::truncate(&folder.join(LOG_FILE), self.step)?;
+        self.loss_scale = state.loss_scale;
+        truncate_logs(folder, self.step)?;
         Ok(self)
     }
 
@@ -212,6 +250,7 @@ where
             config: self.config.clone(),
             model: serde_json::to_value(&self.model_config).unwrap_or_default(),
             losses: self.losses,
+            loss_scale: self.loss_scale,
             checksums: Default::default(),
         };
         checkpoint::save(&folder.join(CHECKPOINTS), state, |files| {
@@ -230,12 +269,22 @@ where
         folder: &Path,
         observer: &mut dyn TrainObserver<B>,
     ) -> Result<Outcome, TrainError> {
+        self.run_among(&Alone, folder, observer)
+    }
+
+    /// [`Self::run`] as one of the workers that share the training.
+    pub(crate) fn run_among(
+        &mut self,
+        peers: &dyn Peers<B>,
+        folder: &Path,
+        observer: &mut dyn TrainObserver<B>,
+    ) -> Result<Outcome, TrainError> {
         let (start, first) = (Instant::now(), self.step);
         if first >= self.config.steps {
-            self.save(folder)?;
+            self.save_among(peers, folder)?;
             return Ok(Outcome::Finished);
         }
-        let mut batches = self.loader()?;
+        let mut batches = self.loader(peers)?;
         while self.step < self.config.steps {
             let Some(batch) = batches.next().transpose()? else {
                 return Err(TrainError::Config(
@@ -245,11 +294,14 @@ where
             for image in &batch.skipped {
                 observer.skipped(image);
             }
-            self.train_step(batch)?;
+            self.train_step(peers, batch)?;
             if self.step.is_multiple_of(self.config.log_every) {
                 let images = (self.step - first) * self.config.batch_size as u64;
                 let line = self.take_line(images as f64 / start.elapsed().as_secs_f64());
-                log::append(&folder.join(LOG_FILE), &line)?;
+                if peers.leads() {
+                    log::append(&folder.join(LOG_FILE), &line)?;
+                    events::append(&folder.join(EVENTS_FILE), &line)?;
+                }
                 observer.line(&line);
                 if !line.total.is_finite() {
                     return Err(TrainError::Diverged { step: self.step });
@@ -260,23 +312,32 @@ where
                 observer.sample(self.step, &self.average);
             }
             if self.step.is_multiple_of(self.config.checkpoint_every) {
-                self.save(folder)?;
+                self.save_among(peers, folder)?;
             }
-            if observer.step(self.step, self.config.steps).is_break() {
-                self.save(folder)?;
+            let stop = observer.step(self.step, self.config.steps).is_break();
+            if peers.any(stop)? {
+                self.save_among(peers, folder)?;
                 return Ok(Outcome::Interrupted);
             }
         }
-        self.save(folder)?;
+        self.save_among(peers, folder)?;
         Ok(Outcome::Finished)
     }
 
+    /// Writes a checkpoint if that is this worker's task.
+    fn save_among(&self, peers: &dyn Peers<B>, folder: &Path) -> Result<(), TrainError> {
+        match peers.leads() {
+            true => self.save(folder),
+            false => Ok(()),
+        }
+    }
+
     /// The batches from the next step on.
-    fn loader(&self) -> Result<BatchLoader, TrainError> {
+    fn loader(&self, peers: &dyn Peers<B>) -> Result<BatchLoader, TrainError> {
         let config = LoaderConfig {
             seed: self.config.seed,
             batch_size: self.config.batch_size,
-            rows: 0..self.config.batch_size,
+            rows: peers.rows(self.config.batch_size),
             flip: self.config.flip,
             ahead: BATCHES_AHEAD,
             workers: 0,
@@ -285,29 +346,35 @@ where
         Ok(BatchLoader::new(self.set.clone(), config, self.step)?)
     }
 
-    fn train_step(&mut self, loaded: adadiff_data::Batch) -> Result<(), TrainError> {
+    fn train_step(
+        &mut self,
+        peers: &dyn Peers<B>,
+        loaded: adadiff_data::Batch,
+    ) -> Result<(), TrainError> {
         let batch = Batch::draw(
             &self.config,
             self.schedule.as_ref(),
             self.set.as_ref(),
             self.model_config.backbone.classes,
             loaded,
-            0..self.config.batch_size,
+            peers.rows(self.config.batch_size),
         );
-        let gradients = self.gradients(&batch)?;
+        let (losses, gradients) = self.gradients(&batch)?;
         if gradients.is_empty() {
             return Err(TrainError::NothingToTrain);
         }
-        let gradients = match self.config.clip_norm {
-            None => gradients,
-            Some(limit) => {
-                let (norm, gradients) = clip_global_norm(&self.model, gradients, limit);
-                self.losses.gradient_norm += norm;
-                gradients
-            }
-        };
-        let rate = self.config.learning_rate_at(self.step);
-        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        let (losses, gradients) = peers.sum(&self.model, losses, gradients)?;
+        self.losses.add(losses);
+        let norm = (self.config.clip_norm.is_some() || self.loss_scale.is_some())
+            .then(|| global_norm(&self.model, &gradients));
+        let finite = norm.is_none_or(f64::is_finite);
+        if let Some(scale) = self.loss_scale {
+            self.loss_scale = Some(scale.after(finite));
+        }
+        // Without a loss scale, what is not finite must show in the log.
+        if finite || self.loss_scale.is_none() {
+            self.update(gradients, norm);
+        }
         let decay = self.config.ema_decay_at(self.step);
         self.average = update_average(self.average.clone(), &self.model.valid(), decay);
         self.losses.steps += 1;
@@ -315,85 +382,59 @@ where
         Ok(())
     }
 
-    /// The gradients of the batch's mean objective, part after part.
-    fn gradients(&mut self, batch: &Batch) -> Result<GradientsParams, TrainError> {
+    /// Moves the weights against the gradients, whose norm is known where they may be clipped.
+    fn update(&mut self, gradients: GradientsParams, norm: Option<f64>) {
+        let gradients = match (self.config.clip_norm, norm) {
+            (Some(limit), Some(norm)) => {
+                self.losses.gradient_norm += norm;
+                clip(&self.model, gradients, norm, limit)
+            }
+            _ => gradients,
+        };
+        let rate = self.config.learning_rate_at(self.step);
+        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+    }
+
+    /// What these rows give to the losses of the step's batch and to the gradients of its mean
+    /// objective, part after part.
+    fn gradients(&self, batch: &Batch) -> Result<(Losses, GradientsParams), TrainError> {
         let rows = batch.rows();
         let size = rows.div_ceil(self.config.accumulation.get());
-        if size == rows {
-            return self.gradients_of_part(batch.part(0..rows, &self.device), 1.0);
-        }
+        let working_copy = self.config.compute.working_copy(&self.model);
+        let scale = self.loss_scale.map_or(1.0, |scale| scale.factor);
+        let mut losses = Losses::default();
         let mut sum = GradientsAccumulator::new();
         for start in (0..rows).step_by(size) {
             let part = start..rows.min(start + size);
-            let share = part.len() as f64 / rows as f64;
-            let gradients = self.gradients_of_part(batch.part(part, &self.device), share)?;
+            let share = part.len() as f64 / self.config.batch_size as f64;
+            let input = self.input(batch.part(part, &self.device));
+            let compute = match self.config.recompute_blocks {
+                false => objective::gradients,
+                true => recompute::gradients,
+            };
+            let (of_part, gradients) =
+                compute(&working_copy, self.config.objective, input, share * scale)?;
+            losses += of_part.scaled(share);
+            let gradients = self
+                .config
+                .compute
+                .in_single(&self.model, gradients, scale.recip());
             sum.accumulate(&self.model, gradients);
         }
-        Ok(sum.grads())
+        Ok((losses, sum.grads()))
     }
 
-    /// The gradients of a part's mean objective times its share of the batch.
-    fn gradients_of_part(
-        &mut self,
-        part: Part<B>,
-        share: f64,
-    ) -> Result<GradientsParams, TrainError> {
-        let total = self.losses_of_part(part, share)?;
-        let total = if share == 1.0 { total } else { total * share };
-        Ok(GradientsParams::from_grads(total.backward(), &self.model))
-    }
-
-    /// The mean objective `[1]` of a part; its parts are added to the log's sums with the part's
-    /// share.
-    fn losses_of_part(&mut self, part: Part<B>, share: f64) -> Result<Tensor<B, 1>, TrainError> {
-        let noisy = diffuse(
-            self.schedule.as_ref(),
-            part.images,
-            part.noise.clone(),
-            &part.times,
-        );
-        let timesteps: Vec<f32> = part
-            .times
-            .iter()
-            .map(|&time| self.schedule.network_timestep(time) as f32)
-            .collect();
-        match self.config.objective {
-            Objective::Simple => {
-                let prediction = self
-                    .model
-                    .backbone
-                    .forward(noisy, &timesteps, &part.condition)?;
-                let loss = simple_loss(prediction, part.noise).mean();
-                let [value] = read([loss.clone()])?;
-                self.losses.simple += share * value;
-                self.losses.total += share * value;
-                Ok(loss)
-            }
-            Objective::Joint { form, weights } => {
-                let layers = self
-                    .model
-                    .layer_predictions(noisy, &timesteps, &part.condition)?;
-                let loss = joint_objective(
-                    &layers.uncertainty,
-                    &layers.noise,
-                    part.noise,
-                    weights,
-                    form,
-                );
-                let total = loss.total.mean();
-                let parts = [
-                    loss.simple.mean(),
-                    loss.uncertainty.mean(),
-                    loss.layer_wise.mean(),
-                ];
-                let [simple, uncertainty, layer_wise] = read(parts)?;
-                let [value] = read([total.clone()])?;
-                self.losses.simple += share * simple;
-                self.losses.uncertainty += share * uncertainty;
-                self.losses.layer_wise += share * layer_wise;
-                self.losses.total += share * value;
-                Ok(total)
-            }
+    /// Adds the noise to the images of a part.
+    fn input(&self, part: Part<B>) -> Input<B> {
+        let schedule = self.schedule.as_ref();
+        let timesteps = part.times.iter();
+        Input {
+            noisy: diffuse(schedule, part.images, part.noise.clone(), &part.times),
+            noise: part.noise,
+            timesteps: timesteps
+                .map(|&time| schedule.network_timestep(time) as f32)
+                .collect(),
+            condition: part.condition,
         }
     }
 
@@ -412,8 +453,15 @@ where
             gradient_norm: self.config.clip_norm.map(|_| mean(sums.gradient_norm)),
             learning_rate: self.config.learning_rate_at(self.step.saturating_sub(1)),
             images_per_second,
+            peak_memory_mib: peak_resident_mib(),
         }
     }
+}
+
+/// Drops what the logs of `folder` tell of steps after `step`, which are done again.
+fn truncate_logs(folder: &Path, step: u64) -> Result<(), TrainError> {
+    log::truncate(&folder.join(LOG_FILE), step)?;
+    events::truncate(&folder.join(EVENTS_FILE), step)
 }
 
 /// The network that trains on from `weights`, for example the averaged weights of an earlier phase.
@@ -432,37 +480,6 @@ impl<B: AutodiffBackend> ModuleMapper<B> for RequireGradients {
     }
 }
 
-/// Reads scalars `[1]` back from the device at once.
-fn read<B: AutodiffBackend, const N: usize>(
-    scalars: [Tensor<B, 1>; N],
-) -> Result<[f64; N], TrainError> {
-    let inner = scalars.map(|scalar| scalar.inner()).to_vec();
-    let values = Tensor::cat(inner, 0)
-        .into_data()
-        .convert::<f64>()
-        .into_vec::<f64>();
-    let values = values.map_err(|error| TrainError::Device(format!("{error:?}")))?;
-    values
-        .try_into()
-        .map_err(|_| TrainError::Device("a scalar is missing".to_owned()))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use burn::nn::{Linear, LinearConfig};
-    use burn_autodiff::Autodiff;
-    use burn_flex::Flex;
-
-    #[test]
-    fn averaged_weights_can_be_trained_on() {
-        println!("device: flex");
-        let device = Default::default();
-        let first: Linear<Autodiff<Flex>> = LinearConfig::new(2, 3).init(&device);
-        let average = update_average(first.valid(), &first.valid(), 0.5);
-        let second: Linear<Autodiff<Flex>> = trainable(average);
-        let x = Tensor::<Autodiff<Flex>, 2>::ones([1, 2], &device);
-        let gradients = second.forward(x).sum().backward();
-        assert_eq!(GradientsParams::from_grads(gradients, &second).len(), 2);
-    }
-}
+#[path = "trainer_tests.rs"]
+mod tests;

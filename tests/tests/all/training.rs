@@ -9,7 +9,7 @@ use adadiff_losses::{JointWeights, LossForm};
 use adadiff_sampler::ScheduleConfig;
 use adadiff_tests::{Named, Network, NetworkKind, Patterns, Watcher, parameters};
 use adadiff_train::{
-    CHECKPOINTS, LOG_FILE, LogLine, Objective, Outcome, TrainConfig, TrainError, Trainer,
+    CHECKPOINTS, ComputeType, LOG_FILE, LogLine, Objective, Outcome, TrainConfig, TrainError, Trainer,
 };
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use burn_autodiff::Autodiff;
@@ -43,6 +43,8 @@ pub fn dozen_steps() -> TrainConfig {
         steps: 12,
         batch_size: 3,
         accumulation: NonZeroUsize::MIN,
+        recompute_blocks: false,
+        compute: ComputeType::F32,
         learning_rate: 1e-3,
         betas: [0.9, 0.99],
         epsilon: 1e-8,
@@ -108,7 +110,7 @@ pub fn assert_same_bits(found: &Named, expected: &Named) {
     }
 }
 
-/// The loss log of a folder without the speeds, which no two runs share.
+/// The loss log of a folder without speeds and memory, which no two runs share.
 pub fn log(folder: &Path) -> Vec<LogLine> {
     let text = std::fs::read_to_string(folder.join(LOG_FILE)).unwrap_or_default();
     let lines = text
@@ -117,6 +119,7 @@ pub fn log(folder: &Path) -> Vec<LogLine> {
     lines
         .map(|line| LogLine {
             images_per_second: 0.0,
+            peak_memory_mib: None,
             ..line
         })
         .collect()
