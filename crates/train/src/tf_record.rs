@@ -1,5 +1,7 @@
 //! The `TFRecord` format: records of bytes with their length and checksums.
 
+use crc32c::crc32c;
+
 /// Bytes of a record before its content: the length and a checksum of that.
 const HEAD: usize = 12;
 
@@ -21,9 +23,7 @@ pub(crate) fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// CRC-32C (Castagnoli), rotated and shifted as the format has it.
 fn masked_crc32c(bytes: &[u8]) -> u32 {
-    let next = |crc: u32, _| crc >> 1 ^ 0x82f6_3b78 * (crc & 1);
-    let bits = |crc: u32, &byte: &u8| (0..8).fold(crc ^ u32::from(byte), next);
-    let crc = !bytes.iter().fold(u32::MAX, bits);
+    let crc = crc32c(bytes);
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
