@@ -21,7 +21,7 @@ pub(crate) fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// CRC-32C (Castagnoli), rotated and shifted as the format has it.
 fn masked_crc32c(bytes: &[u8]) -> u32 {
-    let next = |crc: u32, _| crc >> 1 ^ 0x82f6_3b78 * (crc & 1);
+    let next = |crc: u32, _| (crc >> 1) ^ (0x82f6_3b78 * (crc & 1));
     let bits = |crc: u32, &byte: &u8| (0..8).fold(crc ^ u32::from(byte), next);
     let crc = !bytes.iter().fold(u32::MAX, bits);
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
