@@ -196,7 +196,7 @@ mod tests {
                 }
                 .share(samples);
                 assert_eq!(share.start, end);
-                assert!(share.start % CHUNK == 0 || share.start == samples);
+                assert!(share.start.is_multiple_of(CHUNK) || share.start == samples);
                 end = share.end;
             }
             assert_eq!(end, samples);

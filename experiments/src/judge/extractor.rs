@@ -22,7 +22,7 @@ const PIXEL_SIDE: usize = 4;
 #[derive(Debug)]
 pub enum Extractor<B: Kernels> {
     /// The small classifier of Fashion-MNIST that comes with this program.
-    FashionCnn(FashionCnn<B>),
+    FashionCnn(Box<FashionCnn<B>>),
     /// FID's network, fed as pytorch-fid does.
     Inception(Box<Inception<B>>),
     /// The colours of 4 x 4 areas: no weights needed, and no judgement of what an image shows.
@@ -41,7 +41,8 @@ impl<B: Kernels> Extractor<B> {
         let weights = include_bytes!("../../assets/fashion_mnist/fashion_cnn.safetensors");
         let path = Path::new("the bundled feature extractor");
         let network = FashionCnnConfig::new().init::<B>(device);
-        Ok(Self::FashionCnn(load(network, weights.to_vec(), path)?))
+        let network = load(network, weights.to_vec(), path)?;
+        Ok(Self::FashionCnn(Box::new(network)))
     }
 
     /// FID's network from a file of its weights.

@@ -9,7 +9,8 @@ use adadiff_losses::{JointWeights, LossForm};
 use adadiff_sampler::ScheduleConfig;
 use adadiff_tests::{Named, Network, NetworkKind, Patterns, Watcher, parameters};
 use adadiff_train::{
-    CHECKPOINTS, ComputeType, LOG_FILE, LogLine, Objective, Outcome, TrainConfig, TrainError, Trainer,
+    CHECKPOINTS, ComputeType, LOG_FILE, LogLine, Objective, Outcome, TrainConfig, TrainError,
+    Trainer,
 };
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use burn_autodiff::Autodiff;
