@@ -29,7 +29,7 @@ fn whole_and_killed(
     run(program, folder, &to("whole"));
     let duration = start.elapsed();
     let mut unfinished = 0;
-    for _ in 0..KILLS {
+    for kill in 1..=KILLS {
         let mut child = Command::new(program)
             .current_dir(folder)
             .args(to("killed"))
@@ -37,8 +37,10 @@ fn whole_and_killed(
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Another moment in every run of the test.
-        let share = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
+        // Another moment in every run of the test, and the first ones early, as what is done is not
+        // done again.
+        let random = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
+        let share = random * kill as f64 / KILLS as f64;
         sleep(duration.mul_f64(share).max(Duration::from_millis(1)));
         // On Unix this is SIGKILL.
         child.kill().unwrap();
