@@ -11,6 +11,7 @@ pub mod experiment;
 mod import;
 mod judge;
 mod main_job;
+mod measured;
 pub mod metrics_tool;
 mod network_file;
 mod options;

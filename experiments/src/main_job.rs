@@ -13,6 +13,7 @@ use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
 use crate::judge::{Judge, JudgeOptions};
+use crate::measured::Measured;
 use crate::preset::{Place, Preset};
 use crate::progress::evaluations_bar;
 use crate::report::{Method, ResultRow};
@@ -130,7 +131,7 @@ impl<B: Kernels> Bench<'_, B> {
         self.say("the full network");
         let full = self.draw(&Never, &draw)?;
         let full_seconds = full.seconds_per_image();
-        let mut rows = vec![self.row(Method::Full, &full, &draw, full_seconds)?];
+        let mut rows = vec![self.row(Method::Full, &full, full_seconds)?];
 
         self.say("AdaDiff");
         let adaptive = self.draw(&calibration.policy(), &draw)?;
@@ -139,7 +140,7 @@ impl<B: Kernels> Bench<'_, B> {
         for depth in [below, below + 1] {
             rows.extend(self.static_row(depth, &draw, full_seconds)?);
         }
-        let mut row = self.row(Method::Adadiff, &adaptive, &draw, full_seconds)?;
+        let mut row = self.row(Method::Adadiff, &adaptive, full_seconds)?;
         calibration.enter(&mut row);
         rows.push(row);
 
@@ -174,12 +175,12 @@ impl<B: Kernels> Bench<'_, B> {
         self.say("the curve: full network");
         let full = self.draw(&Never, &draw)?;
         let full_seconds = full.seconds_per_image();
-        let mut rows = vec![self.row(Method::Full, &full, &draw, full_seconds)?];
+        let mut rows = vec![self.row(Method::Full, &full, full_seconds)?];
         for &budget in budgets {
             self.say(&format!("the curve: {:.0} % fewer blocks", 100.0 * budget));
             let calibration = self.study.threshold(budget, &self.bar)?;
             let drawn = self.draw(&calibration.policy(), &draw)?;
-            let mut row = self.row(Method::Adadiff, &drawn, &draw, full_seconds)?;
+            let mut row = self.row(Method::Adadiff, &drawn, full_seconds)?;
             calibration.enter(&mut row);
             rows.push(row);
 
@@ -201,44 +202,24 @@ impl<B: Kernels> Bench<'_, B> {
         };
         self.say(&format!("static depth {depth}"));
         let drawn = self.draw(&FixedDepth(depth), draw)?;
-        let mut row = self.row(Method::Static, &drawn, draw, full_seconds)?;
+        let mut row = self.row(Method::Static, &drawn, full_seconds)?;
         row.depth = Some(depth.get() as u32);
         Ok(Some(row))
     }
 
-    fn row(
-        &self,
-        method: Method,
-        drawn: &Tally,
-        draw: &Draw,
-        full_seconds: f64,
-    ) -> Result<ResultRow> {
-        let cost = self.study.cost(&drawn.effort)?;
-        Ok(ResultRow {
-            experiment: self.preset().name.clone(),
+    fn row(&self, method: Method, drawn: &Tally, full_seconds: f64) -> Result<ResultRow> {
+        let row = Measured {
+            preset: self.preset(),
             method,
-            depth: None,
             device: self.device.to_string(),
-            dtype: self.preset().sampling.precision.name().to_owned(),
-            solver: self.preset().sampling.solver.name().to_owned(),
-            steps: self.preset().sampling.steps,
-            samples: draw.samples,
-            batch: draw.batch,
-            seed: draw.seed,
-            exit_rule: None,
-            check_every: None,
-            threshold: None,
-            target_reduction: None,
-            blocks_mean: cost.blocks_mean,
-            blocks_total: cost.blocks_total,
-            blocks_per_prediction: self.study.blocks() as u32,
-            block_reduction: cost.block_reduction,
-            gflops_per_image: cost.gflops_per_image,
-            seconds_per_image: drawn.seconds_per_image(),
-            speedup: Some(full_seconds / drawn.seconds_per_image()),
+            effort: &drawn.effort,
+            seconds: drawn.seconds,
+            features: self.judge.features(),
             frechet_distance: self.judge.frechet_distance(&drawn.statistics)?,
-            features: self.judge.features().to_owned(),
-            crate_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        Ok(ResultRow {
+            speedup: Some(full_seconds / drawn.seconds_per_image()),
+            ..row.row()?
         })
     }
 

@@ -1,9 +1,9 @@
 //! The command `reference`: the statistics that samples are compared with.
 
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use adadiff_metrics::write_statistics;
+use adadiff_metrics::Gaussian;
 use adadiff_model::kernels::Kernels;
 use adadiff_train::write_atomically;
 use anyhow::Result;
@@ -38,9 +38,7 @@ impl DeviceTask for Reference {
         let bar = samples_bar(images.len() as u64).with_prefix("reference");
         let gaussian = image_statistics(&extractor, &*images, &device, &bar)?.gaussian()?;
         bar.finish_and_clear();
-        let mut bytes = Cursor::new(Vec::new());
-        write_statistics(&mut bytes, &gaussian)?;
-        write_atomically(&self.out, &bytes.into_inner())?;
+        write_statistics(&self.out, &gaussian)?;
         println!(
             "statistics of {} images over {} features ({}): {}",
             images.len(),
@@ -50,4 +48,14 @@ impl DeviceTask for Reference {
         );
         Ok(())
     }
+}
+
+/// Writes statistics as pytorch-fid does, and makes the folder where there is none.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn write_statistics(path: &Path, gaussian: &Gaussian) -> Result<()> {
+    let mut bytes = Cursor::new(Vec::new());
+    adadiff_metrics::write_statistics(&mut bytes, gaussian)?;
+    Ok(write_atomically(path, bytes.get_ref())?)
 }

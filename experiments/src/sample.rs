@@ -10,8 +10,10 @@ use adadiff_model::kernels::Kernels;
 use adadiff_train::write_atomically;
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::{Result, bail};
+use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
+use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
 use crate::preset::DataSet;
@@ -40,6 +42,30 @@ impl Exit {
             (true, _) => Self::Full,
             (false, Some(depth)) => Self::Depth(depth),
             (false, None) => Self::Adaptive,
+        }
+    }
+
+    /// The threshold for the preset's reduction, where samples leave by one.
+    ///
+    /// # Errors
+    /// As [`Study::threshold`].
+    pub fn calibration<B: Kernels>(
+        self,
+        study: &Study<'_, B>,
+        bar: &ProgressBar,
+    ) -> Result<Option<Calibration>> {
+        match self {
+            Self::Adaptive => Ok(Some(study.threshold(study.preset.sampling.reduction, bar)?)),
+            Self::Full | Self::Depth(_) => Ok(None),
+        }
+    }
+
+    /// The policy, given [`Self::calibration`].
+    pub fn policy(self, calibration: Option<&Calibration>) -> Box<dyn ExitPolicy> {
+        match (self, calibration) {
+            (Self::Depth(depth), _) => Box::new(FixedDepth(depth)),
+            (Self::Adaptive, Some(calibration)) => calibration.policy(),
+            _ => Box::new(Never),
         }
     }
 }
@@ -97,15 +123,9 @@ impl DeviceTask for Sample<'_> {
         }
 
         let bar = evaluations_bar();
-        let policy: Box<dyn ExitPolicy> = match self.exit {
-            Exit::Full => Box::new(Never),
-            Exit::Depth(depth) => Box::new(FixedDepth(depth)),
-            Exit::Adaptive => {
-                let reduction = study.preset.sampling.reduction;
-                bar.set_message("calibrating");
-                study.threshold(reduction, &bar)?.policy()
-            }
-        };
+        bar.set_message("calibrating");
+        let calibration = self.exit.calibration(&study, &bar)?;
+        let policy = self.exit.policy(calibration.as_ref());
         bar.set_length(bar.position() + (self.samples * study.preset.sampling.steps) as u64);
         bar.set_message("sampling");
         let drawn = study.draw(policy, &draw, &bar)?;

@@ -1,17 +1,18 @@
 //! The command `merge`: the figure of an evaluation from its parts.
 
-use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use adadiff_metrics::{frechet_distance, read_statistics, write_statistics};
+use adadiff_metrics::read_statistics;
 use adadiff_train::write_atomically;
 use anyhow::{Context, Result, ensure};
 
 use super::shard::Shard;
+use crate::judge::distance_from;
+use crate::measured::Measured;
 use crate::preset::Preset;
+use crate::reference::write_statistics;
 use crate::report::{Method, ResultRow};
 use crate::sample::Exit;
-use crate::study::network_cost;
 
 /// Which parts to add up, and what to compare them with.
 #[derive(Debug)]
@@ -32,19 +33,10 @@ impl Merge {
     /// samples.
     pub fn carry_out(&self) -> Result<()> {
         let whole = self.whole()?;
-        let (samples, dims) = (whole.statistics.count(), whole.statistics.dims());
-        ensure!(
-            samples > dims as u64,
-            "a Fréchet distance over {dims} features needs more than {dims} samples, found {samples}"
-        );
-        let reference = read_statistics(&self.reference)?;
-        let gaussian = whole.statistics.gaussian()?;
         if let Some(path) = &self.statistics {
-            let mut bytes = Cursor::new(Vec::new());
-            write_statistics(&mut bytes, &gaussian)?;
-            write_atomically(path, &bytes.into_inner())?;
+            write_statistics(path, &whole.statistics.gaussian()?)?;
         }
-        let distance = frechet_distance(&gaussian, &reference)?;
+        let distance = distance_from(&read_statistics(&self.reference)?, &whole.statistics)?;
         let row = row(&whole, distance)?;
         let line = serde_json::to_string(&row)?;
         write_atomically(
@@ -57,22 +49,10 @@ impl Merge {
 
     /// All parts as one.
     fn whole(&self) -> Result<Shard> {
-        let first = self.first()?;
-        let parts = first.settings.parts;
-        let mut whole = first;
-        for part in 0..parts {
-            let path = Shard::path(&self.folder, part, parts);
-            let shard = Shard::read(&path).context("every part is needed")?;
-            ensure!(
-                shard.is_complete(),
-                "{} has {} of {} samples: run the same command again, which continues there",
-                path.display(),
-                shard.effort.samples,
-                shard.planned
-            );
-            if part == 0 {
-                continue;
-            }
+        let mut whole = self.first()?;
+        for part in 1..whole.settings.parts {
+            let path = Shard::path(&self.folder, part, whole.settings.parts);
+            let shard = read_complete(&path)?;
             ensure!(
                 shard.settings == whole.settings,
                 "{} is part of another evaluation than the first part",
@@ -105,48 +85,42 @@ impl Merge {
             self.folder.display(),
             firsts.len()
         );
-        Shard::read(&firsts[0])
+        read_complete(&firsts[0])
     }
 }
 
-fn row(whole: &Shard, distance: f64) -> Result<ResultRow> {
+/// Reads a part that has all its samples.
+fn read_complete(path: &Path) -> Result<Shard> {
+    let shard = Shard::read(path).context("every part is needed")?;
+    ensure!(
+        shard.is_complete(),
+        "{} has {} of {} samples: run the same command again, which continues there",
+        path.display(),
+        shard.effort.samples,
+        shard.planned
+    );
+    Ok(shard)
+}
+
+fn row(whole: &Shard, frechet_distance: f64) -> Result<ResultRow> {
     let settings = &whole.settings;
-    let preset = Preset::parse(&settings.preset)?;
-    let cost = whole.effort.summary(&network_cost(&preset.model))?;
-    let seconds = whole.seconds / whole.effort.samples.max(1) as f64;
-    let mut row = ResultRow {
-        experiment: preset.name.clone(),
+    let row = Measured {
+        preset: &Preset::parse(&settings.preset)?,
         method: match settings.exit {
             Exit::Full => Method::Full,
             Exit::Depth(_) => Method::Static,
             Exit::Adaptive => Method::Adadiff,
         },
-        depth: match settings.exit {
-            Exit::Depth(depth) => Some(depth.get() as u32),
-            Exit::Full | Exit::Adaptive => None,
-        },
         device: settings.device.clone(),
-        dtype: preset.sampling.precision.name().to_owned(),
-        solver: preset.sampling.solver.name().to_owned(),
-        steps: preset.sampling.steps,
-        samples: whole.effort.samples as usize,
-        batch: preset.sampling.batch,
-        seed: preset.sampling.seed,
-        exit_rule: None,
-        check_every: None,
-        threshold: None,
-        target_reduction: None,
-        blocks_mean: cost.blocks_mean,
-        blocks_total: cost.blocks_total,
-        blocks_per_prediction: preset.model.backbone.blocks() as u32,
-        block_reduction: cost.block_reduction,
-        gflops_per_image: cost.gflops_per_image,
-        seconds_per_image: seconds,
-        speedup: None,
-        frechet_distance: distance,
-        features: settings.features.clone(),
-        crate_version: env!("CARGO_PKG_VERSION").to_owned(),
+        effort: &whole.effort,
+        seconds: whole.seconds,
+        features: &settings.features,
+        frechet_distance,
     };
+    let mut row = row.row()?;
+    if let Exit::Depth(depth) = settings.exit {
+        row.depth = Some(depth.get() as u32);
+    }
     if let Some(calibration) = &settings.calibration {
         calibration.enter(&mut row);
     }

@@ -10,10 +10,8 @@ use std::sync::atomic::AtomicBool;
 
 use adadiff_metrics::CHUNK;
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::{Context, Result};
 
-use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
 use crate::judge::JudgeOptions;
@@ -63,10 +61,7 @@ impl DeviceTask for Evaluate<'_> {
         let shape = study.image_shape();
         let extractor = self.judge.extractor::<B>(data, shape[0], &device)?;
         let bar = samples_bar(0).with_prefix("calibrate");
-        let calibration = match self.exit {
-            Exit::Adaptive => Some(study.threshold(study.preset.sampling.reduction, &bar)?),
-            Exit::Full | Exit::Depth(_) => None,
-        };
+        let calibration = self.exit.calibration(&study, &bar)?;
         bar.finish_and_clear();
 
         let share = self.rank.share(self.samples);
@@ -89,7 +84,7 @@ impl DeviceTask for Evaluate<'_> {
             seconds: 0.0,
         };
         let mut shard = shard.resume(&self.out)?;
-        let policy = policy(self.exit, calibration.as_ref());
+        let policy = self.exit.policy(calibration.as_ref());
         let mut draw = study.plan(self.samples as usize)?;
         draw.samples = share.end as usize;
         let part = (CHUNK as usize).max(draw.batch / CHUNK as usize * CHUNK as usize);
@@ -108,8 +103,10 @@ impl DeviceTask for Evaluate<'_> {
             shard.write(&self.out)?;
             bar.set_position(shard.effort.samples);
         }
-        // A process without samples leaves its part too, so that none is missed.
-        shard.write(&self.out)?;
+        if shard.planned == 0 {
+            // A process without samples leaves its part too, so that none is missed.
+            shard.write(&self.out)?;
+        }
         bar.finish_and_clear();
         println!(
             "part {} of {}: {} samples, {}",
@@ -119,13 +116,5 @@ impl DeviceTask for Evaluate<'_> {
             Shard::path(&self.out, self.rank.rank, self.rank.size).display()
         );
         Ok(())
-    }
-}
-
-fn policy(exit: Exit, calibration: Option<&Calibration>) -> Box<dyn ExitPolicy> {
-    match (exit, calibration) {
-        (Exit::Depth(depth), _) => Box::new(FixedDepth(depth)),
-        (Exit::Adaptive, Some(calibration)) => calibration.policy(),
-        _ => Box::new(Never),
     }
 }

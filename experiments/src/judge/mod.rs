@@ -88,14 +88,22 @@ impl<B: Kernels> Judge<B> {
     /// # Errors
     /// Where there are too few samples for a covariance of full rank.
     pub fn frechet_distance(&self, statistics: &GaussianStats) -> Result<f64> {
-        let (samples, dims) = (statistics.count(), statistics.dims());
-        if samples <= dims as u64 {
-            bail!(
-                "a Fréchet distance over {dims} features needs more than {dims} samples, found {samples}"
-            );
-        }
-        Ok(frechet_distance(&statistics.gaussian()?, &self.reference)?)
+        distance_from(&self.reference, statistics)
     }
+}
+
+/// The Fréchet distance of samples from a reference.
+///
+/// # Errors
+/// Where there are too few samples for a covariance of full rank.
+pub fn distance_from(reference: &Gaussian, statistics: &GaussianStats) -> Result<f64> {
+    let (samples, dims) = (statistics.count(), statistics.dims());
+    if samples <= dims as u64 {
+        bail!(
+            "a Fréchet distance over {dims} features needs more than {dims} samples, found {samples}"
+        );
+    }
+    Ok(frechet_distance(&statistics.gaussian()?, reference)?)
 }
 
 /// The bundled test split.
