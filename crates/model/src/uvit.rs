@@ -10,7 +10,7 @@ use burn::tensor::{FloatDType, Int, Tensor};
 use crate::block::{Block, normalise};
 use crate::error::expect_shape;
 use crate::init::Initializer;
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, linear};
 use crate::timestep::{TimeMlp, apply, timestep_embedding};
 use crate::{Condition, Denoiser, ModelError, Prediction, TokenState, UVitConfig};
 
@@ -122,13 +122,9 @@ impl<B: Kernels> UVit<B> {
         )?;
         expect_shape("timesteps", &[batch], &[timesteps.len()])?;
 
-        let [_, tokens, width] = self.pos_embed.dims();
+        let [_, _, width] = self.pos_embed.dims();
         let dtype = self.dtype();
-        let patches = self
-            .patch_embed
-            .forward(noisy.cast(dtype))
-            .reshape([batch, width, tokens - self.extra_tokens])
-            .swap_dims(1, 2); // [batch, patches, width]
+        let patches = self.embed_patches(noisy.cast(dtype));
         let embedding = timestep_embedding::<B>(timesteps, width, &patches.device());
         let mut time: Tensor<B, 3> = embedding.cast(dtype).reshape([batch, 1, width]);
         if let Some(mlp) = &self.time_embed {
@@ -141,6 +137,23 @@ impl<B: Kernels> UVit<B> {
         };
         let hidden = Tensor::cat(parts, 1) + self.pos_embed.val();
         Ok(TokenState::new(hidden, time.reshape([batch, width])))
+    }
+
+    /// The image tokens `[batch, patches, width]` of an image `[batch, channels, size, size]`: the
+    /// convolution whose stride is its size, written as the matrix product that it is, since a
+    /// convolution's result would have to be transposed.
+    fn embed_patches(&self, image: Tensor<B, 4>) -> Tensor<B, 3> {
+        let [batch, channels, size, _] = image.dims();
+        let (patch, side) = (self.patch_size, size / self.patch_size);
+        let values = channels * patch * patch;
+        let patches = image
+            .reshape([batch, channels, side, patch, side, patch])
+            .permute([0, 2, 4, 1, 3, 5]) // [batch, side, side, channels, p1, p2]
+            .reshape([batch, side * side, values]);
+        let weight = self.patch_embed.weight.val();
+        let [width, ..] = weight.dims();
+        let weight = weight.reshape([width, values]).transpose();
+        linear(patches, weight, self.patch_embed.bias.as_ref().map(Param::val))
     }
 
     /// The tokens of the condition `[batch, class or text tokens, width]`.
@@ -189,6 +202,11 @@ impl<B: Kernels> UVit<B> {
         self.blocks
             .last()
             .is_some_and(|block| block.skip_linear.is_some())
+    }
+
+    /// The tokens of time and condition, which stand before the image tokens.
+    pub fn extra_tokens(&self) -> usize {
+        self.extra_tokens
     }
 
     /// The image tokens `[batch, patches, values]` among all `[batch, tokens, values]`.

@@ -66,10 +66,14 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         }
     }
 
-    /// The uncertainty `[active, patches, (p1 p2 C)]` after a block.
-    fn map(&self, block: usize, state: &TokenState<B>) -> Tensor<B, 3> {
-        let estimator = &self.model.estimators[block];
-        let map = estimator.forward(state.hidden(), state.time_embedding());
+    /// The uncertainty map `[rows, patches, (p1 p2 C)]` after a block.
+    fn map(
+        &self,
+        block: usize,
+        hidden: Tensor<B, 3>,
+        time_embedding: Tensor<B, 2>,
+    ) -> Tensor<B, 3> {
+        let map = self.model.estimators[block].forward(hidden, time_embedding);
         self.model.backbone.image_tokens(map)
     }
 
@@ -79,16 +83,16 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         block: usize,
         state: &TokenState<B>,
         evaluation: &mut Evaluation<B>,
-    ) -> Result<Tensor<B, 3>, ModelError> {
-        let map = self.map(block, state);
-        let [active, patches, values] = map.dims();
-        let means = map.clone().reshape([active, patches * values]).mean_dim(1);
+    ) -> Result<(), ModelError> {
+        let extra_tokens = self.model.backbone.extra_tokens();
+        let estimator = &self.model.estimators[block];
+        let means = estimator.mean(state.hidden(), state.time_embedding(), extra_tokens);
         let means = means.into_data().convert::<f32>().into_vec::<f32>();
         let means = means.map_err(|error| ModelError::Device(format!("{error:?}")))?;
         for (&sample, mean) in state.samples().iter().zip(means) {
             evaluation.uncertainty[sample].push(mean);
         }
-        Ok(map)
+        Ok(())
     }
 
     /// Decodes all departures together and restores the original order.
@@ -168,11 +172,9 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
             };
             let last = block + 1 == depth;
             let needed = self.record_all || !last && self.policy.needs_uncertainty(context);
-            let map = if needed {
-                Some(self.judge(block, &state, &mut evaluation)?)
-            } else {
-                None
-            };
+            if needed {
+                self.judge(block, &state, &mut evaluation)?;
+            }
 
             let leaves = |sample: usize| {
                 !left[sample]
@@ -184,24 +186,19 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
                 continue;
             }
             let everybody = staying.is_empty();
-            let select = |rows: Tensor<B, 3>| {
-                if everybody {
-                    rows
-                } else {
-                    gather(rows, &leaving)
-                }
-            };
-            let map = match (self.keep_maps, map) {
-                (false, _) => None,
-                (true, Some(map)) => Some(select(map)),
-                (true, None) => Some(select(self.map(block, &state))),
-            };
+            let (mut hidden, mut time_embedding) = (state.hidden(), state.time_embedding());
+            if !everybody {
+                hidden = gather(hidden, &leaving);
+                time_embedding = gather(time_embedding, &leaving);
+            }
+            let map = self
+                .keep_maps
+                .then(|| self.map(block, hidden.clone(), time_embedding));
             let samples: Vec<usize> = leaving.iter().map(|&row| state.samples()[row]).collect();
             for &sample in &samples {
                 evaluation.blocks[sample] = block as u32 + 1;
                 left[sample] = true;
             }
-            let hidden = select(state.hidden());
             evaluation.departures.push(Departure {
                 hidden,
                 map,

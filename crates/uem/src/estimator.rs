@@ -1,7 +1,7 @@
 //! The uncertainty estimation module of one block.
 
-use adadiff_model::kernels::{Kernels, linear_per_sample, sigmoid};
-use adadiff_model::{Initializer, UVitConfig, apply};
+use adadiff_model::kernels::{Kernels, linear, linear_per_sample, mean_sigmoid, sigmoid};
+use adadiff_model::{Initializer, UVitConfig};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
@@ -57,17 +57,45 @@ impl<B: Kernels> UncertaintyEstimator<B> {
     /// `hidden` `[batch, tokens, width]` and `time_embedding` `[batch, width]` to
     /// `[batch, tokens, (p1 p2 C)]`.
     pub fn forward(&self, hidden: Tensor<B, 3>, time_embedding: Tensor<B, 2>) -> Tensor<B, 3> {
-        let hidden = hidden.detach();
-        let logits = match (&self.time, &self.tokens.bias) {
-            (Some(time), Some(bias)) => {
-                let bias = bias.val().unsqueeze();
-                let biases = time_embedding.detach().matmul(time.weight.val()) + bias;
-                linear_per_sample(hidden, self.tokens.weight.val(), biases)
-            }
-            _ => apply(&self.tokens, hidden),
-        };
+        let biases = self.biases(time_embedding);
+        let logits = linear_per_sample(hidden.detach(), self.tokens.weight.val(), biases);
         // In half precision a mean over thousands of values would keep three digits.
         sigmoid(logits.cast(FloatDType::F32))
+    }
+
+    /// The mean of [`Self::forward`] over a sample's values, those of the first `extra_tokens`
+    /// tokens left out: `[batch]`. Faster, as the values are not kept.
+    pub fn mean(
+        &self,
+        hidden: Tensor<B, 3>,
+        time_embedding: Tensor<B, 2>,
+        extra_tokens: usize,
+    ) -> Tensor<B, 1> {
+        let biases = self.biases(time_embedding);
+        mean_sigmoid(
+            hidden.detach(),
+            self.tokens.weight.val(),
+            biases,
+            extra_tokens,
+        )
+    }
+
+    /// What is added to all tokens of a sample, `[batch, (p1 p2 C)]`.
+    fn biases(&self, time_embedding: Tensor<B, 2>) -> Tensor<B, 2> {
+        let [batch, width] = time_embedding.dims();
+        let [_, values] = self.tokens.weight.dims();
+        let bias = self.tokens.bias.as_ref().map(|bias| bias.val());
+        match (&self.time, bias) {
+            (Some(time), bias) => {
+                let time_embedding = time_embedding.detach().reshape([1, batch, width]);
+                linear(time_embedding, time.weight.val(), bias).reshape([batch, values])
+            }
+            (None, Some(bias)) => bias.reshape([1, values]).expand([batch, values]),
+            (None, None) => {
+                let dtype = self.tokens.weight.val().dtype();
+                Tensor::zeros([batch, values], (&time_embedding.device(), dtype))
+            }
+        }
     }
 }
 

@@ -27,6 +27,7 @@ enum Operation {
     GeluLinearOnto { outputs: usize, bias: bool },
     NormLinear { outputs: usize, bias: bool },
     SelfAttention { heads: usize },
+    MeanSigmoid { outputs: usize, skipped: usize },
 }
 
 /// How inputs and the incoming gradient lie in memory.
@@ -170,6 +171,22 @@ impl DeviceTask for Evaluate {
                 plain::self_attention(x, heads)
             }
             Operation::SelfAttention { heads } => kernels::self_attention(x, heads),
+            Operation::MeanSigmoid { outputs, skipped } => {
+                let [batch, count, _] = shape;
+                let (stored_weight, weight) = inputs.draw([width, outputs], 1.0);
+                let (stored_biases, biases) = inputs.draw([batch, outputs], 1.0);
+                matrices.extend([("weight", stored_weight), ("biases", stored_biases)]);
+                let means = if self.by_formula {
+                    let logits = plain::linear(x, weight, None);
+                    let values = plain::sigmoid(logits + biases.reshape([batch, 1, outputs]));
+                    let counted = values.narrow(1, skipped, count - skipped);
+                    counted.mean_dim(2).mean_dim(1)
+                } else {
+                    let means = kernels::mean_sigmoid(x, weight, biases, skipped);
+                    means.reshape([batch, 1, 1])
+                };
+                means * 100.0 // the tolerance is for values of about one
+            }
         };
 
         let mut found = vec![("output".to_owned(), values(output.clone()))];
@@ -370,6 +387,18 @@ fn self_attention_is_its_formula() {
         compare(
             "self_attention_is_its_formula",
             Operation::SelfAttention { heads },
+            &inputs,
+        );
+    }
+}
+
+#[test]
+fn mean_sigmoid_is_its_formula() {
+    for (outputs, skipped) in [(5, 0), (16, 1), (33, 2)] {
+        let inputs = [([3, 7, 20], 1.0), ([1, 3, 16], 3.0), ([20, 66, 128], 0.3)];
+        compare(
+            "mean_sigmoid_is_its_formula",
+            Operation::MeanSigmoid { outputs, skipped },
             &inputs,
         );
     }

@@ -4,7 +4,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::attention as burn_attention;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{FloatDType, Tensor, TensorPrimitive};
 
 use super::Kernels;
 
@@ -49,6 +49,25 @@ pub(super) fn grouped_affine<B: Kernels>(
     let product = product.reshape([groups, rows / groups.max(1), outputs]);
     let sum = product + biases.reshape([groups, 1, outputs]);
     unwrap(sum.reshape([rows, outputs]))
+}
+
+pub(super) fn grouped_affine_mean_logistic<B: Kernels>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    biases: FloatTensor<B>,
+    skipped: usize,
+) -> FloatTensor<B> {
+    let [groups, outputs] = wrap::<B, 2>(biases.clone()).dims();
+    let logits: Tensor<B, 2> = wrap(B::grouped_affine(x, weight, biases));
+    // In half precision a mean over thousands of values would keep three digits.
+    let logits = logits.cast(FloatDType::F32);
+    let values: Tensor<B, 2> = wrap(B::logistic(unwrap(logits)));
+    let run = values.dims()[0] / groups.max(1);
+    let counted = values
+        .reshape([groups, run, outputs])
+        .narrow(1, skipped, run - skipped)
+        .reshape([groups, (run - skipped) * outputs]);
+    unwrap(counted.mean_dim(1).reshape([groups]))
 }
 
 pub(super) fn attention<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> FloatTensor<B> {

@@ -9,8 +9,8 @@ mod flex;
 mod tensor;
 
 pub use tensor::{
-    gelu, gelu_linear_onto, layer_norm, linear, linear_onto, linear_per_sample, norm_linear,
-    self_attention, sigmoid,
+    gelu, gelu_linear_onto, layer_norm, linear, linear_onto, linear_per_sample, mean_sigmoid,
+    norm_linear, self_attention, sigmoid,
 };
 
 use burn::tensor::backend::Backend;
@@ -107,6 +107,17 @@ pub trait Kernels: Backend {
         biases: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         default::grouped_affine::<Self>(x, weight, biases)
+    }
+
+    /// The mean logistic of [`Self::grouped_affine`] over all outputs of a group's rows but its first
+    /// `skipped`: `[groups]`, in single precision.
+    fn grouped_affine_mean_logistic(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        biases: FloatTensor<Self>,
+        skipped: usize,
+    ) -> FloatTensor<Self> {
+        default::grouped_affine_mean_logistic::<Self>(x, weight, biases, skipped)
     }
 
     /// The sum over rows of `grad` `[rows, outputs]`: the gradient of [`Self::affine`]'s bias.

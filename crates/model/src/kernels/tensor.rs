@@ -116,6 +116,19 @@ pub fn linear_per_sample<B: Kernels>(
     tokens(output, [batch, count, outputs])
 }
 
+/// The mean [`sigmoid`] of [`linear_per_sample`] over a sample's tokens but the first `skipped`:
+/// `[batch]`, in single precision.
+pub fn mean_sigmoid<B: Kernels>(
+    x: Tensor<B, 3>,
+    weight: Tensor<B, 2>,
+    biases: Tensor<B, 2>,
+    skipped: usize,
+) -> Tensor<B, 1> {
+    let (weight, biases) = (primitive(weight), primitive(biases));
+    let means = B::grouped_affine_mean_logistic(rows(x), weight, biases, skipped);
+    Tensor::from_primitive(TensorPrimitive::Float(means))
+}
+
 /// Multi-head self-attention of `qkv` `[batch, tokens, 3 width]`; returns `[batch, tokens, width]`.
 pub fn self_attention<B: Kernels>(qkv: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
     let qkv = qkv.into_primitive().tensor();

@@ -88,37 +88,53 @@ impl Product {
 
     fn add_to(&self, out: &mut [f32]) {
         let [rows, outputs, inputs] = self.sizes;
-        assert_eq!(out.len(), rows * outputs, "{rows} rows of {outputs} values");
         let parallelism = if rows * inputs * outputs >= PARALLEL_PRODUCT {
             Parallelism::Rayon(0)
         } else {
             Parallelism::None
         };
-        // SAFETY: the three matrices are row-major slices of exactly the sizes given, and the
-        // output, borrowed mutably, overlaps no input.
-        unsafe {
-            gemm::gemm(
-                rows,
-                outputs,
-                inputs,
-                out.as_mut_ptr(),
-                1,
-                outputs as isize,
-                true,
-                self.x.slice().as_ptr(),
-                1,
-                inputs as isize,
-                self.weight.slice().as_ptr(),
-                1,
-                outputs as isize,
-                1.0,
-                1.0,
-                false,
-                false,
-                false,
-                parallelism,
-            );
-        }
+        let (x, weight) = (self.x.slice(), self.weight.slice());
+        add_product(x, weight, out, self.sizes, parallelism);
+    }
+}
+
+/// Adds `x W` of `x` `[rows, inputs]` and `weight` `[inputs, outputs]`, both row-major, to `out`;
+/// sizes are rows, outputs and inputs.
+pub(super) fn add_product(
+    x: &[f32],
+    weight: &[f32],
+    out: &mut [f32],
+    sizes: [usize; 3],
+    parallelism: Parallelism,
+) {
+    let [rows, outputs, inputs] = sizes;
+    let found = [x.len(), weight.len(), out.len()];
+    let expected = [rows * inputs, inputs * outputs, rows * outputs];
+    assert_eq!(found, expected, "{rows} rows, {inputs} to {outputs} values");
+    // SAFETY: the three matrices are row-major slices of exactly the sizes given, and the output,
+    // borrowed mutably, overlaps no input.
+    unsafe {
+        gemm::gemm(
+            rows,
+            outputs,
+            inputs,
+            out.as_mut_ptr(),
+            1,
+            outputs as isize,
+            true,
+            x.as_ptr(),
+            1,
+            inputs as isize,
+            weight.as_ptr(),
+            1,
+            outputs as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
     }
 }
 

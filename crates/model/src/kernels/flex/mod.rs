@@ -5,6 +5,7 @@ mod attention;
 mod elementwise;
 mod linear;
 mod math;
+mod mean_logistic;
 mod row_norm;
 
 use std::ops::Range;
@@ -88,6 +89,18 @@ impl Kernels for Flex {
         match x.dtype() {
             DType::F32 => linear::forward(x, weight, biases),
             _ => default::grouped_affine::<Self>(x, weight, biases),
+        }
+    }
+
+    fn grouped_affine_mean_logistic(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        biases: FloatTensor<Self>,
+        skipped: usize,
+    ) -> FloatTensor<Self> {
+        match x.dtype() {
+            DType::F32 => mean_logistic::forward(x, weight, biases, skipped),
+            _ => default::grouped_affine_mean_logistic::<Self>(x, weight, biases, skipped),
         }
     }
 
