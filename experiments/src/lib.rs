@@ -30,6 +30,7 @@ mod study;
 mod surroundings;
 mod tally;
 mod text_encoder;
+mod time_exits;
 mod timing;
 mod train;
 mod train_features;

@@ -146,7 +146,7 @@ impl<B: Kernels> Bench<'_, B> {
 
         let curve = self.curve(curve_samples, budgets)?;
         self.say("speed");
-        let timings = timing::measure(self.study, &calibration, &self.bar)?;
+        let timings = timing::measure(self.study, &calibration, &timing::BATCHES, &self.bar)?;
         self.say("uncertainty maps");
         let maps = self.maps(&calibration)?;
         Ok(Findings {

@@ -12,7 +12,7 @@ use crate::report::{
     ExitHeatmap, Figure, GridStyle, ImageBatch, Method, ReductionCurve, Report, Section, Table,
     image_grid, pair_grid, png_bytes, write_rows,
 };
-use crate::timing::Timing;
+use crate::timing::{self, Timing};
 
 /// Images in a grid at most.
 const GRID: usize = 64;
@@ -30,7 +30,8 @@ pub fn write(
 ) -> Result<()> {
     write_rows(&folder.join("results.jsonl"), &findings.rows)?;
     write_rows(&folder.join("curve.jsonl"), &findings.curve)?;
-    write_lines(&folder.join("timing.jsonl"), &findings.timings)?;
+    let timings = timing::lines(&findings.timings)?;
+    write_atomically(&folder.join("timing.jsonl"), timings.as_bytes())?;
     let toml = preset.to_toml()?;
     write_atomically(&folder.join("preset.toml"), toml.as_bytes())?;
     let table = Table::of_results(&findings.rows);
@@ -146,16 +147,8 @@ fn note_on_features(features: &str) -> &'static str {
 }
 
 const TIMING_CAPTION: &str = "Speed-up of AdaDiff and its efficiency: the share of the skipped blocks' time \
-     that is really saved. Median of three runs that took turns.";
-
-fn write_lines(path: &Path, timings: &[Timing]) -> Result<()> {
-    let mut text = String::new();
-    for timing in timings {
-        text.push_str(&serde_json::to_string(timing)?);
-        text.push('\n');
-    }
-    Ok(write_atomically(path, text.as_bytes())?)
-}
+     that is really saved. Judging is what estimators and the exit decision cost, as a \
+     share of the full network's time. Medians of five runs that took turns.";
 
 fn summary(findings: &Findings) -> String {
     let adaptive = findings
@@ -200,6 +193,7 @@ pub fn timing_table(timings: &[Timing]) -> Table {
         "reduction",
         "speed-up",
         "efficiency",
+        "judging",
     ];
     Table {
         heading: heading.map(str::to_owned).to_vec(),
@@ -213,6 +207,7 @@ pub fn timing_table(timings: &[Timing]) -> Table {
                     format!("{:.1} %", 100.0 * timing.block_reduction),
                     format!("{:.2}", timing.speedup),
                     format!("{:.2}", timing.efficiency),
+                    format!("{:.1} %", 100.0 * timing.judging_share),
                 ]
             })
             .collect(),

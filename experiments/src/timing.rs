@@ -1,7 +1,7 @@
 //! How much of the time that skipped blocks would have taken is really saved.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::Never;
+use adadiff_uem::{Never, Threshold};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -9,8 +9,14 @@ use serde::{Deserialize, Serialize};
 use crate::calibrations::Calibration;
 use crate::study::{Draw, Study};
 
-/// Repetitions of each measurement; the full and the adaptive network take turns.
-const REPETITIONS: usize = 3;
+/// Batch sizes that are measured where none are asked for.
+pub const BATCHES: [usize; 3] = [64, 16, 1];
+
+/// Repetitions of each measurement; the networks take turns.
+const REPETITIONS: usize = 5;
+
+/// A threshold under which nobody leaves, though everybody is judged after every block.
+const UNREACHED: Threshold = Threshold { uncertainty: 0.0 };
 
 /// The full network's time against AdaDiff's at one batch size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +27,9 @@ pub struct Timing {
     pub samples: usize,
     /// Median seconds for an image with the full network.
     pub full_seconds_per_image: f64,
+    /// Median seconds for an image with the full network, where samples are judged after every block
+    /// and none leaves.
+    pub judged_seconds_per_image: f64,
     /// Median seconds for an image with AdaDiff.
     pub adaptive_seconds_per_image: f64,
     /// Share of blocks that AdaDiff skipped.
@@ -29,44 +38,71 @@ pub struct Timing {
     pub speedup: f64,
     /// The speed-up over the one that the blocks alone allow: `speedup (1 - block_reduction)`.
     pub efficiency: f64,
+    /// What estimators and the exit decision cost, as a share of the full network's time. Noise of
+    /// the measurement can make it negative.
+    pub judging_share: f64,
 }
 
-/// Measures batches of 64, 16 and 1 on the same samples.
+/// Measures batches of these sizes, each on the same samples.
 ///
 /// # Errors
 /// Where the user interrupts or the device fails.
 pub fn measure<B: Kernels>(
     study: &Study<'_, B>,
     calibration: &Calibration,
+    batches: &[usize],
     bar: &ProgressBar,
 ) -> Result<Vec<Timing>> {
-    [(64, 64), (16, 32), (1, 8)]
-        .into_iter()
-        .map(|(batch, samples)| {
+    batches
+        .iter()
+        .map(|&batch| {
+            let samples = samples_for(batch);
             let draw = Draw {
                 batch,
                 ..study.plan(samples)?
             };
-            bar.inc_length((2 * REPETITIONS * samples * study.preset.sampling.steps) as u64);
-            let (mut full, mut adaptive, mut reduction) = (Vec::new(), Vec::new(), 0.0);
+            bar.inc_length((3 * REPETITIONS * samples * study.preset.sampling.steps) as u64);
+            let (mut full, mut judged, mut adaptive) = (Vec::new(), Vec::new(), Vec::new());
+            let mut reduction = 0.0;
             for _ in 0..REPETITIONS {
                 full.push(study.draw(Never, &draw, bar)?.seconds_per_image());
+                judged.push(study.draw(UNREACHED, &draw, bar)?.seconds_per_image());
                 let drawn = study.draw(calibration.policy(), &draw, bar)?;
                 adaptive.push(drawn.seconds_per_image());
                 reduction = study.cost(&drawn.effort)?.block_reduction;
             }
-            let (full, adaptive) = (median(full), median(adaptive));
+            let (full, judged, adaptive) = (median(full), median(judged), median(adaptive));
             Ok(Timing {
                 batch,
                 samples,
                 full_seconds_per_image: full,
+                judged_seconds_per_image: judged,
                 adaptive_seconds_per_image: adaptive,
                 block_reduction: reduction,
                 speedup: full / adaptive,
                 efficiency: full / adaptive * (1.0 - reduction),
+                judging_share: judged / full - 1.0,
             })
         })
         .collect()
+}
+
+/// Samples that show the speed at a batch size: whole batches, and enough of small ones.
+fn samples_for(batch: usize) -> usize {
+    (2 * batch).clamp(8, batch.max(64))
+}
+
+/// The lines of a file of timings.
+///
+/// # Errors
+/// Where a figure is not finite.
+pub fn lines(timings: &[Timing]) -> Result<String> {
+    let mut text = String::new();
+    for timing in timings {
+        text.push_str(&serde_json::to_string(timing)?);
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

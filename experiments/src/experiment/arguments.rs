@@ -9,6 +9,7 @@ use crate::device::DeviceName;
 use crate::evaluate::RankOptions;
 use crate::judge::JudgeOptions;
 use crate::options::{PlaceOptions, PromptOptions, SamplingOptions, positive, share};
+use crate::timing::BATCHES;
 
 /// What the program is asked to do; without a command it compares methods.
 #[derive(Debug, Parser)]
@@ -42,6 +43,8 @@ pub enum Command {
     Sample(SampleOptions),
     /// Find the thresholds for budgets and store them beside the checkpoint
     Calibrate(CalibrateOptions),
+    /// Measure how much of the skipped blocks' time a device really saves
+    Timing(TimingOptions),
     /// Turn published PyTorch or safetensors weights into this project's own
     Import(ImportOptions),
 }
@@ -262,6 +265,20 @@ pub struct CalibrateOptions {
     /// Shares of blocks to skip, in place of --reduction
     #[arg(long, value_name = "R", value_delimiter = ',', value_parser = share, conflicts_with = "reduction")]
     pub reductions: Vec<f64>,
+}
+
+/// Options of `timing`.
+#[derive(Debug, Args)]
+pub struct TimingOptions {
+    /// What to sample from.
+    #[command(flatten)]
+    pub sampling: SamplingOptions,
+    /// Sizes of the batches to time, in place of --batch
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive, default_values_t = BATCHES, conflicts_with = "batch")]
+    pub batches: Vec<usize>,
+    /// File of JSON lines to write
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Options of `import`.

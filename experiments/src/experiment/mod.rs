@@ -21,12 +21,13 @@ use crate::main_job::MainJob;
 use crate::prepare::Prepare;
 use crate::reference::Reference;
 use crate::sample::{Exit, Sample};
+use crate::time_exits::TimeExits;
 use crate::train::Train;
 use crate::train_features::TrainFeatures;
 use arguments::{
     Arguments, CalibrateOptions, Command, CompareOptions, EvaluateOptions, ImportOptions,
-    MergeOptions, PrepareOptions, ReferenceOptions, SampleOptions, TrainFeaturesOptions,
-    TrainOptions,
+    MergeOptions, PrepareOptions, ReferenceOptions, SampleOptions, TimingOptions,
+    TrainFeaturesOptions, TrainOptions,
 };
 pub use known::{CELEBA, CIFAR10, COCO, Experiment, FASHION_MNIST, FOLDER, IMAGENET};
 
@@ -73,6 +74,7 @@ impl Experiment {
             Some(Command::Merge(options)) => merge(options),
             Some(Command::Sample(options)) => self.sample(options),
             Some(Command::Calibrate(options)) => self.calibrate(options),
+            Some(Command::Timing(options)) => self.timing(options),
             Some(Command::Import(options)) => self.import(options),
         }
     }
@@ -239,6 +241,17 @@ impl Experiment {
                 stop: &STOP,
             },
         )
+    }
+
+    fn timing(&self, options: TimingOptions) -> Result<()> {
+        let task = TimeExits {
+            checkpoint: options.sampling.checkpoint(self)?,
+            surroundings: options.sampling.surroundings(),
+            batches: options.batches,
+            out: options.out,
+            stop: &STOP,
+        };
+        run_on(options.sampling.device, task)
     }
 
     fn import(&self, options: ImportOptions) -> Result<()> {

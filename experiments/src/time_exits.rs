@@ -1,0 +1,63 @@
+//! The command `timing`: how much of the skipped blocks' time a device really saves.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use adadiff_model::kernels::Kernels;
+use adadiff_train::write_atomically;
+use adadiff_uem::Never;
+use anyhow::Result;
+
+use crate::checkpoint::Checkpoint;
+use crate::device::DeviceTask;
+use crate::presentation::timing_table;
+use crate::progress::evaluations_bar;
+use crate::study::{Draw, Study};
+use crate::surroundings::Surroundings;
+use crate::timing;
+
+/// What to time.
+#[derive(Debug)]
+pub struct TimeExits<'a> {
+    /// The trained network.
+    pub checkpoint: Checkpoint,
+    /// What stands before and behind it.
+    pub surroundings: Surroundings,
+    /// The sizes of batches.
+    pub batches: Vec<usize>,
+    /// The file of JSON lines to write, if one was named.
+    pub out: Option<PathBuf>,
+    /// Set when the user asks to stop.
+    pub stop: &'a AtomicBool,
+}
+
+impl DeviceTask for TimeExits<'_> {
+    type Output = ();
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        let study: Study<'_, B> = self
+            .surroundings
+            .study(self.checkpoint, &device, self.stop)?;
+        let bar = evaluations_bar();
+        bar.set_message("calibrating");
+        let calibration = study.threshold(study.preset.sampling.reduction, &bar)?;
+        bar.set_message("speed");
+        // The first evaluations of a size pay for memory and kernels; they are not timed.
+        for &batch in &self.batches {
+            let draw = Draw {
+                batch,
+                ..study.plan(batch)?
+            };
+            study.draw(Never, &draw, &bar)?;
+            study.draw(calibration.policy(), &draw, &bar)?;
+        }
+        let timings = timing::measure(&study, &calibration, &self.batches, &bar)?;
+        bar.finish_and_clear();
+        println!("{}", timing_table(&timings).terminal());
+        if let Some(path) = &self.out {
+            write_atomically(path, timing::lines(&timings)?.as_bytes())?;
+            println!("timings: {}", path.display());
+        }
+        Ok(())
+    }
+}
