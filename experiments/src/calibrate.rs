@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 
-use crate::calibrations::Calibrations;
+use crate::calibrations::{Budget, Calibrations};
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
 use crate::progress::evaluations_bar;
@@ -40,7 +40,11 @@ impl DeviceTask for Calibrate<'_> {
         bar.set_length(study.calibration_evaluations() * self.reductions.len() as u64);
         for reduction in self.reductions {
             bar.set_message(format!("{:.0} % fewer blocks", 100.0 * reduction));
-            let calibration = study.calibrate(reduction, &bar)?;
+            let budget = Budget {
+                reduction,
+                ..study.preset.sampling.budget()
+            };
+            let calibration = study.calibrate(budget, &bar)?;
             bar.suspend(|| {
                 println!(
                     "{:.0} % fewer blocks: threshold {:.6}, which skips {:.1} % of {} samples' blocks",

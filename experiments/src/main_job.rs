@@ -18,7 +18,7 @@ use crate::preset::{Place, Preset};
 use crate::progress::evaluations_bar;
 use crate::report::{Method, ResultRow};
 use crate::run_folder::RunFolder;
-use crate::study::{Draw, Study};
+use crate::study::{Draw, Study, network_cost};
 use crate::surroundings::Surroundings;
 use crate::tally::Tally;
 use crate::timing::{self, Timing};
@@ -212,6 +212,8 @@ impl<B: Kernels> Bench<'_, B> {
             preset: self.preset(),
             method,
             device: self.device.to_string(),
+            cost: network_cost(&self.preset().model).into(),
+            steps: self.preset().sampling.steps,
             effort: &drawn.effort,
             seconds: drawn.seconds,
             features: self.judge.features(),
@@ -235,7 +237,7 @@ impl<B: Kernels> Bench<'_, B> {
         let schedule = self.preset().schedule.build()?;
         let drawn = self
             .study
-            .draw_from(denoiser, &draw, &self.bar, &mut |progress| {
+            .draw_from(&denoiser, &draw, &self.bar, &mut |progress| {
                 let step = progress.step.index;
                 let Some(prediction) = progress.prediction else {
                     return;

@@ -1,8 +1,9 @@
 //! What is kept of samples that are drawn, judged and dropped, part after part.
 
 use adadiff_metrics::{CHUNK, GaussianStats};
+use adadiff_model::Denoiser;
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{ExitPolicy, ExitTrace};
+use adadiff_uem::{AdaptiveUVit, ExitPolicy, ExitTrace};
 use anyhow::Result;
 use indicatif::ProgressBar;
 
@@ -31,8 +32,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Draws samples, leaving the network as `policy` says, and judges each part as it is there:
-    /// memory does not grow with their number.
+    /// Draws samples, leaving the network as `policy` says, and judges them.
     ///
     /// # Errors
     /// Where the user interrupts or the device fails.
@@ -40,6 +40,22 @@ impl Tally {
         study: &Study<'_, B>,
         judge: &Judge<B>,
         policy: &dyn ExitPolicy,
+        draw: &Draw,
+        bar: &ProgressBar,
+    ) -> Result<Self> {
+        let denoiser = AdaptiveUVit::new(&study.model, policy);
+        Self::draw_from(study, judge, &denoiser, draw, bar)
+    }
+
+    /// Draws samples with anything that predicts noise, and judges each part as it is there: memory
+    /// does not grow with their number.
+    ///
+    /// # Errors
+    /// As [`Self::draw`].
+    pub fn draw_from<B: Kernels>(
+        study: &Study<'_, B>,
+        judge: &Judge<B>,
+        denoiser: &dyn Denoiser<B>,
         draw: &Draw,
         bar: &ProgressBar,
     ) -> Result<Self> {
@@ -52,7 +68,8 @@ impl Tally {
         };
         let part = (CHUNK as usize).next_multiple_of(draw.batch);
         for offset in (0..draw.samples).step_by(part) {
-            let drawn = study.draw(policy, &draw.part(offset, part), bar)?;
+            let part = draw.part(offset, part);
+            let drawn = study.draw_from(denoiser, &part, bar, &mut |_| ())?;
             judge.add(&mut tally.statistics, &drawn.pixels)?;
             tally.effort.add(&drawn.effort);
             tally.seconds += drawn.seconds;

@@ -153,7 +153,11 @@ impl<B: Kernels> UVit<B> {
         let weight = self.patch_embed.weight.val();
         let [width, ..] = weight.dims();
         let weight = weight.reshape([width, values]).transpose();
-        linear(patches, weight, self.patch_embed.bias.as_ref().map(Param::val))
+        linear(
+            patches,
+            weight,
+            self.patch_embed.bias.as_ref().map(Param::val),
+        )
     }
 
     /// The tokens of the condition `[batch, class or text tokens, width]`.

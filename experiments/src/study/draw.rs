@@ -16,6 +16,8 @@ pub struct Draw {
     pub samples: usize,
     /// Samples of a batch.
     pub batch: usize,
+    /// Network evaluations for each sample.
+    pub steps: usize,
     /// Seed of all noise.
     pub seed: u64,
     /// What samples are conditioned on.

@@ -12,12 +12,14 @@ use std::time::Instant;
 use adadiff_metrics::{ComputeCost, ComputeSummary};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
-use adadiff_sampler::{Guided, NoiseSource, Progress, SampleError, SampleRequest, Sampler};
+use adadiff_sampler::{
+    Guided, NoiseSource, Progress, SampleError, SampleRequest, Sampler, SolverConfig,
+};
 use adadiff_uem::{
     AdaDiff, AdaDiffConfig, AdaptiveUVit, DepthSchedule, ExitPolicy, ExitTrace, Never, calibrate,
     calibrate_excess, estimator_flops,
 };
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::{Tensor, TensorData};
 use indicatif::ProgressBar;
 
@@ -46,6 +48,8 @@ pub struct Study<'a, B: Kernels> {
     /// The preset, with the command line's changes.
     pub preset: Preset,
     calibrations: Calibrations,
+    /// The solver that the stored thresholds are of.
+    calibrated_solver: SolverConfig,
     trained_estimators: bool,
     decoder: Option<LatentDecoder<B>>,
     contexts: Option<Arc<dyn Contexts>>,
@@ -85,6 +89,7 @@ impl<'a, B: Kernels> Study<'a, B> {
                 .sampling
                 .precision
                 .cast(checkpoint.model(&device)?, &device)?,
+            calibrated_solver: checkpoint.preset.sampling.solver,
             preset: checkpoint.preset,
             calibrations: checkpoint.calibrations,
             trained_estimators: checkpoint.trained_estimators,
@@ -105,6 +110,7 @@ impl<'a, B: Kernels> Study<'a, B> {
         let calibrations = Calibrations::default();
         Self {
             model,
+            calibrated_solver: preset.sampling.solver,
             preset,
             calibrations,
             trained_estimators: true,
@@ -167,6 +173,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             first_sample: 0,
             samples,
             batch: sampling.batch,
+            steps: sampling.steps,
             seed: sampling.seed,
             conditions,
             guidance: sampling.guidance,
@@ -179,26 +186,26 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// Where the user interrupts or the device fails.
     pub fn draw(&self, policy: impl ExitPolicy, draw: &Draw, bar: &ProgressBar) -> Result<Drawn> {
         self.draw_from(
-            AdaptiveUVit::new(&self.model, policy),
+            &AdaptiveUVit::new(&self.model, policy),
             draw,
             bar,
             &mut |_| (),
         )
     }
 
-    /// Draws samples with any form of the adaptive network, and shows `observe` every step.
+    /// Draws samples with anything that predicts noise, and shows `observe` every step.
     ///
     /// # Errors
     /// As [`Self::draw`].
     pub fn draw_from(
         &self,
-        denoiser: AdaptiveUVit<'_, B, impl ExitPolicy>,
+        denoiser: &dyn Denoiser<B>,
         draw: &Draw,
         bar: &ProgressBar,
         observe: &mut dyn FnMut(&Progress<'_, B>),
     ) -> Result<Drawn> {
         if draw.guidance == 0.0 {
-            return self.run(&denoiser, draw, bar, observe);
+            return self.run(denoiser, draw, bar, observe);
         }
         let none = match (&draw.conditions, self.preset.model.backbone.classes) {
             (Conditions::Texts(contexts), _) => {
@@ -212,12 +219,8 @@ impl<'a, B: Kernels> Study<'a, B> {
             }
             (_, None) => bail!("guidance needs a network that is conditioned on classes or text"),
         };
-        self.run(
-            &Guided::new(denoiser, none, draw.guidance)?,
-            draw,
-            bar,
-            observe,
-        )
+        let guided = Guided::new(denoiser, none, draw.guidance)?;
+        self.run(&guided, draw, bar, observe)
     }
 
     fn run(
@@ -240,7 +243,7 @@ impl<'a, B: Kernels> Study<'a, B> {
         let sampler = Sampler {
             schedule: self.preset.schedule.build()?,
             solver: self.preset.sampling.solver.build(),
-            steps: self.preset.sampling.steps,
+            steps: draw.steps,
         };
         let start = Instant::now();
         let samples = sampler.sample(denoiser, &request, &mut |progress| {
@@ -276,22 +279,31 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// Where there are no samples.
     pub fn cost(&self, effort: &Effort) -> Result<ComputeSummary> {
-        effort.summary(&network_cost(&self.preset.model))
+        effort.summary(&network_cost(&self.preset.model).into())
     }
 
-    /// The threshold for a share of blocks to skip: the stored one where there is one for this
-    /// number of steps, else one that is calibrated now.
+    /// The threshold for a share of blocks to skip under the preset's exit rule.
     ///
     /// # Errors
-    /// Where the share cannot be reached or the user interrupts.
+    /// As [`Self::calibration`].
     pub fn threshold(&self, reduction: f64, bar: &ProgressBar) -> Result<Calibration> {
         let budget = Budget {
             reduction,
             ..self.preset.sampling.budget()
         };
-        match self.calibrations.find(budget) {
+        self.calibration(budget, bar)
+    }
+
+    /// The threshold for a budget: the stored one where there is one for this solver and number of
+    /// steps, else one that is calibrated now.
+    ///
+    /// # Errors
+    /// As [`Self::calibrate`].
+    pub fn calibration(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
+        let stored = self.calibrations.find(budget);
+        match stored.filter(|_| self.preset.sampling.solver == self.calibrated_solver) {
             Some(calibration) => Ok(calibration.clone()),
-            None => self.calibrate(reduction, bar),
+            None => self.calibrate(budget, bar),
         }
     }
 
@@ -301,70 +313,44 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// recorded again under the threshold that was found, until it settles.
     ///
     /// # Errors
-    /// As [`Self::threshold`].
-    pub fn calibrate(&self, reduction: f64, bar: &ProgressBar) -> Result<Calibration> {
-        if !self.trained_estimators {
-            bail!(
-                "the checkpoint holds a backbone alone: nothing tells how uncertain its blocks are. \
-                 Sample with --full or --depth, or train the joint objective first"
-            );
-        }
-        let draw = Draw {
-            seed: self.preset.sampling.seed.wrapping_add(CALIBRATION_SEED),
-            ..self.plan(CALIBRATION_SAMPLES)?
-        };
+    /// Where the share cannot be reached, the estimators are not trained, or the user interrupts.
+    pub fn calibrate(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
+        self.check_estimators()?;
+        let draw = self.calibration_draw(budget.steps)?;
         let mut policy: Box<dyn ExitPolicy> = Box::new(Never);
         let mut calibration = None;
         for _ in 0..CALIBRATION_ROUNDS {
             let recording = AdaptiveUVit::new(&self.model, policy).recording_all();
-            let mut trace = self.draw_from(recording, &draw, bar, &mut |_| ())?.trace;
+            let mut trace = self.draw_from(&recording, &draw, bar, &mut |_| ())?.trace;
             // With guidance the uncertainties are those of one of the two evaluations.
             trace.blocks_per_prediction = self.blocks() as u32;
-            let found = self.calibration_of(&trace, reduction, &draw)?;
+            let found = calibration_of(&trace, budget, &draw)?;
             policy = found.policy();
             calibration = Some(found);
         }
         calibration.ok_or_else(|| anyhow!("no uncertainties were recorded"))
     }
 
-    /// The threshold that recorded uncertainties ask for.
-    fn calibration_of(
-        &self,
-        trace: &ExitTrace,
-        reduction: f64,
-        draw: &Draw,
-    ) -> Result<Calibration> {
-        let sampling = &self.preset.sampling;
-        let every = sampling.check_every;
-        let (found, floors, depths) = match sampling.exit_rule {
-            ExitRule::Threshold => (calibrate(trace, reduction, every)?, Vec::new(), Vec::new()),
-            ExitRule::Excess => {
-                let (policy, found) = calibrate_excess(trace, reduction, every)?;
-                (found, policy.floors, Vec::new())
-            }
-            ExitRule::Schedule => {
-                let (policy, mut found) = calibrate_excess(trace, reduction, every)?;
-                let Some(exits) = trace.replay(&policy) else {
-                    bail!("the recorded trace lacks uncertainties")
-                };
-                let schedule = DepthSchedule::from_exits(&exits);
-                if let Some(scheduled) = trace.replay(&schedule) {
-                    found.reduction = scheduled.block_reduction();
-                }
-                (found, policy.floors, schedule.depths().to_vec())
-            }
-        };
-        Ok(Calibration {
-            exit_rule: sampling.exit_rule,
-            check_every: every,
-            reduction,
-            reached: found.reduction,
-            threshold: found.threshold,
-            floors,
-            depths,
-            steps: sampling.steps,
-            samples: draw.samples,
-            seed: draw.seed,
+    /// # Errors
+    /// Where nothing tells how uncertain blocks are.
+    fn check_estimators(&self) -> Result<()> {
+        ensure!(
+            self.trained_estimators,
+            "the checkpoint holds a backbone alone: nothing tells how uncertain its blocks are. \
+             Sample with --full or --depth, or train the joint objective first"
+        );
+        Ok(())
+    }
+
+    /// The samples that methods are calibrated on.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn calibration_draw(&self, steps: usize) -> Result<Draw> {
+        Ok(Draw {
+            seed: self.preset.sampling.seed.wrapping_add(CALIBRATION_SEED),
+            steps,
+            ..self.plan(CALIBRATION_SAMPLES)?
         })
     }
 
@@ -372,6 +358,46 @@ impl<'a, B: Kernels> Study<'a, B> {
     pub fn calibration_evaluations(&self) -> u64 {
         (CALIBRATION_ROUNDS * CALIBRATION_SAMPLES * self.preset.sampling.steps) as u64
     }
+}
+
+/// The threshold that recorded uncertainties ask for.
+fn calibration_of(trace: &ExitTrace, budget: Budget, draw: &Draw) -> Result<Calibration> {
+    let Budget {
+        exit_rule,
+        check_every: every,
+        reduction,
+        steps,
+    } = budget;
+    let (found, floors, depths) = match exit_rule {
+        ExitRule::Threshold => (calibrate(trace, reduction, every)?, Vec::new(), Vec::new()),
+        ExitRule::Excess => {
+            let (policy, found) = calibrate_excess(trace, reduction, every)?;
+            (found, policy.floors, Vec::new())
+        }
+        ExitRule::Schedule => {
+            let (policy, mut found) = calibrate_excess(trace, reduction, every)?;
+            let Some(exits) = trace.replay(&policy) else {
+                bail!("the recorded trace lacks uncertainties")
+            };
+            let schedule = DepthSchedule::from_exits(&exits);
+            if let Some(scheduled) = trace.replay(&schedule) {
+                found.reduction = scheduled.block_reduction();
+            }
+            (found, policy.floors, schedule.depths().to_vec())
+        }
+    };
+    Ok(Calibration {
+        exit_rule,
+        check_every: every,
+        reduction,
+        reached: found.reduction,
+        threshold: found.threshold,
+        floors,
+        depths,
+        steps,
+        samples: draw.samples,
+        seed: draw.seed,
+    })
 }
 
 /// The operations of a network's parts.
