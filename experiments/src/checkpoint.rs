@@ -9,6 +9,7 @@ use adadiff_uem::AdaDiff;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::calibrations::Calibrations;
+use crate::metrics_tool::of_bytes;
 use crate::preset::Preset;
 
 /// The key of the preset in the header of a weights file.
@@ -93,6 +94,11 @@ impl Checkpoint {
                 .is_none_or(|phase| phase != BACKBONE_PHASE),
             bytes,
         })
+    }
+
+    /// The SHA-256 of the weights' file.
+    pub fn sha256(&self) -> String {
+        of_bytes(&self.bytes)
     }
 
     /// Loads the network onto a device.

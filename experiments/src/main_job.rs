@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, Never};
+use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::Result;
 use indicatif::ProgressBar;
 
 use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
+use crate::figures::uncertainty_maps;
 use crate::judge::{Judge, JudgeOptions};
 use crate::measured::Measured;
 use crate::preset::{Place, Preset};
@@ -23,9 +24,6 @@ use crate::surroundings::Surroundings;
 use crate::tally::Tally;
 use crate::timing::{self, Timing};
 use crate::{presentation, report};
-
-/// Samples that are drawn once more with their uncertainty maps kept.
-const MAP_SAMPLES: usize = 4;
 
 /// The main job and its options.
 #[derive(Debug)]
@@ -148,7 +146,7 @@ impl<B: Kernels> Bench<'_, B> {
         self.say("speed");
         let timings = timing::measure(self.study, &calibration, &timing::BATCHES, &self.bar)?;
         self.say("uncertainty maps");
-        let maps = self.maps(&calibration)?;
+        let maps = uncertainty_maps(self.study, calibration.policy(), &self.bar)?;
         Ok(Findings {
             rows,
             curve,
@@ -225,63 +223,6 @@ impl<B: Kernels> Bench<'_, B> {
         })
     }
 
-    /// Draws a few samples again and keeps the uncertainty of some steps.
-    fn maps(&self, calibration: &Calibration) -> Result<report::UncertaintyMaps> {
-        let draw = self.study.plan(MAP_SAMPLES)?;
-        let steps = self.preset().sampling.steps;
-        let network_shape = self.preset().model.backbone.image_shape();
-        let shape = self.study.image_shape();
-        let shown: Vec<usize> = (0..8).map(|i| i * (steps - 1) / 7).collect();
-        let mut maps: Vec<Vec<report::UncertaintyMap>> = vec![Vec::new(); MAP_SAMPLES];
-        let denoiser = AdaptiveUVit::new(&self.study.model, calibration.policy()).with_maps();
-        let schedule = self.preset().schedule.build()?;
-        let drawn = self
-            .study
-            .draw_from(&denoiser, &draw, &self.bar, &mut |progress| {
-                let step = progress.step.index;
-                let Some(prediction) = progress.prediction else {
-                    return;
-                };
-                let Some(map) = &prediction.uncertainty_map else {
-                    return;
-                };
-                if !shown.contains(&step) {
-                    return;
-                }
-                let values: Vec<f32> = map.clone().into_data().iter::<f32>().collect();
-                let size = values.len() / prediction.blocks.len();
-                let samples = values.chunks(size).zip(&prediction.blocks);
-                for (sample, (values, &blocks)) in progress.samples.clone().zip(samples) {
-                    maps[sample].push(report::UncertaintyMap {
-                        step,
-                        timestep: schedule.network_timestep(progress.step.from),
-                        blocks,
-                        values: enlarge(values, network_shape, shape),
-                    });
-                }
-            })?;
-        let images = drawn.pixels.chunks(shape.iter().product());
-        let rows = maps
-            .into_iter()
-            .zip(images)
-            .enumerate()
-            .map(|(sample, (maps, image))| {
-                let blocks = drawn
-                    .trace
-                    .steps
-                    .iter()
-                    .map(|step| f64::from(step.blocks[sample]));
-                report::MapRow {
-                    sample,
-                    blocks_mean: blocks.sum::<f64>() / steps as f64,
-                    maps,
-                    image: image.to_vec(),
-                }
-            });
-        let blocks = self.study.blocks() as u32;
-        Ok(report::UncertaintyMaps::new(shape, blocks, rows.collect())?)
-    }
-
     fn draw(&self, policy: &dyn ExitPolicy, draw: &Draw) -> Result<Tally> {
         Tally::draw(self.study, self.judge, policy, draw, &self.bar)
     }
@@ -293,43 +234,5 @@ impl<B: Kernels> Bench<'_, B> {
     fn expect(&self, samples: usize) {
         self.bar
             .inc_length((samples * self.preset().sampling.steps) as u64);
-    }
-}
-
-/// A map of the network's latents on their images' pixels: the mean over the channels, in all
-/// channels. A map of pixels stays as it is.
-fn enlarge(map: &[f32], [channels, height, width]: [usize; 3], image: [usize; 3]) -> Vec<f32> {
-    if [channels, height, width] == image {
-        return map.to_vec();
-    }
-    let [image_channels, image_height, image_width] = image;
-    let place = |row: usize, column: usize| {
-        (row * height / image_height) * width + column * width / image_width
-    };
-    let pixels = (0..image_height)
-        .flat_map(|row| (0..image_width).map(move |column| place(row, column)))
-        .map(|place| {
-            let values = map.iter().skip(place).step_by(height * width);
-            values.sum::<f32>() / channels as f32
-        });
-    let pixels: Vec<f32> = pixels.collect();
-    pixels.repeat(image_channels)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn maps_of_latents_cover_their_images() {
-        let map = [0.0, 0.2, 0.4, 0.6, 0.2, 0.4, 0.6, 0.8];
-        let enlarged = enlarge(&map, [2, 2, 2], [1, 4, 4]);
-        let rows = [[0.1, 0.1, 0.3, 0.3], [0.5, 0.5, 0.7, 0.7]];
-        let expected = [rows[0], rows[0], rows[1], rows[1]].concat();
-        for (found, expected) in enlarged.iter().zip(&expected) {
-            assert!((found - expected).abs() < 1e-6);
-        }
-        assert_eq!(enlarged.len(), 16);
-        assert_eq!(enlarge(&map, [2, 2, 2], [2, 2, 2]), map);
     }
 }

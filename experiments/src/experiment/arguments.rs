@@ -9,6 +9,7 @@ use crate::device::DeviceName;
 use crate::evaluate::RankOptions;
 use crate::judge::JudgeOptions;
 use crate::options::{PlaceOptions, PromptOptions, SamplingOptions, positive, share};
+use crate::tables::{FigureOptions, StudyOptions, TableOptions};
 use crate::timing::BATCHES;
 
 /// What the program is asked to do; without a command it compares methods.
@@ -39,6 +40,12 @@ pub enum Command {
     Evaluate(EvaluateOptions),
     /// Add up the parts that the processes of `evaluate` left
     Merge(MergeOptions),
+    /// Measure and draw the paper's tables; continues where it was interrupted
+    Table(TableOptions),
+    /// Measure and draw the paper's figures, with their data; continues where it was interrupted
+    Figure(FigureOptions),
+    /// Write the document of a study from its results
+    Study(StudyOptions),
     /// Draw samples into a picture
     Sample(SampleOptions),
     /// Find the thresholds for budgets and store them beside the checkpoint

@@ -13,14 +13,21 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::calibrate::Calibrate;
 use crate::calibrations::Calibrations;
+use crate::checkpoint::Checkpoint;
 use crate::device::run_on;
 use crate::dry_run::DryRun;
 use crate::evaluate::{Evaluate, Merge};
+use crate::figures::{FIGURE_2, FigureArgument, FigureName};
 use crate::import::Import;
 use crate::main_job::MainJob;
+use crate::page::{write_document, write_report};
 use crate::prepare::Prepare;
 use crate::reference::Reference;
 use crate::sample::{Exit, Sample};
+use crate::tables::{
+    FigureOptions, Job, MeasuringOptions, Results, StudyOptions, TableArgument, TableName,
+    TableOptions, Wanted,
+};
 use crate::time_exits::TimeExits;
 use crate::train::Train;
 use crate::train_features::TrainFeatures;
@@ -72,6 +79,9 @@ impl Experiment {
             Some(Command::Reference(options)) => self.reference(options),
             Some(Command::Evaluate(options)) => self.evaluate(options),
             Some(Command::Merge(options)) => merge(options),
+            Some(Command::Table(options)) => self.table(options),
+            Some(Command::Figure(options)) => self.figure(options),
+            Some(Command::Study(options)) => study(&options),
             Some(Command::Sample(options)) => self.sample(options),
             Some(Command::Calibrate(options)) => self.calibrate(options),
             Some(Command::Timing(options)) => self.timing(options),
@@ -199,6 +209,59 @@ impl Experiment {
         run_on(device, task)
     }
 
+    fn table(&self, options: TableOptions) -> Result<()> {
+        let checkpoint = options.measuring.sampling.checkpoint(self)?;
+        let preset = &checkpoint.preset;
+        let mut names = Vec::new();
+        for name in options.names {
+            match name {
+                TableArgument::All => names.extend(TableName::of(preset)),
+                TableArgument::One(name) => {
+                    name.check(preset)?;
+                    names.push(name);
+                }
+            }
+        }
+        self.measure(options.measuring, checkpoint, Wanted::Tables(names))
+    }
+
+    fn figure(&self, options: FigureOptions) -> Result<()> {
+        let mut names = Vec::new();
+        for name in options.names {
+            match name {
+                FigureArgument::All => names.extend(FigureName::ALL),
+                FigureArgument::One(name) => names.push(name),
+                FigureArgument::Diagram => println!("{FIGURE_2}"),
+            }
+        }
+        if names.is_empty() {
+            return Ok(());
+        }
+        let checkpoint = options.measuring.sampling.checkpoint(self)?;
+        self.measure(options.measuring, checkpoint, Wanted::Figures(names))
+    }
+
+    fn measure(
+        &self,
+        options: MeasuringOptions,
+        checkpoint: Checkpoint,
+        wanted: Wanted,
+    ) -> Result<()> {
+        let preset = &checkpoint.preset;
+        let job = Job {
+            wanted,
+            surroundings: options.sampling.surroundings(),
+            variants: options.variants(self, preset),
+            settings: options.settings(preset)?,
+            folder: options.folder(preset),
+            judge: options.judge,
+            place: options.place.into(),
+            checkpoint,
+            stop: &STOP,
+        };
+        run_on(options.sampling.device, job)
+    }
+
     fn sample(&self, options: SampleOptions) -> Result<()> {
         let exit = Exit::new(options.full, options.depth);
         let mut surroundings = options.sampling.surroundings();
@@ -284,6 +347,14 @@ fn train_features(options: TrainFeaturesOptions) -> Result<()> {
             stop: &STOP,
         },
     )
+}
+
+fn study(options: &StudyOptions) -> Result<()> {
+    write_document(&options.results, &options.out)?;
+    let report = write_report(&Results::read(&options.results)?)?;
+    println!("document: {}", options.out.display());
+    println!("report: {}", report.display());
+    Ok(())
 }
 
 fn merge(options: MergeOptions) -> Result<()> {

@@ -156,7 +156,10 @@ impl LayerErrors {
                 Point {
                     x: step,
                     y: error,
-                    text: format!("step {step:.0} (t = {:.0}), error {error:.3e}", evaluation.timestep),
+                    text: format!(
+                        "step {step:.0} (t = {:.0}), error {error:.3e}",
+                        evaluation.timestep
+                    ),
                     ..Point::default()
                 }
             });
@@ -197,7 +200,11 @@ mod tests {
     fn figure_1_shows_a_curve_for_every_step() {
         let chart = example().over_blocks();
         let points = |series: &Series| -> Vec<(f64, f64)> {
-            series.points.iter().map(|point| (point.x, point.y)).collect()
+            series
+                .points
+                .iter()
+                .map(|point| (point.x, point.y))
+                .collect()
         };
         assert_eq!(chart.series[0].name, "step 1 (t = 999)");
         assert_eq!(points(&chart.series[0]), [(1.0, 0.5), (2.0, 0.25)]);

@@ -19,7 +19,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::device::DeviceName;
 use crate::options::positive;
-pub use digest::of_file;
+pub use digest::{of_bytes, of_file};
 use plan::Plan;
 use record::Record;
 

@@ -137,17 +137,21 @@ impl ExitHeatmap {
     /// # Errors
     /// As for [`svg`](Self::svg).
     pub fn figure(&self) -> Result<Figure, ReportError> {
-        let caption = format!(
+        Ok(Figure::svg(
+            self.svg()?,
+            "Exit depth over denoising steps",
+            self.caption(),
+        ))
+    }
+
+    /// What a reader of the figure should know.
+    pub fn caption(&self) -> String {
+        format!(
             "The block after which samples left, at each denoising step (left: noise, right: \
              image). Colour is the share of the {} samples that left there; the line is their \
              mean. Samples at block {} ran the whole network.",
             self.samples, self.blocks_per_prediction
-        );
-        Ok(Figure::svg(
-            self.svg()?,
-            "Exit depth over denoising steps",
-            caption,
-        ))
+        )
     }
 
     fn draw(

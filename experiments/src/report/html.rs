@@ -98,7 +98,7 @@ impl Section {
             .collect();
         let figures: String = self.figures.iter().map(Figure::html).collect();
         format!(
-            "<section>\n<h2>{}</h2>\n{text}{figures}</section>\n",
+            "<section>\n<h2>{}</h2>\n{text}<div class=\"gallery\">\n{figures}</div>\n</section>\n",
             escape(&self.heading)
         )
     }

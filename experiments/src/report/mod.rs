@@ -19,7 +19,7 @@ pub mod table;
 mod axis;
 mod error;
 #[cfg(test)]
-mod examples;
+pub(crate) mod examples;
 mod palette;
 mod picture;
 mod raster;

@@ -74,7 +74,9 @@ mod tests {
         assert_eq!(pixels.dimensions(), (80, 40));
         assert_eq!(pixels.get_pixel(5, 5).0, [0xd5, 0x5e, 0]);
         assert_eq!(pixels.get_pixel(79, 0).0, [255; 3]);
-        let dark = pixels.enumerate_pixels().filter(|(x, _, pixel)| *x > 20 && pixel[0] < 64);
+        let dark = pixels
+            .enumerate_pixels()
+            .filter(|(x, _, pixel)| *x > 20 && pixel[0] < 64);
         assert!(dark.count() > 30, "the letter is missing");
         Ok(())
     }

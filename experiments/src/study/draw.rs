@@ -83,7 +83,7 @@ impl Draw {
     }
 
     /// The condition of every sample.
-    pub(super) fn condition<B: Backend>(&self, device: &B::Device) -> Condition<B> {
+    pub fn condition<B: Backend>(&self, device: &B::Device) -> Condition<B> {
         match &self.conditions {
             Conditions::None => Condition::None,
             Conditions::Classes(classes) => {

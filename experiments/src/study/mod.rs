@@ -51,7 +51,7 @@ pub struct Study<'a, B: Kernels> {
     /// The solver that the stored thresholds are of.
     calibrated_solver: SolverConfig,
     trained_estimators: bool,
-    decoder: Option<LatentDecoder<B>>,
+    decoder: Option<Arc<LatentDecoder<B>>>,
     contexts: Option<Arc<dyn Contexts>>,
     device: B::Device,
     stop: &'a AtomicBool,
@@ -123,7 +123,7 @@ impl<'a, B: Kernels> Study<'a, B> {
 
     /// Turns latents into images.
     pub fn with_decoder(mut self, decoder: Option<LatentDecoder<B>>) -> Self {
-        self.decoder = decoder;
+        self.decoder = decoder.map(Arc::new);
         self
     }
 
@@ -131,6 +131,29 @@ impl<'a, B: Kernels> Study<'a, B> {
     pub fn with_contexts(mut self, contexts: Option<Arc<dyn Contexts>>) -> Self {
         self.contexts = contexts;
         self
+    }
+
+    /// The same network, sampled from with another solver or another number of steps.
+    pub fn with_solver(&self, solver: SolverConfig, steps: usize) -> Self {
+        let mut preset = self.preset.clone();
+        preset.sampling.solver = solver;
+        preset.sampling.steps = steps;
+        Self {
+            model: self.model.clone(),
+            preset,
+            calibrations: self.calibrations.clone(),
+            calibrated_solver: self.calibrated_solver,
+            trained_estimators: self.trained_estimators,
+            decoder: self.decoder.clone(),
+            contexts: self.contexts.clone(),
+            device: self.device.clone(),
+            stop: self.stop,
+        }
+    }
+
+    /// Whether the user asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// Blocks of the network.

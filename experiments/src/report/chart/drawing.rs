@@ -75,7 +75,10 @@ pub fn draw(chart: &Chart) -> Result<Drawing, Box<dyn Error>> {
 
 /// The series that have points.
 fn shown(chart: &Chart) -> impl Iterator<Item = &Series> {
-    chart.series.iter().filter(|series| !series.points.is_empty())
+    chart
+        .series
+        .iter()
+        .filter(|series| !series.points.is_empty())
 }
 
 /// Left edge and line of every series' name, in as many lines as they need.
@@ -119,7 +122,10 @@ fn rgb(style: Style) -> RGBColor {
 }
 
 /// Draws axes and curves; gives back where the points stand.
-fn draw_curves(chart: &Chart, area: &Area<'_>) -> Result<Vec<((i32, i32), String)>, Box<dyn Error>> {
+fn draw_curves(
+    chart: &Chart,
+    area: &Area<'_>,
+) -> Result<Vec<((i32, i32), String)>, Box<dyn Error>> {
     let points = chart.series.iter().flat_map(|series| &series.points);
     let x = axis(&chart.x, points.clone().map(|point| point.x));
     let reach = |point: &Point| {
@@ -127,7 +133,9 @@ fn draw_curves(chart: &Chart, area: &Area<'_>) -> Result<Vec<((i32, i32), String
         [point.y - spread, point.y, point.y + spread]
     };
     // A whisker that would reach zero has no place by powers of ten.
-    let reached = points.flat_map(reach).filter(|&y| y > 0.0 || chart.y.scale != Scale::Automatic);
+    let reached = points
+        .flat_map(reach)
+        .filter(|&y| y > 0.0 || chart.y.scale != Scale::Automatic);
     let y = axis(&chart.y, reached);
     let mut context = ChartBuilder::on(area)
         .margin(14)
@@ -187,7 +195,11 @@ fn draw_curves(chart: &Chart, area: &Area<'_>) -> Result<Vec<((i32, i32), String
 }
 
 /// Draws a series' line and name at a place of the legend.
-fn draw_key(area: &Area<'_>, series: &Series, (left, middle): (i32, i32)) -> Result<(), Box<dyn Error>> {
+fn draw_key(
+    area: &Area<'_>,
+    series: &Series,
+    (left, middle): (i32, i32),
+) -> Result<(), Box<dyn Error>> {
     let colour = rgb(series.style);
     let ends = [(left, middle), (left + 28, middle)];
     match series.style.marker() {

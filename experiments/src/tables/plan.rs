@@ -1,0 +1,344 @@
+//! Which rows a table has.
+
+use std::num::NonZeroUsize;
+
+use adadiff_sampler::{
+    Ddim, DpmSolver, DpmSolverPlusPlus, Grid, SolverConfig, Spacing, TimeGrid, UniPc,
+};
+
+use super::entry::{Choice, Entry, Family};
+use super::name::TableName;
+use super::published::Published;
+use crate::calibrations::ExitRule;
+use crate::methods::Method;
+use crate::preset::Preset;
+
+/// The rows of tables for a preset.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// The preset of the checkpoint.
+    pub preset: &'a Preset,
+    /// Few rows only, which show that everything works.
+    pub quick: bool,
+}
+
+impl Plan<'_> {
+    /// The rows of a table.
+    pub fn entries(&self, name: TableName) -> Vec<Entry> {
+        match name {
+            TableName::Unconditional | TableName::Conditional => self.main(),
+            TableName::Ual => self.ual(),
+            TableName::Ablations => self.ablations(),
+            TableName::Solvers => self.solvers(),
+            TableName::Methods => self.methods(),
+            TableName::TradeOff => self.trade_off(),
+        }
+    }
+
+    /// The full network, which every time is compared with.
+    pub fn baseline(&self) -> Entry {
+        Entry::given(self.preset, Method::Full).beside(Published::full(&self.preset.name))
+    }
+
+    /// AdaDiff as the preset has it.
+    pub fn adadiff(&self) -> Entry {
+        Entry::given(self.preset, self.preset_method())
+            .beside(Published::adadiff(&self.preset.name))
+    }
+
+    /// The method of [`Self::adadiff`].
+    pub fn preset_method(&self) -> Method {
+        let sampling = &self.preset.sampling;
+        Method::AdaDiff {
+            rule: sampling.exit_rule,
+            reduction: sampling.reduction,
+        }
+    }
+
+    fn blocks(&self) -> usize {
+        self.preset.model.backbone.blocks()
+    }
+
+    /// The full network, static depths on both sides of AdaDiff's, and every way to leave early.
+    fn main(&self) -> Vec<Entry> {
+        let reduction = self.preset.sampling.reduction;
+        let given = |method| Entry::given(self.preset, method);
+        let below = ((1.0 - reduction) * self.blocks() as f64).floor() as usize;
+        let mut entries = vec![self.baseline()];
+        for depth in [below, below + 1] {
+            if let Some(depth) = NonZeroUsize::new(depth) {
+                entries.push(given(Method::StaticDepth { depth }));
+            }
+        }
+        entries.push(given(Method::LearnedExit { reduction }));
+        entries.push(given(Method::Saturation { reduction }));
+        entries.push(given(Method::Published { reduction }));
+        for rule in [ExitRule::Threshold, ExitRule::Excess, ExitRule::Schedule] {
+            let method = Method::AdaDiff { rule, reduction };
+            if method == self.preset_method() {
+                entries.push(self.adadiff());
+            } else if !self.quick {
+                entries.push(given(method));
+            }
+        }
+        entries
+    }
+
+    /// The full network after each way of training.
+    fn ual(&self) -> Vec<Entry> {
+        let full = |variant| Entry::on(self.preset, variant, Method::Full);
+        vec![
+            full(Some(BACKBONE))
+                .named("U-ViT alone")
+                .beside(Published::full(&self.preset.name)),
+            full(Some("no-ual")).named("joint training without UAL"),
+            full(None).named("joint training with UAL"),
+        ]
+    }
+
+    /// AdaDiff and the full network of every network that lacks a part.
+    fn ablations(&self) -> Vec<Entry> {
+        let networks = std::iter::once((None, "all parts"))
+            .chain(ABLATIONS.map(|(variant, label)| (Some(variant), label)));
+        let rows = networks.flat_map(|(variant, label)| {
+            let on = |method| Entry::on(self.preset, variant, method);
+            let adaptive = self.preset_method();
+            [
+                on(Method::Full).named(format!("{label}: full model")),
+                on(adaptive).named(format!("{label}: {adaptive}")),
+            ]
+        });
+        rows.collect()
+    }
+
+    /// The full network and AdaDiff with every solver in several numbers of steps.
+    fn solvers(&self) -> Vec<Entry> {
+        let mut entries = vec![self.baseline(), self.adadiff()];
+        let most = self.preset.sampling.steps.min(MOST_STEPS);
+        let own = self.preset.sampling.solver;
+        let mut solvers = vec![own];
+        let others = fast_solvers(self.preset.latents.is_some());
+        solvers.extend(
+            others
+                .into_iter()
+                .filter(|solver| solver.name() != own.name()),
+        );
+        if self.quick {
+            solvers.truncate(2);
+        }
+        for solver in solvers {
+            for steps in [most, most / 2, most / 4] {
+                if steps == 0 || self.quick && steps == most / 4 {
+                    continue;
+                }
+                for entry in [
+                    Entry::given(self.preset, Method::Full),
+                    Entry::given(self.preset, self.preset_method()),
+                ] {
+                    let label = format!("{}, {steps} steps: {}", solver.name(), entry.label);
+                    let entry = Entry {
+                        solver,
+                        steps,
+                        ..entry.named(label)
+                    };
+                    let known = |other: &&Entry| {
+                        (other.solver, other.steps, &other.choice)
+                            == (entry.solver, entry.steps, &entry.choice)
+                    };
+                    if !entries.iter().any(|other| known(&other)) {
+                        entries.push(entry);
+                    }
+                }
+            }
+        }
+        entries
+    }
+
+    /// AdaDiff and every other method at its time.
+    fn methods(&self) -> Vec<Entry> {
+        let adadiff = self.adadiff();
+        let mut entries = vec![self.baseline(), adadiff.clone()];
+        for family in Family::ALL {
+            let own = family == Family::PaperRule
+                && self.preset.sampling.exit_rule == ExitRule::Threshold;
+            if own || self.quick && !QUICK_FAMILIES.contains(&family) {
+                continue;
+            }
+            entries.push(Entry {
+                label: family.label().to_owned(),
+                choice: Choice::EqualTime(family),
+                published: None,
+                ..adadiff.clone()
+            });
+        }
+        entries
+    }
+
+    /// Every method at settings from little to much saved.
+    fn trade_off(&self) -> Vec<Entry> {
+        let (blocks, steps) = (self.blocks(), self.preset.sampling.steps);
+        let mut entries = vec![self.baseline()];
+        let rule = self.preset.sampling.exit_rule;
+        let shares: &[f64] = match self.quick {
+            true => &[0.3, 0.6],
+            false => &[0.15, 0.3, 0.45, 0.6, 0.75],
+        };
+        let own = |&reduction| Entry::given(self.preset, Method::AdaDiff { rule, reduction });
+        entries.extend(shares.iter().map(own));
+        for family in Family::ALL {
+            let own = family == Family::PaperRule && rule == ExitRule::Threshold;
+            if own || self.quick && !QUICK_FAMILIES.contains(&family) {
+                continue;
+            }
+            let settings = family.settings(blocks, steps);
+            let shown = shares.iter().filter_map(|share| {
+                let place = share * settings.len() as f64;
+                settings.get((place.round() as usize).saturating_sub(1))
+            });
+            let mut shown: Vec<Method> = shown.copied().collect();
+            shown.dedup();
+            entries.extend(
+                shown
+                    .into_iter()
+                    .map(|method| Entry::given(self.preset, method)),
+            );
+        }
+        entries
+    }
+}
+
+/// The first phase's network, which knows nothing of exits.
+pub const BACKBONE: &str = "backbone";
+
+/// Networks that lack a part of the method, with what they lack.
+const ABLATIONS: [(&str, &str); 3] = [
+    ("no-ual", "without UAL"),
+    ("no-timestep", "estimators without the timestep"),
+    ("published-losses", "the published code's losses"),
+];
+
+/// More steps than this are many for a fast solver.
+const MOST_STEPS: usize = 50;
+
+/// The families of a quick run.
+const QUICK_FAMILIES: [Family; 3] = [
+    Family::StaticDepth,
+    Family::FewerSteps,
+    Family::FeatureCache,
+];
+
+/// Solvers that need few steps, each with times that suit continuous and discrete schedules.
+fn fast_solvers(on_latents: bool) -> [SolverConfig; 4] {
+    const END: f64 = 1e-3;
+    let log_snr = TimeGrid {
+        spacing: Spacing::UniformLogSnr,
+        end: END,
+        to_zero: false,
+    };
+    let data_bound = (!on_latents).then_some(1.0);
+    [
+        SolverConfig::Ddim(Ddim::default()),
+        SolverConfig::DpmSolver(DpmSolver {
+            end: END,
+            ..DpmSolver::default()
+        }),
+        SolverConfig::DpmSolverPlusPlus(DpmSolverPlusPlus {
+            grid: log_snr,
+            data_bound,
+            ..DpmSolverPlusPlus::default()
+        }),
+        SolverConfig::UniPc(UniPc {
+            grid: Grid::Times(log_snr),
+            data_bound,
+            ..UniPc::default()
+        }),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::{CIFAR10, FASHION_MNIST};
+
+    fn labels(preset: &Preset, quick: bool, name: TableName) -> Vec<String> {
+        let entries = Plan { preset, quick }.entries(name);
+        entries.into_iter().map(|entry| entry.label).collect()
+    }
+
+    #[test]
+    fn the_main_comparison_has_static_depths_around_the_budget() {
+        let preset = FASHION_MNIST.preset(None).unwrap();
+        let labels = labels(&preset, false, TableName::Conditional);
+        assert_eq!(
+            labels[..3],
+            ["full model", "static depth 7", "static depth 8"]
+        );
+        let adadiff = "AdaDiff (excess), target 45 %";
+        assert_eq!(labels.iter().filter(|label| *label == adadiff).count(), 1);
+    }
+
+    #[test]
+    fn every_solver_stands_beside_the_full_model_with_it() {
+        let preset = FASHION_MNIST.preset(None).unwrap();
+        let labels = labels(&preset, false, TableName::Solvers);
+        // Four solvers, one of them the preset's, in three numbers of steps, full and adaptive; the
+        // preset's own rows are not there twice.
+        assert_eq!(labels.len(), 4 * 3 * 2);
+        assert!(labels.contains(&"ddim, 10 steps: full model".to_owned()));
+        assert!(labels.contains(&"unipc, 5 steps: AdaDiff (excess), target 45 %".to_owned()));
+    }
+
+    #[test]
+    fn many_steps_are_compared_with_few_of_a_fast_solver() {
+        let preset = CIFAR10.preset(None).unwrap();
+        let entries = Plan {
+            preset: &preset,
+            quick: false,
+        }
+        .entries(TableName::Solvers);
+        assert_eq!(entries[0].steps, 1000);
+        assert_eq!(entries[0].published.as_ref().unwrap().figure, "FID 3.11");
+        let most = entries[2..].iter().map(|entry| entry.steps).max();
+        assert_eq!(most, Some(50));
+    }
+
+    #[test]
+    fn published_figures_stand_beside_the_full_network_and_adadiff_alone() {
+        let preset = CIFAR10.preset(None).unwrap();
+        let plan = Plan {
+            preset: &preset,
+            quick: false,
+        };
+        let published = |name| {
+            let entries = plan.entries(name);
+            let published = entries.into_iter().filter_map(|entry| entry.published);
+            published
+                .map(|published| published.figure)
+                .collect::<Vec<_>>()
+        };
+        let both = ["FID 3.11", "40 to 48 % fewer layers"];
+        assert_eq!(published(TableName::Unconditional), both);
+        assert_eq!(published(TableName::Methods), both);
+        assert!(published(TableName::Ablations).is_empty());
+    }
+
+    #[test]
+    fn the_trade_off_has_several_settings_of_every_method() {
+        let preset = FASHION_MNIST.preset(None).unwrap();
+        let labels = labels(&preset, false, TableName::TradeOff);
+        for start in [
+            "static depth",
+            "CALM",
+            "BERxiT",
+            "token merging",
+            "feature cache",
+        ] {
+            let count = labels
+                .iter()
+                .filter(|label| label.starts_with(start))
+                .count();
+            assert_eq!(count, 5, "{start}: {labels:?}");
+        }
+        assert!(labels.contains(&"15 steps".to_owned()), "{labels:?}");
+    }
+}
