@@ -32,7 +32,7 @@ pub use classifier::{
     train_classifier,
 };
 pub use compute::ComputeType;
-pub use config::{Objective, TrainConfig};
+pub use config::{Objective, TrainConfig, Trained};
 pub use ema::update_average;
 pub use error::TrainError;
 pub use events::EVENTS_FILE;
