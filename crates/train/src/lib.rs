@@ -27,6 +27,7 @@ mod tf_record;
 mod trainer;
 pub mod weights;
 
+pub use adadiff_losses::{JointWeights, LossForm};
 pub use classifier::{
     ClassifierConfig, ClassifierError, ClassifierProgress, TrainedClassifier, classifier_accuracy,
     train_classifier,

@@ -117,7 +117,14 @@ pub(crate) fn four_steps(objective: Objective) -> TrainConfig {
 
 /// A trainer at step 0.
 pub(crate) fn trainer(config: &TrainConfig) -> Result<Trainer<Differentiable>, TrainError> {
-    let network = network();
+    trainer_of(config, network())
+}
+
+/// A trainer of another network at step 0.
+pub(crate) fn trainer_of(
+    config: &TrainConfig,
+    network: AdaDiffConfig,
+) -> Result<Trainer<Differentiable>, TrainError> {
     let model: AdaDiff<Differentiable> = network.init(9, &FlexDevice)?;
     Trainer::new(
         config.clone(),

@@ -18,7 +18,7 @@ pub mod table;
 mod axis;
 mod error;
 #[cfg(test)]
-mod examples;
+pub(crate) mod examples;
 mod palette;
 
 pub use curve::{CurvePoint, ReductionCurve};

@@ -6,6 +6,7 @@ mod fixed;
 mod patience;
 mod saturation;
 mod schedule;
+mod staircase;
 mod threshold;
 mod window;
 
