@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use adadiff_train::write_atomically;
 use adadiff_uem::{
-    CheckedBlocks, DepthSchedule, ExcessThreshold, ExitPolicy, ScheduledDepth, Threshold,
-    UncertaintyFloor,
+    CheckedBlocks, DepthSchedule, ExcessThreshold, ExitPolicy, ExitWindow, ExitWindows,
+    ScheduledDepth, Threshold, UncertaintyFloor,
 };
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -27,6 +27,9 @@ pub enum ExitRule {
     /// After a depth that depends on the timestep alone, the nearest to the exits of `excess`: reads
     /// nothing back from the device
     Schedule,
+    /// Within bounds and by a threshold of each timestep, chosen from recorded errors so that the
+    /// samples suffer least from the blocks that are skipped
+    Allocated,
 }
 
 impl ExitRule {
@@ -36,6 +39,7 @@ impl ExitRule {
             Self::Threshold => "threshold",
             Self::Excess => "excess",
             Self::Schedule => "schedule",
+            Self::Allocated => "allocated",
         }
     }
 }
@@ -53,7 +57,9 @@ pub struct Calibration {
     pub reduction: f64,
     /// The share that the threshold skips on the samples it was calibrated on.
     pub reached: f64,
-    /// The threshold on a sample's mean uncertainty, or on its excess over the floor.
+    /// The threshold on a sample's mean uncertainty, or on its excess over the floor; for rule
+    /// [`ExitRule::Allocated`], whose thresholds are those of its windows, what the next block would
+    /// take off the error.
     pub threshold: f32,
     /// The floors of the rules [`ExitRule::Excess`] and [`ExitRule::Schedule`]: the last block's uncertainty over timesteps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,6 +67,9 @@ pub struct Calibration {
     /// The depths of rule [`ExitRule::Schedule`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depths: Vec<ScheduledDepth>,
+    /// The bounds and thresholds of rule [`ExitRule::Allocated`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<ExitWindow>,
     /// Solver steps.
     pub steps: usize,
     /// Samples that it was calibrated on.
@@ -99,6 +108,9 @@ impl Calibration {
                 floors: self.floors.clone(),
             }),
             ExitRule::Schedule => return Box::new(DepthSchedule::new(self.depths.clone())),
+            ExitRule::Allocated => {
+                return Box::new(ExitWindows::new(self.windows.clone(), self.check_every));
+            }
         };
         Box::new(CheckedBlocks {
             policy,

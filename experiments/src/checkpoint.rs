@@ -9,6 +9,7 @@ use adadiff_uem::AdaDiff;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::calibrations::Calibrations;
+use crate::methods::Companion;
 use crate::metrics_tool::of_bytes;
 use crate::preset::Preset;
 
@@ -35,6 +36,8 @@ pub struct Checkpoint {
     pub path: PathBuf,
     /// Whether its estimators have been trained, so that samples can leave by them.
     pub trained_estimators: bool,
+    /// Second networks that lie beside it, for methods that need one.
+    pub companions: Vec<(Companion, Checkpoint)>,
     bytes: Vec<u8>,
 }
 
@@ -54,7 +57,7 @@ impl Checkpoint {
         )
     }
 
-    /// Reads a weights file and, where there is one beside it, its calibration.
+    /// Reads a weights file and, where they lie beside it, its calibration and second networks.
     ///
     /// # Errors
     /// Where a file cannot be read or is not what it should be.
@@ -62,7 +65,25 @@ impl Checkpoint {
         let bytes = fs::read(path)
             .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
         let calibrations = Calibrations::read(&Calibrations::path_beside(path))?;
-        Self::new(bytes, calibrations, path.to_owned())
+        let mut checkpoint = Self::new(bytes, calibrations, path.to_owned())?;
+        for companion in Companion::ALL {
+            let beside = companion.path_beside(path);
+            if beside != path && beside.exists() {
+                let bytes = fs::read(&beside)
+                    .with_context(|| format!("cannot read the checkpoint {}", beside.display()))?;
+                let second = Self::new(bytes, Calibrations::default(), beside)?;
+                checkpoint.companions.push((companion, second));
+            }
+        }
+        Ok(checkpoint)
+    }
+
+    /// Whether `path` is a file of this project's own with a preset in its header.
+    pub fn is_at(path: &Path) -> bool {
+        let header = fs::read(path)
+            .ok()
+            .and_then(|bytes| metadata(&bytes, path).ok());
+        header.is_some_and(|header| header.contains_key(PRESET_KEY))
     }
 
     fn new(bytes: Vec<u8>, calibrations: Calibrations, path: PathBuf) -> Result<Self> {
@@ -92,6 +113,7 @@ impl Checkpoint {
             trained_estimators: metadata
                 .get(PHASE_KEY)
                 .is_none_or(|phase| phase != BACKBONE_PHASE),
+            companions: Vec::new(),
             bytes,
         })
     }

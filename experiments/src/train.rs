@@ -14,11 +14,11 @@ use adadiff_train::{
 };
 use adadiff_uem::{AdaDiff, Never};
 use adadiff_weights::WeightFile;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use burn_autodiff::Autodiff;
 use indicatif::ProgressBar;
 
-use crate::checkpoint::{BACKBONE_PHASE, PHASE_KEY, PRESET_KEY};
+use crate::checkpoint::{BACKBONE_PHASE, Checkpoint, PHASE_KEY, PRESET_KEY};
 use crate::device::DeviceTask;
 use crate::prepared::open_latents;
 use crate::preset::{Place, Preset};
@@ -47,8 +47,10 @@ pub struct Train<'a> {
     pub latents: Option<PathBuf>,
     /// The weights of the autoencoder, without which no pictures of latents are drawn.
     pub autoencoder: Option<PathBuf>,
-    /// Published weights that take the place of the first phase's.
+    /// Weights that take the place of the first phase's.
     pub backbone: Option<PathBuf>,
+    /// Whether the second phase is left out.
+    pub backbone_only: bool,
     /// The folder that checkpoints, logs and weights go to.
     pub out: PathBuf,
     /// Set when the user asks to stop.
@@ -73,7 +75,7 @@ impl DeviceTask for Train<'_> {
         )?;
 
         let start = match &self.backbone {
-            Some(path) => self.published(path, &device)?,
+            Some(path) => self.given(path, &device)?,
             None => {
                 let seed = self.preset.backbone_training.seed;
                 let start: AdaDiff<Autodiff<B>> = self.preset.model.init(seed, &device)?;
@@ -81,7 +83,12 @@ impl DeviceTask for Train<'_> {
                 self.phase(BACKBONE_PHASE, phase, start, &set, &device)?
             }
         };
-        let start = trainable(start);
+        if self.backbone_only {
+            return Ok(());
+        }
+        // Heads of one's own start from the trained decoder.
+        let backbone = start.backbone.clone();
+        let start = trainable(start.with_backbone(backbone));
         let joint = self.preset.joint_training.clone();
         self.phase("joint", joint, start, &set, &device)?;
         Ok(())
@@ -101,19 +108,30 @@ impl Train<'_> {
         }
     }
 
-    /// A published backbone with untrained estimators, or a published AdaDiff whole.
-    fn published<B: Kernels>(&self, path: &Path, device: &B::Device) -> Result<AdaDiff<B>> {
+    /// The backbone of weights that this program or others wrote, with untrained estimators, or a
+    /// published AdaDiff whole.
+    fn given<B: Kernels>(&self, path: &Path, device: &B::Device) -> Result<AdaDiff<B>> {
+        let config = &self.preset.model;
+        let model = || config.init(self.preset.joint_training.seed, device);
+        if Checkpoint::is_at(path) {
+            let checkpoint = Checkpoint::read(path)?;
+            ensure!(
+                checkpoint.preset.model.backbone == config.backbone
+                    && checkpoint.preset.schedule == self.preset.schedule,
+                "{} holds another backbone than the preset '{}' describes, or one that was trained \
+                 with another noise schedule",
+                path.display(),
+                self.preset.name
+            );
+            return Ok(model()?.with_backbone(checkpoint.model(device)?.backbone));
+        }
         let file = WeightFile::open(path)?;
         let mut names = file.tensors().keys();
         if names.any(|name| name.starts_with("lte_classifer.")) {
-            return Ok(self.preset.model.import(&file, device)?);
+            return Ok(config.import(&file, device)?);
         }
-        let mut model: AdaDiff<B> = self
-            .preset
-            .model
-            .init(self.preset.joint_training.seed, device)?;
-        model.backbone = self.preset.model.backbone.import(&file, device)?;
-        Ok(model)
+        let backbone = config.backbone.import(&file, device)?;
+        Ok(model()?.with_backbone(backbone))
     }
 
     /// Trains a phase to its end and gives back its averaged weights.

@@ -3,6 +3,9 @@
 use std::num::NonZeroUsize;
 
 use adadiff_losses::{JointWeights, LossForm};
+use adadiff_uem::AdaDiff;
+use burn::module::Module;
+use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use crate::{ComputeType, TrainError};
@@ -22,12 +25,44 @@ pub enum Objective {
     },
 }
 
+/// Which weights a phase moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trained {
+    /// All of them.
+    #[default]
+    All,
+    /// The estimators, and the heads of one's own, where the network has any: the backbone stays as
+    /// it is.
+    Estimators,
+}
+
+impl Trained {
+    fn is_all(&self) -> bool {
+        *self == Self::All
+    }
+
+    /// The network whose backbone has no gradients where it is to stay.
+    pub(crate) fn freeze<B: Backend>(self, model: AdaDiff<B>) -> AdaDiff<B> {
+        match self {
+            Self::All => model,
+            Self::Estimators => AdaDiff {
+                backbone: model.backbone.no_grad(),
+                ..model
+            },
+        }
+    }
+}
+
 /// The hyperparameters of a training phase; optimizer parameters have PyTorch's meaning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
     /// What is minimised.
     pub objective: Objective,
+    /// Which weights are moved.
+    #[serde(default, skip_serializing_if = "Trained::is_all")]
+    pub trained: Trained,
     /// Optimizer steps.
     pub steps: u64,
     /// Images of a step.
@@ -138,6 +173,19 @@ impl TrainConfig {
             (
                 "ema_decay must lie in [0, 1]",
                 (0.0..=1.0).contains(&self.ema_decay),
+            ),
+            (
+                "trained = \"estimators\" needs the joint objective: L_simple trains the backbone",
+                self.trained == Trained::All || self.objective != Objective::Simple,
+            ),
+            (
+                "the weights of L_u and UAL must be numbers",
+                match self.objective {
+                    Objective::Simple => true,
+                    Objective::Joint { weights, .. } => {
+                        weights.uncertainty.is_finite() && weights.layer_wise.is_finite()
+                    }
+                },
             ),
             (
                 "label_dropout must lie in [0, 1]",

@@ -27,12 +27,13 @@ mod tf_record;
 mod trainer;
 pub mod weights;
 
+pub use adadiff_losses::{JointWeights, LossForm};
 pub use classifier::{
     ClassifierConfig, ClassifierError, ClassifierProgress, TrainedClassifier, classifier_accuracy,
     train_classifier,
 };
 pub use compute::ComputeType;
-pub use config::{Objective, TrainConfig};
+pub use config::{Objective, TrainConfig, Trained};
 pub use ema::update_average;
 pub use error::TrainError;
 pub use events::EVENTS_FILE;

@@ -116,11 +116,11 @@ where
             schedule: schedule.build()?,
             schedule_config: schedule,
             loss_scale: (config.compute == ComputeType::F16).then_some(LossScale::START),
+            average: model.valid(),
+            model: config.trained.freeze(model),
             config,
             model_config,
             set,
-            average: model.valid(),
-            model,
             optimizer,
             step: 0,
             losses: LossSums::default(),
@@ -140,7 +140,7 @@ where
             set: self.set.clone(),
             schedule_config: self.schedule_config.clone(),
             schedule: self.schedule_config.build()?,
-            model: self.model.clone().fork(device),
+            model: self.config.trained.freeze(self.model.clone().fork(device)),
             average: self.average.clone().fork(device),
             optimizer: self.optimizer.clone(),
             step: self.step,
@@ -182,9 +182,10 @@ where
                 difference,
             });
         }
-        self.model = self
+        let model = self
             .model
             .load_record(files.read("model.bin", &self.device)?);
+        self.model = self.config.trained.freeze(model);
         self.average = self
             .average
             .load_record(files.read("average.bin", &self.device)?);
@@ -401,6 +402,7 @@ where
         let rows = batch.rows();
         let size = rows.div_ceil(self.config.accumulation.get());
         let working_copy = self.config.compute.working_copy(&self.model);
+        let working_copy = self.config.trained.freeze(working_copy);
         let scale = self.loss_scale.map_or(1.0, |scale| scale.factor);
         let mut losses = Losses::default();
         let mut sum = GradientsAccumulator::new();

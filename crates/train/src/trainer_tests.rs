@@ -1,9 +1,12 @@
 use std::num::NonZeroUsize;
 
 use super::*;
+use crate::Trained;
 use crate::testing::{
-    JOINT, Watcher, farthest, farthest_losses, four_steps, train, trainer, weights,
+    JOINT, Watcher, farthest, farthest_losses, four_steps, network, train, trainer, trainer_of,
+    weights,
 };
+use adadiff_uem::HeadForm;
 use burn::nn::{Linear, LinearConfig};
 use burn_autodiff::Autodiff;
 use burn_flex::Flex;
@@ -41,6 +44,55 @@ fn parts_of_a_batch_teach_what_the_whole_teaches() {
             }
         }
     }
+}
+
+#[test]
+fn a_frozen_backbone_stays_and_estimators_and_heads_move() {
+    println!("device: flex");
+    for (recompute_blocks, compute) in [
+        (false, ComputeType::F32),
+        (true, ComputeType::F32),
+        (false, ComputeType::F16),
+    ] {
+        let config = TrainConfig {
+            trained: Trained::Estimators,
+            recompute_blocks,
+            compute,
+            ..four_steps(JOINT)
+        };
+        let network = AdaDiffConfig {
+            heads: HeadForm::Own,
+            ..network()
+        };
+        let trainer = || trainer_of(&config, network.clone()).unwrap();
+        let before = weights(trainer().average());
+        let folder = tempfile::tempdir().unwrap();
+        let watcher = |stop_after| Watcher {
+            stop_after,
+            ..Watcher::default()
+        };
+        // A resumed training is as frozen as a new one.
+        let mut first = trainer();
+        first.run(folder.path(), &mut watcher(Some(2))).unwrap();
+        let mut second = trainer().resume(folder.path()).unwrap();
+        second.run(folder.path(), &mut watcher(None)).unwrap();
+        for ((name, after), (_, before)) in weights(second.average()).iter().zip(&before) {
+            match name.starts_with("backbone") {
+                true => assert_eq!(after, before, "{name} is frozen"),
+                false => assert_ne!(after, before, "{name} is trained"),
+            }
+        }
+    }
+}
+
+#[test]
+fn l_simple_does_not_train_estimators() {
+    let config = TrainConfig {
+        trained: Trained::Estimators,
+        ..four_steps(Objective::Simple)
+    };
+    let told = config.validate().unwrap_err().to_string();
+    assert!(told.contains("needs the joint objective"), "{told}");
 }
 
 #[test]

@@ -132,16 +132,24 @@ pub struct TrainOptions {
     /// The weights of Stable Diffusion's autoencoder, for pictures of samples during training
     #[arg(long, value_name = "FILE")]
     pub autoencoder: Option<PathBuf>,
-    /// Preset with every hyperparameter, built in by name or from a file ending in .toml
-    /// [default: the program's first]
+    /// Preset with every hyperparameter, built in by name, or a variant of one such as
+    /// fashion_mnist-own-heads, or from a file ending in .toml [default: the program's first]
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
+    /// A hyperparameter that differs from the preset's, for example joint_training.steps=4000; may
+    /// be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
     /// Print the preset and what training would take, and train nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Published U-ViT weights to start the second phase from, in place of the first phase
+    /// Weights to start the second phase from, in place of the first phase: a published U-ViT, or the
+    /// backbone of weights that `train` wrote
     #[arg(long, value_name = "FILE")]
     pub backbone: Option<PathBuf>,
+    /// Train the first phase alone
+    #[arg(long, conflicts_with = "backbone")]
+    pub backbone_only: bool,
     /// Folder of checkpoints, logs and weights [default: runs/PRESET-train]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -125,6 +125,7 @@ impl Experiment {
 
     fn train(&self, options: TrainOptions) -> Result<()> {
         let preset = self.preset(options.preset.as_deref())?;
+        let preset = preset.with_settings(&options.settings)?;
         if options.dry_run {
             return run_on(options.device, DryRun { preset });
         }
@@ -140,6 +141,7 @@ impl Experiment {
                 latents: options.latents,
                 autoencoder: options.autoencoder,
                 backbone: options.backbone,
+                backbone_only: options.backbone_only,
                 out,
                 stop: &STOP,
             },

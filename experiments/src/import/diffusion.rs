@@ -44,7 +44,7 @@ pub(super) fn import<B: Kernels>(
                 .preset
                 .as_ref()
                 .map_or(EstimatorForm::default(), |preset| preset.model.estimator),
-            backbone: UVitConfig::infer(file, hints)?,
+            ..AdaDiffConfig::new(UVitConfig::infer(file, hints)?)
         },
     };
     println!("network: {}", describe(&found.backbone));
@@ -52,9 +52,9 @@ pub(super) fn import<B: Kernels>(
     let (model, phase): (AdaDiff<B>, _) = match has_estimators {
         true => (preset.model.import(file, device)?, JOINT_PHASE),
         false => {
-            let mut model: AdaDiff<B> = preset.model.init(preset.joint_training.seed, device)?;
-            model.backbone = preset.model.backbone.import(file, device)?;
-            (model, BACKBONE_PHASE)
+            let model: AdaDiff<B> = preset.model.init(preset.joint_training.seed, device)?;
+            let backbone = preset.model.backbone.import(file, device)?;
+            (model.with_backbone(backbone), BACKBONE_PHASE)
         }
     };
     match has_estimators {

@@ -6,7 +6,7 @@ use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 use indicatif::ProgressBar;
 
-use super::{CostModel, Method};
+use super::{CostModel, Method, variant};
 use crate::calibrations::Calibration;
 use crate::judge::Judge;
 use crate::measured::Measured;
@@ -93,6 +93,7 @@ impl<B: Kernels> PreparedMethod<'_, B> {
         };
         let mut row = measured.row()?;
         self.enter(&mut row);
+        row.variant = variant(&study.preset);
         Ok(row)
     }
 

@@ -1,8 +1,10 @@
 //! Drawing samples from a trained network under an exit policy, timed and accounted for.
 
+mod allocate;
 mod draw;
 mod effort;
 mod latents;
+mod timesteps;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use adadiff_sampler::{
 };
 use adadiff_uem::{
     AdaDiff, AdaDiffConfig, AdaptiveUVit, DepthSchedule, ExitPolicy, ExitTrace, Never, calibrate,
-    calibrate_excess, estimator_flops,
+    calibrate_excess,
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::{Tensor, TensorData};
@@ -29,6 +31,7 @@ pub use latents::LatentDecoder;
 
 use crate::calibrations::{Budget, Calibration, Calibrations, ExitRule};
 use crate::checkpoint::Checkpoint;
+use crate::methods::{Companion, CompanionNetwork, Companions};
 use crate::preset::Preset;
 
 /// Added to a run's seed for the samples that thresholds are calibrated on, so that no reported
@@ -39,7 +42,7 @@ const CALIBRATION_SEED: u64 = 0x6361_6c69_6272;
 const CALIBRATION_SAMPLES: usize = 64;
 
 /// Times the uncertainties are recorded again along the paths that the last threshold leads to.
-const CALIBRATION_ROUNDS: usize = 3;
+pub(crate) const CALIBRATION_ROUNDS: usize = 3;
 
 /// A trained network on a device, and how to sample from it.
 pub struct Study<'a, B: Kernels> {
@@ -51,6 +54,7 @@ pub struct Study<'a, B: Kernels> {
     /// The solver that the stored thresholds are of.
     calibrated_solver: SolverConfig,
     trained_estimators: bool,
+    companions: Companions<B>,
     decoder: Option<Arc<LatentDecoder<B>>>,
     contexts: Option<Arc<dyn Contexts>>,
     device: B::Device,
@@ -83,7 +87,12 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// Where the checkpoint is damaged.
     pub fn new(checkpoint: Checkpoint, device: B::Device, stop: &'a AtomicBool) -> Result<Self> {
+        let mut companions = Companions::default();
+        for (companion, second) in &checkpoint.companions {
+            companions.insert(*companion, second, &checkpoint.preset, &device)?;
+        }
         Ok(Self {
+            companions,
             model: checkpoint
                 .preset
                 .sampling
@@ -114,6 +123,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             preset,
             calibrations,
             trained_estimators: true,
+            companions: Companions::default(),
             decoder: None,
             contexts: None,
             device,
@@ -133,6 +143,24 @@ impl<'a, B: Kernels> Study<'a, B> {
         self
     }
 
+    /// Adds a second network for methods that need one.
+    ///
+    /// # Errors
+    /// Where it does not suit the network, or its weights are damaged.
+    pub fn with_companion(mut self, companion: Companion, second: &Checkpoint) -> Result<Self> {
+        self.companions
+            .insert(companion, second, &self.preset, &self.device)?;
+        Ok(self)
+    }
+
+    /// A second network.
+    ///
+    /// # Errors
+    /// Says how to make it where it is missing.
+    pub fn companion(&self, companion: Companion) -> Result<&CompanionNetwork<B>> {
+        self.companions.get(companion, &self.preset)
+    }
+
     /// The same network, sampled from with another solver or another number of steps.
     pub fn with_solver(&self, solver: SolverConfig, steps: usize) -> Self {
         let mut preset = self.preset.clone();
@@ -144,6 +172,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             calibrations: self.calibrations.clone(),
             calibrated_solver: self.calibrated_solver,
             trained_estimators: self.trained_estimators,
+            companions: self.companions.clone(),
             decoder: self.decoder.clone(),
             contexts: self.contexts.clone(),
             device: self.device.clone(),
@@ -263,11 +292,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             condition: draw.condition(&self.device),
             device: self.device.clone(),
         };
-        let sampler = Sampler {
-            schedule: self.preset.schedule.build()?,
-            solver: self.preset.sampling.solver.build(),
-            steps: draw.steps,
-        };
+        let sampler = self.sampler(draw.steps)?;
         let start = Instant::now();
         let samples = sampler.sample(denoiser, &request, &mut |progress| {
             bar.inc(progress.samples.len() as u64);
@@ -294,6 +319,15 @@ impl<'a, B: Kernels> Study<'a, B> {
             effort: Effort::of_trace(&samples.trace, draw.samples, branches),
             trace: samples.trace,
             seconds,
+        })
+    }
+
+    /// The preset's schedule and solver in so many steps.
+    fn sampler(&self, steps: usize) -> Result<Sampler<B>> {
+        Ok(Sampler {
+            schedule: self.preset.schedule.build()?,
+            solver: self.preset.sampling.solver.build(),
+            steps,
         })
     }
 
@@ -339,6 +373,9 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// Where the share cannot be reached, the estimators are not trained, or the user interrupts.
     pub fn calibrate(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
         self.check_estimators()?;
+        if budget.exit_rule == ExitRule::Allocated {
+            return self.allocate(budget, bar);
+        }
         let draw = self.calibration_draw(budget.steps)?;
         let mut policy: Box<dyn ExitPolicy> = Box::new(Never);
         let mut calibration = None;
@@ -356,7 +393,7 @@ impl<'a, B: Kernels> Study<'a, B> {
 
     /// # Errors
     /// Where nothing tells how uncertain blocks are.
-    fn check_estimators(&self) -> Result<()> {
+    pub(crate) fn check_estimators(&self) -> Result<()> {
         ensure!(
             self.trained_estimators,
             "the checkpoint holds a backbone alone: nothing tells how uncertain its blocks are. \
@@ -379,7 +416,12 @@ impl<'a, B: Kernels> Study<'a, B> {
 
     /// Evaluations of single samples that one calibration takes.
     pub fn calibration_evaluations(&self) -> u64 {
-        (CALIBRATION_ROUNDS * CALIBRATION_SAMPLES * self.preset.sampling.steps) as u64
+        let sampling = &self.preset.sampling;
+        let samples = match sampling.exit_rule {
+            ExitRule::Allocated => allocate::samples(sampling.steps),
+            _ => CALIBRATION_ROUNDS * CALIBRATION_SAMPLES,
+        };
+        (samples * sampling.steps) as u64
     }
 }
 
@@ -408,6 +450,7 @@ fn calibration_of(trace: &ExitTrace, budget: Budget, draw: &Draw) -> Result<Cali
             }
             (found, policy.floors, schedule.depths().to_vec())
         }
+        ExitRule::Allocated => bail!("blocks are shared out from errors, not from uncertainties"),
     };
     Ok(Calibration {
         exit_rule,
@@ -417,6 +460,7 @@ fn calibration_of(trace: &ExitTrace, budget: Budget, draw: &Draw) -> Result<Cali
         threshold: found.threshold,
         floors,
         depths,
+        windows: Vec::new(),
         steps,
         samples: draw.samples,
         seed: draw.seed,
@@ -429,7 +473,7 @@ pub fn network_cost(model: &AdaDiffConfig) -> ComputeCost {
     ComputeCost {
         embed_flops: flops.embed,
         block_flops: flops.blocks,
-        estimator_flops: estimator_flops(model.estimator, &model.backbone),
+        estimator_flops: model.estimator_flops(),
         decode_flops: flops.decode,
     }
 }
