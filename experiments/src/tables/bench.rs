@@ -85,13 +85,15 @@ impl<'a, B: Kernels> Bench<'a, B> {
             let mut line = DrawnEntry::unmeasured(entry);
             let row = match network {
                 Err(missing) => Err(missing.clone()),
-                Ok(network) => match self.choose(entry, network, &target, &mut line)? {
-                    Ok(method) => Ok(Row::new(network, method)),
-                    Err(missing) => Err(missing),
-                },
+                Ok(network) => self
+                    .choose(entry, network, &target, &mut line)?
+                    .map(|method| Row::new(network, method)),
             };
             let row = match row {
-                Ok(row) => self.judge_row(&row, &mut line)?.map(|()| row),
+                Ok(row) => match self.networks.missing_companion(row.network, row.method) {
+                    None => self.judge_row(&row, &mut line)?.map(|()| row),
+                    Some(missing) => Err(missing),
+                },
                 Err(missing) => Err(missing),
             };
             match row {
@@ -193,6 +195,12 @@ impl<'a, B: Kernels> Bench<'a, B> {
         };
         let study = &network.study;
         let settings = family.settings(study.blocks(), study.preset.sampling.steps);
+        let needed = settings
+            .first()
+            .and_then(|&method| self.networks.missing_companion(network, method));
+        if let Some(missing) = needed {
+            return Ok(Err(missing));
+        }
         let mut missing = "not measured: it has no setting to choose".to_owned();
         let found = nearest(settings.len(), |setting| {
             let row = Row::new(network, settings[setting]);
@@ -331,6 +339,7 @@ impl<'a, B: Kernels> Bench<'a, B> {
             experiment: self.networks.main().study.preset.name.clone(),
             network: row.network.key.clone(),
             method: row.method,
+            companion_sha256: row.network.companion_sha256(row.method).map(str::to_owned),
             solver: sampling.solver,
             steps: sampling.steps,
             batch: draw.batch,

@@ -24,6 +24,7 @@ fn draw_key(method: Method, seed: u64) -> DrawKey {
             calibration_sha256: "thresholds".into(),
         },
         method,
+        companion_sha256: None,
         solver: preset.sampling.solver,
         steps: 20,
         batch: 64,

@@ -34,6 +34,8 @@ pub struct DrawKey {
     pub network: NetworkKey,
     /// The method with its knob.
     pub method: Method,
+    /// The SHA-256 of the weights of the second network that the method needs.
+    pub companion_sha256: Option<String>,
     /// The solver with its settings.
     pub solver: SolverConfig,
     /// Solver steps.

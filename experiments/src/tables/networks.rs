@@ -11,9 +11,13 @@ use anyhow::Result;
 use super::key::NetworkKey;
 use super::plan::BACKBONE;
 use crate::checkpoint::Checkpoint;
-use crate::preset::{Preset, SamplingPreset};
+use crate::methods::{Companion, Method};
+use crate::preset::Preset;
 use crate::study::Study;
 use crate::surroundings::Surroundings;
+
+/// Where the bundled checkpoint lies, seen from the repository's root.
+const BUNDLED: &str = "experiments/assets/fashion_mnist/weights.safetensors";
 
 /// Where variants are looked for.
 #[derive(Clone, Debug)]
@@ -55,19 +59,13 @@ impl Variants {
         if !places.is_empty() {
             return places;
         }
-        let phase = if variant == BACKBONE {
+        let phase = if is_first_phase(variant) {
             "backbone"
         } else {
             "joint"
         };
         if variant == BACKBONE {
-            // The first phase of the training that led to the checkpoint.
-            let run = self
-                .checkpoint
-                .as_deref()
-                .and_then(Path::parent)
-                .and_then(Path::parent);
-            places.extend(run.map(|run| run.join("backbone/weights.safetensors")));
+            places.extend(self.first_phase());
         }
         places.push(self.folder.join(format!("{variant}.safetensors")));
         places.push(
@@ -79,18 +77,42 @@ impl Variants {
         places
     }
 
+    /// The first phase of the training that led to the checkpoint.
+    fn first_phase(&self) -> Option<PathBuf> {
+        let run = self.checkpoint.as_deref()?.parent()?.parent()?;
+        Some(run.join("backbone/weights.safetensors"))
+    }
+
     fn command(&self, variant: &str, preset: &Preset) -> String {
         let out = self.folder.join(variant);
         let preset = match variant {
             BACKBONE => preset.name.clone(),
             variant => format!("{}-{variant}", preset.name),
         };
+        let from = if is_first_phase(variant) {
+            " --backbone-only".to_owned()
+        } else if variant == Companion::LearnedExit.variant() {
+            // It learns the exits of the network as it is.
+            let weights = self.checkpoint.as_deref().unwrap_or(Path::new(BUNDLED));
+            format!(" --backbone {}", weights.display())
+        } else {
+            // Networks that differ in the second phase alone are compared from the same first one.
+            match self.first_phase().filter(|path| path.exists()) {
+                Some(path) => format!(" --backbone {}", path.display()),
+                None => String::new(),
+            }
+        };
         format!(
-            "{} train --preset {preset} --out {}",
+            "{} train --preset {preset}{from} --out {}",
             self.program,
             out.display()
         )
     }
+}
+
+/// Whether a variant ends with the first phase of training.
+fn is_first_phase(variant: &str) -> bool {
+    variant == BACKBONE || variant == Companion::Shallow.variant()
 }
 
 /// A network on the device, and what tells it from others.
@@ -99,6 +121,18 @@ pub struct Network<'a, B: Kernels> {
     pub study: Study<'a, B>,
     /// What it was made from.
     pub key: NetworkKey,
+    /// The SHA-256 of the weights of the second networks that are there.
+    pub companions: Vec<(Companion, String)>,
+}
+
+impl<B: Kernels> Network<'_, B> {
+    /// The SHA-256 of the second network that a method needs, if it needs one that is there.
+    pub fn companion_sha256(&self, method: Method) -> Option<&str> {
+        let needed = method.companion()?;
+        let mut companions = self.companions.iter();
+        let (_, sha256) = companions.find(|(companion, _)| *companion == needed)?;
+        Some(sha256)
+    }
 }
 
 /// The networks of one table, each with every solver and number of steps that the table asks for.
@@ -117,22 +151,48 @@ impl<'a, B: Kernels> Networks<'a, B> {
     /// # Errors
     /// Where a file is damaged, or latents have no decoder.
     pub fn new(
-        checkpoint: Checkpoint,
+        mut checkpoint: Checkpoint,
         surroundings: Surroundings,
         variants: Variants,
         device: B::Device,
         stop: &'a AtomicBool,
     ) -> Result<Self> {
-        let key = NetworkKey::of(&checkpoint, None)?;
-        let study = surroundings.study(checkpoint, &device, stop)?;
+        for companion in Companion::ALL {
+            let known = checkpoint
+                .companions
+                .iter()
+                .any(|(known, _)| *known == companion);
+            let found = variants.find(companion.variant(), &checkpoint.preset);
+            if let (false, Ok(path)) = (known, found) {
+                let second = Checkpoint::read(&path)?;
+                checkpoint.companions.push((companion, second));
+            }
+        }
+        let main = network(checkpoint, None, &surroundings, &device, stop)?;
         Ok(Self {
             surroundings,
             variants,
             device,
             stop,
-            main: Network { study, key },
+            main,
             others: BTreeMap::new(),
         })
+    }
+
+    /// What is missing where a method needs a second network that is not there.
+    pub fn missing_companion(&self, network: &Network<'_, B>, method: Method) -> Option<String> {
+        let needed = method.companion()?;
+        if network.companion_sha256(method).is_some() {
+            return None;
+        }
+        let preset = &self.main.study.preset;
+        let found = self.variants.find(needed.variant(), preset);
+        Some(found.err().unwrap_or_else(|| {
+            format!(
+                "not measured: the network '{}' was not there at the start",
+                needed.variant()
+            )
+        }))
     }
 
     /// The checkpoint itself.
@@ -157,9 +217,7 @@ impl<'a, B: Kernels> Networks<'a, B> {
         };
         let mut checkpoint = Checkpoint::read(&path)?;
         // A variant is another network, sampled from in the same way.
-        checkpoint.preset.sampling = SamplingPreset {
-            ..self.main.study.preset.sampling.clone()
-        };
+        checkpoint.preset.sampling = self.main.study.preset.sampling.clone();
         let key = NetworkKey::of(&checkpoint, Some(variant))?;
         let study = self
             .surroundings
@@ -183,6 +241,7 @@ impl<'a, B: Kernels> Networks<'a, B> {
         Some(Network {
             study: network.study.with_solver(solver, steps),
             key: network.key.clone(),
+            companions: network.companions.clone(),
         })
     }
 
@@ -190,6 +249,24 @@ impl<'a, B: Kernels> Networks<'a, B> {
     pub fn forget_variants(&mut self) {
         self.others.clear();
     }
+}
+
+/// Puts a checkpoint on the device.
+fn network<'a, B: Kernels>(
+    checkpoint: Checkpoint,
+    variant: Option<&str>,
+    surroundings: &Surroundings,
+    device: &B::Device,
+    stop: &'a AtomicBool,
+) -> Result<Network<'a, B>> {
+    let companions = checkpoint.companions.iter();
+    Ok(Network {
+        key: NetworkKey::of(&checkpoint, variant)?,
+        companions: companions
+            .map(|(companion, second)| (*companion, second.sha256()))
+            .collect(),
+        study: surroundings.study(checkpoint, device, stop)?,
+    })
 }
 
 #[cfg(test)]
@@ -244,5 +321,11 @@ mod tests {
         };
         let preset = Preset::fashion_mnist().unwrap();
         assert_eq!(variants.find(BACKBONE, &preset).unwrap(), weights);
+        let missing = variants.find("no-ual", &preset).unwrap_err();
+        let from = format!(
+            "--preset fashion_mnist-no-ual --backbone {} --out",
+            weights.display()
+        );
+        assert!(missing.contains(&from), "{missing}");
     }
 }

@@ -10,8 +10,8 @@ use super::entry::{Choice, Entry, Family};
 use super::name::TableName;
 use super::published::Published;
 use crate::calibrations::ExitRule;
-use crate::methods::Method;
-use crate::preset::Preset;
+use crate::methods::{self, Companion, Method};
+use crate::preset::{Preset, variant_names};
 
 /// The rows of tables for a preset.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +73,14 @@ impl Plan<'_> {
         entries.push(given(Method::LearnedExit { reduction }));
         entries.push(given(Method::Saturation { reduction }));
         entries.push(given(Method::Published { reduction }));
+        let dee_diff = Method::AdaDiff {
+            rule: ExitRule::Threshold,
+            reduction,
+        };
+        entries.push(
+            Entry::on(self.preset, Some(DEE_DIFF), dee_diff)
+                .named(format!("DeeDiff ({})", self.words(Some(DEE_DIFF)))),
+        );
         for rule in [ExitRule::Threshold, ExitRule::Excess, ExitRule::Schedule] {
             let method = Method::AdaDiff { rule, reduction };
             if method == self.preset_method() {
@@ -98,17 +106,28 @@ impl Plan<'_> {
 
     /// AdaDiff and the full network of every network that lacks a part.
     fn ablations(&self) -> Vec<Entry> {
-        let networks = std::iter::once((None, "all parts"))
-            .chain(ABLATIONS.map(|(variant, label)| (Some(variant), label)));
-        let rows = networks.flat_map(|(variant, label)| {
+        let variants = variant_names().filter(|name| !is_companion(name));
+        let networks = std::iter::once(None).chain(variants.map(Some));
+        let rows = networks.flat_map(|variant| {
             let on = |method| Entry::on(self.preset, variant, method);
+            let words = self.words(variant);
             let adaptive = self.preset_method();
             [
-                on(Method::Full).named(format!("{label}: full model")),
-                on(adaptive).named(format!("{label}: {adaptive}")),
+                on(Method::Full).named(format!("{words}: full model")),
+                on(adaptive).named(format!("{words}: {adaptive}")),
             ]
         });
         rows.collect()
+    }
+
+    /// What distinguishes a network, in words.
+    fn words(&self, variant: Option<&str>) -> String {
+        let Some(name) = variant else {
+            return "all parts".to_owned();
+        };
+        let changed = self.preset.variant(name).ok().flatten();
+        let words = changed.and_then(|preset| methods::variant(&preset));
+        words.unwrap_or_else(|| name.to_owned())
     }
 
     /// The full network and AdaDiff with every solver in several numbers of steps.
@@ -210,12 +229,15 @@ impl Plan<'_> {
 /// The first phase's network, which knows nothing of exits.
 pub const BACKBONE: &str = "backbone";
 
-/// Networks that lack a part of the method, with what they lack.
-const ABLATIONS: [(&str, &str); 3] = [
-    ("no-ual", "without UAL"),
-    ("no-timestep", "estimators without the timestep"),
-    ("published-losses", "the published code's losses"),
-];
+/// DeeDiff's network: the backbone as it was, and a head of its own for every block.
+const DEE_DIFF: &str = "frozen-backbone-own-heads";
+
+/// Whether a variant is no network to draw from by itself, but one that a method needs.
+fn is_companion(name: &str) -> bool {
+    Companion::ALL
+        .iter()
+        .any(|companion| companion.variant() == name)
+}
 
 /// More steps than this are many for a fast solver.
 const MOST_STEPS: usize = 50;
@@ -275,6 +297,20 @@ mod tests {
         );
         let adadiff = "AdaDiff (excess), target 45 %";
         assert_eq!(labels.iter().filter(|label| *label == adadiff).count(), 1);
+    }
+
+    #[test]
+    fn every_variant_is_ablated_but_those_that_methods_need() {
+        let preset = FASHION_MNIST.preset(None).unwrap();
+        let labels = labels(&preset, false, TableName::Ablations);
+        assert_eq!(labels.len(), 2 * (1 + variant_names().count() - 2));
+        for label in [
+            "all parts: full model",
+            "without UAL: AdaDiff (excess), target 45 %",
+            "without timestep: full model",
+        ] {
+            assert!(labels.contains(&label.to_owned()), "{label}: {labels:?}");
+        }
     }
 
     #[test]

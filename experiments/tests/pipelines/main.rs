@@ -4,4 +4,5 @@
 mod killed;
 mod made;
 mod processes;
+mod results;
 mod tables;

@@ -10,6 +10,7 @@ use tempfile::tempdir;
 use crate::made::{
     IMAGES, VOCABULARY, fail, jpeg, picture, run, save_networks, write_cifar10, write_coco,
 };
+use crate::results::{refuses_the_other_main_table, tables_and_figures};
 
 /// The tail that all data sets share: both phases, a threshold, samples, the table. `around` names
 /// the networks around a diffusion model on latents, `images` the raw images.
@@ -79,6 +80,7 @@ fn train_to_table(
     assert_eq!(rows[0]["block_reduction"], 0.0);
     assert!(rows[3]["block_reduction"].as_f64().unwrap() > 0.15);
     assert!(folder.join("table/report.html").exists());
+    tables_and_figures(program, folder, around, images);
 }
 
 #[test]
@@ -95,6 +97,7 @@ fn cifar10_from_its_binary_batches_to_a_table() {
     );
     assert!(told.contains("60 images over 48 features"), "{told}");
     train_to_table(program, folder.path(), "cifar10-tiny", &data, &[], &data);
+    refuses_the_other_main_table(program, folder.path(), "conditional");
 }
 
 #[test]
