@@ -90,6 +90,62 @@ fn senseless_numbers_are_refused() {
 }
 
 #[test]
+fn tables_and_figures_that_there_are_not_are_explained() {
+    let folder = tempdir().unwrap();
+    fails(
+        &folder,
+        &["table", "table1"],
+        &["conditional, ual, ablations, solvers, methods, trade-off and all"],
+    );
+    fails(
+        &folder,
+        &["table", "unconditional"],
+        &["is conditioned", "`table conditional`"],
+    );
+    fails(
+        &folder,
+        &["table", "ual", "--samples", "64"],
+        &["64 features", "more than 64 samples"],
+    );
+    fails(
+        &folder,
+        &["table", "ual", "--seeds", "1,2,1"],
+        &["twice in --seeds"],
+    );
+    fails(
+        &folder,
+        &["table", "ual", "--variant", "weights.safetensors"],
+        &["no-ual=weights.safetensors"],
+    );
+    fails(
+        &folder,
+        &["figure", "7"],
+        &["1, 3, 4, 5, 6, exits, reliability, time and all"],
+    );
+    fails(
+        &folder,
+        &["study", "--results", "."],
+        &["holds no results", "--results"],
+    );
+}
+
+#[test]
+fn figure_2_is_a_diagram_and_said_to_be_one() {
+    let folder = tempdir().unwrap();
+    let output = program(folder.path())
+        .args(["figure", "2"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        told.contains("is the drawing of the method itself"),
+        "{told}"
+    );
+    assert!(contents(folder.path()).is_empty());
+}
+
+#[test]
 fn unknown_and_missing_devices_are_explained() {
     let folder = tempdir().unwrap();
     fails(

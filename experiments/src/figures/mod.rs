@@ -1,5 +1,6 @@
 //! The paper's figures, each with the data that it was drawn from.
 
+mod clean;
 mod curves;
 mod file;
 mod job;

@@ -1,18 +1,17 @@
 //! Whether the estimated uncertainty is the error that is really made.
 
-use adadiff_model::Condition;
 use adadiff_model::kernels::Kernels;
 use adadiff_sampler::{NoiseStream, diffuse};
-use anyhow::{Context, Result};
-use burn::tensor::{Tensor, TensorData};
+use anyhow::Result;
+use burn::tensor::Tensor;
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
+use super::clean::Clean;
 use super::curves::spread_over;
-use crate::judge::test_images;
-use crate::preset::{DataSet, Place};
+use crate::preset::Place;
 use crate::report::chart::{Axis, Chart, Point, Scale, Series, Style};
-use crate::study::{Conditions, Draw, Study};
+use crate::study::Study;
 
 /// Bins of equal width over uncertainties in `[0, 1]`.
 const BINS: usize = 20;
@@ -109,13 +108,6 @@ fn calibration_error(bins: &[Bin]) -> f64 {
         .iter()
         .map(|bin| bin.values as f64 * (bin.predicted - bin.actual).abs());
     distances.sum::<f64>() / values.max(1) as f64
-}
-
-/// Clean images and what they are conditioned on.
-struct Clean<B: Kernels> {
-    images: Tensor<B, 4>,
-    condition: Condition<B>,
-    name: &'static str,
 }
 
 impl Reliability {
@@ -250,79 +242,6 @@ impl Reliability {
             y: Axis::new("error really made, tanh|g - ε|", Scale::FromZero),
             series,
         }
-    }
-}
-
-impl<B: Kernels> Clean<B> {
-    fn of(
-        study: &Study<'_, B>,
-        place: &Place,
-        samples: usize,
-        device: &B::Device,
-        bar: &ProgressBar,
-    ) -> Result<Self> {
-        let preset = &study.preset;
-        let network = &preset.model.backbone;
-        let on_pixels = preset.latents.is_none() && network.text.is_none();
-        let (set, name): (std::sync::Arc<dyn adadiff_data::ImageSet>, _) = match preset.data {
-            DataSet::FashionMnist if on_pixels => {
-                (std::sync::Arc::new(test_images()?), "test images")
-            }
-            data if on_pixels && place.data.is_some() => (data.open(place)?, "training images"),
-            _ => return Self::samples(study, samples, device, bar),
-        };
-        let chosen = spread_over(set.len(), samples);
-        let mut pixels = Vec::new();
-        for &index in &chosen {
-            pixels.extend(
-                set.image(index, false)
-                    .with_context(|| format!("{} cannot be judged", set.name(index)))?,
-            );
-        }
-        let [channels, height, width] = network.image_shape();
-        let data = TensorData::new(pixels, [chosen.len(), channels, height, width]);
-        let draw = match network.classes {
-            None => study.plan(chosen.len())?,
-            Some(_) => {
-                let labels = chosen.iter().map(|&index| set.label(index));
-                let labels: Option<Vec<usize>> = labels.collect();
-                Draw {
-                    conditions: Conditions::Classes(labels.context("the images have no labels")?),
-                    ..study.plan(chosen.len())?
-                }
-            }
-        };
-        Ok(Self {
-            images: Tensor::from_data(data, device),
-            condition: draw.condition(device),
-            name,
-        })
-    }
-
-    /// The full network's own samples.
-    fn samples(
-        study: &Study<'_, B>,
-        samples: usize,
-        device: &B::Device,
-        bar: &ProgressBar,
-    ) -> Result<Self> {
-        let draw = Draw {
-            batch: samples,
-            ..study.plan(samples)?
-        };
-        let mut images = None;
-        let full = adadiff_uem::AdaptiveUVit::new(&study.model, adadiff_uem::Never);
-        bar.inc_length((samples * draw.steps) as u64);
-        study.draw_from(&full, &draw, bar, &mut |progress| {
-            if progress.step.is_last() {
-                images = Some(progress.state.clone());
-            }
-        })?;
-        Ok(Self {
-            images: images.context("no samples were drawn")?,
-            condition: draw.condition(device),
-            name: "samples of the full network",
-        })
     }
 }
 

@@ -1,9 +1,7 @@
 //! Measures the rows of tables that were not measured before.
 
-use std::cell::OnceCell;
-
 use adadiff_model::kernels::Kernels;
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, Result};
 use indicatif::ProgressBar;
 
 use super::clock::{Clock, Turn};
@@ -14,8 +12,9 @@ use super::name::TableName;
 use super::networks::{Network, Networks};
 use super::plan::Plan;
 use super::results::{DrawnTable, Match, MatchKey, Quality, Results, Time};
+use super::row::{Row, stopped_or};
 use crate::judge::Judge;
-use crate::methods::{Method, PreparedMethod};
+use crate::methods::Method;
 use crate::study::Draw;
 
 /// Turns of every comparison that chooses a setting; a few suffice to tell neighbours apart.
@@ -52,10 +51,6 @@ pub struct Bench<'a, B: Kernels> {
     pub results: Results,
     /// Where progress is shown.
     pub bar: ProgressBar,
-}
-
-fn interrupted() -> anyhow::Error {
-    anyhow!("interrupted; what was measured is kept, and the same command goes on from there")
 }
 
 impl<'a, B: Kernels> Bench<'a, B> {
@@ -348,46 +343,6 @@ impl<'a, B: Kernels> Bench<'a, B> {
             device: self.settings.device.clone(),
             dtype: sampling.precision.name().to_owned(),
             crate_version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
-    }
-}
-
-/// An interruption is told as one, with what comes of it.
-fn stopped_or(stopped: bool, error: Error) -> Error {
-    match stopped {
-        true => interrupted(),
-        false => error,
-    }
-}
-
-/// A row that can be measured.
-struct Row<'n, 'a, B: Kernels> {
-    network: &'n Network<'a, B>,
-    method: Method,
-    prepared: OnceCell<Result<PreparedMethod<'n, B>, String>>,
-}
-
-impl<'n, 'a, B: Kernels> Row<'n, 'a, B> {
-    fn new(network: &'n Network<'a, B>, method: Method) -> Self {
-        Self {
-            network,
-            method,
-            prepared: OnceCell::new(),
-        }
-    }
-
-    /// Calibrates the method, once. The inner error tells why it cannot be measured.
-    fn prepared(&self, bar: &ProgressBar) -> Result<Result<&PreparedMethod<'n, B>, String>> {
-        let study = &self.network.study;
-        let prepared = self.prepared.get_or_init(|| {
-            bar.set_message(format!("calibrating {}", self.method));
-            self.method
-                .prepare(study, bar)
-                .map_err(|error| format!("not measured: {error:#}"))
-        });
-        match study.is_stopped() {
-            true => Err(interrupted()),
-            false => Ok(prepared.as_ref().map_err(String::clone)),
         }
     }
 }

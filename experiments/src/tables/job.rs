@@ -9,9 +9,10 @@ use anyhow::{Result, bail};
 
 use super::bench::{Bench, Settings};
 use super::name::TableName;
-use super::networks::{Networks, Variants};
+use super::networks::Networks;
 use super::render::Rendered;
 use super::results::Results;
+use super::variants::Variants;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
 use crate::figures::{FigureName, Figures, Outcome};

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::bench::Settings;
 use super::name::TableName;
-use super::networks::Variants;
+use super::variants::Variants;
 use crate::experiment::Experiment;
 use crate::figures::FigureArgument;
 use crate::judge::JudgeOptions;
