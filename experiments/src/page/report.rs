@@ -20,19 +20,27 @@ pub fn write_report(results: &Results) -> Result<PathBuf> {
         figures,
     } = Shown::of(results)?;
     let mut sections = Vec::new();
-    let found = claims(results, &preset)?;
+    let found = claims(results, &preset)?.into_iter().map(|claim| {
+        let verdict = claim.verdict.to_string();
+        (Some(verdict), format!("{} {}", claim.statement, claim.evidence))
+    });
+    let found: Vec<_> = found.collect();
     if !found.is_empty() {
         sections.push(Section {
             heading: "What holds".to_owned(),
-            text: found.iter().map(ToString::to_string).collect(),
-            figures: Vec::new(),
+            text: Vec::new(),
+            figures: vec![Figure::list(&found)],
         });
     }
     for (table, rendered) in &tables {
+        let notes = rendered.notes.iter().map(|note| (None, note.clone()));
         sections.push(Section {
             heading: table.table.title().to_owned(),
             text: Vec::new(),
-            figures: vec![Figure::table(&rendered.table, rendered.notes.join(" "))],
+            figures: vec![
+                Figure::table(&rendered.table, ""),
+                Figure::list(&notes.collect::<Vec<_>>()),
+            ],
         });
     }
     let folder = results.figures();

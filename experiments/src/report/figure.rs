@@ -93,6 +93,19 @@ impl Figure {
         Self { html }
     }
 
+    /// A list of sentences, each behind a word that stands out where it has one.
+    pub fn list(items: &[(Option<String>, String)]) -> Self {
+        let items = items.iter().map(|(word, sentence)| {
+            let word = word.as_deref().map(escape);
+            let word = word.map_or(String::new(), |word| format!("<b>{word}.</b> "));
+            format!("<li>{word}{}</li>\n", escape(sentence))
+        });
+        let items: String = items.collect();
+        Self {
+            html: format!("<ul class=\"wide\">\n{items}</ul>\n"),
+        }
+    }
+
     /// Uncertainty maps: a strip of pixels for each sample with its captions under it.
     pub(super) fn maps(maps: &UncertaintyMaps) -> Result<Self, ReportError> {
         let spans = |texts: &[String], class: &str| -> String {
@@ -198,6 +211,16 @@ mod tests {
              aria-label=\"AdaDiff: FD &lt; 4\" data-text=\"AdaDiff: FD &lt; 4\">"
         ));
         assert!(html.contains("src=\"data:image/svg+xml;base64,PHN2Zy8+\""));
+    }
+
+    #[test]
+    fn lists_are_escaped() {
+        let items = [
+            (Some("Holds".to_owned()), "1 < 2".to_owned()),
+            (None, "`x`".to_owned()),
+        ];
+        let html = Figure::list(&items).html;
+        assert!(html.contains("<li><b>Holds.</b> 1 &lt; 2</li>\n<li>`x`</li>"));
     }
 
     #[test]

@@ -171,7 +171,7 @@ impl<'a, B: Kernels> Bench<'a, B> {
         };
         if let Ok(found) = &found {
             line.matched = Some(id(&key)?);
-            line.label = format!("{}: {}", line.label, found.method);
+            line.label = found.method.to_string();
         }
         Ok(found.map(|found| found.method))
     }

@@ -13,13 +13,13 @@ use super::{Axis, Chart, Point, Scale, Series, Style};
 const WIDTH: u32 = 720;
 
 /// Height of axes and curves.
-const CHART: u32 = 440;
+const CHART: u32 = 460;
 
 /// Height of a line of the legend.
-const LINE: u32 = 26;
+const LINE: u32 = 30;
 
 /// Width of a letter of the legend, on average and rounded up: nothing here knows the reader's font.
-const LETTER: f64 = 8.6;
+const LETTER: f64 = 10.4;
 
 /// A chart as it is looked at.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +52,7 @@ pub fn draw(chart: &Chart) -> Result<Drawing, Box<dyn Error>> {
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, (size[0], size[1])).into_drawing_area();
     area.fill(&WHITE)?;
-    let (curves, legend) = area.split_vertically(CHART);
+    let (curves, legend) = area.split_vertically(CHART as i32);
     let places_of_points = draw_curves(chart, &curves)?;
     for (series, &(left, line)) in shown(chart).zip(&places) {
         let middle = (line * LINE + LINE / 2) as i32;
@@ -139,8 +139,8 @@ fn draw_curves(
     let y = axis(&chart.y, reached);
     let mut context = ChartBuilder::on(area)
         .margin(14)
-        .x_label_area_size(48)
-        .y_label_area_size(76)
+        .x_label_area_size(58)
+        .y_label_area_size(88)
         .build_cartesian_2d(x, y)?;
     context
         .configure_mesh()
@@ -148,8 +148,8 @@ fn draw_curves(
         .y_desc(chart.y.label.as_str())
         .x_labels(8)
         .y_labels(8)
-        .axis_desc_style(("sans-serif", 20))
-        .label_style(("sans-serif", 18))
+        .axis_desc_style(("sans-serif", 23))
+        .label_style(("sans-serif", 21))
         .bold_line_style(RGBColor(222, 222, 222))
         .light_line_style(TRANSPARENT)
         .draw()?;
@@ -176,7 +176,7 @@ fn draw_curves(
             true => (VPos::Top, 11),
             false => (VPos::Bottom, -11),
         };
-        let beside = ("sans-serif", 16)
+        let beside = ("sans-serif", 18)
             .into_font()
             .color(&colour)
             .pos(Pos::new(HPos::Center, side));
@@ -210,7 +210,7 @@ fn draw_key(
             area.draw(&Polygon::new(moved.collect::<Vec<_>>(), colour.filled()))?;
         }
     }
-    let style = ("sans-serif", 18)
+    let style = ("sans-serif", 22)
         .into_font()
         .color(&BLACK)
         .pos(Pos::new(HPos::Left, VPos::Center));
