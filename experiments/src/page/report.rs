@@ -22,7 +22,10 @@ pub fn write_report(results: &Results) -> Result<PathBuf> {
     let mut sections = Vec::new();
     let found = claims(results, &preset)?.into_iter().map(|claim| {
         let verdict = claim.verdict.to_string();
-        (Some(verdict), format!("{} {}", claim.statement, claim.evidence))
+        (
+            Some(verdict),
+            format!("{} {}", claim.statement, claim.evidence),
+        )
     });
     let found: Vec<_> = found.collect();
     if !found.is_empty() {

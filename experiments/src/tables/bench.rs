@@ -277,6 +277,7 @@ impl<'a, B: Kernels> Bench<'a, B> {
         lines: &mut [DrawnEntry],
     ) -> Result<()> {
         let draw = self.timed_draw(baseline)?;
+        let of_full = self.draw_key(baseline, &draw);
         let mut missing = Vec::new();
         for (place, row) in rows {
             let key = TimingKey {
@@ -297,10 +298,15 @@ impl<'a, B: Kernels> Bench<'a, B> {
         let mut turns = vec![Turn::new(&baseline.network.study, full, &draw)];
         let mut timed = Vec::new();
         for (place, row, key) in missing {
+            // The full network itself has its turn already.
+            if key.draw == of_full {
+                timed.push((place, key, 0));
+                continue;
+            }
             match row.prepared(&self.bar)? {
                 Ok(prepared) => {
+                    timed.push((place, key, turns.len()));
                     turns.push(Turn::new(&row.network.study, prepared, &draw));
-                    timed.push((place, key));
                 }
                 Err(reason) => lines[place].missing = Some(reason),
             }
@@ -311,11 +317,11 @@ impl<'a, B: Kernels> Bench<'a, B> {
             .take(&turns, &self.bar)
             .map_err(|error| stopped_or(stopped(), error))?;
         let full_seconds_per_image = times[0].seconds_per_image;
-        for ((place, key), time) in timed.into_iter().zip(&times[1..]) {
+        for (place, key, turn) in timed {
             lines[place].timing = Some(id(&key)?);
             let time = Time {
                 full_seconds_per_image,
-                ..*time
+                ..times[turn]
             };
             self.results.timing.add(key, time)?;
         }

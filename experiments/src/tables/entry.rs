@@ -152,6 +152,37 @@ impl Family {
     }
 }
 
+impl Family {
+    /// The setting that saves about this share of a network of `blocks` blocks in `steps` steps.
+    pub fn saving(self, share: f64, blocks: usize, steps: usize) -> Method {
+        let count =
+            |number: f64| NonZeroUsize::new(number.round() as usize).unwrap_or(NonZeroUsize::MIN);
+        let reduction = share;
+        match self {
+            Self::StaticDepth => Method::StaticDepth {
+                depth: count((1.0 - share) * blocks as f64),
+            },
+            Self::FewerSteps => Method::FewerSteps {
+                steps: count((1.0 - share) * steps as f64),
+            },
+            // One that keeps every step's own blocks caches nothing.
+            Self::FeatureCache => Method::FeatureCache {
+                interval: count((1.0 / (1.0 - share)).max(2.0)),
+            },
+            Self::TokenMerging => Method::TokenMerging { ratio: share },
+            Self::DuoDiff => Method::DuoDiff { switch: share },
+            Self::PaperRule => Method::AdaDiff {
+                rule: ExitRule::Threshold,
+                reduction,
+            },
+            Self::Published => Method::Published { reduction },
+            Self::Saturation => Method::Saturation { reduction },
+            Self::LearnedExit => Method::LearnedExit { reduction },
+            Self::DepthDrop => Method::DepthDrop { reduction },
+        }
+    }
+}
+
 impl Entry {
     /// A method on the checkpoint itself, as its preset samples.
     pub fn given(preset: &Preset, method: Method) -> Self {
@@ -235,5 +266,26 @@ mod tests {
             ["static depth 2", "static depth 1"]
         );
         assert_eq!(Family::FewerSteps.settings(3, 2).len(), 1);
+    }
+
+    #[test]
+    fn settings_save_the_share_that_is_asked_for() {
+        let labels = |family: Family| {
+            [0.15, 0.45, 0.75].map(|share| family.saving(share, 13, 20).to_string())
+        };
+        assert_eq!(
+            labels(Family::StaticDepth),
+            ["static depth 11", "static depth 7", "static depth 3"]
+        );
+        assert_eq!(
+            labels(Family::FewerSteps),
+            ["17 steps", "11 steps", "5 steps"]
+        );
+        let two = "feature cache, all blocks every 2 steps";
+        let four = "feature cache, all blocks every 4 steps";
+        assert_eq!(labels(Family::FeatureCache), [two, two, four]);
+        for family in Family::ALL {
+            family.saving(0.75, 13, 20).validate().unwrap();
+        }
     }
 }

@@ -206,12 +206,10 @@ impl Plan<'_> {
             if own || self.quick && !QUICK_FAMILIES.contains(&family) {
                 continue;
             }
-            let settings = family.settings(blocks, steps);
-            let shown = shares.iter().filter_map(|share| {
-                let place = share * settings.len() as f64;
-                settings.get((place.round() as usize).saturating_sub(1))
-            });
-            let mut shown: Vec<Method> = shown.copied().collect();
+            let shown = shares
+                .iter()
+                .map(|&share| family.saving(share, blocks, steps));
+            let mut shown: Vec<Method> = shown.collect();
             shown.dedup();
             entries.extend(
                 shown
