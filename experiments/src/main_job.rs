@@ -9,7 +9,6 @@ use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::Result;
 use indicatif::ProgressBar;
 
-use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
 use crate::figures::uncertainty_maps;

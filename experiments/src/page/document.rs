@@ -141,6 +141,19 @@ mod tests {
     }
 
     #[test]
+    fn the_committed_document_shows_the_committed_results() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let path = root.join("docs/study.md");
+        let document = fs::read_to_string(&path).unwrap();
+        let made = update_document(&document, &root.join("docs/study"), &path).unwrap();
+        assert!(
+            document == made,
+            "docs/study.md is not that of docs/study; run `cargo run --release --bin fashion_mnist \
+             -- study --results docs/study`"
+        );
+    }
+
+    #[test]
     fn a_folder_without_results_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let error = write_document(folder.path(), &folder.path().join("study.md")).unwrap_err();

@@ -117,12 +117,9 @@ impl<'a, B: Kernels> Networks<'a, B> {
         let mut checkpoint = Checkpoint::read(&path)?;
         // A variant is another network, sampled from in the same way.
         checkpoint.preset.sampling = self.main.study.preset.sampling.clone();
-        let key = NetworkKey::of(&checkpoint, Some(variant))?;
-        let study = self
-            .surroundings
-            .study(checkpoint, &self.device, self.stop)?;
-        self.others
-            .insert(variant.to_owned(), Network { study, key });
+        let (surroundings, device) = (&self.surroundings, &self.device);
+        let network = network(checkpoint, Some(variant), surroundings, device, self.stop)?;
+        self.others.insert(variant.to_owned(), network);
         Ok(Ok(()))
     }
 
