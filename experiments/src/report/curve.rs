@@ -197,7 +197,7 @@ mod tests {
                     "static depth",
                     vec![
                         "FD 22.75 with 8 blocks, 38.5 % fewer",
-                        "FD 31.50 with 7 blocks, 46.1 % fewer",
+                        "FD 31.50 with 7 blocks, 46.2 % fewer",
                     ]
                 ),
                 ("AdaDiff", vec!["FD 5.50 with 7.2 blocks, 45.0 % fewer"]),

@@ -237,12 +237,12 @@ mod tests {
         assert_eq!(
             rendered.markdown(),
             "\
-| method             | FD (fashion-cnn) |  samples | published | mean blocks | reduction | GFLOPs | s/image | speed-up | time of AdaDiff |
-|:-------------------|-----------------:|---------:|----------:|------------:|----------:|-------:|--------:|---------:|----------------:|
-| full model         |      4.25 ± 0.35 |  512 × 2 |  FID 3.11 | 13.00 of 13 |     0.0 % |   8.12 |  0.0320 |    1.00× |           2.00× |
-| AdaDiff            |             5.50 |      512 |         – |  7.15 of 13 |    45.0 % |   4.50 |  0.0160 |    2.00× |           1.00× |
-| static depth 7     |            31.50 |      512 |         – |  7.00 of 13 |    46.2 % |   4.38 |  0.0180 |    1.78× |           1.12× |
-| BERxiT             |                – |        – |         – |           – |         – |      – |       – |        – |               – |
+| method         | FD (fashion-cnn) | samples | published | mean blocks | reduction | GFLOPs | s/image | speed-up | time of AdaDiff |
+|:---------------|-----------------:|--------:|----------:|------------:|----------:|-------:|--------:|---------:|----------------:|
+| full model     |      4.25 ± 0.35 | 512 × 2 |  FID 3.11 | 13.00 of 13 |     0.0 % |   8.12 |  0.0320 |    1.00× |           2.00× |
+| AdaDiff        |             5.50 |     512 |         – |  7.15 of 13 |    45.0 % |   4.50 |  0.0160 |    2.00× |           1.00× |
+| static depth 7 |            31.50 |     512 |         – |  7.00 of 13 |    46.2 % |   4.38 |  0.0180 |    1.78× |           1.12× |
+| BERxiT         |                – |       – |         – |           – |         – |      – |       – |        – |               – |
 
 - ± is the standard deviation over seeds.
 - Seconds are medians of short runs in which the methods took turns with each other and with the full model.
