@@ -67,6 +67,6 @@ impl FigureFile {
         let path = folder.join(format!("{name}.png"));
         let png =
             std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Figure::png(&png, &self.title, caption))
+        Ok(Figure::labelled(&png, &self.title, caption))
     }
 }

@@ -78,7 +78,7 @@ impl SamplePairs {
         let full = ImageBatch::new(&self.full, shape)?;
         let adaptive = ImageBatch::new(&self.adaptive, shape)?;
         let style = GridStyle {
-            columns: GridStyle::of_width(width).columns / 2,
+            columns: GridStyle::of_width(width).columns / 4,
             ..GridStyle::of_width(width)
         };
         let grid = pair_grid(&full, &adaptive, style)?;

@@ -66,7 +66,7 @@ pub fn write_report(results: &Results) -> Result<PathBuf> {
     let report = Report {
         title: format!("AdaDiff on {}: tables and figures", preset.data.title()),
         summary: format!(
-            "{} tables and {} figures, drawn from {} measured rows.",
+            "Tables: {}. Figures: {}. Measured rows that they are drawn from: {}.",
             tables.len(),
             figures.len(),
             rows.len()

@@ -140,7 +140,7 @@ fn draw_curves(
     let mut context = ChartBuilder::on(area)
         .margin(14)
         .x_label_area_size(58)
-        .y_label_area_size(88)
+        .y_label_area_size(106)
         .build_cartesian_2d(x, y)?;
     context
         .configure_mesh()
