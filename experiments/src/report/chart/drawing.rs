@@ -45,6 +45,9 @@ pub struct Hotspot {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
+/// Where a point stands, and what is told of it.
+type Told = ((i32, i32), String);
+
 pub fn draw(chart: &Chart) -> Result<Drawing, Box<dyn Error>> {
     let places = legend_places(chart);
     let lines = places.iter().map(|place| place.1 + 1).max().unwrap_or(0);
@@ -122,10 +125,7 @@ fn rgb(style: Style) -> RGBColor {
 }
 
 /// Draws axes and curves; gives back where the points stand.
-fn draw_curves(
-    chart: &Chart,
-    area: &Area<'_>,
-) -> Result<Vec<((i32, i32), String)>, Box<dyn Error>> {
+fn draw_curves(chart: &Chart, area: &Area<'_>) -> Result<Vec<Told>, Box<dyn Error>> {
     let points = chart.series.iter().flat_map(|series| &series.points);
     let x = axis(&chart.x, points.clone().map(|point| point.x));
     let reach = |point: &Point| {
