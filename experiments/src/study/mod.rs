@@ -180,6 +180,16 @@ impl<'a, B: Kernels> Study<'a, B> {
         }
     }
 
+    /// The same network, whose latents are left as they are: for thresholds and times, which need no
+    /// images.
+    pub fn without_decoder(&self) -> Self {
+        let sampling = &self.preset.sampling;
+        Self {
+            decoder: None,
+            ..self.with_solver(sampling.solver, sampling.steps)
+        }
+    }
+
     /// Whether the user asked to stop.
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)

@@ -210,8 +210,8 @@ impl<'a, B: Kernels> Bench<'a, B> {
                 .set_message(format!("comparing the time of {}", row.method));
             let draw = self.timed_draw(target)?;
             let turns = [
-                Turn::new(&target.network.study, aim, &draw),
-                Turn::new(study, prepared, &draw),
+                Turn::new(&target.network.undecoded, aim, &draw),
+                Turn::new(&network.undecoded, prepared, &draw),
             ];
             let times = Clock { rounds }.take(&turns, &self.bar)?;
             Ok(Some(
@@ -295,7 +295,7 @@ impl<'a, B: Kernels> Bench<'a, B> {
             return Ok(());
         }
         let full = baseline.prepared(&self.bar)?.map_err(Error::msg)?;
-        let mut turns = vec![Turn::new(&baseline.network.study, full, &draw)];
+        let mut turns = vec![Turn::new(&baseline.network.undecoded, full, &draw)];
         let mut timed = Vec::new();
         for (place, row, key) in missing {
             // The full network itself has its turn already.
@@ -306,7 +306,7 @@ impl<'a, B: Kernels> Bench<'a, B> {
             match row.prepared(&self.bar)? {
                 Ok(prepared) => {
                     timed.push((place, key, turns.len()));
-                    turns.push(Turn::new(&row.network.study, prepared, &draw));
+                    turns.push(Turn::new(&row.network.undecoded, prepared, &draw));
                 }
                 Err(reason) => lines[place].missing = Some(reason),
             }

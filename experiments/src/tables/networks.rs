@@ -18,6 +18,8 @@ use crate::surroundings::Surroundings;
 pub struct Network<'a, B: Kernels> {
     /// The network.
     pub study: Study<'a, B>,
+    /// The same without images, for thresholds and times.
+    pub undecoded: Study<'a, B>,
     /// What it was made from.
     pub key: NetworkKey,
     /// The SHA-256 of the weights of the second networks that are there.
@@ -134,8 +136,10 @@ impl<'a, B: Kernels> Networks<'a, B> {
             None => &self.main,
             Some(variant) => self.others.get(variant)?,
         };
+        let study = network.study.with_solver(solver, steps);
         Some(Network {
-            study: network.study.with_solver(solver, steps),
+            undecoded: study.without_decoder(),
+            study,
             key: network.key.clone(),
             companions: network.companions.clone(),
         })
@@ -155,12 +159,15 @@ fn network<'a, B: Kernels>(
     device: &B::Device,
     stop: &'a AtomicBool,
 ) -> Result<Network<'a, B>> {
+    let key = NetworkKey::of(&checkpoint, variant)?;
     let companions = checkpoint.companions.iter();
+    let companions = companions.map(|(companion, second)| (*companion, second.sha256()));
+    let companions = companions.collect();
+    let study = surroundings.study(checkpoint, device, stop)?;
     Ok(Network {
-        key: NetworkKey::of(&checkpoint, variant)?,
-        companions: companions
-            .map(|(companion, second)| (*companion, second.sha256()))
-            .collect(),
-        study: surroundings.study(checkpoint, device, stop)?,
+        undecoded: study.without_decoder(),
+        study,
+        key,
+        companions,
     })
 }

@@ -33,7 +33,7 @@ impl<'n, 'a, B: Kernels> Row<'n, 'a, B> {
     /// # Errors
     /// Where the user interrupts.
     pub fn prepared(&self, bar: &ProgressBar) -> Result<Result<&PreparedMethod<'n, B>, String>> {
-        let study = &self.network.study;
+        let study = &self.network.undecoded;
         let prepared = self.prepared.get_or_init(|| {
             bar.set_message(format!("calibrating {}", self.method));
             self.method
