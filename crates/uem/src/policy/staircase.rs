@@ -89,7 +89,7 @@ mod tests {
             .collect();
         let schedule = DepthSchedule::staircase(&timesteps, 1000.0, 13, 2.0 / 7.0).unwrap();
         // A seventh of 13 blocks fewer in each interval: 5.57, 7.43, 9.29, 11.14 and 13 blocks.
-        assert_eq!(depths(&schedule), [6, 5, 8, 7, 9, 9, 11, 12, 13, 13]);
+        assert_eq!(depths(&schedule), [6, 5, 8, 7, 9, 10, 11, 11, 13, 13]);
         let run: usize = depths(&schedule).iter().sum();
         assert_eq!(run, 93); // 5/7 of 130 blocks are 92.86
 
