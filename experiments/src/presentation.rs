@@ -207,7 +207,9 @@ pub fn timing_table(timings: &[Timing]) -> Table {
                     format!("{:.1} %", 100.0 * timing.block_reduction),
                     format!("{:.2}", timing.speedup),
                     format!("{:.2}", timing.efficiency),
-                    format!("{:.1} %", 100.0 * timing.judging_share),
+                    timing
+                        .judging_share
+                        .map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share)),
                 ]
             })
             .collect(),

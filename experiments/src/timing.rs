@@ -28,8 +28,9 @@ pub struct Timing {
     /// Median seconds for an image with the full network.
     pub full_seconds_per_image: f64,
     /// Median seconds for an image with the full network, where samples are judged after every block
-    /// and none leaves.
-    pub judged_seconds_per_image: f64,
+    /// and none leaves; absent in measurements from before it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_seconds_per_image: Option<f64>,
     /// Median seconds for an image with AdaDiff.
     pub adaptive_seconds_per_image: f64,
     /// Share of blocks that AdaDiff skipped.
@@ -40,7 +41,8 @@ pub struct Timing {
     pub efficiency: f64,
     /// What estimators and the exit decision cost, as a share of the full network's time. Noise of
     /// the measurement can make it negative.
-    pub judging_share: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judging_share: Option<f64>,
 }
 
 /// Measures batches of these sizes, each on the same samples.
@@ -76,12 +78,12 @@ pub fn measure<B: Kernels>(
                 batch,
                 samples,
                 full_seconds_per_image: full,
-                judged_seconds_per_image: judged,
+                judged_seconds_per_image: Some(judged),
                 adaptive_seconds_per_image: adaptive,
                 block_reduction: reduction,
                 speedup: full / adaptive,
                 efficiency: full / adaptive * (1.0 - reduction),
-                judging_share: judged / full - 1.0,
+                judging_share: Some(judged / full - 1.0),
             })
         })
         .collect()
