@@ -85,11 +85,10 @@ impl Partition {
                 goes[self.sources[source]] = true;
             }
             let mut place = vec![0; self.tokens];
-            let mut row = first_left;
-            for token in (0..self.tokens).filter(|&token| !goes[token]) {
+            let kept = (0..self.tokens).filter(|&token| !goes[token]);
+            for (row, token) in (first_left..).zip(kept) {
                 place[token] = row;
                 plan.kept.push(first + token);
-                row += 1;
             }
             let mut counts = vec![1_u32; left];
             for (source, merge) in merges.iter().enumerate() {
