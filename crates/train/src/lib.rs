@@ -38,6 +38,7 @@ pub use error::TrainError;
 pub use events::EVENTS_FILE;
 pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
+pub use memory::peak_resident_mib;
 #[cfg(feature = "collective")]
 pub use parallel::Workers;
 pub use trainer::{CHECKPOINTS, LOG_FILE, Outcome, TrainObserver, Trainer, trainable};

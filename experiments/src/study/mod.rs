@@ -2,6 +2,7 @@
 
 mod draw;
 mod effort;
+mod judged;
 mod latents;
 
 use std::ops::ControlFlow;
@@ -289,7 +290,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             reduction,
             ..self.preset.sampling.budget()
         };
-        match self.calibrations.find(budget) {
+        match self.stored(|stored| stored.budget() == budget) {
             Some(calibration) => Ok(calibration.clone()),
             None => self.calibrate(reduction, bar),
         }
@@ -309,10 +310,7 @@ impl<'a, B: Kernels> Study<'a, B> {
                  Sample with --full or --depth, or train the joint objective first"
             );
         }
-        let draw = Draw {
-            seed: self.preset.sampling.seed.wrapping_add(CALIBRATION_SEED),
-            ..self.plan(CALIBRATION_SAMPLES)?
-        };
+        let draw = self.recorded()?;
         let mut policy: Box<dyn ExitPolicy> = Box::new(Never);
         let mut calibration = None;
         for _ in 0..CALIBRATION_ROUNDS {
@@ -325,6 +323,14 @@ impl<'a, B: Kernels> Study<'a, B> {
             calibration = Some(found);
         }
         calibration.ok_or_else(|| anyhow!("no uncertainties were recorded"))
+    }
+
+    /// The samples that thresholds are calibrated on.
+    fn recorded(&self) -> Result<Draw> {
+        Ok(Draw {
+            seed: self.preset.sampling.seed.wrapping_add(CALIBRATION_SEED),
+            ..self.plan(CALIBRATION_SAMPLES)?
+        })
     }
 
     /// The threshold that recorded uncertainties ask for.
@@ -365,6 +371,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             steps: sampling.steps,
             samples: draw.samples,
             seed: draw.seed,
+            attainment: None,
         })
     }
 
