@@ -15,6 +15,7 @@ mod events;
 mod files;
 mod log;
 mod memory;
+mod nodes;
 mod objective;
 #[cfg(feature = "collective")]
 mod parallel;
@@ -25,6 +26,7 @@ mod suits;
 mod testing;
 mod tf_record;
 mod trainer;
+mod vector;
 pub mod weights;
 
 pub use classifier::{
@@ -32,12 +34,13 @@ pub use classifier::{
     train_classifier,
 };
 pub use compute::ComputeType;
-pub use config::{Objective, TrainConfig};
+pub use config::{Judging, Objective, TrainConfig};
 pub use ema::update_average;
 pub use error::TrainError;
 pub use events::EVENTS_FILE;
 pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
+pub use nodes::Node;
 #[cfg(feature = "collective")]
 pub use parallel::Workers;
 pub use trainer::{CHECKPOINTS, LOG_FILE, Outcome, TrainObserver, Trainer, trainable};
