@@ -66,6 +66,11 @@ impl<B: Kernels> Judge<B> {
         self.extractor.name()
     }
 
+    /// Number of features.
+    pub fn dims(&self) -> usize {
+        self.extractor.dims()
+    }
+
     /// Statistics to [`add`](Self::add) the samples from `first_sample` on to.
     ///
     /// # Errors

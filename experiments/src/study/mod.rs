@@ -252,7 +252,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             }
         });
         let samples = samples.map_err(|error| match error {
-            SampleError::Cancelled { .. } => anyhow!("interrupted; nothing was written"),
+            SampleError::Cancelled { .. } => anyhow!("interrupted"),
             error => error.into(),
         })?;
         // Reading the images back waits for the device, so it belongs to the time.
@@ -285,14 +285,25 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// Where the share cannot be reached or the user interrupts.
     pub fn threshold(&self, reduction: f64, bar: &ProgressBar) -> Result<Calibration> {
+        match self.stored_threshold(reduction) {
+            Some(calibration) => Ok(calibration),
+            None => self.calibrate(reduction, bar),
+        }
+    }
+
+    /// The stored threshold for a share of blocks to skip, where there is one for this number of
+    /// steps.
+    pub fn stored_threshold(&self, reduction: f64) -> Option<Calibration> {
         let budget = Budget {
             reduction,
             ..self.preset.sampling.budget()
         };
-        match self.calibrations.find(budget) {
-            Some(calibration) => Ok(calibration.clone()),
-            None => self.calibrate(reduction, bar),
-        }
+        self.calibrations.find(budget).cloned()
+    }
+
+    /// The thresholds that came with the weights.
+    pub fn calibrations(&self) -> &Calibrations {
+        &self.calibrations
     }
 
     /// Calibrates a threshold on samples of their own seed.
