@@ -16,6 +16,7 @@ mod files;
 mod log;
 mod memory;
 mod objective;
+mod optimizer;
 #[cfg(feature = "collective")]
 mod parallel;
 mod peers;
@@ -39,6 +40,7 @@ pub use error::TrainError;
 pub use events::EVENTS_FILE;
 pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
+pub use optimizer::AdamW;
 #[cfg(feature = "collective")]
 pub use parallel::Workers;
 pub use trainer::{CHECKPOINTS, LOG_FILE, Outcome, TrainObserver, Trainer, trainable};

@@ -11,7 +11,7 @@ use adadiff_sampler::{NoiseSchedule, ScheduleConfig, diffuse};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
-use burn::optim::{AdamW, AdamWConfig, GradientsAccumulator, GradientsParams, Optimizer};
+use burn::optim::{GradientsAccumulator, GradientsParams, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
@@ -24,6 +24,7 @@ use crate::events::{self, EVENTS_FILE};
 use crate::log::{self, LogLine, LossSums};
 use crate::memory::peak_resident_mib;
 use crate::objective::{self, Input, Losses};
+use crate::optimizer::AdamW;
 use crate::peers::{Alone, Peers};
 use crate::recompute;
 use crate::suits::check_suits;
@@ -69,7 +70,10 @@ pub enum Outcome {
 /// Every draw is a function of the seed and the step, so that a training that was interrupted and
 /// resumed gives what an uninterrupted one gives, bit for bit where the backend's operations are
 /// deterministic (Flex).
-pub struct Trainer<B: AutodiffBackend> {
+pub struct Trainer<B: AutodiffBackend>
+where
+    B::InnerBackend: Kernels,
+{
     config: TrainConfig,
     model_config: AdaDiffConfig,
     set: Arc<dyn TrainingSet>,
@@ -106,22 +110,16 @@ where
         model_config.backbone.validate()?;
         config.compute.check::<B>(device)?;
         check_suits(&model_config.backbone, config.label_dropout, &*set)?;
-        let optimizer = AdamWConfig::new()
-            .with_beta_1(config.betas[0])
-            .with_beta_2(config.betas[1])
-            .with_epsilon(config.epsilon)
-            .with_weight_decay(config.weight_decay)
-            .init();
         Ok(Self {
             schedule: schedule.build()?,
             schedule_config: schedule,
+            optimizer: OptimizerAdaptor::from(AdamW::new(&config)),
             loss_scale: (config.compute == ComputeType::F16).then_some(LossScale::START),
             average: model.valid(),
             model: config.trained.freeze(model),
             config,
             model_config,
             set,
-            optimizer,
             step: 0,
             losses: LossSums::default(),
             device: device.clone(),
