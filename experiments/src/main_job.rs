@@ -9,6 +9,7 @@ use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::Result;
 use indicatif::ProgressBar;
 
+use crate::budget::Wish;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
 use crate::figures::uncertainty_maps;
@@ -29,6 +30,8 @@ use crate::{presentation, report};
 pub struct MainJob<'a> {
     /// The trained network.
     pub checkpoint: Checkpoint,
+    /// The budget, where it is none of blocks.
+    pub wish: Option<Wish>,
     /// What samples are judged by.
     pub judge: JudgeOptions,
     /// The images to compare with, where there are no statistics of them.
@@ -77,17 +80,22 @@ impl DeviceTask for MainJob<'_> {
         let experiment = self.checkpoint.preset.name.clone();
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
         let data = self.checkpoint.preset.data;
-        let study: Study<'_, B> = self
-            .surroundings
-            .study(self.checkpoint, &device, self.stop)?;
+        let mut study: Study<'_, B> =
+            self.surroundings
+                .study(self.checkpoint, &device, self.stop)?;
         let judge = self
             .judge
             .judge(data, &self.place, study.image_shape(), &device)?;
+        let bar = evaluations_bar();
+        if let Some(wish) = &self.wish {
+            let calibration = wish.enter(&mut study, Some(&judge), &device, &bar)?;
+            calibration.write_beside(folder.path())?;
+        }
         let bench = Bench {
             study: &study,
             judge: &judge,
             device: self.device,
-            bar: evaluations_bar(),
+            bar,
         };
         let findings = bench.findings(self.samples, self.curve_samples, &self.curve)?;
         bench.bar.finish_and_clear();

@@ -11,6 +11,8 @@ use adadiff_data::LatentStorage;
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::backends::BackendsOptions;
+use crate::budget::Wish;
 use crate::calibrate::Calibrate;
 use crate::calibrations::Calibrations;
 use crate::checkpoint::Checkpoint;
@@ -85,6 +87,7 @@ impl Experiment {
             Some(Command::Sample(options)) => self.sample(options),
             Some(Command::Calibrate(options)) => self.calibrate(options),
             Some(Command::Timing(options)) => self.timing(options),
+            Some(Command::Backends(options)) => self.backends(options),
             Some(Command::Import(options)) => self.import(options),
         }
     }
@@ -102,8 +105,10 @@ impl Experiment {
                  asked for; `sample --samples {samples}` draws a few pictures without judging them"
             );
         }
+        let wish = options.sampling.wish(&options.judge, &options.place);
         let job = MainJob {
             checkpoint,
+            wish,
             judge: options.judge,
             place: options.place.into(),
             surroundings: options.sampling.surroundings(),
@@ -196,8 +201,15 @@ impl Experiment {
             device.index = local as usize;
         }
         let samples = options.samples.or(checkpoint.preset.sampling.samples);
+        let wish = options.sampling.wish(&options.judge, &options.place);
+        let wish = wish.map(|wish| Wish {
+            device,
+            only_stored: rank.size > 1,
+            ..wish
+        });
         let task = Evaluate {
             checkpoint,
+            wish,
             weights: options.sampling.checkpoint.clone(),
             surroundings: options.sampling.surroundings(),
             judge: options.judge,
@@ -271,6 +283,7 @@ impl Experiment {
         let task = Sample {
             checkpoint: options.sampling.checkpoint(self)?,
             surroundings,
+            wish: options.sampling.wish(&options.judge, &options.place),
             out: options.out,
             samples: options.samples,
             class: options.class,
@@ -301,6 +314,7 @@ impl Experiment {
             Calibrate {
                 checkpoint,
                 surroundings: options.sampling.surroundings(),
+                wish: options.sampling.wish(&options.judge, &options.place),
                 out,
                 reductions,
                 stop: &STOP,
@@ -312,11 +326,17 @@ impl Experiment {
         let task = TimeExits {
             checkpoint: options.sampling.checkpoint(self)?,
             surroundings: options.sampling.surroundings(),
+            wish: options.sampling.wish(&options.judge, &options.place),
             batches: options.batches,
             out: options.out,
             stop: &STOP,
         };
         run_on(options.sampling.device, task)
+    }
+
+    fn backends(&self, options: BackendsOptions) -> Result<()> {
+        let checkpoint = options.sampling.checkpoint(self)?;
+        options.carry_out(checkpoint, &STOP)
     }
 
     fn import(&self, options: ImportOptions) -> Result<()> {

@@ -3,6 +3,7 @@
 mod allocate;
 mod draw;
 mod effort;
+mod judged;
 mod latents;
 mod timesteps;
 
@@ -367,8 +368,7 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// As [`Self::calibrate`].
     pub fn calibration(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
-        let stored = self.calibrations.find(budget);
-        match stored.filter(|_| self.preset.sampling.solver == self.calibrated_solver) {
+        match self.stored(|entry| entry.budget() == budget) {
             Some(calibration) => Ok(calibration.clone()),
             None => self.calibrate(budget, bar),
         }
@@ -474,6 +474,7 @@ fn calibration_of(trace: &ExitTrace, budget: Budget, draw: &Draw) -> Result<Cali
         steps,
         samples: draw.samples,
         seed: draw.seed,
+        attainment: None,
     })
 }
 
