@@ -25,7 +25,10 @@ static EXCHANGE: Mutex<()> = Mutex::new(());
 /// It takes the steps that one worker takes with the whole batch, up to rounding: with three or more
 /// workers the order of sums, and so the last bits, are not fixed. Only UAL in the published form,
 /// whose weights couple the images that are computed together, is that of each worker's rows.
-pub struct Workers<B: AutodiffBackend> {
+pub struct Workers<B: AutodiffBackend>
+where
+    B::InnerBackend: Kernels,
+{
     trainers: Vec<Trainer<B>>,
     /// The device of each trainer.
     devices: Vec<B::Device>,

@@ -81,7 +81,7 @@ impl DeviceTask for PartTask<'_> {
         // These runs pay for memory and kernels, too: they are not timed.
         let mut noise = Vec::new();
         let network = AdaptiveUVit::new(&study.model, Never);
-        let full = study.draw_from(network, &draw, &bar, &mut |progress| {
+        let full = study.draw_from(&network, &draw, &bar, &mut |progress| {
             if progress.step.index == 0
                 && let Some(prediction) = progress.prediction
             {
