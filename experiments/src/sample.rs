@@ -9,7 +9,7 @@ use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::write_atomically;
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
@@ -128,7 +128,9 @@ impl DeviceTask for Sample<'_> {
         let policy = self.exit.policy(calibration.as_ref());
         bar.set_length(bar.position() + (self.samples * study.preset.sampling.steps) as u64);
         bar.set_message("sampling");
-        let drawn = study.draw(policy, &draw, &bar)?;
+        let drawn = study
+            .draw(policy, &draw, &bar)
+            .context("nothing was written")?;
         bar.finish_and_clear();
 
         let [channels, height, width] = study.image_shape();

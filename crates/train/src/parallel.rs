@@ -56,6 +56,11 @@ where
         })
     }
 
+    /// Steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.trainers[0].steps_done()
+    }
+
     /// The moving average of the weights, the same for all workers.
     pub fn average(&self) -> &AdaDiff<B::InnerBackend> {
         self.trainers[0].average()

@@ -79,6 +79,11 @@ impl<B: Kernels> Judge<B> {
         of_bytes(&bytes)
     }
 
+    /// Number of features.
+    pub fn dims(&self) -> usize {
+        self.extractor.dims()
+    }
+
     /// Statistics to [`add`](Self::add) the samples from `first_sample` on to.
     ///
     /// # Errors

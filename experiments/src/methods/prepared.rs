@@ -58,7 +58,9 @@ impl<B: Kernels> PreparedMethod<'_, B> {
         draw: &Draw,
         bar: &ProgressBar,
     ) -> Result<Tally> {
-        Tally::draw_from(study, judge, self.denoiser.as_ref(), &self.plan(draw), bar)
+        let plan = self.plan(draw);
+        let (none, denoiser) = (Tally::none(judge, &plan)?, self.denoiser.as_ref());
+        none.draw_from(study, judge, denoiser, &plan, bar, &mut |_| Ok(()))
     }
 
     /// Blocks and operations of samples that were drawn.

@@ -313,7 +313,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             }
         });
         let samples = samples.map_err(|error| match error {
-            SampleError::Cancelled { .. } => anyhow!("interrupted; nothing was written"),
+            SampleError::Cancelled { .. } => anyhow!("interrupted"),
             error => error.into(),
         })?;
         // Reading the images back waits for the device, so it belongs to the time.
@@ -354,11 +354,19 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// As [`Self::calibration`].
     pub fn threshold(&self, reduction: f64, bar: &ProgressBar) -> Result<Calibration> {
-        let budget = Budget {
+        self.calibration(self.budget(reduction), bar)
+    }
+
+    /// The stored one of [`Self::threshold`], where there is one.
+    pub fn stored_threshold(&self, reduction: f64) -> Option<Calibration> {
+        self.stored(self.budget(reduction)).cloned()
+    }
+
+    fn budget(&self, reduction: f64) -> Budget {
+        Budget {
             reduction,
             ..self.preset.sampling.budget()
-        };
-        self.calibration(budget, bar)
+        }
     }
 
     /// The threshold for a budget: the stored one where there is one for this solver and number of
@@ -367,11 +375,20 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// As [`Self::calibrate`].
     pub fn calibration(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
-        let stored = self.calibrations.find(budget);
-        match stored.filter(|_| self.preset.sampling.solver == self.calibrated_solver) {
+        match self.stored(budget) {
             Some(calibration) => Ok(calibration.clone()),
             None => self.calibrate(budget, bar),
         }
+    }
+
+    fn stored(&self, budget: Budget) -> Option<&Calibration> {
+        let stored = self.calibrations.find(budget);
+        stored.filter(|_| self.preset.sampling.solver == self.calibrated_solver)
+    }
+
+    /// The thresholds that came with the weights.
+    pub fn calibrations(&self) -> &Calibrations {
+        &self.calibrations
     }
 
     /// Calibrates a threshold on samples of their own seed.

@@ -1,8 +1,12 @@
 //! The programs of the paper's data sets, as their users run them.
 #![cfg(feature = "flex")]
 
+mod bad_data;
+mod full_disk;
 mod killed;
 mod made;
+mod memory;
 mod processes;
+mod published;
 mod results;
 mod tables;

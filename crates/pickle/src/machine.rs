@@ -2,23 +2,27 @@
 
 use std::collections::HashMap;
 
-use super::{Id, MOST_VALUES, Pickle, Value};
+use crate::{Called, Dialect, Id, Pickle, PickleError, Refusal, Value};
+
+type Outcome<T = ()> = Result<T, PickleError>;
+
+/// The version of the format since which texts have a length of one byte, and names come from the
+/// stack.
+const FRAMED: u32 = 4;
 
 /// Runs one pickle.
-pub(super) struct Machine<'a> {
+pub(crate) struct Machine<'a, D: Dialect<'a>> {
     bytes: &'a [u8],
     at: usize,
-    pub(super) values: Vec<Value<'a>>,
+    values: Vec<Value<'a, D::Own>>,
     stack: Vec<Id>,
     /// Heights of the stack that were marked.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
 }
 
-pub(super) type Outcome<T = ()> = Result<T, String>;
-
-impl<'a> Machine<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+impl<'a, D: Dialect<'a>> Machine<'a, D> {
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
             at: 0,
@@ -29,13 +33,14 @@ impl<'a> Machine<'a> {
         }
     }
 
-    pub(super) fn run(mut self) -> Outcome<Pickle<'a>> {
+    pub fn run(mut self) -> Outcome<Pickle<'a, D::Own>> {
         loop {
-            let opcode = self.number(1)? as u8;
+            let opcode = self.take(1)?[0];
             if opcode == b'.' {
                 return Ok(Pickle {
                     root: self.pop()?,
                     values: self.values,
+                    length: self.at,
                 });
             }
             self.step(opcode)?;
@@ -44,16 +49,22 @@ impl<'a> Machine<'a> {
 
     /// One instruction; the names in the comments are those of Python's `pickletools`.
     fn step(&mut self, opcode: u8) -> Outcome {
+        let is_framed = D::PROTOCOLS.contains(&FRAMED);
         match opcode {
             0x80 => self.protocol(),
             b'(' => self.mark(),                               // MARK
-            b'N' | 0x88 => self.push(Value::Other),            // NONE, NEWTRUE
-            0x89 => self.push(Value::False),                   // NEWFALSE
+            b'N' => self.push(Value::None),                    // NONE
+            0x88 => self.push(Value::Bool(true)),              // NEWTRUE
+            0x89 => self.push(Value::Bool(false)),             // NEWFALSE
             b'K' => self.unsigned(1),                          // BININT1
             b'M' => self.unsigned(2),                          // BININT2
-            b'J' => self.signed(),                             // BININT
-            b'U' | b'C' | 0x8c => self.text(1),                // SHORT_BIN- STRING, BYTES, UNICODE
-            b'T' | b'B' | b'X' => self.text(4),                // BIN- STRING, BYTES, UNICODE
+            b'J' => self.signed(4),                            // BININT
+            0x8a => self.long(),                               // LONG1
+            b'G' => self.float(),                              // BINFLOAT
+            b'U' => self.text(1),                              // SHORT_BINSTRING
+            b'T' | b'X' => self.text(4),                       // BINSTRING, BINUNICODE
+            b'C' => self.binary(1),                            // SHORT_BINBYTES
+            b'B' => self.binary(4),                            // BINBYTES
             b')' => self.push(Value::Tuple(Vec::new())),       // EMPTY_TUPLE
             b']' => self.push(Value::List(Vec::new())),        // EMPTY_LIST
             b'}' => self.push(Value::Dictionary(Vec::new())),  // EMPTY_DICT
@@ -65,50 +76,61 @@ impl<'a> Machine<'a> {
             b'u' => self.set_from_mark(),                      // SETITEMS
             b'q' => self.put(1),                               // BINPUT
             b'r' => self.put(4),                               // LONG_BINPUT
-            0x94 => self.memoize(),                            // MEMOIZE
             b'h' => self.recall(1),                            // BINGET
             b'j' => self.recall(4),                            // LONG_BINGET
             b'c' => self.name(),                               // GLOBAL
-            0x93 => self.name_from_stack(),                    // STACK_GLOBAL
-            0x95 => self.take(8).map(drop),                    // FRAME
             b'R' => self.call(),                               // REDUCE
             b'b' => self.build(),                              // BUILD
-            _ => Err(format!(
-                "a pickle with the instruction {opcode:#04x} at byte {}, which no data set needs",
-                self.at - 1
-            )),
+            b'Q' => self.outside(opcode),                      // BINPERSID
+            0x8c if is_framed => self.text(1),                 // SHORT_BINUNICODE
+            0x93 if is_framed => self.name_from_stack(),       // STACK_GLOBAL
+            0x94 if is_framed => self.memoize(),               // MEMOIZE
+            0x95 if is_framed => self.take(8).map(drop),       // FRAME
+            _ => Err(self.unknown(opcode)),
+        }
+    }
+
+    fn unknown(&self, opcode: u8) -> PickleError {
+        PickleError::Instruction {
+            opcode,
+            at: self.at - 1,
         }
     }
 
     fn take(&mut self, length: usize) -> Outcome<&'a [u8]> {
         let rest = &self.bytes[self.at..];
-        let taken = rest.get(..length).ok_or("a pickle that is cut off")?;
+        let taken = rest.get(..length).ok_or(PickleError::CutOff)?;
         self.at += length;
         Ok(taken)
     }
 
-    /// An unsigned number of `length` bytes, least significant first.
-    fn number(&mut self, length: usize) -> Outcome<u32> {
+    /// An unsigned number of `length` bytes, eight at most, least significant first.
+    fn number(&mut self, length: usize) -> Outcome<u64> {
         let bytes = self.take(length)?;
-        let shifted = |sum, &byte: &u8| sum << 8 | u32::from(byte);
+        let shifted = |sum, &byte: &u8| sum << 8 | u64::from(byte);
         Ok(bytes.iter().rev().fold(0, shifted))
     }
 
-    pub(super) fn line(&mut self) -> Outcome<&'a [u8]> {
+    /// A number of four bytes at most.
+    fn short(&mut self, length: usize) -> Outcome<u32> {
+        Ok(self.number(length)? as u32)
+    }
+
+    fn line(&mut self) -> Outcome<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let length = rest.iter().position(|&byte| byte == b'\n');
-        let line = self.take(length.ok_or("a pickle that is cut off")?)?;
+        let line = self.take(length.ok_or(PickleError::CutOff)?)?;
         self.at += 1;
         Ok(line)
     }
 
-    pub(super) fn damaged(&self, what: &str) -> String {
-        format!("a pickle that is damaged before byte {}: {what}", self.at)
+    fn damaged(&self, what: &'static str) -> PickleError {
+        Refusal::Damaged(what).at(self.at)
     }
 
-    pub(super) fn push(&mut self, value: Value<'a>) -> Outcome {
-        if self.values.len() == MOST_VALUES {
-            return Err(format!("a pickle of more than {MOST_VALUES} values"));
+    fn push(&mut self, value: Value<'a, D::Own>) -> Outcome {
+        if self.values.len() == D::MOST_VALUES {
+            return Err(PickleError::TooManyValues(D::MOST_VALUES));
         }
         self.stack.push(self.values.len());
         self.values.push(value);
@@ -124,8 +146,13 @@ impl<'a> Machine<'a> {
         }
     }
 
-    pub(super) fn pop(&mut self) -> Outcome<Id> {
+    fn pop(&mut self) -> Outcome<Id> {
         Ok(self.pop_many(1)?[0])
+    }
+
+    fn pop_two(&mut self) -> Outcome<[Id; 2]> {
+        let ids = self.pop_many(2)?;
+        Ok([ids[0], ids[1]])
     }
 
     /// Takes all values above the last mark.
@@ -136,18 +163,16 @@ impl<'a> Machine<'a> {
     }
 
     /// The value on top of the stack, which stays there.
-    pub(super) fn top(&mut self) -> Outcome<Id> {
+    fn top(&mut self) -> Outcome<Id> {
         let id = self.pop()?;
         self.stack.push(id);
         Ok(id)
     }
 
     fn protocol(&mut self) -> Outcome {
-        match self.number(1)? {
-            2..=4 => Ok(()),
-            version => Err(format!(
-                "a pickle of protocol {version} where data sets have 2 to 4"
-            )),
+        match self.short(1)? {
+            version if D::PROTOCOLS.contains(&version) => Ok(()),
+            version => Err(PickleError::Protocol(version)),
         }
     }
 
@@ -157,17 +182,41 @@ impl<'a> Machine<'a> {
     }
 
     fn unsigned(&mut self, length: usize) -> Outcome {
-        let number = self.number(length)?;
+        let number = self.short(length)?;
         self.push(Value::Integer(number.into()))
     }
 
-    fn signed(&mut self) -> Outcome {
-        let number = self.number(4)?.cast_signed();
-        self.push(Value::Integer(number.into()))
+    /// A number in two's complement.
+    fn signed(&mut self, length: usize) -> Outcome {
+        let unused = 64 - 8 * length as u32;
+        let number = self.number(length)?;
+        self.push(Value::Integer((number as i64) << unused >> unused))
+    }
+
+    fn long(&mut self) -> Outcome {
+        match self.number(1)? {
+            0 => self.push(Value::Integer(0)),
+            length @ 1..=8 => self.signed(length as usize),
+            _ => Err(self.damaged("a number is too large")),
+        }
+    }
+
+    fn float(&mut self) -> Outcome {
+        self.take(8)?;
+        self.push(Value::Float)
     }
 
     fn text(&mut self, length: usize) -> Outcome {
-        let length = self.number(length)?;
+        let length = self.short(length)?;
+        let bytes = self.take(length as usize)?;
+        if D::UTF_8 && str::from_utf8(bytes).is_err() {
+            return Err(self.damaged("a text is not UTF-8"));
+        }
+        self.push(Value::Bytes(bytes))
+    }
+
+    fn binary(&mut self, length: usize) -> Outcome {
+        let length = self.short(length)?;
         let bytes = self.take(length as usize)?;
         self.push(Value::Bytes(bytes))
     }
@@ -224,7 +273,7 @@ impl<'a> Machine<'a> {
     }
 
     fn put(&mut self, length: usize) -> Outcome {
-        let key = self.number(length)?;
+        let key = self.short(length)?;
         let id = self.top()?;
         self.memo.insert(key, id);
         Ok(())
@@ -239,15 +288,66 @@ impl<'a> Machine<'a> {
     }
 
     fn recall(&mut self, length: usize) -> Outcome {
-        let key = self.number(length)?;
+        let key = self.short(length)?;
         let id = self.memo.get(&key).copied();
         let unknown = || self.damaged("a value that was not kept is asked for");
         self.stack.push(id.ok_or_else(unknown)?);
         Ok(())
     }
 
-    pub(super) fn pop_two(&mut self) -> Outcome<[Id; 2]> {
-        let ids = self.pop_many(2)?;
-        Ok([ids[0], ids[1]])
+    fn name(&mut self) -> Outcome {
+        let (module, name) = (self.line()?, self.line()?);
+        self.push_name(module, name)
+    }
+
+    fn name_from_stack(&mut self) -> Outcome {
+        let [module, name] = self.pop_two()?;
+        match (&self.values[module], &self.values[name]) {
+            (&Value::Bytes(module), &Value::Bytes(name)) => self.push_name(module, name),
+            _ => Err(self.damaged("a name that is no text")),
+        }
+    }
+
+    fn push_name(&mut self, module: &'a [u8], name: &'a [u8]) -> Outcome {
+        let Some(known) = D::name(module, name) else {
+            let [module, name] =
+                [module, name].map(|text| String::from_utf8_lossy(text).into_owned());
+            return Err(PickleError::Name { module, name });
+        };
+        self.push(Value::Own(known))
+    }
+
+    fn call(&mut self) -> Outcome {
+        let [function, arguments] = self.pop_two()?;
+        let Value::Tuple(arguments) = &self.values[arguments] else {
+            return Err(self.damaged("a call without arguments"));
+        };
+        let called = D::call(&self.values, function, arguments);
+        match called.map_err(|refusal| refusal.at(self.at))? {
+            Called::New(value) => self.push(value),
+            Called::Same(id) => {
+                self.stack.push(id);
+                Ok(())
+            }
+        }
+    }
+
+    fn build(&mut self) -> Outcome {
+        let state = self.pop()?;
+        let object = self.top()?;
+        let built = D::build(&self.values, object, state);
+        if let Some(value) = built.map_err(|refusal| refusal.at(self.at))? {
+            self.values[object] = value;
+        }
+        Ok(())
+    }
+
+    fn outside(&mut self, opcode: u8) -> Outcome {
+        let reference = self.pop()?;
+        let found = D::outside(&self.values, reference);
+        match found.map_err(|refusal| refusal.at(self.at))? {
+            Some(value) => self.push(value),
+            None => Err(self.unknown(opcode)),
+        }
     }
 }
