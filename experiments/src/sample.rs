@@ -144,7 +144,7 @@ impl DeviceTask for Sample<'_> {
         let exits = drawn.trace.steps.iter();
         let exits = exits.map(|step| (step.timestep, step.blocks.as_slice()));
         ExitHeatmap::of_exits(drawn.trace.blocks_per_prediction, exits)?
-            .write(folder.path(), "exit_depth")?;
+            .write(&folder.path(), "exit_depth")?;
         let trace = serde_json::to_vec(&drawn.trace)?;
         write_atomically(&folder.path().join("trace.json"), &trace)?;
         let preset = study.preset.to_toml()?;

@@ -107,7 +107,7 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
     /// An unsigned number of `length` bytes, eight at most, least significant first.
     fn number(&mut self, length: usize) -> Outcome<u64> {
         let bytes = self.take(length)?;
-        let shifted = |sum, &byte: &u8| sum << 8 | u64::from(byte);
+        let shifted = |sum: u64, &byte: &u8| (sum << 8) | u64::from(byte);
         Ok(bytes.iter().rev().fold(0, shifted))
     }
 
@@ -290,8 +290,8 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
     fn recall(&mut self, length: usize) -> Outcome {
         let key = self.short(length)?;
         let id = self.memo.get(&key).copied();
-        let unknown = || self.damaged("a value that was not kept is asked for");
-        self.stack.push(id.ok_or_else(unknown)?);
+        let id = id.ok_or_else(|| self.damaged("a value that was not kept is asked for"))?;
+        self.stack.push(id);
         Ok(())
     }
 

@@ -1,9 +1,8 @@
 //! One training on several devices of a machine: each computes some rows of every batch, and all
 //! take the same step.
 //!
-//! Workers are threads that exchange gradients through Burn's collectives. Several machines are not
-//! offered: in Burn 0.21 the second exchange between processes never ends, because the list of those
-//! who are done with one is not emptied before the next (`SyncService::sync` of burn-collective).
+//! Workers are threads that exchange gradients through Burn's collectives. Processes, on one machine
+//! or several, are [`crate::Node`]'s.
 
 use std::ops::ControlFlow;
 use std::path::Path;

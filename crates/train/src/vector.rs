@@ -25,7 +25,7 @@ pub(crate) fn in_one_vector<B: AutodiffBackend>(
         layer_wise,
     } = losses;
     let losses = [total, simple, uncertainty, layer_wise].map(|loss| loss as f32);
-    let mut flat = Flat {
+    let mut flat: Flat<B::InnerBackend> = Flat {
         gradients,
         parts: vec![on_device(losses.to_vec(), device)],
     };
@@ -33,7 +33,7 @@ pub(crate) fn in_one_vector<B: AutodiffBackend>(
     let sum = exchange(Tensor::cat(flat.parts, 0))?;
 
     let found = values_of(sum.clone().narrow(0, 0, losses.len()))?;
-    let mut split = Split {
+    let mut split: Split<B::InnerBackend> = Split {
         gradients: flat.gradients,
         sum,
         read: losses.len(),

@@ -59,7 +59,8 @@ impl<B: Kernels> PreparedMethod<'_, B> {
         bar: &ProgressBar,
     ) -> Result<Tally> {
         let plan = self.plan(draw);
-        let (none, denoiser) = (Tally::none(judge, &plan)?, self.denoiser.as_ref());
+        let none = Tally::none(judge, &plan)?;
+        let denoiser: &dyn Denoiser<B> = self.denoiser.as_ref();
         none.draw_from(study, judge, denoiser, &plan, bar, &mut |_| Ok(()))
     }
 
