@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Attainment;
 use crate::report::ResultRow;
 
 /// When a sample leaves the network.
@@ -76,16 +77,40 @@ pub struct Calibration {
     pub samples: usize,
     /// Their seed, which no reported figure uses.
     pub seed: u64,
+    /// The budget that the share was chosen for, where that is none of blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attainment: Option<Attainment>,
 }
 
 impl Calibration {
-    fn budget(&self) -> Budget {
+    /// What it was calibrated for.
+    pub fn budget(&self) -> Budget {
         Budget {
             exit_rule: self.exit_rule,
             check_every: self.check_every,
             reduction: self.reduction,
             steps: self.steps,
         }
+    }
+
+    /// Reads a file of one threshold.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is damaged.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text =
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is no calibration", path.display()))
+    }
+
+    /// Writes it into the folder of a run.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn write_beside(&self, folder: &Path) -> Result<()> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        Ok(write_atomically(&folder.join("calibration.json"), &json)?)
     }
 
     /// Says in a row of results how its samples left.
@@ -190,11 +215,6 @@ impl Calibrations {
         let mut json = serde_json::to_vec_pretty(self)?;
         json.push(b'\n');
         Ok(write_atomically(path, &json)?)
-    }
-
-    /// The threshold for a budget.
-    pub fn find(&self, budget: Budget) -> Option<&Calibration> {
-        self.entries.iter().find(|entry| entry.budget() == budget)
     }
 
     /// Adds a threshold, in place of an earlier one for the same budget.

@@ -290,3 +290,11 @@ pub fn compiled_devices() -> Vec<DeviceName> {
         .map(|&(backend, _)| DeviceName { backend, index: 0 })
         .collect()
 }
+
+/// [`compiled_devices`] without those that are another one's second name.
+pub fn distinct_devices() -> Vec<DeviceName> {
+    let mut devices = compiled_devices();
+    // The feature `vulkan` includes `wgpu`, which then chooses Vulkan.
+    devices.retain(|device| device.backend != BackendName::Vulkan);
+    devices
+}

@@ -1,6 +1,8 @@
 //! Experiments: presets, command line, tables, figures and reports.
 
 pub mod allocator;
+mod backends;
+mod budget;
 mod calibrate;
 mod calibrations;
 mod checkpoint;
@@ -46,6 +48,7 @@ mod train_features;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+pub use budget::{Attainment, FdIncrease, Goal};
 pub use calibrations::{Budget, Calibration, Calibrations, ExitRule};
 pub use checkpoint::Checkpoint;
 pub use judge::{Extractor, Judge, test_images};

@@ -10,6 +10,7 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use crate::budget::Wish;
 use crate::calibrations::{Calibration, Calibrations};
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
@@ -28,6 +29,10 @@ use crate::tally::Tally;
 use crate::timing::{self, Timing};
 use crate::{presentation, report};
 
+/// The name under which the threshold of a budget other than blocks is kept, as measuring it again
+/// would find another.
+const WISHED: &str = "wished";
+
 /// The main job and its options.
 #[derive(Debug)]
 pub struct MainJob<'a> {
@@ -35,6 +40,8 @@ pub struct MainJob<'a> {
     pub checkpoint: Checkpoint,
     /// The file that it came from; absent for the bundled one.
     pub weights: Option<PathBuf>,
+    /// The budget, where it is none of blocks.
+    pub wish: Option<Wish>,
     /// What samples are judged by.
     pub judge: JudgeOptions,
     /// The images to compare with, where there are no statistics of them.
@@ -84,9 +91,9 @@ impl DeviceTask for MainJob<'_> {
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
         let data = self.checkpoint.preset.data;
         let checkpoint_sha256 = self.weights.as_deref().map(of_file).transpose()?;
-        let study: Study<'_, B> = self
-            .surroundings
-            .study(self.checkpoint, &device, self.stop)?;
+        let mut study: Study<'_, B> =
+            self.surroundings
+                .study(self.checkpoint, &device, self.stop)?;
         let judge = self
             .judge
             .judge(data, &self.place, study.image_shape(), &device)?;
@@ -94,17 +101,29 @@ impl DeviceTask for MainJob<'_> {
             preset: study.preset.to_toml()?,
             checkpoint_sha256,
             calibrations: study.calibrations().clone(),
+            wish: self.wish.as_ref().map(|wish| wish.goal.option()),
             features: judge.features(),
             samples: self.samples,
             curve_samples: self.curve_samples,
             device: self.device.backend.name(),
         };
+        let kept = Kept::open(folder.kept(), &settings)?;
+        let bar = evaluations_bar();
+        if let Some(wish) = &self.wish {
+            let calibration = match kept.read(WISHED)? {
+                Some(calibration) => calibration,
+                None => wish.enter(&mut study, Some(&judge), &device, &bar)?,
+            };
+            kept.write(WISHED, &calibration)?;
+            study.adopt(calibration.clone());
+            calibration.write_beside(&folder.path())?;
+        }
         let bench = Bench {
             study: &study,
             judge: &judge,
-            kept: Kept::open(folder.kept(), &settings)?,
+            kept,
             device: self.device,
-            bar: evaluations_bar(),
+            bar,
         };
         let findings = bench.findings(self.samples, self.curve_samples, &self.curve);
         let findings = findings.map_err(|error| match folder.continues() {
@@ -135,6 +154,8 @@ struct Settings {
     checkpoint_sha256: Option<String>,
     /// The thresholds that came with the weights.
     calibrations: Calibrations,
+    /// The budget as on the command line, where it is none of blocks.
+    wish: Option<String>,
     features: &'static str,
     samples: usize,
     curve_samples: usize,

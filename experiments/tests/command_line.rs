@@ -81,6 +81,32 @@ fn senseless_numbers_are_refused() {
         &["--reduction", "0.99", "--quick"],
         &["0.99", "cannot be reached"],
     );
+    fails(&folder, &["--speedup", "0.9"], &["--speedup", "above 1"]);
+    fails(
+        &folder,
+        &["sample", "--max-fd-increase", "-5%"],
+        &["--max-fd-increase", "for example 5%"],
+    );
+    for command in ["sample", "evaluate", "timing", "calibrate"] {
+        fails(
+            &folder,
+            &[
+                command,
+                "--speedup",
+                "1.5",
+                "--reduction",
+                "0.4",
+                "--out",
+                "out",
+            ],
+            &["--speedup", "cannot be used with", "--reduction"],
+        );
+    }
+    fails(
+        &folder,
+        &["backends", "--max-fd-increase", "5%"],
+        &["one share of blocks"],
+    );
     fails(
         &folder,
         &["sample", "--class", "12"],

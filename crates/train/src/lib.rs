@@ -42,6 +42,7 @@ pub use error::TrainError;
 pub use events::EVENTS_FILE;
 pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
+pub use memory::peak_resident_mib;
 pub use nodes::Node;
 pub use optimizer::AdamW;
 #[cfg(feature = "collective")]

@@ -7,6 +7,7 @@ use adadiff_train::{Judging, TrainConfig};
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
+use crate::backends::BackendsOptions;
 use crate::device::DeviceName;
 use crate::evaluate::RankOptions;
 use crate::judge::JudgeOptions;
@@ -54,6 +55,8 @@ pub enum Command {
     Calibrate(CalibrateOptions),
     /// Measure how much of the skipped blocks' time a device really saves
     Timing(TimingOptions),
+    /// Compare devices: one checkpoint with the same seeds on every device that is there
+    Backends(BackendsOptions),
     /// Turn published PyTorch or safetensors weights into this project's own
     Import(ImportOptions),
 }
@@ -257,9 +260,12 @@ pub struct EvaluateOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
-    /// What samples are judged by; `merge` compares.
+    /// What samples are judged by; `merge` compares, or --max-fd-increase.
     #[command(flatten)]
     pub judge: JudgeOptions,
+    /// The images that --max-fd-increase compares with, where there are no statistics of them.
+    #[command(flatten)]
+    pub place: PlaceOptions,
     /// Which of several processes this is.
     #[command(flatten)]
     pub rank: RankOptions,
@@ -270,10 +276,10 @@ pub struct EvaluateOptions {
     #[arg(long, value_name = "N", value_parser = positive)]
     pub samples: Option<usize>,
     /// Use the full network
-    #[arg(long, conflicts_with_all = ["reduction", "depth"])]
+    #[arg(long, conflicts_with_all = ["reduction", "speedup", "max_fd_increase", "depth"])]
     pub full: bool,
     /// Leave after this many blocks
-    #[arg(long, value_name = "BLOCKS", conflicts_with = "reduction")]
+    #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
     pub depth: Option<NonZeroUsize>,
     /// Folder of the parts of all processes
     #[arg(long, value_name = "DIR")]
@@ -300,6 +306,12 @@ pub struct SampleOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
+    /// What --max-fd-increase judges by.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// The images that it compares with, where there are no statistics of them.
+    #[command(flatten)]
+    pub place: PlaceOptions,
     /// What to draw.
     #[command(flatten)]
     pub prompts: PromptOptions,
@@ -319,10 +331,10 @@ pub struct SampleOptions {
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub guidance: Option<f64>,
     /// Use the full network
-    #[arg(long, conflicts_with_all = ["reduction", "depth"])]
+    #[arg(long, conflicts_with_all = ["reduction", "speedup", "max_fd_increase", "depth"])]
     pub full: bool,
     /// Leave after this many blocks
-    #[arg(long, value_name = "BLOCKS", conflicts_with = "reduction")]
+    #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
     pub depth: Option<NonZeroUsize>,
 }
 
@@ -332,11 +344,17 @@ pub struct CalibrateOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
+    /// What --max-fd-increase judges by.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// The images that it compares with, where there are no statistics of them.
+    #[command(flatten)]
+    pub place: PlaceOptions,
     /// File to write [default: calibration.json beside --checkpoint]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Shares of blocks to skip, in place of --reduction
-    #[arg(long, value_name = "R", value_delimiter = ',', value_parser = share, conflicts_with = "reduction")]
+    #[arg(long, value_name = "R", value_delimiter = ',', value_parser = share, conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
     pub reductions: Vec<f64>,
 }
 
@@ -346,6 +364,12 @@ pub struct TimingOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
+    /// What --max-fd-increase judges by.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// The images that it compares with, where there are no statistics of them.
+    #[command(flatten)]
+    pub place: PlaceOptions,
     /// Sizes of the batches to time, in place of --batch
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive, default_values_t = BATCHES, conflicts_with = "batch")]
     pub batches: Vec<usize>,
@@ -358,7 +382,7 @@ pub struct TimingOptions {
 #[derive(Debug, Args)]
 pub struct ImportOptions {
     /// Published weights, .pth, .pt or .safetensors: of a U-ViT, AdaDiff, Stable Diffusion's
-    /// autoencoder, CLIP's text model or FID's Inception network
+    /// autoencoder, CLIP's text or image model or FID's Inception network
     pub file: PathBuf,
     /// File to write
     #[arg(long, value_name = "FILE")]

@@ -12,6 +12,8 @@ use adadiff_train::Node;
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::backends::BackendsOptions;
+use crate::budget::Wish;
 use crate::calibrate::Calibrate;
 use crate::calibrations::Calibrations;
 use crate::checkpoint::Checkpoint;
@@ -86,6 +88,7 @@ impl Experiment {
             Some(Command::Sample(options)) => self.sample(options),
             Some(Command::Calibrate(options)) => self.calibrate(options),
             Some(Command::Timing(options)) => self.timing(options),
+            Some(Command::Backends(options)) => self.backends(options),
             Some(Command::Import(options)) => self.import(options),
         }
     }
@@ -103,9 +106,11 @@ impl Experiment {
                  asked for; `sample --samples {samples}` draws a few pictures without judging them"
             );
         }
+        let wish = options.sampling.wish(&options.judge, &options.place);
         let job = MainJob {
             checkpoint,
             weights: options.sampling.checkpoint.clone(),
+            wish,
             judge: options.judge,
             place: options.place.into(),
             surroundings: options.sampling.surroundings(),
@@ -215,8 +220,15 @@ impl Experiment {
             false => options.sampling.device,
         };
         let samples = options.samples.or(checkpoint.preset.sampling.samples);
+        let wish = options.sampling.wish(&options.judge, &options.place);
+        let wish = wish.map(|wish| Wish {
+            device,
+            only_stored: rank.size > 1,
+            ..wish
+        });
         let task = Evaluate {
             checkpoint,
+            wish,
             weights: options.sampling.checkpoint.clone(),
             surroundings: options.sampling.surroundings(),
             judge: options.judge,
@@ -290,6 +302,7 @@ impl Experiment {
         let task = Sample {
             checkpoint: options.sampling.checkpoint(self)?,
             surroundings,
+            wish: options.sampling.wish(&options.judge, &options.place),
             out: options.out,
             samples: options.samples,
             class: options.class,
@@ -320,6 +333,7 @@ impl Experiment {
             Calibrate {
                 checkpoint,
                 surroundings: options.sampling.surroundings(),
+                wish: options.sampling.wish(&options.judge, &options.place),
                 out,
                 reductions,
                 stop: &STOP,
@@ -331,11 +345,17 @@ impl Experiment {
         let task = TimeExits {
             checkpoint: options.sampling.checkpoint(self)?,
             surroundings: options.sampling.surroundings(),
+            wish: options.sampling.wish(&options.judge, &options.place),
             batches: options.batches,
             out: options.out,
             stop: &STOP,
         };
         run_on(options.sampling.device, task)
+    }
+
+    fn backends(&self, options: BackendsOptions) -> Result<()> {
+        let checkpoint = options.sampling.checkpoint(self)?;
+        options.carry_out(checkpoint, &STOP)
     }
 
     fn import(&self, options: ImportOptions) -> Result<()> {

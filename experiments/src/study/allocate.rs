@@ -55,6 +55,7 @@ impl<B: Kernels> Study<'_, B> {
             steps: budget.steps,
             samples: draw.samples,
             seed: draw.seed,
+            attainment: None,
         })
     }
 

@@ -3,6 +3,7 @@
 mod allocate;
 mod draw;
 mod effort;
+mod judged;
 mod latents;
 mod timesteps;
 
@@ -359,7 +360,8 @@ impl<'a, B: Kernels> Study<'a, B> {
 
     /// The stored one of [`Self::threshold`], where there is one.
     pub fn stored_threshold(&self, reduction: f64) -> Option<Calibration> {
-        self.stored(self.budget(reduction)).cloned()
+        let budget = self.budget(reduction);
+        self.stored(|entry| entry.budget() == budget).cloned()
     }
 
     fn budget(&self, reduction: f64) -> Budget {
@@ -375,15 +377,10 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// As [`Self::calibrate`].
     pub fn calibration(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
-        match self.stored(budget) {
+        match self.stored(|entry| entry.budget() == budget) {
             Some(calibration) => Ok(calibration.clone()),
             None => self.calibrate(budget, bar),
         }
-    }
-
-    fn stored(&self, budget: Budget) -> Option<&Calibration> {
-        let stored = self.calibrations.find(budget);
-        stored.filter(|_| self.preset.sampling.solver == self.calibrated_solver)
     }
 
     /// The thresholds that came with the weights.
@@ -491,6 +488,7 @@ fn calibration_of(trace: &ExitTrace, budget: Budget, draw: &Draw) -> Result<Cali
         steps,
         samples: draw.samples,
         seed: draw.seed,
+        attainment: None,
     })
 }
 

@@ -50,7 +50,9 @@ impl DeviceTask for DrawBundled {
         let sampling = &mut checkpoint.preset.sampling;
         let calibration = checkpoint
             .calibrations
-            .find(sampling.budget())
+            .entries()
+            .iter()
+            .find(|entry| entry.budget() == sampling.budget())
             .cloned()
             .context("the bundled thresholds lack the preset's own")?;
         sampling.steps = 10;
