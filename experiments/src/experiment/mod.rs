@@ -54,6 +54,7 @@ const CURVE: [f64; 5] = [0.15, 0.3, 0.45, 0.6, 0.75];
 
 impl Experiment {
     /// Runs the program; errors are told on standard error.
+    #[cfg(all(feature = "programs", not(test)))]
     pub fn main(&self) -> ExitCode {
         crate::allocator::keep_freed_memory();
         match self.run() {
