@@ -53,7 +53,7 @@ impl BackendName {
         match self {
             Self::Flex => cfg!(feature = "flex"),
             Self::NdArray => cfg!(feature = "ndarray"),
-            Self::Wgpu => cfg!(feature = "wgpu"),
+            Self::Wgpu => cfg!(feature = "untuned-wgpu"),
             Self::Vulkan => cfg!(feature = "vulkan"),
             Self::Cuda => cfg!(feature = "cuda"),
         }
@@ -189,7 +189,7 @@ pub fn run_on_all<T: DevicesTask>(names: &[DeviceName], task: T) -> Result<T::Ou
             task.run::<burn_ndarray::NdArray>(&devices)
         }
         // Where Vulkan is to be had, wgpu chooses it by itself.
-        #[cfg(feature = "wgpu")]
+        #[cfg(feature = "untuned-wgpu")]
         BackendName::Wgpu | BackendName::Vulkan => {
             let devices = each(names, graphics_device)?;
             task.run::<burn_wgpu::Wgpu>(&devices)
@@ -223,7 +223,7 @@ fn only_index_zero<D: Default>(name: DeviceName) -> Result<D> {
     }
 }
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "untuned-wgpu")]
 fn graphics_device(name: DeviceName) -> Result<burn_wgpu::WgpuDevice> {
     let device = match name.index {
         0 => burn_wgpu::WgpuDevice::DefaultDevice,
@@ -250,7 +250,7 @@ fn cuda_device(name: DeviceName) -> Result<burn_cuda::CudaDevice> {
 }
 
 /// Computes a sum on the device: backends that miss their driver say so by a panic.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(any(feature = "untuned-wgpu", feature = "cuda"))]
 fn probe<B: Kernels>(device: &B::Device, name: DeviceName, advice: &str) -> Result<()> {
     use std::sync::Mutex;
 
