@@ -1,5 +1,11 @@
 //! Experiments: presets, command line, tables, figures and reports.
 
+// Unit tests leave out the command lines as well: they take longest to compile.
+#![cfg_attr(
+    any(test, not(feature = "programs")),
+    allow(dead_code, unused_imports)
+)]
+
 pub mod allocator;
 mod backends;
 mod budget;
@@ -13,6 +19,7 @@ pub mod experiment;
 pub mod figures;
 mod import;
 mod judge;
+mod kept;
 mod main_job;
 mod measured;
 pub mod methods;
@@ -26,6 +33,7 @@ mod prepared;
 mod presentation;
 mod preset;
 mod progress;
+mod published;
 pub mod readme;
 mod reference;
 pub mod report;

@@ -2,19 +2,23 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::Result;
 use indicatif::ProgressBar;
+use serde::Serialize;
 
 use crate::budget::Wish;
+use crate::calibrations::{Calibration, Calibrations};
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
 use crate::figures::uncertainty_maps;
 use crate::judge::{Judge, JudgeOptions};
+use crate::kept::Kept;
 use crate::measured::Measured;
+use crate::metrics_tool::of_file;
 use crate::preset::{Place, Preset};
 use crate::progress::evaluations_bar;
 use crate::report::{Method, ResultRow};
@@ -25,11 +29,17 @@ use crate::tally::Tally;
 use crate::timing::{self, Timing};
 use crate::{presentation, report};
 
+/// The name under which the threshold of a budget other than blocks is kept, as measuring it again
+/// would find another.
+const WISHED: &str = "wished";
+
 /// The main job and its options.
 #[derive(Debug)]
 pub struct MainJob<'a> {
     /// The trained network.
     pub checkpoint: Checkpoint,
+    /// The file that it came from; absent for the bundled one.
+    pub weights: Option<PathBuf>,
     /// The budget, where it is none of blocks.
     pub wish: Option<Wish>,
     /// What samples are judged by.
@@ -80,27 +90,50 @@ impl DeviceTask for MainJob<'_> {
         let experiment = self.checkpoint.preset.name.clone();
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
         let data = self.checkpoint.preset.data;
+        let checkpoint_sha256 = self.weights.as_deref().map(of_file).transpose()?;
         let mut study: Study<'_, B> =
             self.surroundings
                 .study(self.checkpoint, &device, self.stop)?;
         let judge = self
             .judge
             .judge(data, &self.place, study.image_shape(), &device)?;
+        let settings = Settings {
+            preset: study.preset.to_toml()?,
+            checkpoint_sha256,
+            calibrations: study.calibrations().clone(),
+            wish: self.wish.as_ref().map(|wish| wish.goal.option()),
+            features: judge.features(),
+            samples: self.samples,
+            curve_samples: self.curve_samples,
+            device: self.device.backend.name(),
+        };
+        let kept = Kept::open(folder.kept(), &settings)?;
         let bar = evaluations_bar();
         if let Some(wish) = &self.wish {
-            let calibration = wish.enter(&mut study, Some(&judge), &device, &bar)?;
-            calibration.write_beside(folder.path())?;
+            let calibration = match kept.read(WISHED)? {
+                Some(calibration) => calibration,
+                None => wish.enter(&mut study, Some(&judge), &device, &bar)?,
+            };
+            kept.write(WISHED, &calibration)?;
+            study.adopt(calibration.clone());
+            calibration.write_beside(&folder.path())?;
         }
         let bench = Bench {
             study: &study,
             judge: &judge,
+            kept,
             device: self.device,
             bar,
         };
-        let findings = bench.findings(self.samples, self.curve_samples, &self.curve)?;
+        let findings = bench.findings(self.samples, self.curve_samples, &self.curve);
+        let findings = findings.map_err(|error| match folder.continues() {
+            Some(how) => error.context(how),
+            None if self.stop.load(Ordering::Relaxed) => error.context("nothing was written"),
+            None => error,
+        })?;
         bench.bar.finish_and_clear();
         presentation::write(
-            folder.path(),
+            &folder.path(),
             &findings,
             &study.preset,
             self.device,
@@ -112,9 +145,27 @@ impl DeviceTask for MainJob<'_> {
     }
 }
 
+/// What a run's samples depend on.
+#[derive(Debug, Serialize)]
+struct Settings {
+    /// The preset with the command line's changes, in TOML.
+    preset: String,
+    /// SHA-256 of the weights; absent for the bundled ones.
+    checkpoint_sha256: Option<String>,
+    /// The thresholds that came with the weights.
+    calibrations: Calibrations,
+    /// The budget as on the command line, where it is none of blocks.
+    wish: Option<String>,
+    features: &'static str,
+    samples: usize,
+    curve_samples: usize,
+    device: &'static str,
+}
+
 struct Bench<'a, B: Kernels> {
     study: &'a Study<'a, B>,
     judge: &'a Judge<B>,
+    kept: Kept,
     device: DeviceName,
     bar: ProgressBar,
 }
@@ -130,16 +181,16 @@ impl<B: Kernels> Bench<'_, B> {
         self.expect(4 * samples);
         // First of all, because a budget that cannot be met should not cost a full run.
         self.say("calibrating");
-        let calibration = self.study.threshold(reduction, &self.bar)?;
+        let calibration = self.threshold(reduction)?;
         self.warm_up()?;
 
         self.say("the full network");
-        let full = self.draw(&Never, &draw)?;
+        let full = self.draw("full", &Never, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(Method::Full, &full, full_seconds)?];
 
         self.say("AdaDiff");
-        let adaptive = self.draw(&calibration.policy(), &draw)?;
+        let adaptive = self.draw("adadiff", &calibration.policy(), &draw)?;
         let blocks_mean = self.study.cost(&adaptive.effort)?.blocks_mean;
         let below = (blocks_mean.floor() as usize).max(1);
         for depth in [below, below + 1] {
@@ -178,13 +229,13 @@ impl<B: Kernels> Bench<'_, B> {
         let draw = self.study.plan(samples)?;
         self.expect(samples * (budgets.len() + 2));
         self.say("the curve: full network");
-        let full = self.draw(&Never, &draw)?;
+        let full = self.draw("curve-full", &Never, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(Method::Full, &full, full_seconds)?];
         for &budget in budgets {
             self.say(&format!("the curve: {:.0} % fewer blocks", 100.0 * budget));
-            let calibration = self.study.threshold(budget, &self.bar)?;
-            let drawn = self.draw(&calibration.policy(), &draw)?;
+            let calibration = self.threshold(budget)?;
+            let drawn = self.draw(&format!("curve-{budget}"), &calibration.policy(), &draw)?;
             let mut row = self.row(Method::Adadiff, &drawn, full_seconds)?;
             calibration.enter(&mut row);
             rows.push(row);
@@ -206,7 +257,8 @@ impl<B: Kernels> Bench<'_, B> {
             return Ok(None);
         };
         self.say(&format!("static depth {depth}"));
-        let drawn = self.draw(&FixedDepth(depth), draw)?;
+        let name = format!("depth-{depth}-of-{}-samples", draw.samples);
+        let drawn = self.draw(&name, &FixedDepth(depth), draw)?;
         let mut row = self.row(Method::Static, &drawn, full_seconds)?;
         row.depth = Some(depth.get() as u32);
         Ok(Some(row))
@@ -230,8 +282,30 @@ impl<B: Kernels> Bench<'_, B> {
         })
     }
 
-    fn draw(&self, policy: &dyn ExitPolicy, draw: &Draw) -> Result<Tally> {
-        Tally::draw(self.study, self.judge, policy, draw, &self.bar)
+    /// The threshold of a budget, the same one after an interruption.
+    fn threshold(&self, reduction: f64) -> Result<Calibration> {
+        if let Some(calibration) = self.study.stored_threshold(reduction) {
+            return Ok(calibration);
+        }
+        let name = format!("calibration-{reduction}");
+        if let Some(calibration) = self.kept.read(&name)? {
+            return Ok(calibration);
+        }
+        let calibration = self.study.threshold(reduction, &self.bar)?;
+        self.kept.write(&name, &calibration)?;
+        Ok(calibration)
+    }
+
+    /// Draws what is missing of the samples `name`.
+    fn draw(&self, name: &str, policy: &dyn ExitPolicy, draw: &Draw) -> Result<Tally> {
+        let so_far: Tally = match self.kept.read(name)? {
+            Some(tally) => tally,
+            None => Tally::none(self.judge, draw)?,
+        };
+        let evaluations = so_far.effort.samples * self.preset().sampling.steps as u64;
+        self.bar.inc(evaluations);
+        let mut keep = |tally: &Tally| self.kept.write(name, tally);
+        so_far.draw(self.study, self.judge, policy, draw, &self.bar, &mut keep)
     }
 
     fn say(&self, what: &str) {

@@ -23,9 +23,14 @@ pub struct SamplingOptions {
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
-    /// Weights, as `train` and `import` write them [default: the bundled ones of Fashion-MNIST]
+    /// Weights, as `train` and `import` write them or as U-ViT's and AdaDiff's authors published them
+    /// [default: the bundled ones of Fashion-MNIST]
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
+    /// Preset of published weights, built in by name or from a file ending in .toml
+    /// [default: the program's first with the file's network]
+    #[arg(long, value_name = "PRESET", requires = "checkpoint")]
+    pub preset: Option<String>,
     /// The weights of Stable Diffusion's autoencoder, for networks on latents
     #[arg(long, value_name = "FILE")]
     pub autoencoder: Option<PathBuf>,
@@ -73,10 +78,19 @@ impl SamplingOptions {
     /// Where the checkpoint cannot be used.
     pub fn checkpoint(&self, experiment: &Experiment) -> Result<Checkpoint> {
         let mut checkpoint = match &self.checkpoint {
-            Some(path) => Checkpoint::read(path)?,
+            Some(path) => {
+                let preset = self
+                    .preset
+                    .as_deref()
+                    .map(|name| experiment.preset(Some(name)));
+                Checkpoint::read(path, preset.transpose()?.as_ref(), &experiment.presets()?)?
+            }
             None if experiment.bundled => Checkpoint::bundled()?,
             None => {
-                bail!("name weights, as `train` and `import` write them, with --checkpoint FILE")
+                bail!(
+                    "name weights, as `train` and `import` write them or as they were published, \
+                     with --checkpoint FILE"
+                )
             }
         };
         let sampling = &mut checkpoint.preset.sampling;

@@ -9,7 +9,7 @@ use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::write_atomically;
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
@@ -135,7 +135,9 @@ impl DeviceTask for Sample<'_> {
         let policy = self.exit.policy(calibration.as_ref());
         bar.set_length(bar.position() + (self.samples * study.preset.sampling.steps) as u64);
         bar.set_message("sampling");
-        let drawn = study.draw(policy, &draw, &bar)?;
+        let drawn = study
+            .draw(policy, &draw, &bar)
+            .context("nothing was written")?;
         bar.finish_and_clear();
 
         let [channels, height, width] = study.image_shape();
@@ -149,7 +151,7 @@ impl DeviceTask for Sample<'_> {
         let exits = drawn.trace.steps.iter();
         let exits = exits.map(|step| (step.timestep, step.blocks.as_slice()));
         ExitHeatmap::of_exits(drawn.trace.blocks_per_prediction, exits)?
-            .write(folder.path(), "exit_depth")?;
+            .write(&folder.path(), "exit_depth")?;
         let trace = serde_json::to_vec(&drawn.trace)?;
         write_atomically(&folder.path().join("trace.json"), &trace)?;
         let preset = study.preset.to_toml()?;

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use adadiff_losses::{JointWeights, LossForm};
+use adadiff_sampler::SolverConfig;
 use adadiff_uem::AdaDiff;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -52,6 +53,23 @@ impl Trained {
             },
         }
     }
+}
+
+/// How samples are judged while the network is trained: by the Fréchet distance of a few of them, as
+/// U-ViT's training script does.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judging {
+    /// Steps between judgements; a multiple of `log_every`, as the log tells the distance.
+    pub every: u64,
+    /// Samples of a judgement.
+    pub samples: usize,
+    /// Solver steps of these samples; absent for those of all other samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+    /// Their solver; absent for that of all other samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solver: Option<SolverConfig>,
 }
 
 /// The hyperparameters of a training phase; optimizer parameters have PyTorch's meaning.
@@ -111,6 +129,9 @@ pub struct TrainConfig {
     pub sample_every: u64,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
+    /// How samples are judged; absent where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Judging>,
 }
 
 fn one() -> NonZeroUsize {
@@ -195,6 +216,20 @@ impl TrainConfig {
             (
                 "checkpoint_every must be positive",
                 self.checkpoint_every > 0,
+            ),
+            (
+                "judge.every must be a positive multiple of log_every",
+                self.judge.is_none_or(|judge| {
+                    judge.every > 0 && judge.every.is_multiple_of(self.log_every)
+                }),
+            ),
+            (
+                "judge.samples must be positive",
+                self.judge.is_none_or(|judge| judge.samples > 0),
+            ),
+            (
+                "judge.steps must be positive",
+                self.judge.is_none_or(|judge| judge.steps != Some(0)),
             ),
         ];
         match checks.into_iter().find(|(_, holds)| !holds) {

@@ -15,6 +15,7 @@ mod events;
 mod files;
 mod log;
 mod memory;
+mod nodes;
 mod objective;
 mod optimizer;
 #[cfg(feature = "collective")]
@@ -26,6 +27,7 @@ mod suits;
 mod testing;
 mod tf_record;
 mod trainer;
+mod vector;
 pub mod weights;
 
 pub use adadiff_losses::{JointWeights, LossForm};
@@ -34,13 +36,14 @@ pub use classifier::{
     train_classifier,
 };
 pub use compute::ComputeType;
-pub use config::{Objective, TrainConfig, Trained};
+pub use config::{Judging, Objective, TrainConfig, Trained};
 pub use ema::update_average;
 pub use error::TrainError;
 pub use events::EVENTS_FILE;
 pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
 pub use memory::peak_resident_mib;
+pub use nodes::Node;
 pub use optimizer::AdamW;
 #[cfg(feature = "collective")]
 pub use parallel::Workers;

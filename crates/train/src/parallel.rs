@@ -1,9 +1,8 @@
 //! One training on several devices of a machine: each computes some rows of every batch, and all
 //! take the same step.
 //!
-//! Workers are threads that exchange gradients through Burn's collectives. Several machines are not
-//! offered: in Burn 0.21 the second exchange between processes never ends, because the list of those
-//! who are done with one is not emptied before the next (`SyncService::sync` of burn-collective).
+//! Workers are threads that exchange gradients through Burn's collectives. Processes, on one machine
+//! or several, are [`crate::Node`]'s.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -57,6 +56,11 @@ where
             trainers: trainers.collect::<Result<_, _>>()?,
             devices: devices.to_vec(),
         })
+    }
+
+    /// Steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.trainers[0].steps_done()
     }
 
     /// The moving average of the weights, the same for all workers.

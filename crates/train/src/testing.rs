@@ -112,6 +112,7 @@ pub(crate) fn four_steps(objective: Objective) -> TrainConfig {
         log_every: 1,
         sample_every: 0,
         checkpoint_every: 1_000,
+        judge: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use std::error::Error;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::ema::update_average;
 use crate::events::{self, EVENTS_FILE};
 use crate::log::{self, LogLine, LossSums};
 use crate::memory::peak_resident_mib;
+use crate::nodes::{Links, Node};
 use crate::objective::{self, Input, Losses};
 use crate::optimizer::AdamW;
 use crate::peers::{Alone, Peers};
@@ -50,6 +52,20 @@ pub trait TrainObserver<B: AutodiffBackend> {
     /// Called with every image that cannot be used and was left out, once each.
     fn skipped(&mut self, image: &BadImage) {
         let _ = image;
+    }
+
+    /// Called where [`TrainConfig::judge`] says so, with the averaged weights; gives back the
+    /// Fréchet distance of their samples, if it can be told.
+    ///
+    /// # Errors
+    /// Where the training should end without this step, which is done again when it is resumed.
+    fn judge(
+        &mut self,
+        step: u64,
+        average: &AdaDiff<B::InnerBackend>,
+    ) -> Result<Option<f64>, Box<dyn Error + Send + Sync>> {
+        let _ = (step, average);
+        Ok(None)
     }
 
     /// Called every [`TrainConfig::sample_every`] steps with the averaged weights.
@@ -167,7 +183,8 @@ where
     ///
     /// # Errors
     /// Where the checkpoint is damaged or belongs to a run with other settings. The numbers of
-    /// steps and of images that may be bad, and how often something is logged or saved, may change.
+    /// steps and of images that may be bad, and how often something is logged, saved or judged, may
+    /// change.
     pub fn resume(mut self, folder: &Path) -> Result<Self, TrainError> {
         let checkpoints = folder.join(CHECKPOINTS);
         let Some((state, files)) = checkpoint::latest(&checkpoints)? else {
@@ -204,6 +221,7 @@ where
             log_every: 0,
             sample_every: 0,
             checkpoint_every: 0,
+            judge: None,
             most_bad_images: 0,
             ..config.clone()
         };
@@ -235,12 +253,9 @@ where
         })
     }
 
-    /// Writes a checkpoint into `folder`.
-    ///
-    /// # Errors
-    /// Where it cannot be written; earlier checkpoints are then untouched.
-    pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
-        let state = TrainState {
+    /// What a checkpoint says of the training.
+    fn state(&self) -> TrainState {
+        TrainState {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             step: self.step,
             images: self.step * self.config.batch_size as u64,
@@ -251,8 +266,15 @@ where
             losses: self.losses,
             loss_scale: self.loss_scale,
             checksums: Default::default(),
-        };
-        checkpoint::save(&folder.join(CHECKPOINTS), state, |files| {
+        }
+    }
+
+    /// Writes a checkpoint into `folder`.
+    ///
+    /// # Errors
+    /// Where it cannot be written; earlier checkpoints are then untouched.
+    pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
+        checkpoint::save(&folder.join(CHECKPOINTS), self.state(), |files| {
             files.write::<B, _>("model.bin", self.model.clone().into_record())?;
             files.write::<B::InnerBackend, _>("average.bin", self.average.clone().into_record())?;
             files.write::<B, _>("optimizer.bin", self.optimizer.to_record())
@@ -271,6 +293,31 @@ where
         self.run_among(&Alone, folder, observer)
     }
 
+    /// [`Self::run`] as one of several processes that share the training, on one machine or several.
+    /// The process of rank 0 writes into `folder`, which all must be able to read; an interruption
+    /// of one ends all after the same step. Each process counts the bad images among its own rows.
+    ///
+    /// # Errors
+    /// As [`Self::run`], or where the processes do not find each other, are about different
+    /// trainings, or lose each other.
+    pub fn run_as(
+        &mut self,
+        node: &Node,
+        folder: &Path,
+        observer: &mut dyn TrainObserver<B>,
+    ) -> Result<Outcome, TrainError> {
+        if node.count > self.config.batch_size {
+            return Err(TrainError::Config(format!(
+                "{} processes cannot share batches of {} images",
+                node.count, self.config.batch_size
+            )));
+        }
+        let state = serde_json::to_string(&self.state());
+        let state = state.map_err(|error| TrainError::Config(error.to_string()))?;
+        let links = Links::join(node, &state)?;
+        self.run_among(&links, folder, observer)
+    }
+
     /// [`Self::run`] as one of the workers that share the training.
     pub(crate) fn run_among(
         &mut self,
@@ -278,7 +325,7 @@ where
         folder: &Path,
         observer: &mut dyn TrainObserver<B>,
     ) -> Result<Outcome, TrainError> {
-        let (start, first) = (Instant::now(), self.step);
+        let (mut start, first) = (Instant::now(), self.step);
         if first >= self.config.steps {
             self.save_among(peers, folder)?;
             return Ok(Outcome::Finished);
@@ -296,7 +343,10 @@ where
             self.train_step(peers, batch)?;
             if self.step.is_multiple_of(self.config.log_every) {
                 let images = (self.step - first) * self.config.batch_size as u64;
-                let line = self.take_line(images as f64 / start.elapsed().as_secs_f64());
+                let mut line = self.take_line(images as f64 / start.elapsed().as_secs_f64());
+                let before = Instant::now();
+                line.frechet_distance = self.judge(line.total, observer)?;
+                start += before.elapsed();
                 if peers.leads() {
                     log::append(&folder.join(LOG_FILE), &line)?;
                     events::append(&folder.join(EVENTS_FILE), &line)?;
@@ -321,6 +371,22 @@ where
         }
         self.save_among(peers, folder)?;
         Ok(Outcome::Finished)
+    }
+
+    /// The Fréchet distance of the averaged weights' samples, where they are judged after this step
+    /// and the loss is a number.
+    fn judge(
+        &self,
+        loss: f64,
+        observer: &mut dyn TrainObserver<B>,
+    ) -> Result<Option<f64>, TrainError> {
+        let step = self.step;
+        match self.config.judge {
+            Some(judge) if step.is_multiple_of(judge.every) && loss.is_finite() => observer
+                .judge(step, &self.average)
+                .map_err(|source| TrainError::Judging { step, source }),
+            _ => Ok(None),
+        }
     }
 
     /// Writes a checkpoint if that is this worker's task.
@@ -451,6 +517,7 @@ where
             uncertainty: joint.then(|| mean(sums.uncertainty)),
             layer_wise: joint.then(|| mean(sums.layer_wise)),
             gradient_norm: self.config.clip_norm.map(|_| mean(sums.gradient_norm)),
+            frechet_distance: None,
             learning_rate: self.config.learning_rate_at(self.step.saturating_sub(1)),
             images_per_second,
             peak_memory_mib: peak_resident_mib(),

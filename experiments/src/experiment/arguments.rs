@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use adadiff_train::{Judging, TrainConfig};
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::backends::BackendsOptions;
@@ -126,13 +128,32 @@ pub struct TrainOptions {
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
+    /// Devices that share every batch, for example cuda:0,cuda:1; one that is named twice is shared
+    /// by two workers
+    #[arg(
+        long,
+        value_name = "DEVICES",
+        value_delimiter = ',',
+        conflicts_with = "device"
+    )]
+    pub devices: Vec<DeviceName>,
+    /// Where the first of several processes that share every batch is reached, as HOST:PORT; which
+    /// process this is and of how many, their launcher tells, or --rank and --world-size
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "devices")]
+    pub leader: Option<String>,
+    /// Which of several processes this is.
+    #[command(flatten)]
+    pub rank: RankOptions,
+    /// Compute on the device whose index is the process's number among those of its machine
+    #[arg(long, requires = "leader")]
+    pub device_by_rank: bool,
     /// The images.
     #[command(flatten)]
     pub place: PlaceOptions,
     /// Latents in place of images: a folder that `prepare` wrote, or one of U-ViT's .npy files
     #[arg(long, value_name = "DIR")]
     pub latents: Option<PathBuf>,
-    /// The weights of Stable Diffusion's autoencoder, for pictures of samples during training
+    /// The weights of Stable Diffusion's autoencoder, to draw and judge samples during training
     #[arg(long, value_name = "FILE")]
     pub autoencoder: Option<PathBuf>,
     /// Preset with every hyperparameter, built in by name, or a variant of one such as
@@ -153,9 +174,46 @@ pub struct TrainOptions {
     /// Train the first phase alone
     #[arg(long, conflicts_with = "backbone")]
     pub backbone_only: bool,
+    /// What samples are judged by during training.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// Steps between judgements by the Fréchet distance of a few samples; the best weights are kept;
+    /// 0 for none [default: the preset's]
+    #[arg(long, value_name = "STEPS")]
+    pub judge_every: Option<u64>,
+    /// Samples of a judgement [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub judge_samples: Option<usize>,
     /// Folder of checkpoints, logs and weights [default: runs/PRESET-train]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+impl TrainOptions {
+    /// Enters how samples are judged into a phase.
+    ///
+    /// # Errors
+    /// Where only one of two numbers is known, or they make no sense.
+    pub fn enter(&self, phase: &mut TrainConfig) -> Result<()> {
+        phase.judge = match (phase.judge.take(), self.judge_every) {
+            (_, Some(0)) | (None, None) => None,
+            (Some(preset), every) => Some(Judging {
+                every: every.unwrap_or(preset.every),
+                samples: self.judge_samples.unwrap_or(preset.samples),
+                ..preset
+            }),
+            (None, Some(every)) => Some(Judging {
+                every,
+                samples: self.judge_samples.context(
+                    "the preset does not say how many samples are judged: name their number with \
+                     --judge-samples",
+                )?,
+                steps: None,
+                solver: None,
+            }),
+        };
+        Ok(phase.validate()?)
+    }
 }
 
 /// Options of `train-features`.

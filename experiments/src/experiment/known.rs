@@ -91,6 +91,15 @@ impl Experiment {
         self.presets.iter().map(|(name, _)| *name)
     }
 
+    /// All presets, the default first.
+    ///
+    /// # Errors
+    /// Never, unless a file in the repository was broken.
+    pub fn presets(&self) -> Result<Vec<Preset>> {
+        let presets = self.presets.iter();
+        presets.map(|(_, text)| Preset::parse(text)).collect()
+    }
+
     /// A preset by name or from a file, or a variant of one as `PRESET-VARIANT`; the default where
     /// there is no name.
     ///

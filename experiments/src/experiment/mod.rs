@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_data::LatentStorage;
+use adadiff_train::Node;
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, FromArgMatches};
 
@@ -16,7 +17,7 @@ use crate::budget::Wish;
 use crate::calibrate::Calibrate;
 use crate::calibrations::Calibrations;
 use crate::checkpoint::Checkpoint;
-use crate::device::run_on;
+use crate::device::{run_on, run_on_all};
 use crate::dry_run::DryRun;
 use crate::evaluate::{Evaluate, Merge};
 use crate::figures::{FIGURE_2, FigureArgument, FigureName};
@@ -53,6 +54,7 @@ const CURVE: [f64; 5] = [0.15, 0.3, 0.45, 0.6, 0.75];
 
 impl Experiment {
     /// Runs the program; errors are told on standard error.
+    #[cfg(all(feature = "programs", not(test)))]
     pub fn main(&self) -> ExitCode {
         crate::allocator::keep_freed_memory();
         match self.run() {
@@ -108,6 +110,7 @@ impl Experiment {
         let wish = options.sampling.wish(&options.judge, &options.place);
         let job = MainJob {
             checkpoint,
+            weights: options.sampling.checkpoint.clone(),
             wish,
             judge: options.judge,
             place: options.place.into(),
@@ -129,24 +132,47 @@ impl Experiment {
     }
 
     fn train(&self, options: TrainOptions) -> Result<()> {
-        let preset = self.preset(options.preset.as_deref())?;
-        let preset = preset.with_settings(&options.settings)?;
+        let mut preset = self.preset(options.preset.as_deref())?;
+        preset = preset.with_settings(&options.settings)?;
+        options.enter(&mut preset.backbone_training)?;
+        options.enter(&mut preset.joint_training)?;
+        let mut devices = match options.devices.is_empty() {
+            true => vec![options.device],
+            false => options.devices,
+        };
+        let node = match options.leader {
+            None => None,
+            Some(leader) => {
+                let rank = options.rank.rank()?;
+                if options.device_by_rank {
+                    devices = vec![options.device.of_process(rank)?];
+                }
+                Some(Node {
+                    rank: rank.rank as usize,
+                    count: rank.size as usize,
+                    leader,
+                })
+            }
+        };
         if options.dry_run {
-            return run_on(options.device, DryRun { preset });
+            return run_on_all(&devices, DryRun { preset });
         }
         let out = options.out.unwrap_or_else(|| {
             let folder = format!("{}-train", preset.name);
             Path::new("runs").join(folder)
         });
-        run_on(
-            options.device,
+        run_on_all(
+            &devices,
             Train {
                 preset,
                 place: options.place.into(),
                 latents: options.latents,
                 autoencoder: options.autoencoder,
+                must_judge: options.judge_every.is_some(),
+                judge: options.judge,
                 backbone: options.backbone,
                 backbone_only: options.backbone_only,
+                node,
                 out,
                 stop: &STOP,
             },
@@ -190,16 +216,10 @@ impl Experiment {
     fn evaluate(&self, options: EvaluateOptions) -> Result<()> {
         let checkpoint = options.sampling.checkpoint(self)?;
         let rank = options.rank.rank()?;
-        let mut device = options.sampling.device;
-        if options.device_by_rank {
-            let Some(local) = rank.local else {
-                bail!(
-                    "the launcher does not tell this process's number among those of its machine: \
-                     name an index with --device"
-                );
-            };
-            device.index = local as usize;
-        }
+        let device = match options.device_by_rank {
+            true => options.sampling.device.of_process(rank)?,
+            false => options.sampling.device,
+        };
         let samples = options.samples.or(checkpoint.preset.sampling.samples);
         let wish = options.sampling.wish(&options.judge, &options.place);
         let wish = wish.map(|wish| Wish {
@@ -348,10 +368,7 @@ impl Experiment {
             file: options.file,
             out: options.out,
             preset,
-            known: self
-                .preset_names()
-                .map(|name| self.preset(Some(name)))
-                .collect::<Result<_>>()?,
+            known: self.presets()?,
             heads: options.heads,
             text_tokens: options.text_tokens,
         };

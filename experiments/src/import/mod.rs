@@ -11,6 +11,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::device::DeviceTask;
 use crate::preset::Preset;
+use crate::published::predicts_noise;
 
 /// What to import.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl DeviceTask for Import {
             values(&file),
         );
         let has = |name: &str| file.shape(name).is_some();
-        if has("patch_embed.proj.weight") {
+        if predicts_noise(&file) {
             diffusion::import::<B>(&self, &file, &device)?;
         } else if has("encoder.conv_in.weight") {
             parts::autoencoder::<B>(&self, &file, &device)?;

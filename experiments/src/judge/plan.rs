@@ -63,6 +63,12 @@ impl JudgeOptions {
         }
     }
 
+    /// Whether the features of a data set's samples can be told: their network was named, or none is
+    /// needed.
+    pub fn suffices(&self, data: DataSet) -> bool {
+        self.inception.is_some() || self.name(data) != FeatureName::Inception
+    }
+
     /// Loads the network of the features.
     ///
     /// # Errors

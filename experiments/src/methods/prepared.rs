@@ -58,7 +58,10 @@ impl<B: Kernels> PreparedMethod<'_, B> {
         draw: &Draw,
         bar: &ProgressBar,
     ) -> Result<Tally> {
-        Tally::draw_from(study, judge, self.denoiser.as_ref(), &self.plan(draw), bar)
+        let plan = self.plan(draw);
+        let none = Tally::none(judge, &plan)?;
+        let denoiser: &dyn Denoiser<B> = self.denoiser.as_ref();
+        none.draw_from(study, judge, denoiser, &plan, bar, &mut |_| Ok(()))
     }
 
     /// Blocks and operations of samples that were drawn.

@@ -48,7 +48,8 @@ fn study(stop: &AtomicBool, companions: bool) -> Study<'_, Flex> {
         let learned = preset(Some("learned-exit"));
         write(folder.path(), "learned-exit", &learned, "joint");
     }
-    let checkpoint = Checkpoint::read(&folder.path().join("weights.safetensors")).unwrap();
+    let weights = folder.path().join("weights.safetensors");
+    let checkpoint = Checkpoint::read(&weights, None, &[]).unwrap();
     Study::new(checkpoint, Default::default(), stop).unwrap()
 }
 
@@ -208,7 +209,8 @@ fn second_networks_must_suit_the_first() {
     other.model.backbone.channels = 1;
     write(folder.path(), "weights", &preset(None), "joint");
     write(folder.path(), "shallow", &other, BACKBONE_PHASE);
-    let checkpoint = Checkpoint::read(&folder.path().join("weights.safetensors")).unwrap();
+    let weights = folder.path().join("weights.safetensors");
+    let checkpoint = Checkpoint::read(&weights, None, &[]).unwrap();
     let Err(error) = Study::<Flex>::new(checkpoint, Default::default(), &stop) else {
         panic!("it draws images of another kind")
     };

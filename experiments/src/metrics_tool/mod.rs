@@ -123,6 +123,7 @@ impl From<Mode> for Preprocessing {
 }
 
 /// Runs the program; errors are told on standard error.
+#[cfg(all(feature = "programs", not(test)))]
 pub fn main() -> ExitCode {
     crate::allocator::keep_freed_memory();
     let printed = run(Arguments::parse()).and_then(|record| {

@@ -314,7 +314,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             }
         });
         let samples = samples.map_err(|error| match error {
-            SampleError::Cancelled { .. } => anyhow!("interrupted; nothing was written"),
+            SampleError::Cancelled { .. } => anyhow!("interrupted"),
             error => error.into(),
         })?;
         // Reading the images back waits for the device, so it belongs to the time.
@@ -355,11 +355,20 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// As [`Self::calibration`].
     pub fn threshold(&self, reduction: f64, bar: &ProgressBar) -> Result<Calibration> {
-        let budget = Budget {
+        self.calibration(self.budget(reduction), bar)
+    }
+
+    /// The stored one of [`Self::threshold`], where there is one.
+    pub fn stored_threshold(&self, reduction: f64) -> Option<Calibration> {
+        let budget = self.budget(reduction);
+        self.stored(|entry| entry.budget() == budget).cloned()
+    }
+
+    fn budget(&self, reduction: f64) -> Budget {
+        Budget {
             reduction,
             ..self.preset.sampling.budget()
-        };
-        self.calibration(budget, bar)
+        }
     }
 
     /// The threshold for a budget: the stored one where there is one for this solver and number of
@@ -372,6 +381,11 @@ impl<'a, B: Kernels> Study<'a, B> {
             Some(calibration) => Ok(calibration.clone()),
             None => self.calibrate(budget, bar),
         }
+    }
+
+    /// The thresholds that came with the weights.
+    pub fn calibrations(&self) -> &Calibrations {
+        &self.calibrations
     }
 
     /// Calibrates a threshold on samples of their own seed.

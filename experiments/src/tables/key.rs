@@ -80,13 +80,13 @@ impl NetworkKey {
     /// The key of a checkpoint.
     ///
     /// # Errors
-    /// Never in practice: presets and thresholds can be written.
+    /// Where published weights can no longer be read.
     pub fn of(checkpoint: &Checkpoint, variant: Option<&str>) -> Result<Self> {
         let thresholds = serde_json::to_vec(&checkpoint.calibrations)?;
         Ok(Self {
             variant: variant.map(str::to_owned),
             preset_sha256: preset_sha256(&checkpoint.preset)?,
-            checkpoint_sha256: checkpoint.sha256(),
+            checkpoint_sha256: checkpoint.sha256()?,
             calibration_sha256: of_bytes(&thresholds),
         })
     }

@@ -1,6 +1,7 @@
 //! The networks of a table: the checkpoint itself and variants that were trained otherwise.
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
@@ -65,7 +66,7 @@ impl<'a, B: Kernels> Networks<'a, B> {
                 .any(|(known, _)| *known == companion);
             let found = variants.find(companion.variant(), &checkpoint.preset);
             if let (false, Ok(path)) = (known, found) {
-                let second = Checkpoint::read(&path)?;
+                let second = Checkpoint::read(&path, None, slice::from_ref(&checkpoint.preset))?;
                 checkpoint.companions.push((companion, second));
             }
         }
@@ -116,7 +117,8 @@ impl<'a, B: Kernels> Networks<'a, B> {
             Ok(path) => path,
             Err(missing) => return Ok(Err(missing)),
         };
-        let mut checkpoint = Checkpoint::read(&path)?;
+        let preset = &self.main.study.preset;
+        let mut checkpoint = Checkpoint::read(&path, None, slice::from_ref(preset))?;
         // A variant is another network, sampled from in the same way.
         checkpoint.preset.sampling = self.main.study.preset.sampling.clone();
         let (surroundings, device) = (&self.surroundings, &self.device);
@@ -161,8 +163,9 @@ fn network<'a, B: Kernels>(
 ) -> Result<Network<'a, B>> {
     let key = NetworkKey::of(&checkpoint, variant)?;
     let companions = checkpoint.companions.iter();
-    let companions = companions.map(|(companion, second)| (*companion, second.sha256()));
-    let companions = companions.collect();
+    let companions = companions
+        .map(|(companion, second)| Ok((*companion, second.sha256()?)))
+        .collect::<Result<_>>()?;
     let study = surroundings.study(checkpoint, device, stop)?;
     Ok(Network {
         undecoded: study.without_decoder(),

@@ -2,9 +2,13 @@
 #![cfg(feature = "flex")]
 
 mod backends;
+mod bad_data;
 mod budgets;
+mod full_disk;
 mod killed;
 mod made;
+mod memory;
 mod processes;
+mod published;
 mod results;
 mod tables;

@@ -8,7 +8,8 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::made::{
-    IMAGES, VOCABULARY, fail, jpeg, picture, run, save_networks, write_cifar10, write_coco,
+    IMAGES, VOCABULARY, fail, jpeg, picture, run, save_networks, write_celeba, write_cifar10,
+    write_coco,
 };
 use crate::results::{refuses_the_other_main_table, tables_and_figures};
 
@@ -104,17 +105,7 @@ fn cifar10_from_its_binary_batches_to_a_table() {
 fn celeba_from_its_aligned_faces_to_a_table() {
     let program = env!("CARGO_BIN_EXE_celeba");
     let folder = tempdir().unwrap();
-    let faces = folder.path().join("celeba/img_align_celeba");
-    fs::create_dir_all(&faces).unwrap();
-    let mut list = String::new();
-    for number in 0..IMAGES + 10 {
-        let name = format!("{:06}.jpg", number + 1);
-        fs::write(faces.join(&name), jpeg(&picture(number, 178, 218))).unwrap();
-        // The last ten are of the other parts.
-        let part = number.saturating_sub(IMAGES - 1).min(2);
-        list.push_str(&format!("{name} {part}\n"));
-    }
-    fs::write(folder.path().join("celeba/list_eval_partition.txt"), list).unwrap();
+    write_celeba(folder.path());
     let data = ["--data", "celeba"];
     train_to_table(program, folder.path(), "celeba-tiny", &data, &[], &data);
 }
@@ -199,23 +190,15 @@ fn imagenet_from_its_synsets_over_latents_to_a_table() {
         &[&PREPARE[..], &data, &preset].concat(),
     );
     assert!(told.contains("autoencoder"), "{told}");
-    let train = [
-        "train",
-        "--out",
-        "other",
-        "--autoencoder",
-        "autoencoder.safetensors",
-    ];
-    fs::rename(
-        folder.path().join("first.safetensors"),
-        folder.path().join("autoencoder.safetensors"),
-    )
-    .unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::rename(path("autoencoder.safetensors"), path("other.safetensors")).unwrap();
+    fs::rename(path("first.safetensors"), path("autoencoder.safetensors")).unwrap();
+    let train = ["train", "--out", "other"];
     // Latents of another data set.
     let told = fail(
         env!("CARGO_BIN_EXE_coco"),
         folder.path(),
-        &[&train[..], &LATENTS, &["--preset", "coco-tiny"]].concat(),
+        &[&train[..], &LATENTS, &DECODER, &["--preset", "coco-tiny"]].concat(),
     );
     assert!(
         told.contains("ImageNet") && told.contains("MS-COCO"),
@@ -231,6 +214,16 @@ fn imagenet_from_its_synsets_over_latents_to_a_table() {
         &LATENTS,
         &DECODER,
         &data,
+    );
+    let sample = ["sample", "--checkpoint", "run/joint/weights.safetensors"];
+    let told = fail(
+        program,
+        folder.path(),
+        &[&sample[..], &["--autoencoder", "other.safetensors"]].concat(),
+    );
+    assert!(
+        told.contains("was trained on latents of another autoencoder than other.safetensors"),
+        "{told}"
     );
 }
 

@@ -62,6 +62,7 @@ pub fn dozen_steps() -> TrainConfig {
         log_every: 5,
         sample_every: 0,
         checkpoint_every: 4,
+        judge: None,
     }
 }
 
