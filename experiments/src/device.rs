@@ -49,13 +49,14 @@ impl BackendName {
             .map_or("flex", |(_, name)| name)
     }
 
+    /// Unit tests have Flex alone, as a backend's operations take longest to compile.
     fn is_compiled_in(self) -> bool {
         match self {
             Self::Flex => cfg!(feature = "flex"),
-            Self::NdArray => cfg!(feature = "ndarray"),
-            Self::Wgpu => cfg!(feature = "untuned-wgpu"),
-            Self::Vulkan => cfg!(feature = "vulkan"),
-            Self::Cuda => cfg!(feature = "cuda"),
+            Self::NdArray => cfg!(all(feature = "ndarray", not(test))),
+            Self::Wgpu => cfg!(all(feature = "untuned-wgpu", not(test))),
+            Self::Vulkan => cfg!(all(feature = "vulkan", not(test))),
+            Self::Cuda => cfg!(all(feature = "cuda", not(test))),
         }
     }
 }
@@ -183,18 +184,18 @@ pub fn run_on_all<T: DevicesTask>(names: &[DeviceName], task: T) -> Result<T::Ou
             let devices = each(names, only_index_zero)?;
             task.run::<burn_flex::Flex>(&devices)
         }
-        #[cfg(feature = "ndarray")]
+        #[cfg(all(feature = "ndarray", not(test)))]
         BackendName::NdArray => {
             let devices = each(names, only_index_zero)?;
             task.run::<burn_ndarray::NdArray>(&devices)
         }
         // Where Vulkan is to be had, wgpu chooses it by itself.
-        #[cfg(feature = "untuned-wgpu")]
+        #[cfg(all(feature = "untuned-wgpu", not(test)))]
         BackendName::Wgpu | BackendName::Vulkan => {
             let devices = each(names, graphics_device)?;
             task.run::<burn_wgpu::Wgpu>(&devices)
         }
-        #[cfg(feature = "cuda")]
+        #[cfg(all(feature = "cuda", not(test)))]
         BackendName::Cuda => {
             let devices = each(names, cuda_device)?;
             task.run::<burn_cuda::Cuda>(&devices)
@@ -223,7 +224,7 @@ fn only_index_zero<D: Default>(name: DeviceName) -> Result<D> {
     }
 }
 
-#[cfg(feature = "untuned-wgpu")]
+#[cfg(all(feature = "untuned-wgpu", not(test)))]
 fn graphics_device(name: DeviceName) -> Result<burn_wgpu::WgpuDevice> {
     let device = match name.index {
         0 => burn_wgpu::WgpuDevice::DefaultDevice,
@@ -237,7 +238,7 @@ fn graphics_device(name: DeviceName) -> Result<burn_wgpu::WgpuDevice> {
     Ok(device)
 }
 
-#[cfg(feature = "cuda")]
+#[cfg(all(feature = "cuda", not(test)))]
 fn cuda_device(name: DeviceName) -> Result<burn_cuda::CudaDevice> {
     let device = burn_cuda::CudaDevice::new(name.index);
     probe::<burn_cuda::Cuda>(
@@ -250,7 +251,7 @@ fn cuda_device(name: DeviceName) -> Result<burn_cuda::CudaDevice> {
 }
 
 /// Computes a sum on the device: backends that miss their driver say so by a panic.
-#[cfg(any(feature = "untuned-wgpu", feature = "cuda"))]
+#[cfg(all(any(feature = "untuned-wgpu", feature = "cuda"), not(test)))]
 fn probe<B: Kernels>(device: &B::Device, name: DeviceName, advice: &str) -> Result<()> {
     use std::sync::Mutex;
 

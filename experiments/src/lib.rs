@@ -1,10 +1,7 @@
 //! Experiments: presets, command line, tables, figures and reports.
 
 // Unit tests leave out the command lines as well: they take longest to compile.
-#![cfg_attr(
-    any(test, not(feature = "programs")),
-    allow(dead_code, unused_imports)
-)]
+#![cfg_attr(any(test, not(feature = "programs")), allow(dead_code, unused_imports))]
 
 pub mod allocator;
 mod backends;

@@ -69,8 +69,8 @@ impl RunFolder {
             );
         };
         let parent = match target.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            _ => PathBuf::from("."),
         };
         let explain = || {
             format!(
@@ -78,7 +78,7 @@ impl RunFolder {
                 parent.display()
             )
         };
-        let parents = MadeFolders::make(parent).with_context(explain)?;
+        let parents = MadeFolders::make(&parent).with_context(explain)?;
         let working = parent.join(format!(".{}.unfinished", name.to_string_lossy()));
         fs::create_dir_all(&working).with_context(explain)?;
         let lock = File::create(working.join("lock")).with_context(explain)?;

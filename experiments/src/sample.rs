@@ -128,7 +128,7 @@ impl DeviceTask for Sample<'_> {
         let bar = evaluations_bar();
         if let Some(wish) = &self.wish {
             let calibration = wish.enter(&mut study, None, &device, &bar)?;
-            calibration.write_beside(folder.path())?;
+            calibration.write_beside(&folder.path())?;
         }
         bar.set_message("calibrating");
         let calibration = self.exit.calibration(&study, &bar)?;

@@ -2,7 +2,7 @@
 
 use adadiff_metrics::CHUNK;
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::Never;
+use adadiff_uem::{ExitPolicy, Never};
 use anyhow::{Result, bail, ensure};
 use indicatif::ProgressBar;
 
@@ -42,8 +42,12 @@ pub fn calibrate<B: Kernels>(
     );
     let draw: Draw = study.judged(samples)?;
     bar.set_message("the full network's distance");
-    let full = Tally::draw(study, judge, &Never, &draw, bar)?;
-    let full = judge.frechet_distance(&full.statistics)?;
+    let distance = |policy: &dyn ExitPolicy| {
+        let nothing = Tally::none(judge, &draw)?;
+        let drawn = nothing.draw(study, judge, policy, &draw, bar, &mut |_| Ok(()))?;
+        judge.frechet_distance(&drawn.statistics)
+    };
+    let full = distance(&Never)?;
     let limit = increase.limit(full);
     let found = largest_within(limit, study.largest_reduction(), PROBES, |reduction| {
         bar.set_message(format!(
@@ -51,13 +55,11 @@ pub fn calibrate<B: Kernels>(
             100.0 * reduction
         ));
         let budget = Budget {
-    reduction,
-    ..study.preset.sampling.budget()
-};
-let calibration = study.calibrate(budget, bar)?;
-        let drawn = Tally::draw(study, judge, &calibration.policy(), &draw, bar)?;
-        let distance = judge.frechet_distance(&drawn.statistics)?;
-        Ok((distance, calibration))
+            reduction,
+            ..study.preset.sampling.budget()
+        };
+        let calibration = study.calibrate(budget, bar)?;
+        Ok((distance(&calibration.policy())?, calibration))
     })?;
     match found {
         Ok(found) => Ok(Calibration {

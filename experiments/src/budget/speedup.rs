@@ -96,10 +96,10 @@ pub fn calibrate<B: Kernels>(
                 100.0 * reduction
             ));
             let budget = Budget {
-    reduction,
-    ..study.preset.sampling.budget()
-};
-let calibration = study.calibrate(budget, bar)?;
+                reduction,
+                ..study.preset.sampling.budget()
+            };
+            let calibration = study.calibrate(budget, bar)?;
             let policy = calibration.policy();
             study.draw(&policy, &study.judged(batch)?, bar)?;
             let [full, adaptive] = take_turns(study, [&Never, &policy], &draw, bar)?;

@@ -78,7 +78,13 @@ impl Plan<'_> {
             Entry::on(self.preset, Some(DEE_DIFF), dee_diff)
                 .named(format!("DeeDiff ({})", self.words(Some(DEE_DIFF)))),
         );
-        for rule in [ExitRule::Threshold, ExitRule::Excess, ExitRule::Schedule] {
+        let rules = [
+            ExitRule::Threshold,
+            ExitRule::Excess,
+            ExitRule::Schedule,
+            ExitRule::Allocated,
+        ];
+        for rule in rules {
             let method = Method::AdaDiff { rule, reduction };
             if method == self.preset_method() {
                 entries.push(self.adadiff());
