@@ -55,7 +55,7 @@ pub struct SamplingOptions {
     pub speedup: Option<f64>,
     /// Skip as many blocks as let the Fréchet distance exceed the full network's by at most this:
     /// a share of it, for example 5%, or a difference, for example 1.5
-    #[arg(long, value_name = "X", conflicts_with_all = ["reduction", "speedup"], allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", conflicts_with_all = ["reduction", "speedup"], allow_hyphen_values = true)]
     pub max_fd_increase: Option<FdIncrease>,
     /// Samples that --max-fd-increase measures of each [default: 1024, or half as many again as features]
     #[arg(long, value_name = "N", value_parser = positive, requires = "max_fd_increase")]

@@ -16,7 +16,7 @@ use crate::kernels::Kernels;
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 
 /// Their standard deviation.
-const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// The image model of CLIP: a vision transformer (Dosovitskiy et al., ICLR 2021, arXiv 2010.11929)
 /// with a norm before the first layer, whose class token is projected to the embedding.
