@@ -41,7 +41,7 @@ fn embeddings_are_those_of_the_published_network() {
     let images = Tensor::from_data(images, &Default::default());
     let found = values(network.embed(images).unwrap());
     let expected = [
-        [1.533860, 1.257739, 0.817533, 0.270671, -0.311502, -0.853037],
+        [1.533_86, 1.257739, 0.817533, 0.270671, -0.311502, -0.853037],
         [1.696048, 1.438002, 0.992354, 0.417243, -0.212301, -0.814148],
     ];
     for (found, expected) in found.iter().zip(expected.as_flattened()) {
