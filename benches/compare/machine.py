@@ -27,6 +27,12 @@ def machine(threads: int) -> dict:
     }
 
 
+def computes_bfloat16() -> bool:
+    """Whether the processor has instructions for products in bfloat16."""
+    flags = field(Path("/proc/cpuinfo").read_text(), "flags|Features").split()
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
+
+
 def field(text: str, name: str) -> str:
     found = re.search(rf"^(?:{name})\s*:\s*(.*)$", text, re.MULTILINE)
     return found.group(1) if found else ""

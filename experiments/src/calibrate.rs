@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 
-use crate::calibrations::Calibrations;
+use crate::budget::Wish;
+use crate::calibrations::{Budget, Calibrations};
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
 use crate::progress::evaluations_bar;
@@ -20,9 +21,11 @@ pub struct Calibrate<'a> {
     pub checkpoint: Checkpoint,
     /// What stands before and behind it.
     pub surroundings: Surroundings,
+    /// The budget, where it is none of blocks.
+    pub wish: Option<Wish>,
     /// The file to write.
     pub out: PathBuf,
-    /// The shares of blocks to skip.
+    /// The shares of blocks to skip, where there is no other budget.
     pub reductions: Vec<f64>,
     /// Set when the user asks to stop.
     pub stop: &'a AtomicBool,
@@ -33,14 +36,27 @@ impl DeviceTask for Calibrate<'_> {
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let mut calibrations = Calibrations::read(&self.out)?;
-        let study: Study<'_, B> = self
-            .surroundings
-            .study(self.checkpoint, &device, self.stop)?;
+        let mut study: Study<'_, B> =
+            self.surroundings
+                .study(self.checkpoint, &device, self.stop)?;
         let bar = evaluations_bar();
+        if let Some(wish) = &self.wish {
+            study.forget();
+            let calibration = wish.enter(&mut study, None, &device, &bar)?;
+            calibrations.insert(calibration);
+            calibrations.write(&self.out)?;
+            bar.finish_and_clear();
+            println!("thresholds: {}", self.out.display());
+            return Ok(());
+        }
         bar.set_length(study.calibration_evaluations() * self.reductions.len() as u64);
         for reduction in self.reductions {
             bar.set_message(format!("{:.0} % fewer blocks", 100.0 * reduction));
-            let calibration = study.calibrate(reduction, &bar)?;
+            let budget = Budget {
+                reduction,
+                ..study.preset.sampling.budget()
+            };
+            let calibration = study.calibrate(budget, &bar)?;
             bar.suspend(|| {
                 println!(
                     "{:.0} % fewer blocks: threshold {:.6}, which skips {:.1} % of {} samples' blocks",

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use adadiff_train::write_atomically;
 use adadiff_uem::{
-    CheckedBlocks, DepthSchedule, ExcessThreshold, ExitPolicy, ScheduledDepth, Threshold,
-    UncertaintyFloor,
+    CheckedBlocks, DepthSchedule, ExcessThreshold, ExitPolicy, ExitWindow, ExitWindows,
+    ScheduledDepth, Threshold, UncertaintyFloor,
 };
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Attainment;
 use crate::report::ResultRow;
 
 /// When a sample leaves the network.
@@ -27,6 +28,9 @@ pub enum ExitRule {
     /// After a depth that depends on the timestep alone, the nearest to the exits of `excess`: reads
     /// nothing back from the device
     Schedule,
+    /// Within bounds and by a threshold of each timestep, chosen from recorded errors so that the
+    /// samples suffer least from the blocks that are skipped
+    Allocated,
 }
 
 impl ExitRule {
@@ -36,6 +40,7 @@ impl ExitRule {
             Self::Threshold => "threshold",
             Self::Excess => "excess",
             Self::Schedule => "schedule",
+            Self::Allocated => "allocated",
         }
     }
 }
@@ -53,7 +58,9 @@ pub struct Calibration {
     pub reduction: f64,
     /// The share that the threshold skips on the samples it was calibrated on.
     pub reached: f64,
-    /// The threshold on a sample's mean uncertainty, or on its excess over the floor.
+    /// The threshold on a sample's mean uncertainty, or on its excess over the floor; for rule
+    /// [`ExitRule::Allocated`], whose thresholds are those of its windows, what the next block would
+    /// take off the error.
     pub threshold: f32,
     /// The floors of the rules [`ExitRule::Excess`] and [`ExitRule::Schedule`]: the last block's uncertainty over timesteps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,22 +68,49 @@ pub struct Calibration {
     /// The depths of rule [`ExitRule::Schedule`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depths: Vec<ScheduledDepth>,
+    /// The bounds and thresholds of rule [`ExitRule::Allocated`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<ExitWindow>,
     /// Solver steps.
     pub steps: usize,
     /// Samples that it was calibrated on.
     pub samples: usize,
     /// Their seed, which no reported figure uses.
     pub seed: u64,
+    /// The budget that the share was chosen for, where that is none of blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attainment: Option<Attainment>,
 }
 
 impl Calibration {
-    fn budget(&self) -> Budget {
+    /// What it was calibrated for.
+    pub fn budget(&self) -> Budget {
         Budget {
             exit_rule: self.exit_rule,
             check_every: self.check_every,
             reduction: self.reduction,
             steps: self.steps,
         }
+    }
+
+    /// Reads a file of one threshold.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is damaged.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text =
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is no calibration", path.display()))
+    }
+
+    /// Writes it into the folder of a run.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn write_beside(&self, folder: &Path) -> Result<()> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        Ok(write_atomically(&folder.join("calibration.json"), &json)?)
     }
 
     /// Says in a row of results how its samples left.
@@ -99,6 +133,9 @@ impl Calibration {
                 floors: self.floors.clone(),
             }),
             ExitRule::Schedule => return Box::new(DepthSchedule::new(self.depths.clone())),
+            ExitRule::Allocated => {
+                return Box::new(ExitWindows::new(self.windows.clone(), self.check_every));
+            }
         };
         Box::new(CheckedBlocks {
             policy,
@@ -178,11 +215,6 @@ impl Calibrations {
         let mut json = serde_json::to_vec_pretty(self)?;
         json.push(b'\n');
         Ok(write_atomically(path, &json)?)
-    }
-
-    /// The threshold for a budget.
-    pub fn find(&self, budget: Budget) -> Option<&Calibration> {
-        self.entries.iter().find(|entry| entry.budget() == budget)
     }
 
     /// Adds a threshold, in place of an earlier one for the same budget.

@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::{load, metadata};
 use adadiff_uem::AdaDiff;
-use anyhow::{Context, Result, anyhow, ensure};
+use adadiff_weights::WeightFile;
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::calibrations::Calibrations;
+use crate::methods::Companion;
+use crate::metrics_tool::{of_bytes, of_file};
 use crate::preset::Preset;
+use crate::published::{self, Published, predicts_noise};
 
 /// The key of the preset in the header of a weights file.
 pub const PRESET_KEY: &str = "preset";
@@ -17,8 +21,17 @@ pub const PRESET_KEY: &str = "preset";
 /// The key of the training phase that the weights come from.
 pub const PHASE_KEY: &str = "phase";
 
+/// The key of the number of steps that the weights were trained for.
+pub const STEPS_KEY: &str = "steps";
+
 /// The phase after which only the backbone is trained, not yet its estimators.
 pub const BACKBONE_PHASE: &str = "backbone";
+
+/// The phase after which the estimators are trained too.
+pub const JOINT_PHASE: &str = "joint";
+
+/// The key of the SHA-256 of the autoencoder's weights that a network's latents were made with.
+pub const AUTOENCODER_KEY: &str = "autoencoder_sha256";
 
 /// Bytes of a parameter in half precision.
 const LEAST_BYTES: u64 = 2;
@@ -34,7 +47,20 @@ pub struct Checkpoint {
     pub path: PathBuf,
     /// Whether its estimators have been trained, so that samples can leave by them.
     pub trained_estimators: bool,
-    bytes: Vec<u8>,
+    /// The autoencoder that its latents were made with, where the file tells.
+    pub autoencoder_sha256: Option<String>,
+    /// Second networks that lie beside it, for methods that need one.
+    pub companions: Vec<(Companion, Checkpoint)>,
+    weights: Weights,
+}
+
+/// Where the weights are.
+#[derive(Debug)]
+enum Weights {
+    /// In memory, as `train` and `import` write them.
+    Own(Vec<u8>),
+    /// In the published file.
+    Published,
 }
 
 impl Checkpoint {
@@ -46,26 +72,90 @@ impl Checkpoint {
         let bytes = include_bytes!("../assets/fashion_mnist/weights.safetensors");
         let calibrations = include_str!("../assets/fashion_mnist/calibration.json");
         let path = PathBuf::from("the bundled checkpoint");
-        Self::new(
+        Self::own(
             bytes.to_vec(),
             Calibrations::parse(calibrations, &path)?,
             path,
         )
     }
 
-    /// Reads a weights file and, where there is one beside it, its calibration.
+    /// Reads a weights file and, where they lie beside it, its calibration and second networks. The
+    /// file is one that `train` or `import` wrote, or a published one, for `preset` or, where there
+    /// is none, the one of `known` with its network.
     ///
     /// # Errors
     /// Where a file cannot be read or is not what it should be.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path, preset: Option<&Preset>, known: &[Preset]) -> Result<Self> {
+        let calibrations = Calibrations::read(&Calibrations::path_beside(path))?;
         let bytes = fs::read(path)
             .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
-        let calibrations = Calibrations::read(&Calibrations::path_beside(path))?;
-        Self::new(bytes, calibrations, path.to_owned())
+        let is_own = metadata(&bytes, path).is_ok_and(|found| found.contains_key(PRESET_KEY));
+        let published = match is_own {
+            true => {
+                ensure!(
+                    preset.is_none(),
+                    "{} says which preset it was trained with; --preset is for published weights",
+                    path.display()
+                );
+                None
+            }
+            false => published_file(&bytes, path)?,
+        };
+        let mut checkpoint = match published {
+            Some(file) => {
+                let published = Published {
+                    file: &file,
+                    preset,
+                    known,
+                    heads: None,
+                    text_tokens: None,
+                };
+                Self::published(published, calibrations, path)?
+            }
+            None => Self::own(bytes, calibrations, path.to_owned())?,
+        };
+        for companion in Companion::ALL {
+            let beside = companion.path_beside(path);
+            if beside != path && beside.exists() {
+                let bytes = fs::read(&beside)
+                    .with_context(|| format!("cannot read the checkpoint {}", beside.display()))?;
+                let second = Self::own(bytes, Calibrations::default(), beside)?;
+                checkpoint.companions.push((companion, second));
+            }
+        }
+        Ok(checkpoint)
     }
 
-    fn new(bytes: Vec<u8>, calibrations: Calibrations, path: PathBuf) -> Result<Self> {
-        let metadata = metadata(&bytes, &path)?;
+    /// Whether `path` is a file of this project's own with a preset in its header.
+    pub fn is_at(path: &Path) -> bool {
+        let header = fs::read(path)
+            .ok()
+            .and_then(|bytes| metadata(&bytes, path).ok());
+        header.is_some_and(|header| header.contains_key(PRESET_KEY))
+    }
+
+    fn published(
+        published: Published<'_>,
+        calibrations: Calibrations,
+        path: &Path,
+    ) -> Result<Self> {
+        let found = published.recognise()?;
+        for note in &found.notes {
+            eprintln!("{note}");
+        }
+        Ok(Self {
+            preset: found.preset,
+            calibrations,
+            path: path.to_owned(),
+            trained_estimators: found.has_estimators,
+            autoencoder_sha256: None,
+            companions: Vec::new(),
+            weights: Weights::Published,
+        })
+    }
+
+    fn own(bytes: Vec<u8>, calibrations: Calibrations, path: PathBuf) -> Result<Self> {
+        let mut metadata = metadata(&bytes, &path)?;
         let preset = metadata.get(PRESET_KEY).ok_or_else(|| {
             anyhow!(
                 "{} does not say which network it holds: it was not written by this program's \
@@ -91,8 +181,21 @@ impl Checkpoint {
             trained_estimators: metadata
                 .get(PHASE_KEY)
                 .is_none_or(|phase| phase != BACKBONE_PHASE),
-            bytes,
+            autoencoder_sha256: metadata.remove(AUTOENCODER_KEY),
+            companions: Vec::new(),
+            weights: Weights::Own(bytes),
         })
+    }
+
+    /// The SHA-256 of the weights' file.
+    ///
+    /// # Errors
+    /// Where a published file can no longer be read.
+    pub fn sha256(&self) -> Result<String> {
+        match &self.weights {
+            Weights::Own(bytes) => Ok(of_bytes(bytes)),
+            Weights::Published => of_file(&self.path),
+        }
     }
 
     /// Loads the network onto a device.
@@ -100,7 +203,28 @@ impl Checkpoint {
     /// # Errors
     /// Where the weights are damaged or do not fit the preset.
     pub fn model<B: Kernels>(&self, device: &B::Device) -> Result<AdaDiff<B>> {
-        let model = self.preset.model.init(0, device)?;
-        Ok(load(model, self.bytes.clone(), &self.path)?)
+        match &self.weights {
+            Weights::Own(bytes) => {
+                let model = self.preset.model.init(0, device)?;
+                Ok(load(model, bytes.clone(), &self.path)?)
+            }
+            Weights::Published => {
+                published::load(&WeightFile::open(&self.path)?, &self.preset, device)
+            }
+        }
+    }
+}
+
+/// The published weights of a network that predicts noise, where the file holds such.
+fn published_file(bytes: &[u8], path: &Path) -> Result<Option<WeightFile>> {
+    match WeightFile::open(path) {
+        Ok(file) if predicts_noise(&file) => Ok(Some(file)),
+        // An archive or a pickle is PyTorch's, and what is wrong with it is told as such.
+        Ok(_) if metadata(bytes, path).is_err() => {
+            bail!("{} holds no U-ViT and no AdaDiff", path.display())
+        }
+        Err(error) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) => Err(error.into()),
+        // Other files are complained of as this project's own.
+        Ok(_) | Err(_) => Ok(None),
     }
 }

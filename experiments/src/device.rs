@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use adadiff_model::kernels::Kernels;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+
+use crate::evaluate::Rank;
 
 /// A device by backend and index, as `--device` takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +49,33 @@ impl BackendName {
             .map_or("flex", |(_, name)| name)
     }
 
+    /// Unit tests have Flex alone, as a backend's operations take longest to compile.
     fn is_compiled_in(self) -> bool {
         match self {
             Self::Flex => cfg!(feature = "flex"),
-            Self::NdArray => cfg!(feature = "ndarray"),
-            Self::Wgpu => cfg!(feature = "wgpu"),
-            Self::Vulkan => cfg!(feature = "vulkan"),
-            Self::Cuda => cfg!(feature = "cuda"),
+            Self::NdArray => cfg!(all(feature = "ndarray", not(test))),
+            Self::Wgpu => cfg!(all(feature = "untuned-wgpu", not(test))),
+            Self::Vulkan => cfg!(all(feature = "vulkan", not(test))),
+            Self::Cuda => cfg!(all(feature = "cuda", not(test))),
         }
+    }
+}
+
+impl DeviceName {
+    /// The device of the same backend whose index is the process's number among those of its
+    /// machine.
+    ///
+    /// # Errors
+    /// Where the process's launcher does not tell that number.
+    pub fn of_process(self, rank: Rank) -> Result<Self> {
+        let index = rank.local.context(
+            "the launcher does not tell this process's number among those of its machine: name an \
+             index with --device",
+        )?;
+        Ok(Self {
+            index: index as usize,
+            ..self
+        })
     }
 }
 
@@ -104,59 +125,98 @@ pub trait DeviceTask {
     fn run<B: Kernels>(self, device: B::Device) -> Result<Self::Output>;
 }
 
-/// Does `task` on the named device: the only place that names backends.
+/// Work that any backend can do on several of its devices.
+pub trait DevicesTask {
+    /// What comes out.
+    type Output;
+
+    /// Does the work on devices, of which there is at least one.
+    ///
+    /// # Errors
+    /// Whatever the work runs into.
+    fn run<B: Kernels>(self, devices: &[B::Device]) -> Result<Self::Output>;
+}
+
+/// Work on the first of several devices.
+struct OnFirst<T>(T);
+
+impl<T: DeviceTask> DevicesTask for OnFirst<T> {
+    type Output = T::Output;
+
+    fn run<B: Kernels>(self, devices: &[B::Device]) -> Result<T::Output> {
+        let Some(device) = devices.first() else {
+            bail!("name a device");
+        };
+        self.0.run::<B>(device.clone())
+    }
+}
+
+/// Does `task` on the named device.
 ///
 /// # Errors
-/// Where the backend was not compiled in or the device is not there, with what to do about it, and
-/// what the task itself runs into.
+/// As [`run_on_all`].
 pub fn run_on<T: DeviceTask>(name: DeviceName, task: T) -> Result<T::Output> {
-    if !name.backend.is_compiled_in() {
-        let feature = name.backend.name();
+    run_on_all(&[name], OnFirst(task))
+}
+
+/// Does `task` on the named devices, of one backend: the only place that names backends.
+///
+/// # Errors
+/// Where the backend was not compiled in or a device is not there, with what to do about it, where
+/// the devices are of several backends, and what the task itself runs into.
+pub fn run_on_all<T: DevicesTask>(names: &[DeviceName], task: T) -> Result<T::Output> {
+    let Some(first) = names.first() else {
+        bail!("name a device");
+    };
+    if let Some(other) = names.iter().find(|name| name.backend != first.backend) {
+        bail!("'{first}' and '{other}' are devices of two backends, which do not work together");
+    }
+    if !first.backend.is_compiled_in() {
+        let feature = first.backend.name();
         bail!(
-            "this program was built without the device '{name}'; build it with \
+            "this program was built without the device '{first}'; build it with \
              `cargo build --release --features {feature}`"
         );
     }
-    match name.backend {
+    match first.backend {
         #[cfg(feature = "flex")]
         BackendName::Flex => {
-            only_index_zero(name)?;
-            task.run::<burn_flex::Flex>(Default::default())
+            let devices = each(names, only_index_zero)?;
+            task.run::<burn_flex::Flex>(&devices)
         }
-        #[cfg(feature = "ndarray")]
+        #[cfg(all(feature = "ndarray", not(test)))]
         BackendName::NdArray => {
-            only_index_zero(name)?;
-            task.run::<burn_ndarray::NdArray>(Default::default())
+            let devices = each(names, only_index_zero)?;
+            task.run::<burn_ndarray::NdArray>(&devices)
         }
         // Where Vulkan is to be had, wgpu chooses it by itself.
-        #[cfg(feature = "wgpu")]
+        #[cfg(all(feature = "untuned-wgpu", not(test)))]
         BackendName::Wgpu | BackendName::Vulkan => {
-            let device = graphics_device(name)?;
-            task.run::<burn_wgpu::Wgpu>(device)
+            let devices = each(names, graphics_device)?;
+            task.run::<burn_wgpu::Wgpu>(&devices)
         }
-        #[cfg(feature = "cuda")]
+        #[cfg(all(feature = "cuda", not(test)))]
         BackendName::Cuda => {
-            let device = burn_cuda::CudaDevice::new(name.index);
-            probe::<burn_cuda::Cuda>(
-                &device,
-                name,
-                "install NVIDIA's driver and the CUDA toolkit's NVRTC library, and check the index \
-                 with `nvidia-smi`",
-            )?;
-            task.run::<burn_cuda::Cuda>(device)
+            let devices = each(names, cuda_device)?;
+            task.run::<burn_cuda::Cuda>(&devices)
         }
         #[allow(
             unreachable_patterns,
             reason = "which backends are left depends on the features"
         )]
-        _ => bail!("the device '{name}' is not available in this build"),
+        _ => bail!("the device '{first}' is not available in this build"),
     }
 }
 
+/// The device of each name.
+fn each<D>(names: &[DeviceName], device: impl Fn(DeviceName) -> Result<D>) -> Result<Vec<D>> {
+    names.iter().map(|&name| device(name)).collect()
+}
+
 #[cfg(any(feature = "flex", feature = "ndarray"))]
-fn only_index_zero(name: DeviceName) -> Result<()> {
+fn only_index_zero<D: Default>(name: DeviceName) -> Result<D> {
     match name.index {
-        0 => Ok(()),
+        0 => Ok(D::default()),
         index => bail!(
             "there is only one {} device, index {index} does not exist",
             name.backend.name()
@@ -164,7 +224,7 @@ fn only_index_zero(name: DeviceName) -> Result<()> {
     }
 }
 
-#[cfg(feature = "wgpu")]
+#[cfg(all(feature = "untuned-wgpu", not(test)))]
 fn graphics_device(name: DeviceName) -> Result<burn_wgpu::WgpuDevice> {
     let device = match name.index {
         0 => burn_wgpu::WgpuDevice::DefaultDevice,
@@ -178,8 +238,20 @@ fn graphics_device(name: DeviceName) -> Result<burn_wgpu::WgpuDevice> {
     Ok(device)
 }
 
+#[cfg(all(feature = "cuda", not(test)))]
+fn cuda_device(name: DeviceName) -> Result<burn_cuda::CudaDevice> {
+    let device = burn_cuda::CudaDevice::new(name.index);
+    probe::<burn_cuda::Cuda>(
+        &device,
+        name,
+        "install NVIDIA's driver and the CUDA toolkit's NVRTC library, and check the index with \
+         `nvidia-smi`",
+    )?;
+    Ok(device)
+}
+
 /// Computes a sum on the device: backends that miss their driver say so by a panic.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(all(any(feature = "untuned-wgpu", feature = "cuda"), not(test)))]
 fn probe<B: Kernels>(device: &B::Device, name: DeviceName, advice: &str) -> Result<()> {
     use std::sync::Mutex;
 
@@ -218,4 +290,12 @@ pub fn compiled_devices() -> Vec<DeviceName> {
         .filter(|(backend, _)| backend.is_compiled_in())
         .map(|&(backend, _)| DeviceName { backend, index: 0 })
         .collect()
+}
+
+/// [`compiled_devices`] without those that are another one's second name.
+pub fn distinct_devices() -> Vec<DeviceName> {
+    let mut devices = compiled_devices();
+    // The feature `vulkan` includes `wgpu`, which then chooses Vulkan.
+    devices.retain(|device| device.backend != BackendName::Vulkan);
+    devices
 }

@@ -1,6 +1,11 @@
 //! Experiments: presets, command line, tables, figures and reports.
 
+// Unit tests leave out the command lines as well: they take longest to compile.
+#![cfg_attr(any(test, not(feature = "programs")), allow(dead_code, unused_imports))]
+
 pub mod allocator;
+mod backends;
+mod budget;
 mod calibrate;
 mod calibrations;
 mod checkpoint;
@@ -8,19 +13,24 @@ pub mod device;
 mod dry_run;
 mod evaluate;
 pub mod experiment;
+pub mod figures;
 mod import;
 mod judge;
+mod kept;
 mod main_job;
 mod measured;
+pub mod methods;
 pub mod metrics_tool;
 mod network_file;
 mod options;
+pub mod page;
 mod precision;
 mod prepare;
 mod prepared;
 mod presentation;
 mod preset;
 mod progress;
+mod published;
 pub mod readme;
 mod reference;
 pub mod report;
@@ -28,6 +38,7 @@ mod run_folder;
 mod sample;
 mod study;
 mod surroundings;
+pub mod tables;
 mod tally;
 mod text_encoder;
 mod time_exits;
@@ -40,9 +51,11 @@ mod train_features;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+pub use budget::{Attainment, FdIncrease, Goal};
 pub use calibrations::{Budget, Calibration, Calibrations, ExitRule};
 pub use checkpoint::Checkpoint;
 pub use judge::{Extractor, Judge, test_images};
+pub use methods::{Method, PreparedMethod};
 pub use precision::Precision;
 pub use preset::{DataSet, LatentPreset, Place, Preset, SamplingPreset};
 pub use study::{Conditions, Contexts, Draw, Drawn, Effort, LatentDecoder, Study};

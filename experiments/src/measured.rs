@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 
+use crate::methods::CostModel;
 use crate::preset::Preset;
 use crate::report::{Method, ResultRow};
-use crate::study::{Effort, network_cost};
+use crate::study::Effort;
 
 /// What was measured of one method's samples.
 #[derive(Debug)]
@@ -15,6 +16,10 @@ pub struct Measured<'a> {
     pub method: Method,
     /// The device.
     pub device: String,
+    /// What an evaluation costs.
+    pub cost: CostModel,
+    /// Network evaluations for each sample.
+    pub steps: usize,
     /// Blocks run and estimates made.
     pub effort: &'a Effort,
     /// Seconds of the sampling loop.
@@ -37,15 +42,17 @@ impl Measured<'_> {
             sampling,
             ..
         } = self.preset;
-        let cost = self.effort.summary(&network_cost(model))?;
+        let cost = self.effort.summary(&self.cost)?;
         Ok(ResultRow {
             experiment: name.clone(),
             method: self.method,
+            setting: None,
+            variant: None,
             depth: None,
             device: self.device,
             dtype: sampling.precision.name().to_owned(),
             solver: sampling.solver.name().to_owned(),
-            steps: sampling.steps,
+            steps: self.steps,
             samples: self.effort.samples as usize,
             batch: sampling.batch,
             seed: sampling.seed,

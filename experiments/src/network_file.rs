@@ -1,12 +1,15 @@
 //! The networks that stand before and behind a diffusion model, from their files: this project's
 //! own, as `import` writes them, or the published ones.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 
 use adadiff_metrics::Inception;
 use adadiff_model::autoencoder::{Autoencoder, AutoencoderConfig, AutoencoderHints};
-use adadiff_model::clip::{ClipText, ClipTextConfig, ClipTextHints};
+use adadiff_model::clip::{
+    ClipText, ClipTextConfig, ClipTextHints, ClipVision, ClipVisionConfig, ClipVisionHints,
+};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::{load, metadata};
 use adadiff_weights::WeightFile;
@@ -28,8 +31,11 @@ struct OwnFile {
 impl OwnFile {
     /// Reads `path`, where it is a file of this project's own; absent where it is another one.
     fn read(path: &Path, network: &str) -> Result<Option<Self>> {
-        let bytes =
-            fs::read(path).with_context(|| format!("cannot read the file {}", path.display()))?;
+        let explain = || format!("cannot read the file {}", path.display());
+        if !may_be_safetensors(path).with_context(explain)? {
+            return Ok(None);
+        }
+        let bytes = fs::read(path).with_context(explain)?;
         // Other files are read, and complained of, as published ones.
         let Ok(mut header) = metadata(&bytes, path) else {
             return Ok(None);
@@ -52,6 +58,13 @@ impl OwnFile {
         serde_json::from_str(config)
             .with_context(|| format!("the configuration inside {} is not usable", path.display()))
     }
+}
+
+/// Whether a file starts like safetensors do; a published one of another format may be large.
+fn may_be_safetensors(path: &Path) -> io::Result<bool> {
+    let mut head = Vec::new();
+    File::open(path)?.take(9).read_to_end(&mut head)?;
+    Ok(head.get(8) == Some(&b'{'))
 }
 
 /// FID's Inception network.
@@ -112,6 +125,24 @@ pub fn open_text_model<B: Kernels>(
             let config = ClipTextConfig::infer(&file, ClipTextHints::default())?;
             let model = config.import(&file, device)?;
             Ok((config, model))
+        }
+    }
+}
+
+/// CLIP's image model.
+///
+/// # Errors
+/// Where the file holds anything else.
+pub fn open_clip_vision<B: Kernels>(path: &Path, device: &B::Device) -> Result<ClipVision<B>> {
+    match OwnFile::read(path, "clip_vision")? {
+        Some(file) => {
+            let config: ClipVisionConfig = file.config(path)?;
+            Ok(load(config.init(device)?, file.bytes, path)?)
+        }
+        None => {
+            let file = WeightFile::open(path)?;
+            let config = ClipVisionConfig::infer(&file, ClipVisionHints::default())?;
+            Ok(config.import(&file, device)?)
         }
     }
 }

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
+use crate::budget::{FdIncrease, Goal, Wish};
 use crate::calibrations::ExitRule;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceName;
 use crate::experiment::Experiment;
+use crate::judge::JudgeOptions;
 use crate::precision::Precision;
 use crate::preset::Place;
 use crate::surroundings::Surroundings;
@@ -21,9 +23,14 @@ pub struct SamplingOptions {
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
-    /// Weights, as `train` and `import` write them [default: the bundled ones of Fashion-MNIST]
+    /// Weights, as `train` and `import` write them or as U-ViT's and AdaDiff's authors published them
+    /// [default: the bundled ones of Fashion-MNIST]
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
+    /// Preset of published weights, built in by name or from a file ending in .toml
+    /// [default: the program's first with the file's network]
+    #[arg(long, value_name = "PRESET", requires = "checkpoint")]
+    pub preset: Option<String>,
     /// The weights of Stable Diffusion's autoencoder, for networks on latents
     #[arg(long, value_name = "FILE")]
     pub autoencoder: Option<PathBuf>,
@@ -42,6 +49,17 @@ pub struct SamplingOptions {
     /// Share of blocks to skip, for example 0.45 [default: the preset's]
     #[arg(long, value_name = "R", value_parser = share, allow_negative_numbers = true)]
     pub reduction: Option<f64>,
+    /// Be so many times as fast as the full network, for example 1.6, in place of a share of blocks:
+    /// measured on this device in batches of --batch
+    #[arg(long, value_name = "S", value_parser = speedup, conflicts_with = "reduction", allow_negative_numbers = true)]
+    pub speedup: Option<f64>,
+    /// Skip as many blocks as let the Fréchet distance exceed the full network's by at most this:
+    /// a share of it, for example 5%, or a difference, for example 1.5
+    #[arg(long, value_name = "X", conflicts_with_all = ["reduction", "speedup"], allow_hyphen_values = true)]
+    pub max_fd_increase: Option<FdIncrease>,
+    /// Samples that --max-fd-increase measures of each [default: 1024, or half as many again as features]
+    #[arg(long, value_name = "N", value_parser = positive, requires = "max_fd_increase")]
+    pub budget_samples: Option<usize>,
     /// When samples leave the network [default: the preset's]
     #[arg(long, value_name = "RULE", value_enum)]
     pub exit_rule: Option<ExitRule>,
@@ -60,10 +78,19 @@ impl SamplingOptions {
     /// Where the checkpoint cannot be used.
     pub fn checkpoint(&self, experiment: &Experiment) -> Result<Checkpoint> {
         let mut checkpoint = match &self.checkpoint {
-            Some(path) => Checkpoint::read(path)?,
+            Some(path) => {
+                let preset = self
+                    .preset
+                    .as_deref()
+                    .map(|name| experiment.preset(Some(name)));
+                Checkpoint::read(path, preset.transpose()?.as_ref(), &experiment.presets()?)?
+            }
             None if experiment.bundled => Checkpoint::bundled()?,
             None => {
-                bail!("name weights, as `train` and `import` write them, with --checkpoint FILE")
+                bail!(
+                    "name weights, as `train` and `import` write them or as they were published, \
+                     with --checkpoint FILE"
+                )
             }
         };
         let sampling = &mut checkpoint.preset.sampling;
@@ -79,6 +106,24 @@ impl SamplingOptions {
 }
 
 impl SamplingOptions {
+    /// The budget, where it is none of blocks. A distance is judged as `judge` says, against the
+    /// images at `place` where that names no reference.
+    pub fn wish(&self, judge: &JudgeOptions, place: &PlaceOptions) -> Option<Wish> {
+        let goal = match (self.speedup, self.max_fd_increase) {
+            (Some(speedup), _) => Goal::Speedup(speedup),
+            (None, Some(increase)) => Goal::FdIncrease(increase),
+            (None, None) => return None,
+        };
+        Some(Wish {
+            goal,
+            device: self.device,
+            judge: judge.clone(),
+            place: place.clone().into(),
+            samples: self.budget_samples,
+            only_stored: false,
+        })
+    }
+
     /// What stands before and behind the network.
     pub fn surroundings(&self) -> Surroundings {
         Surroundings {
@@ -159,6 +204,15 @@ pub fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
         Ok(_) => Err("a share of blocks lies between 0 and 1, for example 0.45".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A speed-up over the full network.
+pub fn speedup(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speedup) if speedup > 1.0 && speedup.is_finite() => Ok(speedup),
+        Ok(_) => Err("a speed-up lies above 1, for example 1.6".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -46,6 +46,19 @@ pub fn open_latents(folder: &Path, preset: &Preset) -> Result<Arc<dyn TrainingSe
     })
 }
 
+/// SHA-256 of the autoencoder's weights that the latents of a folder were made with; none where the
+/// folder is one of `.npy` files, which do not tell.
+///
+/// # Errors
+/// Where the folder is damaged.
+pub fn autoencoder_of(folder: &Path) -> Result<Option<String>> {
+    if !folder.join("index.json").exists() {
+        return Ok(None);
+    }
+    let latents = Latents::open(folder, Verify::Sizes)?;
+    Ok(Some(latents.header().autoencoder_sha256.clone()))
+}
+
 /// What latents say that they are of.
 pub fn source_name(preset: &Preset) -> String {
     let [_, height, width] = preset.data.shape();

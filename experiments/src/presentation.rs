@@ -127,7 +127,7 @@ pub fn write(
 }
 
 /// What the distance in the table is, and what it is not.
-fn note_on_features(features: &str) -> &'static str {
+pub fn note_on_features(features: &str) -> &'static str {
     match features {
         "fashion-cnn" => {
             "FD (fashion-cnn) is the Fréchet distance over 64 features of a small classifier that \

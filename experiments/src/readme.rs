@@ -1,10 +1,12 @@
 //! Tables of the README and of the model card, made from committed results.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use adadiff_train::LogLine;
 use anyhow::{Context, Result};
+use chrono::NaiveDateTime;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::presentation::timing_table;
@@ -18,6 +20,38 @@ pub struct Sources<'a> {
     pub run: &'a Path,
     /// The same with the paper's exit rule.
     pub paper_run: &'a Path,
+    /// A folder that `benches/compare/run` wrote.
+    pub comparison: &'a Path,
+}
+
+/// The newest comparison with PyTorch on a CPU in the repository at `root`: folders are named by the
+/// time of their making, those of other devices with the device behind it.
+///
+/// # Errors
+/// Where there is none.
+pub fn newest_comparison(root: &Path) -> Result<PathBuf> {
+    let results = root.join("benches/results");
+    let folders = fs::read_dir(&results)
+        .with_context(|| format!("cannot read the folder {}", results.display()))?
+        .collect::<Result<Vec<_>, _>>()?;
+    let dated = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        NaiveDateTime::parse_from_str(&name, "%Y-%m-%d_%H-%M-%S").is_ok()
+    };
+    let newest = folders.iter().map(|entry| entry.path()).filter(dated).max();
+    newest.with_context(|| format!("{} holds no comparison", results.display()))
+}
+
+/// What the README shows of an entry of `compare.json`, which has more.
+#[derive(Clone, Debug, Deserialize)]
+struct Compared {
+    title: String,
+    batch: usize,
+    ratio: f64,
+    ours_peak_mb: f64,
+    peer_peak_mb: f64,
+    ours_share_of_peak: Option<f64>,
+    peer_share_of_peak: Option<f64>,
 }
 
 /// The README with its tables made anew.
@@ -29,11 +63,17 @@ pub fn update_readme(readme: &str, sources: Sources<'_>) -> Result<String> {
     let timings: Vec<Timing> = read_lines(&sources.run.join("timing.jsonl"))?;
     let curves = [sources.run, sources.paper_run].map(|run| read_rows(&run.join("curve.jsonl")));
     let [excess, paper] = curves;
+    let comparison = sources.comparison.join("compare.json");
+    let comparison = fs::read_to_string(&comparison)
+        .with_context(|| format!("cannot read {}", comparison.display()))?;
+    let compared: Vec<Compared> =
+        serde_json::from_str(&comparison).context("the comparison with PyTorch is damaged")?;
     let mut readme = readme.to_owned();
     for (name, table) in [
         ("results", Table::of_results(&rows)),
         ("timing", timing_table(&timings)),
         ("rules", rules_table(&excess?, &paper?)?),
+        ("speed", speed_table(&compared)),
     ] {
         readme = update_between_markers(&readme, name, &table.markdown())?;
     }
@@ -91,6 +131,37 @@ fn rules_table(excess: &[ResultRow], paper: &[ResultRow]) -> Result<Table> {
         heading: heading.map(str::to_owned).to_vec(),
         rows,
     })
+}
+
+/// Ratios alone: seconds and bytes are those of one machine.
+fn speed_table(compared: &[Compared]) -> Table {
+    let heading = [
+        "case",
+        "batch",
+        "times as fast",
+        "memory",
+        "share of the machine's peak",
+        "PyTorch's share",
+    ];
+    let share = |share: Option<f64>| {
+        share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", 100.0 * share))
+    };
+    Table {
+        heading: heading.map(str::to_owned).to_vec(),
+        rows: compared
+            .iter()
+            .map(|entry| {
+                vec![
+                    entry.title.clone(),
+                    entry.batch.to_string(),
+                    format!("{:.2}", entry.ratio),
+                    format!("{:.2}", entry.ours_peak_mb / entry.peer_peak_mb),
+                    share(entry.ours_share_of_peak),
+                    share(entry.peer_share_of_peak),
+                ]
+            })
+            .collect(),
+    }
 }
 
 /// The model card with its table made anew from the training logs in `folder`.
@@ -153,6 +224,7 @@ mod tests {
         let sources = Sources {
             run: &root.join("docs/fashion_mnist"),
             paper_run: &root.join("docs/fashion_mnist_threshold"),
+            comparison: &newest_comparison(root).unwrap(),
         };
         let made = update_readme(&readme, sources).unwrap();
         assert!(readme == made, "the README's {ADVICE}");

@@ -1,18 +1,22 @@
 //! The folder of a run: it appears whole or not at all.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use tempfile::TempDir;
 
-/// A folder that is written under a temporary name and gets its own once it is complete.
+/// A folder that is written under another name and gets its own once it is complete.
+///
+/// Until then everything lies in `.NAME.unfinished` beside it: what is written, which goes again if
+/// the run does not finish, and what the run keeps for the same command to continue with.
 #[derive(Debug)]
 pub struct RunFolder {
-    // Dropped before the folders it lies in, in the order of the fields.
-    unfinished: TempDir,
-    parents: MadeFolders,
+    working: PathBuf,
     target: PathBuf,
+    /// Held as long as the run lasts.
+    _lock: File,
+    // Dropped after the folder that lies in them.
+    parents: MadeFolders,
 }
 
 /// Folders that were made for a run, the innermost first; they go again if the run does not finish.
@@ -45,7 +49,7 @@ impl RunFolder {
     /// under `runs`.
     ///
     /// # Errors
-    /// Where the folder cannot be written or holds files already.
+    /// Where the folder cannot be written, holds files already, or another process writes it.
     pub fn create(out: Option<&Path>, experiment: &str) -> Result<Self> {
         let target = match out {
             Some(out) => out.to_owned(),
@@ -58,15 +62,15 @@ impl RunFolder {
             Ok(mut entries) => entries.next().is_some(),
             Err(_) => target.exists(),
         };
-        if occupied {
+        let Some(name) = target.file_name().filter(|_| !occupied) else {
             bail!(
                 "{} holds files already; choose another folder with --out",
                 target.display()
             );
-        }
+        };
         let parent = match target.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            _ => PathBuf::from("."),
         };
         let explain = || {
             format!(
@@ -74,21 +78,47 @@ impl RunFolder {
                 parent.display()
             )
         };
-        let parents = MadeFolders::make(parent).with_context(explain)?;
-        let unfinished = tempfile::Builder::new()
-            .prefix(".unfinished-")
-            .tempdir_in(parent)
-            .with_context(explain)?;
-        Ok(Self {
-            unfinished,
-            parents,
+        let parents = MadeFolders::make(&parent).with_context(explain)?;
+        let working = parent.join(format!(".{}.unfinished", name.to_string_lossy()));
+        fs::create_dir_all(&working).with_context(explain)?;
+        let lock = File::create(working.join("lock")).with_context(explain)?;
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            // The other one's folder is not this one's to remove.
+            bail!(
+                "another process writes {} at this moment; choose another folder with --out",
+                target.display()
+            );
+        }
+        let folder = Self {
+            working,
             target,
-        })
+            _lock: lock,
+            parents,
+        };
+        if folder.path().exists() {
+            // Of a process that was killed.
+            fs::remove_dir_all(folder.path()).with_context(explain)?;
+        }
+        fs::create_dir(folder.path()).with_context(explain)?;
+        Ok(folder)
     }
 
     /// Where to write for now.
-    pub fn path(&self) -> &Path {
-        self.unfinished.path()
+    pub fn path(&self) -> PathBuf {
+        self.working.join("run")
+    }
+
+    /// Where to keep what an interrupted run can continue with; it goes when the run is complete.
+    pub fn kept(&self) -> PathBuf {
+        self.working.join("kept")
+    }
+
+    /// How a run that did not finish is continued, where it has kept something.
+    pub fn continues(&self) -> Option<String> {
+        let target = self.target.display();
+        self.kept().exists().then(|| {
+            format!("what was drawn so far is kept: the same command continues with --out {target}")
+        })
     }
 
     /// Gives the folder its name and returns it.
@@ -96,16 +126,59 @@ impl RunFolder {
     /// # Errors
     /// Where that fails; what was written is then removed.
     pub fn finish(mut self) -> Result<PathBuf> {
-        let explain = || format!("cannot write the folder {}", self.target.display());
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // A temporary folder is readable by its owner alone.
-            fs::set_permissions(self.unfinished.path(), fs::Permissions::from_mode(0o755))
-                .with_context(explain)?;
-        }
-        fs::rename(self.unfinished.path(), &self.target).with_context(explain)?;
+        fs::rename(self.path(), &self.target)
+            .with_context(|| format!("cannot write the folder {}", self.target.display()))?;
+        // What was kept has done its service; where it cannot be removed, the run is complete all
+        // the same.
+        let _ = fs::remove_dir_all(self.kept());
         self.parents.0.clear();
-        Ok(self.target)
+        Ok(self.target.clone())
+    }
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(self.path());
+        if !self.kept().exists() {
+            let _ = fs::remove_dir_all(&self.working);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_folder_appears_whole_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("runs/one");
+        let folder = RunFolder::create(Some(&out), "").unwrap();
+        fs::write(folder.path().join("table.md"), "half").unwrap();
+        let second = RunFolder::create(Some(&out), "").unwrap_err().to_string();
+        assert!(second.contains("another process"), "{second}");
+        drop(folder);
+        assert_eq!(names(root.path()), [""; 0]);
+
+        let folder = RunFolder::create(Some(&out), "").unwrap();
+        fs::write(folder.path().join("table.md"), "half").unwrap();
+        fs::create_dir(folder.kept()).unwrap();
+        drop(folder);
+        assert_eq!(names(&root.path().join("runs")), [".one.unfinished"]);
+
+        let folder = RunFolder::create(Some(&out), "").unwrap();
+        assert!(folder.kept().exists() && names(&folder.path()).is_empty());
+        fs::write(folder.path().join("table.md"), "whole").unwrap();
+        assert_eq!(folder.finish().unwrap(), out);
+        assert_eq!(names(&root.path().join("runs")), ["one"]);
+        assert_eq!(fs::read(out.join("table.md")).unwrap(), b"whole");
     }
 }

@@ -9,10 +9,11 @@ use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::write_atomically;
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Wish;
 use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
@@ -77,6 +78,8 @@ pub struct Sample<'a> {
     pub checkpoint: Checkpoint,
     /// What stands before and behind it.
     pub surroundings: Surroundings,
+    /// The budget, where it is none of blocks.
+    pub wish: Option<Wish>,
     /// The folder to write, if one was named.
     pub out: Option<PathBuf>,
     /// Number of samples.
@@ -99,9 +102,9 @@ impl DeviceTask for Sample<'_> {
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let experiment = format!("{}-sample", self.checkpoint.preset.name);
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
-        let study: Study<'_, B> = self
-            .surroundings
-            .study(self.checkpoint, &device, self.stop)?;
+        let mut study: Study<'_, B> =
+            self.surroundings
+                .study(self.checkpoint, &device, self.stop)?;
         let mut draw = study.plan(self.samples)?;
         draw.guidance = self.guidance.unwrap_or(draw.guidance);
         let classes = match &draw.conditions {
@@ -123,12 +126,18 @@ impl DeviceTask for Sample<'_> {
         }
 
         let bar = evaluations_bar();
+        if let Some(wish) = &self.wish {
+            let calibration = wish.enter(&mut study, None, &device, &bar)?;
+            calibration.write_beside(&folder.path())?;
+        }
         bar.set_message("calibrating");
         let calibration = self.exit.calibration(&study, &bar)?;
         let policy = self.exit.policy(calibration.as_ref());
         bar.set_length(bar.position() + (self.samples * study.preset.sampling.steps) as u64);
         bar.set_message("sampling");
-        let drawn = study.draw(policy, &draw, &bar)?;
+        let drawn = study
+            .draw(policy, &draw, &bar)
+            .context("nothing was written")?;
         bar.finish_and_clear();
 
         let [channels, height, width] = study.image_shape();
@@ -142,7 +151,7 @@ impl DeviceTask for Sample<'_> {
         let exits = drawn.trace.steps.iter();
         let exits = exits.map(|step| (step.timestep, step.blocks.as_slice()));
         ExitHeatmap::of_exits(drawn.trace.blocks_per_prediction, exits)?
-            .write(folder.path(), "exit_depth")?;
+            .write(&folder.path(), "exit_depth")?;
         let trace = serde_json::to_vec(&drawn.trace)?;
         write_atomically(&folder.path().join("trace.json"), &trace)?;
         let preset = study.preset.to_toml()?;

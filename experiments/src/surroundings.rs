@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use adadiff_data::{Latents, Verify};
 use adadiff_model::kernels::Kernels;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::checkpoint::Checkpoint;
 use crate::metrics_tool::of_file;
 use crate::network_file::open_autoencoder;
-use crate::prepared::PreparedContexts;
+use crate::prepared::{PreparedContexts, autoencoder_of};
+use crate::preset::Preset;
 use crate::study::{Contexts, LatentDecoder, Study};
 use crate::text_encoder::{Prompts, TextEncoder};
 
@@ -41,6 +41,14 @@ impl Surroundings {
         device: &B::Device,
         stop: &'a AtomicBool,
     ) -> Result<Study<'a, B>> {
+        if let (Some(expected), Some(path)) = (&checkpoint.autoencoder_sha256, &self.autoencoder) {
+            ensure!(
+                *expected == of_file(path)?,
+                "{} was trained on latents of another autoencoder than {}",
+                checkpoint.path.display(),
+                path.display()
+            );
+        }
         self.place(Study::new(checkpoint, device.clone(), stop)?, device)
     }
 
@@ -53,7 +61,15 @@ impl Surroundings {
         study: Study<'a, B>,
         device: &B::Device,
     ) -> Result<Study<'a, B>> {
-        let decoder = match study.preset.latents {
+        Ok(self.open(&study.preset, device)?.place(study))
+    }
+
+    /// Opens what the network of `preset` needs of them.
+    ///
+    /// # Errors
+    /// As [`Self::study`].
+    pub fn open<B: Kernels>(&self, preset: &Preset, device: &B::Device) -> Result<Opened<B>> {
+        let decoder = match preset.latents {
             None => None,
             Some(latents) => {
                 let path = self.autoencoder.as_deref().context(
@@ -65,11 +81,11 @@ impl Surroundings {
                 Some(LatentDecoder::new(autoencoder, device.clone()))
             }
         };
-        let contexts = match study.preset.model.backbone.text {
+        let contexts = match preset.model.backbone.text {
             Some(_) => Some(self.contexts::<B>(device)?),
             None => None,
         };
-        Ok(study.with_decoder(decoder).with_contexts(contexts))
+        Ok(Opened { decoder, contexts })
     }
 
     /// Checks that the latents that were named are of the autoencoder that was named.
@@ -77,13 +93,11 @@ impl Surroundings {
         let Some(folder) = self.latents.as_deref() else {
             return Ok(());
         };
-        if !folder.join("index.json").exists() {
-            // U-ViT's .npy files do not tell.
+        let Some(expected) = autoencoder_of(folder)? else {
             return Ok(());
-        }
-        let latents = Latents::open(folder, Verify::Sizes)?;
+        };
         ensure!(
-            latents.header().autoencoder_sha256 == of_file(autoencoder)?,
+            expected == of_file(autoencoder)?,
             "{} holds latents of another autoencoder than {}",
             folder.display(),
             autoencoder.display()
@@ -107,5 +121,29 @@ impl Surroundings {
         };
         let encoder = TextEncoder::<B>::open(model, vocabulary, device)?;
         Ok(Arc::new(Prompts::new(&encoder, &self.prompts)?))
+    }
+}
+
+/// Decoder and contexts, where a network needs them.
+pub struct Opened<B: Kernels> {
+    decoder: Option<LatentDecoder<B>>,
+    contexts: Option<Arc<dyn Contexts>>,
+}
+
+impl<B: Kernels> Opened<B> {
+    /// Places a study among them.
+    pub fn place<'a>(&self, study: Study<'a, B>) -> Study<'a, B> {
+        study
+            .with_decoder(self.decoder.clone())
+            .with_contexts(self.contexts.clone())
+    }
+
+    /// Channels, height and width of the images that the network of `preset` draws.
+    pub fn image_shape(&self, preset: &Preset) -> [usize; 3] {
+        let shape = preset.model.backbone.image_shape();
+        match &self.decoder {
+            Some(decoder) => decoder.image_shape(shape),
+            None => shape,
+        }
     }
 }

@@ -8,6 +8,7 @@ use adadiff_train::write_atomically;
 use adadiff_uem::Never;
 use anyhow::Result;
 
+use crate::budget::Wish;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
 use crate::presentation::timing_table;
@@ -23,6 +24,8 @@ pub struct TimeExits<'a> {
     pub checkpoint: Checkpoint,
     /// What stands before and behind it.
     pub surroundings: Surroundings,
+    /// The budget, where it is none of blocks.
+    pub wish: Option<Wish>,
     /// The sizes of batches.
     pub batches: Vec<usize>,
     /// The file of JSON lines to write, if one was named.
@@ -35,10 +38,13 @@ impl DeviceTask for TimeExits<'_> {
     type Output = ();
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let study: Study<'_, B> = self
-            .surroundings
-            .study(self.checkpoint, &device, self.stop)?;
+        let mut study: Study<'_, B> =
+            self.surroundings
+                .study(self.checkpoint, &device, self.stop)?;
         let bar = evaluations_bar();
+        if let Some(wish) = &self.wish {
+            wish.enter(&mut study, None, &device, &bar)?;
+        }
         bar.set_message("calibrating");
         let calibration = study.threshold(study.preset.sampling.reduction, &bar)?;
         bar.set_message("speed");

@@ -90,7 +90,7 @@ pub fn measure<B: Kernels>(
 }
 
 /// Samples that show the speed at a batch size: whole batches, and enough of small ones.
-fn samples_for(batch: usize) -> usize {
+pub fn samples_for(batch: usize) -> usize {
     (2 * batch).clamp(8, batch.max(64))
 }
 
@@ -107,7 +107,8 @@ pub fn lines(timings: &[Timing]) -> Result<String> {
     Ok(text)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle of at least one value; of two, the larger.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -81,12 +81,94 @@ fn senseless_numbers_are_refused() {
         &["--reduction", "0.99", "--quick"],
         &["0.99", "cannot be reached"],
     );
+    fails(&folder, &["--speedup", "0.9"], &["--speedup", "above 1"]);
+    fails(
+        &folder,
+        &["sample", "--max-fd-increase", "-5%"],
+        &["--max-fd-increase", "for example 5%"],
+    );
+    for command in ["sample", "evaluate", "timing", "calibrate"] {
+        fails(
+            &folder,
+            &[
+                command,
+                "--speedup",
+                "1.5",
+                "--reduction",
+                "0.4",
+                "--out",
+                "out",
+            ],
+            &["--speedup", "cannot be used with", "--reduction"],
+        );
+    }
+    fails(
+        &folder,
+        &["backends", "--max-fd-increase", "5%"],
+        &["one share of blocks"],
+    );
     fails(
         &folder,
         &["sample", "--class", "12"],
         &["no class 12", "0 to 9"],
     );
     fails(&folder, &["sample", "--guidance", "inf"], &["finite"]);
+}
+
+#[test]
+fn tables_and_figures_that_there_are_not_are_explained() {
+    let folder = tempdir().unwrap();
+    fails(
+        &folder,
+        &["table", "table1"],
+        &["conditional, ual, ablations, solvers, methods, trade-off and all"],
+    );
+    fails(
+        &folder,
+        &["table", "unconditional"],
+        &["is conditioned", "`table conditional`"],
+    );
+    fails(
+        &folder,
+        &["table", "ual", "--samples", "64"],
+        &["64 features", "more than 64 samples"],
+    );
+    fails(
+        &folder,
+        &["table", "ual", "--seeds", "1,2,1"],
+        &["twice in --seeds"],
+    );
+    fails(
+        &folder,
+        &["table", "ual", "--variant", "weights.safetensors"],
+        &["no-ual=weights.safetensors"],
+    );
+    fails(
+        &folder,
+        &["figure", "7"],
+        &["1, 3, 4, 5, 6, exits, reliability, time and all"],
+    );
+    fails(
+        &folder,
+        &["study", "--results", "."],
+        &["holds no results", "--results"],
+    );
+}
+
+#[test]
+fn figure_2_is_a_diagram_and_said_to_be_one() {
+    let folder = tempdir().unwrap();
+    let output = program(folder.path())
+        .args(["figure", "2"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        told.contains("is the drawing of the method itself"),
+        "{told}"
+    );
+    assert!(contents(folder.path()).is_empty());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use burn_flex::{Flex, FlexDevice};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(checkpoint) = Checkpoint::read(&file("weights.safetensors", bytes)) {
+    if let Ok(checkpoint) = Checkpoint::read(&file("weights.safetensors", bytes), None, &[]) {
         let _ = checkpoint.model::<Flex>(&FlexDevice);
     }
 });

@@ -73,7 +73,7 @@ impl Network {
             kind,
             config: AdaDiffConfig {
                 estimator,
-                backbone,
+                ..AdaDiffConfig::new(backbone)
             },
         }
     }

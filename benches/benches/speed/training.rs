@@ -90,6 +90,7 @@ impl DeviceTask for Training<'_> {
                 log_every: u64::MAX,
                 sample_every: 0,
                 checkpoint_every: u64::MAX,
+                judge: None,
                 ..phase.clone()
             };
             let folder = tempfile::tempdir()?;

@@ -24,7 +24,7 @@ impl<B: Kernels> EarlyExit<B> {
     pub fn load(backbone: &UVitConfig, folder: &Folder, device: &B::Device) -> Result<Self> {
         let config = AdaDiffConfig {
             estimator: EstimatorForm::Tokens,
-            backbone: backbone.clone(),
+            ..AdaDiffConfig::new(backbone.clone())
         };
         let inputs = folder.inputs()?;
         let first = |name| -> Result<f32> {

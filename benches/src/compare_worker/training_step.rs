@@ -5,11 +5,11 @@ use std::hint::black_box;
 use adadiff_losses::simple_loss;
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, UVit, UVitConfig};
-use adadiff_train::trainable;
+use adadiff_train::{AdamW, trainable};
 use anyhow::{Context, Result};
 use burn::module::Param;
 use burn::optim::adaptor::OptimizerAdaptor;
-use burn::optim::{AdamW, AdamWConfig, GradientsParams, Optimizer};
+use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use burn_autodiff::Autodiff;
@@ -43,12 +43,11 @@ impl<B: Kernels> TrainingStep<B> {
         let weights: UVit<B> = config.import(&folder.weights()?, device)?;
         Ok(Self {
             model: trainable(weights),
-            optimizer: AdamWConfig::new()
-                .with_beta_1(settings.betas[0])
-                .with_beta_2(settings.betas[1])
-                .with_epsilon(settings.epsilon)
-                .with_weight_decay(settings.weight_decay)
-                .init(),
+            optimizer: OptimizerAdaptor::from(AdamW {
+                betas: settings.betas,
+                epsilon: settings.epsilon,
+                weight_decay: settings.weight_decay,
+            }),
             rate: settings.learning_rate,
             noisy: inputs.tensor("noisy", device)?,
             noise: inputs.tensor("noise", device)?,

@@ -55,6 +55,17 @@ impl Framing {
     }
 }
 
+/// The centre square, resized to `side` pixels, which is not 0, by Pillow's bicubic filter: as CMMD's
+/// published reader frames images (Jayasumana et al. 2024, arXiv 2401.09603).
+///
+/// An image without pixels stays one.
+pub fn centre_square(image: &RgbImage, side: u32) -> RgbImage {
+    match image.width().min(image.height()) {
+        0 => RgbImage::new(0, 0),
+        shorter => resize(&centre(image, shorter), side, side, Filter::Bicubic),
+    }
+}
+
 fn exact(image: RgbImage, (width, height): (u32, u32)) -> Result<RgbImage, ImageError> {
     if image.dimensions() == (width, height) {
         return Ok(image);
@@ -117,6 +128,16 @@ mod tests {
     fn cocos_crop_is_uvits() {
         assert_pillow(Framing::Lanczos, (101, 67), 16, 0x0745adde);
         assert_pillow(Framing::Lanczos, (33, 50), 40, 0x8a50de9e);
+    }
+
+    #[test]
+    fn cmmds_crop_is_its_readers() {
+        for (width, height, side, expected) in [(101, 67, 16, 0x1f729b55), (33, 50, 40, 0xd3c9c001)]
+        {
+            let square = centre_square(&pattern(width, height), side);
+            assert_eq!(square.dimensions(), (side, side));
+            assert_eq!(checksum(&square), expected, "{width} x {height} to {side}");
+        }
     }
 
     #[test]

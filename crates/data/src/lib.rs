@@ -36,7 +36,7 @@ pub use cifar10::{CIFAR10_CLASS_NAMES, Cifar10, open_cifar10};
 pub use coco::Coco;
 pub use error::DataError;
 pub use fashion_mnist::{CLASS_NAMES, CLASSES, FashionMnist, Split};
-pub use framing::Framing;
+pub use framing::{Framing, centre_square};
 pub use image_folder::ImageFolder;
 pub use image_net::open_image_net;
 pub use image_set::{ImageError, ImageSet};

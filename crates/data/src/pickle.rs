@@ -1,97 +1,30 @@
-//! The part of Python's pickle format that data sets are written in: CIFAR-10's batches by Python 2,
-//! numpy's arrays of objects by Python 3.
-//!
-//! A pickle is a program for a small stack machine. Real unpickling calls whatever the program
-//! names; here the four names that numpy's arrays need are known, as data, and any other is an
-//! error. Values refer to each other by index, so that nesting takes no stack and a value that many
-//! others share no memory: the crate serde-pickle 1.2 overflows the stack on 500 kB of nested tuples.
+//! The pickles that data sets are written in: CIFAR-10's batches by Python 2, numpy's arrays of
+//! objects by Python 3. The four names that numpy's arrays need are known, as data.
 
 mod array;
-mod machine;
 
-use machine::Machine;
+use adadiff_pickle::{Id, PickleError, Value};
 
-/// The most values that are read. A batch of 10,000 images builds a few more than 20,000.
-const MOST_VALUES: usize = 1 << 16;
-
-/// The index of a value.
-pub(crate) type Id = usize;
-
-#[derive(Debug)]
-enum Value<'a> {
-    /// A text too, in UTF-8: Python 2 made no difference.
-    Bytes(&'a [u8]),
-    Integer(i64),
-    Tuple(Vec<Id>),
-    List(Vec<Id>),
-    Dictionary(Vec<(Id, Id)>),
-    Name(Name),
-    /// numpy's type of an array's elements.
-    Type(Element),
-    /// numpy's array, empty until its content follows.
-    Array(Option<Array<'a>>),
-    False,
-    /// None or true.
-    Other,
-}
-
-/// The names that data sets refer to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Name {
-    Reconstruct,
-    Array,
-    Type,
-    Scalar,
-}
-
-/// What numpy's arrays consist of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Element {
-    /// An unsigned byte.
-    U1,
-    /// A float of 32 bits.
-    F4,
-    /// An integer of 64 bits.
-    I8,
-    /// Any value.
-    Object,
-}
-
-/// numpy's array, whose last index runs fastest.
-#[derive(Debug)]
-pub(crate) struct Array<'a> {
-    pub shape: Vec<usize>,
-    pub content: Content<'a>,
-}
-
-/// The elements of an array, as many as its shape says.
-#[derive(Debug)]
-pub(crate) enum Content<'a> {
-    /// Numbers, least significant byte first.
-    Numbers(Element, &'a [u8]),
-    /// The items of a list, which is not copied: a small file could ask for very many copies.
-    Objects(Id),
-}
+pub(crate) use array::{Array, Content, Element};
+use array::{Numpy, Object};
 
 /// What a pickle builds.
 #[derive(Debug)]
-pub(crate) struct Pickle<'a> {
-    values: Vec<Value<'a>>,
-    root: Id,
-}
+pub(crate) struct Pickle<'a>(adadiff_pickle::Pickle<'a, Object<'a>>);
 
 impl<'a> Pickle<'a> {
     /// Reads the pickle at the start of `bytes`; an error says what was found instead.
     pub fn read(bytes: &'a [u8]) -> Result<Self, String> {
-        Machine::new(bytes).run()
+        let pickle = adadiff_pickle::Pickle::read::<Numpy>(bytes);
+        Ok(Self(pickle.map_err(|error| found(&error))?))
     }
 
     /// The value of a key of the dictionary that the pickle is of.
     pub fn entry(&self, key: &[u8]) -> Option<Id> {
-        let Value::Dictionary(entries) = &self.values[self.root] else {
+        let Value::Dictionary(entries) = self.0.get(self.0.root()) else {
             return None;
         };
-        let is_key = |id: Id| matches!(self.values[id], Value::Bytes(bytes) if bytes == key);
+        let is_key = |id: Id| matches!(self.0.get(id), Value::Bytes(bytes) if *bytes == key);
         entries
             .iter()
             .rev()
@@ -101,25 +34,25 @@ impl<'a> Pickle<'a> {
 
     /// The value that the pickle is of.
     pub fn root(&self) -> Id {
-        self.root
+        self.0.root()
     }
 
     /// The integer that a value is.
     pub fn integer(&self, id: Id) -> Option<i64> {
-        integer(&self.values, id)
+        array::integer(self.0.values(), id)
     }
 
     /// The array that a value is.
     pub fn array(&self, id: Id) -> Option<&Array<'a>> {
-        match &self.values[id] {
-            Value::Array(array) => array.as_ref(),
+        match self.0.get(id) {
+            Value::Own(Object::Array(array)) => array.as_ref(),
             _ => None,
         }
     }
 
     /// The items of a list.
     pub fn list(&self, id: Id) -> Option<&[Id]> {
-        match &self.values[id] {
+        match self.0.get(id) {
             Value::List(items) => Some(items),
             _ => None,
         }
@@ -127,23 +60,25 @@ impl<'a> Pickle<'a> {
 
     /// The integers of a list.
     pub fn integers(&self, id: Id) -> Option<Vec<i64>> {
-        let integers = self
-            .list(id)?
-            .iter()
-            .map(|&item| integer(&self.values, item));
-        integers.collect()
+        let items = self.list(id)?.iter();
+        items.map(|&item| self.integer(item)).collect()
     }
 }
 
-fn integer(values: &[Value], id: Id) -> Option<i64> {
-    match values[id] {
-        Value::Integer(integer) => Some(integer),
-        _ => None,
+/// What was found in place of a data set's pickle.
+fn found(error: &PickleError) -> String {
+    match error {
+        PickleError::Instruction { .. } => format!("{error}, which no data set needs"),
+        PickleError::Protocol(_) => format!("{error} where data sets have 2 to 4"),
+        PickleError::Name { .. } => format!("{error}, and nothing in a file is run here"),
+        _ => error.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use adadiff_pickle::Dialect;
+
     use super::*;
 
     fn error(bytes: &[u8]) -> String {
@@ -192,7 +127,7 @@ mod tests {
             assert_eq!(pickle.integers(list).unwrap(), [1, 258, -2]);
         }
         let text = pickle.entry(b"ab").unwrap();
-        assert!(matches!(pickle.values[text], Value::Bytes(b"c")));
+        assert!(matches!(pickle.0.get(text), Value::Bytes(b"c")));
     }
 
     #[test]
@@ -225,10 +160,10 @@ mod tests {
     #[test]
     fn values_are_limited_and_nesting_is_not_deep_on_the_stack() {
         let mut nested = vec![b')'];
-        nested.extend(std::iter::repeat_n(0x85, MOST_VALUES - 1));
+        nested.extend(std::iter::repeat_n(0x85, Numpy::MOST_VALUES - 1));
         nested.push(b'.');
         drop(Pickle::read(&nested).unwrap());
-        let many = vec![b'N'; MOST_VALUES + 1];
+        let many = vec![b'N'; Numpy::MOST_VALUES + 1];
         assert!(error(&many).contains("more than 65536 values"));
     }
 }

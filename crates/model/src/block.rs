@@ -115,10 +115,19 @@ impl<B: Kernels> Block<B> {
 
     /// Runs the block on `x` and, in an out-block, the skip, both `[batch, tokens, width]`.
     pub fn forward(&self, x: Tensor<B, 3>, skip: Option<Tensor<B, 3>>) -> Tensor<B, 3> {
-        let x = match (&self.skip_linear, skip) {
+        self.transform(self.join(x, skip))
+    }
+
+    /// The input of attention and MLP: `x` with the skip joined, where there is one.
+    pub(crate) fn join(&self, x: Tensor<B, 3>, skip: Option<Tensor<B, 3>>) -> Tensor<B, 3> {
+        match (&self.skip_linear, skip) {
             (Some(layer), Some(skip)) => join_skip(layer, x, skip),
             _ => x,
-        };
+        }
+    }
+
+    /// Attention and MLP, each added onto its input, of any number of tokens.
+    pub(crate) fn transform(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let (attn, mlp) = (&self.attn, &self.mlp);
         let qkv = after_norm(&self.norm1, &attn.qkv, x.clone());
         let attended = self_attention(qkv, attn.heads);

@@ -178,4 +178,17 @@ impl UVitConfig {
             final_convolution: true,
         }
     }
+
+    /// Five blocks on 4 x 4 patches of images of two channels.
+    pub(crate) fn tiny() -> Self {
+        Self {
+            image_size: 8,
+            patch_size: 2,
+            channels: 2,
+            width: 32,
+            depth: 4,
+            heads: 4,
+            ..Self::small()
+        }
+    }
 }

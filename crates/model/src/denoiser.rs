@@ -13,7 +13,8 @@ pub struct Prediction<B: Backend> {
     /// Blocks run for each sample, summed over network evaluations (guidance evaluates twice).
     pub blocks: Vec<u32>,
     /// For each sample the mean uncertainty in `[0, 1]` of every block where it was estimated, in
-    /// the order of execution; empty where the denoiser estimates none.
+    /// the order of execution; empty where the denoiser estimates none. Where samples leave by other
+    /// evidence than uncertainty, that evidence.
     pub uncertainty: Vec<Vec<f32>>,
     /// The uncertainty map `[batch, channels, height, width]` of the block each sample left at,
     /// where the denoiser was asked to keep it.
@@ -38,6 +39,10 @@ pub trait Denoiser<B: Backend> {
 
     /// Blocks that one prediction runs for one sample where nothing is skipped.
     fn blocks_per_prediction(&self) -> u32;
+
+    /// Called before the first prediction of each batch on its way through time: a denoiser that
+    /// remembers earlier predictions forgets them here.
+    fn begin(&self) {}
 }
 
 impl<B: Backend, D: Denoiser<B> + ?Sized> Denoiser<B> for &D {
@@ -52,5 +57,9 @@ impl<B: Backend, D: Denoiser<B> + ?Sized> Denoiser<B> for &D {
 
     fn blocks_per_prediction(&self) -> u32 {
         (**self).blocks_per_prediction()
+    }
+
+    fn begin(&self) {
+        (**self).begin();
     }
 }

@@ -16,8 +16,15 @@ pub struct UVitFlops {
 
 impl UVitFlops {
     pub(crate) fn new(config: &UVitConfig) -> Self {
-        let [tokens, patches, width, patch_values] = [
+        Self::on_tokens(config, config.tokens(), 0.0)
+    }
+
+    /// Those of a network whose attention and MLP see `seen` tokens, where finding them takes
+    /// `finding` operations a block.
+    pub(crate) fn on_tokens(config: &UVitConfig, seen: usize, finding: f64) -> Self {
+        let [tokens, seen, patches, width, patch_values] = [
             config.tokens(),
+            seen,
             config.patches(),
             config.width,
             config.patch_values(),
@@ -30,8 +37,8 @@ impl UVitFlops {
         if let Some(text) = config.text {
             embed += (text.tokens * text.width) as f64 * width;
         }
-        let projections = tokens * width * (4.0 * width + 2.0 * config.mlp_width() as f64);
-        let attention = 2.0 * tokens * tokens * width;
+        let projections = seen * width * (4.0 * width + 2.0 * config.mlp_width() as f64);
+        let attention = 2.0 * seen * seen * width;
         let skip = if config.long_skips {
             2.0 * tokens * width * width
         } else {
@@ -40,7 +47,7 @@ impl UVitFlops {
         let blocks = (0..config.blocks())
             .map(|block| {
                 let skip = if block > config.depth / 2 { skip } else { 0.0 };
-                2.0 * (projections + attention + skip)
+                2.0 * (projections + attention + skip) + finding
             })
             .collect();
         let mut decode = patches * width * patch_values;

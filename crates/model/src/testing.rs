@@ -37,14 +37,23 @@ pub(crate) fn needed(placements: &Placements) -> Vec<Entry> {
 /// A safetensors file in a folder of its own, with random values.
 pub(crate) fn file(entries: &[Entry]) -> (TempDir, WeightFile) {
     let mut random = ChaCha8Rng::seed_from_u64(5);
+    file_of(entries, |_, _| random.random_range(-0.3f32..0.3))
+}
+
+/// A safetensors file in a folder of its own, with the value of each entry's every index.
+pub(crate) fn file_of(
+    entries: &[Entry],
+    mut value: impl FnMut(&Entry, usize) -> f32,
+) -> (TempDir, WeightFile) {
     let mut header = Vec::new();
     let mut bytes: Vec<u8> = Vec::new();
-    for Entry { name, shape, whole } in entries {
+    for entry in entries {
+        let Entry { name, shape, whole } = entry;
         let start = bytes.len();
         for index in 0..shape.iter().product::<usize>() {
             match whole {
                 true => bytes.extend((index as i64).to_le_bytes()),
-                false => bytes.extend(random.random_range(-0.3f32..0.3).to_le_bytes()),
+                false => bytes.extend(value(entry, index).to_le_bytes()),
             }
         }
         let dtype = if *whole { "I64" } else { "F32" };

@@ -1,5 +1,7 @@
 //! U-ViT, whole and stepwise.
 
+use std::convert::Infallible;
+
 use burn::module::Module;
 use burn::module::Param;
 use burn::nn::conv::Conv2d;
@@ -191,21 +193,41 @@ impl<B: Kernels> UVit<B> {
     }
 
     /// Runs block `index`; blocks are numbered in the order of execution from 0.
-    pub fn block(&self, index: usize, mut state: TokenState<B>) -> TokenState<B> {
+    pub fn block(&self, index: usize, state: TokenState<B>) -> TokenState<B> {
+        let whole = |block: &Block<B>, x, skip| Ok::<_, Infallible>(block.forward(x, skip));
+        let Ok(state) = self.block_by(index, state, whole);
+        state
+    }
+
+    /// [`Self::block`], where `run` makes the block's output of the block, its input and the skip.
+    ///
+    /// # Errors
+    /// Those of `run`.
+    pub(crate) fn block_by<E>(
+        &self,
+        index: usize,
+        mut state: TokenState<B>,
+        run: impl FnOnce(&Block<B>, Tensor<B, 3>, Option<Tensor<B, 3>>) -> Result<Tensor<B, 3>, E>,
+    ) -> Result<TokenState<B>, E> {
         let mid = self.blocks.len() / 2;
         let skip = if index > mid { state.pop_skip() } else { None };
-        let hidden = self.blocks[index].forward(state.hidden(), skip);
+        let hidden = run(&self.blocks[index], state.hidden(), skip)?;
         let mut state = state.with_hidden(hidden);
         if index < mid && self.has_long_skips() {
             state.push_skip();
         }
-        state
+        Ok(state)
     }
 
     fn has_long_skips(&self) -> bool {
         self.blocks
             .last()
             .is_some_and(|block| block.skip_linear.is_some())
+    }
+
+    /// Patches, and so image tokens, along a side of the image.
+    pub(crate) fn side(&self) -> usize {
+        self.image_size / self.patch_size
     }
 
     /// The tokens of time and condition, which stand before the image tokens.
@@ -223,10 +245,21 @@ impl<B: Kernels> UVit<B> {
     /// `[batch, tokens, width]`, of any block: `g_i` of the paper. In single precision, whatever the
     /// network computes in.
     pub fn decode(&self, hidden: Tensor<B, 3>) -> Tensor<B, 4> {
+        let convolution = self.final_layer.as_ref();
+        self.decode_with(&self.norm, &self.decoder_pred, convolution, hidden)
+    }
+
+    pub(crate) fn decode_with(
+        &self,
+        norm: &LayerNorm<B>,
+        decoder: &Linear<B>,
+        convolution: Option<&Conv2d<B>>,
+        hidden: Tensor<B, 3>,
+    ) -> Tensor<B, 4> {
         // The few extra tokens are decoded with the others: cutting them off first would copy all.
-        let patches = apply(&self.decoder_pred, normalise(&self.norm, hidden));
+        let patches = apply(decoder, normalise(norm, hidden));
         let image = self.unpatchify(self.image_tokens(patches));
-        let image = match &self.final_layer {
+        let image = match convolution {
             Some(convolution) => convolution.forward(image),
             None => image,
         };

@@ -77,6 +77,10 @@ impl<B: Backend, D: Denoiser<B>> Denoiser<B> for Guided<B, D> {
     fn blocks_per_prediction(&self) -> u32 {
         2 * self.denoiser.blocks_per_prediction()
     }
+
+    fn begin(&self) {
+        self.denoiser.begin();
+    }
 }
 
 #[cfg(test)]

@@ -112,6 +112,7 @@ impl<B: Backend> Sampler<B> {
             shape: request.shape,
             device: &request.device,
         };
+        denoiser.begin();
         let mut state = request.noise.initial(&noise);
         let mut walk = Walk {
             schedule: self.schedule.as_ref(),

@@ -3,6 +3,10 @@
 use std::num::NonZeroUsize;
 
 use adadiff_losses::{JointWeights, LossForm};
+use adadiff_sampler::SolverConfig;
+use adadiff_uem::AdaDiff;
+use burn::module::Module;
+use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use crate::{ComputeType, TrainError};
@@ -22,12 +26,61 @@ pub enum Objective {
     },
 }
 
+/// Which weights a phase moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trained {
+    /// All of them.
+    #[default]
+    All,
+    /// The estimators, and the heads of one's own, where the network has any: the backbone stays as
+    /// it is.
+    Estimators,
+}
+
+impl Trained {
+    fn is_all(&self) -> bool {
+        *self == Self::All
+    }
+
+    /// The network whose backbone has no gradients where it is to stay.
+    pub(crate) fn freeze<B: Backend>(self, model: AdaDiff<B>) -> AdaDiff<B> {
+        match self {
+            Self::All => model,
+            Self::Estimators => AdaDiff {
+                backbone: model.backbone.no_grad(),
+                ..model
+            },
+        }
+    }
+}
+
+/// How samples are judged while the network is trained: by the Fréchet distance of a few of them, as
+/// U-ViT's training script does.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judging {
+    /// Steps between judgements; a multiple of `log_every`, as the log tells the distance.
+    pub every: u64,
+    /// Samples of a judgement.
+    pub samples: usize,
+    /// Solver steps of these samples; absent for those of all other samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+    /// Their solver; absent for that of all other samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solver: Option<SolverConfig>,
+}
+
 /// The hyperparameters of a training phase; optimizer parameters have PyTorch's meaning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
     /// What is minimised.
     pub objective: Objective,
+    /// Which weights are moved.
+    #[serde(default, skip_serializing_if = "Trained::is_all")]
+    pub trained: Trained,
     /// Optimizer steps.
     pub steps: u64,
     /// Images of a step.
@@ -76,6 +129,9 @@ pub struct TrainConfig {
     pub sample_every: u64,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
+    /// How samples are judged; absent where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Judging>,
 }
 
 fn one() -> NonZeroUsize {
@@ -140,6 +196,19 @@ impl TrainConfig {
                 (0.0..=1.0).contains(&self.ema_decay),
             ),
             (
+                "trained = \"estimators\" needs the joint objective: L_simple trains the backbone",
+                self.trained == Trained::All || self.objective != Objective::Simple,
+            ),
+            (
+                "the weights of L_u and UAL must be numbers",
+                match self.objective {
+                    Objective::Simple => true,
+                    Objective::Joint { weights, .. } => {
+                        weights.uncertainty.is_finite() && weights.layer_wise.is_finite()
+                    }
+                },
+            ),
+            (
                 "label_dropout must lie in [0, 1]",
                 (0.0..=1.0).contains(&self.label_dropout),
             ),
@@ -147,6 +216,20 @@ impl TrainConfig {
             (
                 "checkpoint_every must be positive",
                 self.checkpoint_every > 0,
+            ),
+            (
+                "judge.every must be a positive multiple of log_every",
+                self.judge.is_none_or(|judge| {
+                    judge.every > 0 && judge.every.is_multiple_of(self.log_every)
+                }),
+            ),
+            (
+                "judge.samples must be positive",
+                self.judge.is_none_or(|judge| judge.samples > 0),
+            ),
+            (
+                "judge.steps must be positive",
+                self.judge.is_none_or(|judge| judge.steps != Some(0)),
             ),
         ];
         match checks.into_iter().find(|(_, holds)| !holds) {

@@ -71,6 +71,14 @@ pub enum TrainError {
         /// The step.
         step: u64,
     },
+    /// The samples of a step were not judged to the end, or the best weights not kept.
+    #[error("the samples of step {step} were not judged")]
+    Judging {
+        /// The step.
+        step: u64,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The workers of a shared training cannot reach each other.
     #[error("the workers of the training have lost each other: {0}")]
     Collective(String),

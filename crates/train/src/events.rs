@@ -1,12 +1,11 @@
 //! The log of losses as TensorBoard reads it: a `TFRecord` file of `Event` messages, one for each
 //! line. Crates for it bring image decoders and protocol buffer runtimes along.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::files::write_atomically;
+use crate::files::{self, write_atomically};
 use crate::tf_record::{record, split_record};
 use crate::{LogLine, TrainError};
 
@@ -24,13 +23,13 @@ pub(crate) fn append(path: &Path, line: &LogLine) -> Result<(), TrainError> {
     let time = SystemTime::now().duration_since(UNIX_EPOCH);
     let time = time.map_or(0.0, |time| time.as_secs_f64());
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        let mut bytes = match file.metadata()?.len() {
-            0 => record(&event(time, 0, 3, VERSION)),
-            _ => Vec::new(),
+        let is_new = fs::metadata(path).map_or(true, |file| file.len() == 0);
+        let mut bytes = match is_new {
+            true => record(&event(time, 0, 3, VERSION)),
+            false => Vec::new(),
         };
         bytes.extend(record(&event(time, line.step, 5, &summary(line))));
-        file.write_all(&bytes)
+        files::append(path, &bytes)
     };
     write().map_err(TrainError::file("write", path))
 }
@@ -60,6 +59,7 @@ fn summary(line: &LogLine) -> Vec<u8> {
         ("loss/uncertainty", line.uncertainty),
         ("loss/layer_wise", line.layer_wise),
         ("gradient_norm", line.gradient_norm),
+        ("frechet_distance", line.frechet_distance),
         ("learning_rate", Some(line.learning_rate)),
         ("images_per_second", Some(line.images_per_second)),
         (
@@ -143,6 +143,7 @@ mod tests {
             uncertainty: None,
             layer_wise: None,
             gradient_norm: None,
+            frechet_distance: None,
             learning_rate: 1e-4,
             images_per_second: 512.0,
             peak_memory_mib: None,

@@ -1,6 +1,6 @@
 //! Files that are either written whole or not at all.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
@@ -31,6 +31,18 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), TrainError> 
     let folder = folder_of(path);
     fs::create_dir_all(folder).map_err(TrainError::file("create", folder))?;
     replace_file(path, contents).map_err(TrainError::file("write", path))
+}
+
+/// Appends to a file, which stays as it was where the disk is full.
+pub(crate) fn append(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    let length = file.metadata()?.len();
+    let written = file.write_all(bytes);
+    if written.is_err() {
+        // Where that fails too, a resumed training drops what is left.
+        let _ = file.set_len(length);
+    }
+    written
 }
 
 fn folder_of(path: &Path) -> &Path {

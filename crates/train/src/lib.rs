@@ -15,7 +15,9 @@ mod events;
 mod files;
 mod log;
 mod memory;
+mod nodes;
 mod objective;
+mod optimizer;
 #[cfg(feature = "collective")]
 mod parallel;
 mod peers;
@@ -25,19 +27,24 @@ mod suits;
 mod testing;
 mod tf_record;
 mod trainer;
+mod vector;
 pub mod weights;
 
+pub use adadiff_losses::{JointWeights, LossForm};
 pub use classifier::{
     ClassifierConfig, ClassifierError, ClassifierProgress, TrainedClassifier, classifier_accuracy,
     train_classifier,
 };
 pub use compute::ComputeType;
-pub use config::{Objective, TrainConfig};
+pub use config::{Judging, Objective, TrainConfig, Trained};
 pub use ema::update_average;
 pub use error::TrainError;
 pub use events::EVENTS_FILE;
 pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
+pub use memory::peak_resident_mib;
+pub use nodes::Node;
+pub use optimizer::AdamW;
 #[cfg(feature = "collective")]
 pub use parallel::Workers;
 pub use trainer::{CHECKPOINTS, LOG_FILE, Outcome, TrainObserver, Trainer, trainable};

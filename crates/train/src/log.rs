@@ -1,13 +1,13 @@
 //! The log of losses: JSON lines, one object every few steps.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::files::write_atomically;
+use crate::files::{self, write_atomically};
 use crate::objective::Losses;
 
 /// One line of the log; losses are means over the steps since the line before.
@@ -30,9 +30,12 @@ pub struct LogLine {
     /// Norm of all gradients before clipping; absent where nothing is clipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gradient_norm: Option<f64>,
+    /// The Fréchet distance of a few samples of the averaged weights, where they were judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frechet_distance: Option<f64>,
     /// The learning rate of the last step.
     pub learning_rate: f64,
-    /// Speed since this process started the training.
+    /// Speed since this process started the training, without the time of judging.
     pub images_per_second: f64,
     /// The most memory of the host that this process has had resident, in MiB; absent where the
     /// system does not tell.
@@ -89,11 +92,7 @@ pub(crate) fn append(path: &Path, line: &LogLine) -> Result<(), TrainError> {
     let write = || -> std::io::Result<()> {
         let mut json = serde_json::to_vec(line)?;
         json.push(b'\n');
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)?
-            .write_all(&json)
+        files::append(path, &json)
     };
     write().map_err(TrainError::file("write", path))
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 /// The most memory that this process has had resident, in MiB; absent where the system has no
 /// `/proc`.
-pub(crate) fn peak_resident_mib() -> Option<u64> {
+pub fn peak_resident_mib() -> Option<u64> {
     high_water_mark(&fs::read_to_string("/proc/self/status").ok()?)
 }
 

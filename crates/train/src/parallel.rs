@@ -1,9 +1,8 @@
 //! One training on several devices of a machine: each computes some rows of every batch, and all
 //! take the same step.
 //!
-//! Workers are threads that exchange gradients through Burn's collectives. Several machines are not
-//! offered: in Burn 0.21 the second exchange between processes never ends, because the list of those
-//! who are done with one is not emptied before the next (`SyncService::sync` of burn-collective).
+//! Workers are threads that exchange gradients through Burn's collectives. Processes, on one machine
+//! or several, are [`crate::Node`]'s.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -25,7 +24,10 @@ static EXCHANGE: Mutex<()> = Mutex::new(());
 /// It takes the steps that one worker takes with the whole batch, up to rounding: with three or more
 /// workers the order of sums, and so the last bits, are not fixed. Only UAL in the published form,
 /// whose weights couple the images that are computed together, is that of each worker's rows.
-pub struct Workers<B: AutodiffBackend> {
+pub struct Workers<B: AutodiffBackend>
+where
+    B::InnerBackend: Kernels,
+{
     trainers: Vec<Trainer<B>>,
     /// The device of each trainer.
     devices: Vec<B::Device>,
@@ -54,6 +56,11 @@ where
             trainers: trainers.collect::<Result<_, _>>()?,
             devices: devices.to_vec(),
         })
+    }
+
+    /// Steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.trainers[0].steps_done()
     }
 
     /// The moving average of the weights, the same for all workers.

@@ -30,6 +30,12 @@ pub(crate) trait Peers<B: AutodiffBackend> {
     fn any(&self, wish: bool) -> Result<bool, TrainError>;
 }
 
+/// The rows of a batch that the worker `rank` of `count` computes.
+pub(crate) fn rows_of(rank: usize, count: usize, batch_size: usize) -> Range<usize> {
+    let border = |rank: usize| batch_size * rank / count;
+    border(rank)..border(rank + 1)
+}
+
 /// A worker without others.
 pub(crate) struct Alone;
 

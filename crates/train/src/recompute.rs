@@ -81,7 +81,7 @@ where
         }
         if let Some(judged) = index.checked_sub(first_judged) {
             if let Some(gradient) = layers.noise[judged].grad_remove(&mut towards) {
-                terms.push(product(model.backbone.decode(output.clone()), gradient));
+                terms.push(product(model.decode(index, output.clone()), gradient));
             }
             let uncertainty = layers.uncertainty.get(judged);
             if let Some(gradient) = uncertainty.and_then(|leaf| leaf.grad_remove(&mut towards)) {
@@ -137,7 +137,7 @@ where
     for block in 0..backbone.depth() {
         state = backbone.block(block, state);
         if block >= first_judged {
-            layers.noise.push(backbone.decode(state.hidden()));
+            layers.noise.push(model.decode(block, state.hidden()));
             if estimating {
                 let uncertainty = judge(model, block, state.hidden(), state.time_embedding());
                 layers.uncertainty.push(uncertainty);
@@ -159,7 +159,7 @@ fn judge<B: Kernels>(
     hidden: Tensor<B, 3>,
     time_embedding: Tensor<B, 2>,
 ) -> Tensor<B, 4> {
-    let patches = model.estimators[block].forward(hidden, time_embedding);
+    let patches = model.estimator(block).forward(hidden, time_embedding);
     let backbone = &model.backbone;
     backbone.unpatchify(backbone.image_tokens(patches))
 }

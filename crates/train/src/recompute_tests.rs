@@ -1,6 +1,6 @@
 use adadiff_losses::{JointWeights, LossForm};
 use adadiff_model::TextConfig;
-use adadiff_uem::{AdaDiffConfig, EstimatorForm};
+use adadiff_uem::{AdaDiffConfig, EstimatorForm, HeadForm, UncertaintyForm};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::TensorData;
 use burn_flex::{Flex, FlexDevice};
@@ -35,8 +35,8 @@ fn values(model: &AdaDiff<Differentiable>, gradients: GradientsParams) -> Vec<Op
     reader.values
 }
 
-/// Networks that differ in condition, estimator, skips and number of blocks.
-fn networks() -> [AdaDiffConfig; 4] {
+/// Networks that differ in condition, estimator, heads, skips and number of blocks.
+fn networks() -> [AdaDiffConfig; 6] {
     let with = |change: &dyn Fn(&mut AdaDiffConfig)| {
         let mut config = network();
         change(&mut config);
@@ -59,6 +59,14 @@ fn networks() -> [AdaDiffConfig; 4] {
             config.backbone.time_mlp = false;
         }),
         with(&|config| config.backbone.depth = 1),
+        with(&|config| {
+            config.heads = HeadForm::Own;
+            config.uncertainty = UncertaintyForm::Token;
+        }),
+        with(&|config| {
+            config.uncertainty = UncertaintyForm::Sample;
+            config.shared_estimator = true;
+        }),
     ]
 }
 

@@ -9,7 +9,7 @@ use adadiff_data::{Conditioning, ImageError, Label, TrainingSet, Visit};
 use adadiff_losses::{JointWeights, LossForm};
 use adadiff_model::UVitConfig;
 use adadiff_sampler::ScheduleConfig;
-use adadiff_uem::{AdaDiff, AdaDiffConfig, EstimatorForm};
+use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -17,7 +17,8 @@ use burn_autodiff::Autodiff;
 use burn_flex::{Flex, FlexDevice};
 
 use crate::{
-    ComputeType, LogLine, Objective, Outcome, TrainConfig, TrainError, TrainObserver, Trainer,
+    ComputeType, LogLine, Objective, Outcome, TrainConfig, TrainError, TrainObserver, Trained,
+    Trainer,
 };
 
 /// The backend under test.
@@ -68,24 +69,21 @@ impl TrainingSet for Stripes {
 
 /// A tiny network on those images, with every optional part.
 pub(crate) fn network() -> AdaDiffConfig {
-    AdaDiffConfig {
-        estimator: EstimatorForm::Timestep,
-        backbone: UVitConfig {
-            image_size: 8,
-            patch_size: 2,
-            channels: 2,
-            width: 32,
-            depth: 4,
-            heads: 4,
-            mlp_ratio: 2.0,
-            qkv_bias: true,
-            time_mlp: true,
-            classes: Some(5),
-            text: None,
-            long_skips: true,
-            final_convolution: true,
-        },
-    }
+    AdaDiffConfig::new(UVitConfig {
+        image_size: 8,
+        patch_size: 2,
+        channels: 2,
+        width: 32,
+        depth: 4,
+        heads: 4,
+        mlp_ratio: 2.0,
+        qkv_bias: true,
+        time_mlp: true,
+        classes: Some(5),
+        text: None,
+        long_skips: true,
+        final_convolution: true,
+    })
 }
 
 /// Four logged steps. Adam's epsilon is large, so that gradients that are zero but for rounding
@@ -93,6 +91,7 @@ pub(crate) fn network() -> AdaDiffConfig {
 pub(crate) fn four_steps(objective: Objective) -> TrainConfig {
     TrainConfig {
         objective,
+        trained: Trained::All,
         steps: 4,
         batch_size: 5,
         accumulation: NonZeroUsize::MIN,
@@ -113,12 +112,20 @@ pub(crate) fn four_steps(objective: Objective) -> TrainConfig {
         log_every: 1,
         sample_every: 0,
         checkpoint_every: 1_000,
+        judge: None,
     }
 }
 
 /// A trainer at step 0.
 pub(crate) fn trainer(config: &TrainConfig) -> Result<Trainer<Differentiable>, TrainError> {
-    let network = network();
+    trainer_of(config, network())
+}
+
+/// A trainer of another network at step 0.
+pub(crate) fn trainer_of(
+    config: &TrainConfig,
+    network: AdaDiffConfig,
+) -> Result<Trainer<Differentiable>, TrainError> {
     let model: AdaDiff<Differentiable> = network.init(9, &FlexDevice)?;
     Trainer::new(
         config.clone(),

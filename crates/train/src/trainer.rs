@@ -1,5 +1,6 @@
 //! The training loop.
 
+use std::error::Error;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use adadiff_sampler::{NoiseSchedule, ScheduleConfig, diffuse};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
-use burn::optim::{AdamW, AdamWConfig, GradientsAccumulator, GradientsParams, Optimizer};
+use burn::optim::{GradientsAccumulator, GradientsParams, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
@@ -23,7 +24,9 @@ use crate::ema::update_average;
 use crate::events::{self, EVENTS_FILE};
 use crate::log::{self, LogLine, LossSums};
 use crate::memory::peak_resident_mib;
+use crate::nodes::{Links, Node};
 use crate::objective::{self, Input, Losses};
+use crate::optimizer::AdamW;
 use crate::peers::{Alone, Peers};
 use crate::recompute;
 use crate::suits::check_suits;
@@ -51,6 +54,20 @@ pub trait TrainObserver<B: AutodiffBackend> {
         let _ = image;
     }
 
+    /// Called where [`TrainConfig::judge`] says so, with the averaged weights; gives back the
+    /// Fréchet distance of their samples, if it can be told.
+    ///
+    /// # Errors
+    /// Where the training should end without this step, which is done again when it is resumed.
+    fn judge(
+        &mut self,
+        step: u64,
+        average: &AdaDiff<B::InnerBackend>,
+    ) -> Result<Option<f64>, Box<dyn Error + Send + Sync>> {
+        let _ = (step, average);
+        Ok(None)
+    }
+
     /// Called every [`TrainConfig::sample_every`] steps with the averaged weights.
     fn sample(&mut self, step: u64, average: &AdaDiff<B::InnerBackend>);
 }
@@ -69,7 +86,10 @@ pub enum Outcome {
 /// Every draw is a function of the seed and the step, so that a training that was interrupted and
 /// resumed gives what an uninterrupted one gives, bit for bit where the backend's operations are
 /// deterministic (Flex).
-pub struct Trainer<B: AutodiffBackend> {
+pub struct Trainer<B: AutodiffBackend>
+where
+    B::InnerBackend: Kernels,
+{
     config: TrainConfig,
     model_config: AdaDiffConfig,
     set: Arc<dyn TrainingSet>,
@@ -106,22 +126,16 @@ where
         model_config.backbone.validate()?;
         config.compute.check::<B>(device)?;
         check_suits(&model_config.backbone, config.label_dropout, &*set)?;
-        let optimizer = AdamWConfig::new()
-            .with_beta_1(config.betas[0])
-            .with_beta_2(config.betas[1])
-            .with_epsilon(config.epsilon)
-            .with_weight_decay(config.weight_decay)
-            .init();
         Ok(Self {
             schedule: schedule.build()?,
             schedule_config: schedule,
+            optimizer: OptimizerAdaptor::from(AdamW::new(&config)),
             loss_scale: (config.compute == ComputeType::F16).then_some(LossScale::START),
+            average: model.valid(),
+            model: config.trained.freeze(model),
             config,
             model_config,
             set,
-            average: model.valid(),
-            model,
-            optimizer,
             step: 0,
             losses: LossSums::default(),
             device: device.clone(),
@@ -140,7 +154,7 @@ where
             set: self.set.clone(),
             schedule_config: self.schedule_config.clone(),
             schedule: self.schedule_config.build()?,
-            model: self.model.clone().fork(device),
+            model: self.config.trained.freeze(self.model.clone().fork(device)),
             average: self.average.clone().fork(device),
             optimizer: self.optimizer.clone(),
             step: self.step,
@@ -169,7 +183,8 @@ where
     ///
     /// # Errors
     /// Where the checkpoint is damaged or belongs to a run with other settings. The numbers of
-    /// steps and of images that may be bad, and how often something is logged or saved, may change.
+    /// steps and of images that may be bad, and how often something is logged, saved or judged, may
+    /// change.
     pub fn resume(mut self, folder: &Path) -> Result<Self, TrainError> {
         let checkpoints = folder.join(CHECKPOINTS);
         let Some((state, files)) = checkpoint::latest(&checkpoints)? else {
@@ -182,9 +197,10 @@ where
                 difference,
             });
         }
-        self.model = self
+        let model = self
             .model
             .load_record(files.read("model.bin", &self.device)?);
+        self.model = self.config.trained.freeze(model);
         self.average = self
             .average
             .load_record(files.read("average.bin", &self.device)?);
@@ -205,6 +221,7 @@ where
             log_every: 0,
             sample_every: 0,
             checkpoint_every: 0,
+            judge: None,
             most_bad_images: 0,
             ..config.clone()
         };
@@ -236,12 +253,9 @@ where
         })
     }
 
-    /// Writes a checkpoint into `folder`.
-    ///
-    /// # Errors
-    /// Where it cannot be written; earlier checkpoints are then untouched.
-    pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
-        let state = TrainState {
+    /// What a checkpoint says of the training.
+    fn state(&self) -> TrainState {
+        TrainState {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             step: self.step,
             images: self.step * self.config.batch_size as u64,
@@ -252,8 +266,15 @@ where
             losses: self.losses,
             loss_scale: self.loss_scale,
             checksums: Default::default(),
-        };
-        checkpoint::save(&folder.join(CHECKPOINTS), state, |files| {
+        }
+    }
+
+    /// Writes a checkpoint into `folder`.
+    ///
+    /// # Errors
+    /// Where it cannot be written; earlier checkpoints are then untouched.
+    pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
+        checkpoint::save(&folder.join(CHECKPOINTS), self.state(), |files| {
             files.write::<B, _>("model.bin", self.model.clone().into_record())?;
             files.write::<B::InnerBackend, _>("average.bin", self.average.clone().into_record())?;
             files.write::<B, _>("optimizer.bin", self.optimizer.to_record())
@@ -272,6 +293,31 @@ where
         self.run_among(&Alone, folder, observer)
     }
 
+    /// [`Self::run`] as one of several processes that share the training, on one machine or several.
+    /// The process of rank 0 writes into `folder`, which all must be able to read; an interruption
+    /// of one ends all after the same step. Each process counts the bad images among its own rows.
+    ///
+    /// # Errors
+    /// As [`Self::run`], or where the processes do not find each other, are about different
+    /// trainings, or lose each other.
+    pub fn run_as(
+        &mut self,
+        node: &Node,
+        folder: &Path,
+        observer: &mut dyn TrainObserver<B>,
+    ) -> Result<Outcome, TrainError> {
+        if node.count > self.config.batch_size {
+            return Err(TrainError::Config(format!(
+                "{} processes cannot share batches of {} images",
+                node.count, self.config.batch_size
+            )));
+        }
+        let state = serde_json::to_string(&self.state());
+        let state = state.map_err(|error| TrainError::Config(error.to_string()))?;
+        let links = Links::join(node, &state)?;
+        self.run_among(&links, folder, observer)
+    }
+
     /// [`Self::run`] as one of the workers that share the training.
     pub(crate) fn run_among(
         &mut self,
@@ -279,7 +325,7 @@ where
         folder: &Path,
         observer: &mut dyn TrainObserver<B>,
     ) -> Result<Outcome, TrainError> {
-        let (start, first) = (Instant::now(), self.step);
+        let (mut start, first) = (Instant::now(), self.step);
         if first >= self.config.steps {
             self.save_among(peers, folder)?;
             return Ok(Outcome::Finished);
@@ -297,7 +343,10 @@ where
             self.train_step(peers, batch)?;
             if self.step.is_multiple_of(self.config.log_every) {
                 let images = (self.step - first) * self.config.batch_size as u64;
-                let line = self.take_line(images as f64 / start.elapsed().as_secs_f64());
+                let mut line = self.take_line(images as f64 / start.elapsed().as_secs_f64());
+                let before = Instant::now();
+                line.frechet_distance = self.judge(line.total, observer)?;
+                start += before.elapsed();
                 if peers.leads() {
                     log::append(&folder.join(LOG_FILE), &line)?;
                     events::append(&folder.join(EVENTS_FILE), &line)?;
@@ -322,6 +371,22 @@ where
         }
         self.save_among(peers, folder)?;
         Ok(Outcome::Finished)
+    }
+
+    /// The Fréchet distance of the averaged weights' samples, where they are judged after this step
+    /// and the loss is a number.
+    fn judge(
+        &self,
+        loss: f64,
+        observer: &mut dyn TrainObserver<B>,
+    ) -> Result<Option<f64>, TrainError> {
+        let step = self.step;
+        match self.config.judge {
+            Some(judge) if step.is_multiple_of(judge.every) && loss.is_finite() => observer
+                .judge(step, &self.average)
+                .map_err(|source| TrainError::Judging { step, source }),
+            _ => Ok(None),
+        }
     }
 
     /// Writes a checkpoint if that is this worker's task.
@@ -401,6 +466,7 @@ where
         let rows = batch.rows();
         let size = rows.div_ceil(self.config.accumulation.get());
         let working_copy = self.config.compute.working_copy(&self.model);
+        let working_copy = self.config.trained.freeze(working_copy);
         let scale = self.loss_scale.map_or(1.0, |scale| scale.factor);
         let mut losses = Losses::default();
         let mut sum = GradientsAccumulator::new();
@@ -451,6 +517,7 @@ where
             uncertainty: joint.then(|| mean(sums.uncertainty)),
             layer_wise: joint.then(|| mean(sums.layer_wise)),
             gradient_norm: self.config.clip_norm.map(|_| mean(sums.gradient_norm)),
+            frechet_distance: None,
             learning_rate: self.config.learning_rate_at(self.step.saturating_sub(1)),
             images_per_second,
             peak_memory_mib: peak_resident_mib(),

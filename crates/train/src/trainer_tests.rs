@@ -1,9 +1,13 @@
+use std::fs;
 use std::num::NonZeroUsize;
 
 use super::*;
 use crate::testing::{
-    JOINT, Watcher, farthest, farthest_losses, four_steps, train, trainer, weights,
+    Differentiable, JOINT, Watcher, farthest, farthest_losses, four_steps, network, train, trainer,
+    trainer_of, weights,
 };
+use crate::{Judging, Trained};
+use adadiff_uem::HeadForm;
 use burn::nn::{Linear, LinearConfig};
 use burn_autodiff::Autodiff;
 use burn_flex::Flex;
@@ -44,6 +48,55 @@ fn parts_of_a_batch_teach_what_the_whole_teaches() {
 }
 
 #[test]
+fn a_frozen_backbone_stays_and_estimators_and_heads_move() {
+    println!("device: flex");
+    for (recompute_blocks, compute) in [
+        (false, ComputeType::F32),
+        (true, ComputeType::F32),
+        (false, ComputeType::F16),
+    ] {
+        let config = TrainConfig {
+            trained: Trained::Estimators,
+            recompute_blocks,
+            compute,
+            ..four_steps(JOINT)
+        };
+        let network = AdaDiffConfig {
+            heads: HeadForm::Own,
+            ..network()
+        };
+        let trainer = || trainer_of(&config, network.clone()).unwrap();
+        let before = weights(trainer().average());
+        let folder = tempfile::tempdir().unwrap();
+        let watcher = |stop_after| Watcher {
+            stop_after,
+            ..Watcher::default()
+        };
+        // A resumed training is as frozen as a new one.
+        let mut first = trainer();
+        first.run(folder.path(), &mut watcher(Some(2))).unwrap();
+        let mut second = trainer().resume(folder.path()).unwrap();
+        second.run(folder.path(), &mut watcher(None)).unwrap();
+        for ((name, after), (_, before)) in weights(second.average()).iter().zip(&before) {
+            match name.starts_with("backbone") {
+                true => assert_eq!(after, before, "{name} is frozen"),
+                false => assert_ne!(after, before, "{name} is trained"),
+            }
+        }
+    }
+}
+
+#[test]
+fn l_simple_does_not_train_estimators() {
+    let config = TrainConfig {
+        trained: Trained::Estimators,
+        ..four_steps(Objective::Simple)
+    };
+    let told = config.validate().unwrap_err().to_string();
+    assert!(told.contains("needs the joint objective"), "{told}");
+}
+
+#[test]
 fn a_step_whose_gradients_half_precision_cannot_hold_is_left_out() {
     println!("device: flex");
     let config = TrainConfig {
@@ -61,4 +114,120 @@ fn a_step_whose_gradients_half_precision_cannot_hold_is_left_out() {
     assert_eq!(weights(trainer.average()), before);
     assert_eq!(trainer.loss_scale, scale(2f64.powi(59), 0));
     assert!(watcher.lines[0].total.is_finite());
+}
+
+/// Judges the averaged weights by their sum, and fails at a step.
+#[derive(Default)]
+struct Judge {
+    fails_at: Option<u64>,
+    judged: Vec<(u64, f64)>,
+}
+
+impl TrainObserver<Differentiable> for Judge {
+    fn step(&mut self, _step: u64, _steps: u64) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn line(&mut self, _line: &LogLine) {}
+
+    fn judge(
+        &mut self,
+        step: u64,
+        average: &AdaDiff<Flex>,
+    ) -> Result<Option<f64>, Box<dyn Error + Send + Sync>> {
+        if self.fails_at == Some(step) {
+            return Err("nobody knows".into());
+        }
+        let weights = weights(average);
+        let sum = weights
+            .iter()
+            .flat_map(|(_, values)| values)
+            .map(|&value| f64::from(value));
+        self.judged.push((step, sum.sum()));
+        Ok(self.judged.last().map(|&(_, distance)| distance))
+    }
+
+    fn sample(&mut self, _step: u64, _average: &AdaDiff<Flex>) {}
+}
+
+#[test]
+fn the_log_tells_what_judged_weights_are_worth() {
+    println!("device: flex");
+    let config = TrainConfig {
+        steps: 6,
+        checkpoint_every: 3,
+        judge: Some(Judging {
+            every: 2,
+            samples: 9,
+            steps: None,
+            solver: None,
+        }),
+        ..four_steps(Objective::Simple)
+    };
+    let judge = |folder: &Path, fails_at: Option<u64>| {
+        let mut judge = Judge {
+            fails_at,
+            ..Judge::default()
+        };
+        let mut trainer = trainer(&config).unwrap().resume(folder).unwrap();
+        let first = trainer.steps_done() + 1;
+        let result = trainer.run(folder, &mut judge);
+        (first, result, judge.judged)
+    };
+    let log = |folder: &Path| -> Vec<(u64, Option<f64>)> {
+        let text = fs::read_to_string(folder.join(LOG_FILE)).unwrap();
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<LogLine>(line).unwrap());
+        lines
+            .map(|line| (line.step, line.frechet_distance))
+            .collect()
+    };
+    let whole = tempfile::tempdir().unwrap();
+    let (_, outcome, expected) = judge(whole.path(), None);
+    assert_eq!(outcome.unwrap(), Outcome::Finished);
+    assert_eq!(
+        expected.iter().map(|(step, _)| *step).collect::<Vec<_>>(),
+        [2, 4, 6]
+    );
+    let expected_log = log(whole.path());
+    for (step, told) in &expected_log {
+        let judged = expected.iter().find(|(judged, _)| judged == step);
+        assert_eq!(*told, judged.map(|&(_, distance)| distance), "step {step}");
+    }
+
+    // A step that was not judged to the end is done and judged again, from the checkpoint before it.
+    let folder = tempfile::tempdir().unwrap();
+    let (_, failed, _) = judge(folder.path(), Some(4));
+    assert!(
+        matches!(failed, Err(TrainError::Judging { step: 4, .. })),
+        "{failed:?}"
+    );
+    let (first, outcome, found) = judge(folder.path(), None);
+    assert_eq!((first, outcome.unwrap()), (4, Outcome::Finished));
+    assert_eq!(found, expected[1..]);
+    assert_eq!(log(folder.path()), expected_log);
+}
+
+#[test]
+fn only_logged_steps_are_judged() {
+    println!("device: flex");
+    let every = |every: u64| {
+        let config = TrainConfig {
+            log_every: 10,
+            judge: Some(Judging {
+                every,
+                samples: 9,
+                steps: None,
+                solver: None,
+            }),
+            ..four_steps(Objective::Simple)
+        };
+        config.validate().map_err(|error| error.to_string())
+    };
+    assert_eq!(every(20), Ok(()));
+    for wrong in [0, 5, 15] {
+        let error = every(wrong).unwrap_err();
+        assert!(error.contains("multiple of log_every"), "{error}");
+    }
 }

@@ -2,10 +2,10 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, ModelError, Prediction, TokenState, gather};
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{FloatDType, Tensor};
 
-use crate::policy::BlockContext;
+use crate::policy::{BlockContext, Evidence};
 use crate::{AdaDiff, ExitPolicy};
 
 /// A network and a policy that says when its samples leave.
@@ -18,11 +18,14 @@ pub struct AdaptiveUVit<'a, B: Backend, P> {
     model: &'a AdaDiff<B>,
     policy: P,
     keep_maps: bool,
-    record_all: bool,
+    /// What is recorded of every block.
+    recorded: Evidence,
 }
 
 /// Samples that left together.
 struct Departure<B: Backend> {
+    /// The block after which they left.
+    block: usize,
     hidden: Tensor<B, 3>,
     /// Uncertainty of each value of each patch, where maps are kept.
     map: Option<Tensor<B, 3>>,
@@ -33,7 +36,7 @@ struct Departure<B: Backend> {
 struct Evaluation<B: Backend> {
     departures: Vec<Departure<B>>,
     blocks: Vec<u32>,
-    uncertainty: Vec<Vec<f32>>,
+    evidence: Vec<Vec<f32>>,
 }
 
 impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
@@ -43,7 +46,7 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
             model,
             policy,
             keep_maps: false,
-            record_all: false,
+            recorded: Evidence::None,
         }
     }
 
@@ -60,10 +63,13 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
     /// while the predictions and [`Prediction::blocks`] are still those of the policy's exits. This
     /// saves nothing; it is how a threshold is calibrated.
     pub fn recording_all(self) -> Self {
-        Self {
-            record_all: true,
-            ..self
-        }
+        self.recording(Evidence::Uncertainty)
+    }
+
+    /// [`Self::recording_all`] of other evidence, which must be what the policy asks for, where it
+    /// asks for any.
+    pub fn recording(self, recorded: Evidence) -> Self {
+        Self { recorded, ..self }
     }
 
     /// The uncertainty map `[rows, patches, (p1 p2 C)]` after a block.
@@ -73,26 +79,37 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         hidden: Tensor<B, 3>,
         time_embedding: Tensor<B, 2>,
     ) -> Tensor<B, 3> {
-        let map = self.model.estimators[block].forward(hidden, time_embedding);
+        let map = self.model.estimator(block).forward(hidden, time_embedding);
         self.model.backbone.image_tokens(map)
     }
 
-    /// Runs the estimator after a block and notes each active sample's mean.
+    /// What is to be known after a block: what is recorded of all, or what the policy asks for.
+    fn evidence(&self, context: BlockContext) -> Evidence {
+        match self.recorded {
+            Evidence::None if context.block + 1 < context.blocks => self.policy.evidence(context),
+            recorded => recorded,
+        }
+    }
+
+    /// Gathers the evidence of each active sample after a block, whose input was `before`.
     fn judge(
         &self,
+        evidence: Evidence,
         block: usize,
+        before: Option<Tensor<B, 3>>,
         state: &TokenState<B>,
-        evaluation: &mut Evaluation<B>,
-    ) -> Result<(), ModelError> {
+    ) -> Result<Vec<f32>, ModelError> {
         let extra_tokens = self.model.backbone.extra_tokens();
-        let estimator = &self.model.estimators[block];
-        let means = estimator.mean(state.hidden(), state.time_embedding(), extra_tokens);
-        let means = means.into_data().convert::<f32>().into_vec::<f32>();
-        let means = means.map_err(|error| ModelError::Device(format!("{error:?}")))?;
-        for (&sample, mean) in state.samples().iter().zip(means) {
-            evaluation.uncertainty[sample].push(mean);
-        }
-        Ok(())
+        let values = match (evidence, before) {
+            (Evidence::Uncertainty, _) => {
+                let estimator = self.model.estimator(block);
+                estimator.mean(state.hidden(), state.time_embedding(), extra_tokens)
+            }
+            (Evidence::Change, Some(before)) => change(before, state.hidden(), extra_tokens),
+            _ => return Ok(Vec::new()),
+        };
+        let values = values.into_data().convert::<f32>().into_vec::<f32>();
+        values.map_err(|error| ModelError::Device(format!("{error:?}")))
     }
 
     /// Decodes all departures together and restores the original order.
@@ -100,7 +117,7 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         let Evaluation {
             departures,
             blocks,
-            uncertainty,
+            evidence,
         } = evaluation;
         let mut position = vec![0; blocks.len()];
         let samples = departures.iter().flat_map(|departure| &departure.samples);
@@ -123,22 +140,49 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
             .iter()
             .map(|departure| departure.map.clone())
             .collect();
-        let hidden = departures
-            .into_iter()
-            .map(|departure| departure.hidden)
-            .collect();
         let backbone = &self.model.backbone;
+        let noise = match self.model.shares_decoder() {
+            true => {
+                let hidden = departures.into_iter().map(|departure| departure.hidden);
+                backbone.decode(join(hidden.collect()))
+            }
+            false => {
+                let decode =
+                    |departure: Departure<B>| self.model.decode(departure.block, departure.hidden);
+                join(departures.into_iter().map(decode).collect())
+            }
+        };
         Prediction {
-            noise: restore(backbone.decode(join(hidden))),
+            noise: restore(noise),
             blocks,
-            uncertainty,
+            uncertainty: evidence,
             uncertainty_map: maps.map(|maps| restore(backbone.unpatchify(join(maps)))),
         }
     }
 }
 
+/// One minus the cosine of each image token before and after a block, mean over a sample's tokens:
+/// `[batch]` of two `[batch, tokens, width]`.
+fn change<B: Backend>(
+    before: Tensor<B, 3>,
+    after: Tensor<B, 3>,
+    extra_tokens: usize,
+) -> Tensor<B, 1> {
+    let [batch, tokens, _] = after.dims();
+    // In half precision the sums of squares could overflow.
+    let [before, after] = [before, after].map(|hidden| {
+        let image = hidden.narrow(1, extra_tokens, tokens - extra_tokens);
+        image.cast(FloatDType::F32)
+    });
+    let dot = (before.clone() * after.clone()).sum_dim(2);
+    let squares = |hidden: Tensor<B, 3>| (hidden.clone() * hidden).sum_dim(2);
+    let norms = (squares(before) * squares(after)).sqrt().clamp_min(1e-12);
+    let cosine = (dot / norms).mean_dim(1).reshape([batch]);
+    cosine.neg() + 1.0
+}
+
 /// Joins rows; a single part is not copied.
-fn join<B: Backend>(mut parts: Vec<Tensor<B, 3>>) -> Tensor<B, 3> {
+fn join<B: Backend, const D: usize>(mut parts: Vec<Tensor<B, D>>) -> Tensor<B, D> {
     if parts.len() == 1 {
         parts.remove(0)
     } else {
@@ -160,25 +204,26 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
         let mut evaluation = Evaluation {
             departures: Vec::new(),
             blocks: vec![depth as u32; batch],
-            uncertainty: vec![Vec::new(); batch],
+            evidence: vec![Vec::new(); batch],
         };
         let mut left = vec![false; batch];
         for block in 0..depth {
-            state = backbone.block(block, state);
             let context = BlockContext {
                 block,
                 blocks: depth,
                 timestep,
             };
+            let wanted = self.evidence(context);
+            let before = (wanted == Evidence::Change).then(|| state.hidden());
+            state = backbone.block(block, state);
             let last = block + 1 == depth;
-            let needed = self.record_all || !last && self.policy.needs_uncertainty(context);
-            if needed {
-                self.judge(block, &state, &mut evaluation)?;
+            let found = self.judge(wanted, block, before, &state)?;
+            for (&sample, value) in state.samples().iter().zip(found) {
+                evaluation.evidence[sample].push(value);
             }
 
             let leaves = |sample: usize| {
-                !left[sample]
-                    && (last || self.policy.leaves(context, &evaluation.uncertainty[sample]))
+                !left[sample] && (last || self.policy.leaves(context, &evaluation.evidence[sample]))
             };
             let (leaving, staying): (Vec<usize>, Vec<usize>) =
                 (0..state.samples().len()).partition(|&row| leaves(state.samples()[row]));
@@ -200,11 +245,12 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
                 left[sample] = true;
             }
             evaluation.departures.push(Departure {
+                block,
                 hidden,
                 map,
                 samples,
             });
-            if self.record_all {
+            if self.recorded != Evidence::None {
                 continue;
             }
             if everybody {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::policy::is_checked;
-use crate::{ExcessThreshold, ExitTrace, UncertaintyFloor};
+use crate::{ExcessThreshold, ExitPolicy, ExitTrace, UncertaintyFloor};
 
 /// A threshold on the mean uncertainty and the reduction it gave on the recorded samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,35 @@ pub fn calibrate(
     reduction: f64,
     check_every: NonZeroUsize,
 ) -> Result<CalibratedThreshold, CalibrationError> {
+    search(trace, reduction, |recorded, threshold| {
+        let exit = |values: &&[f32]| u64::from(exits_under(values, threshold, check_every));
+        recorded.iter().map(exit).sum()
+    })
+}
+
+/// [`calibrate`] for any policy that lets more samples leave the higher its threshold is, which
+/// `policy` makes of a threshold. The trace holds the policy's evidence after every block.
+///
+/// # Errors
+/// As [`calibrate`].
+pub fn calibrate_policy<P: ExitPolicy>(
+    trace: &ExitTrace,
+    reduction: f64,
+    policy: impl Fn(f32) -> P,
+) -> Result<CalibratedThreshold, CalibrationError> {
+    search(trace, reduction, |_, threshold| {
+        let replayed = trace.replay(&policy(threshold));
+        replayed.map_or(u64::MAX, |replayed| replayed.blocks_total())
+    })
+}
+
+/// Finds the lowest threshold that skips at least a share `reduction` of all blocks. `blocks_under`
+/// adds up the blocks that all recorded samples run under a threshold, given their evidence.
+fn search(
+    trace: &ExitTrace,
+    reduction: f64,
+    blocks_under: impl Fn(&[&[f32]], f32) -> u64,
+) -> Result<CalibratedThreshold, CalibrationError> {
     let blocks = trace.blocks_per_prediction;
     if !(reduction > 0.0 && reduction < 1.0) {
         return Err(CalibrationError::Budget(reduction));
@@ -73,10 +102,7 @@ pub fn calibrate(
         return Err(CalibrationError::Incomplete);
     }
     let reduction_under = |threshold: f32| {
-        let run: u64 = recorded
-            .iter()
-            .map(|values| u64::from(exits_under(values, threshold, check_every)))
-            .sum();
+        let run = blocks_under(&recorded, threshold);
         1.0 - run as f64 / (recorded.len() as f64 * f64::from(blocks))
     };
     let reachable = reduction_under(f32::INFINITY);
@@ -207,6 +233,28 @@ mod tests {
                 reachable: 0.5
             })
         );
+    }
+
+    #[test]
+    fn any_policy_with_a_threshold_is_calibrated() {
+        let trace = trace(vec![
+            vec![0.9, 0.5, 0.4, 0.3],
+            vec![0.8, 0.7, 0.6, 0.1],
+            vec![0.2, 0.2, 0.2, 0.2],
+        ]);
+        let threshold = |uncertainty| crate::Threshold { uncertainty };
+        for reduction in [0.25, 0.26, 0.75] {
+            assert_eq!(
+                calibrate_policy(&trace, reduction, threshold),
+                calibrate(&trace, reduction, EVERY_BLOCK)
+            );
+        }
+        // Of four blocks the first two must cross twice: above 0.2 the third sample leaves after two
+        // blocks; above 0.4 the first one after three.
+        let patience = |uncertainty| crate::Patience { uncertainty };
+        let found = calibrate_policy(&trace, 0.25, patience).unwrap();
+        assert!((found.reduction - 3.0 / 12.0).abs() < 1e-12, "{found:?}");
+        assert!(found.threshold > 0.4 && found.threshold <= 0.5);
     }
 
     #[test]

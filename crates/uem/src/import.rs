@@ -27,7 +27,7 @@ impl AdaDiffConfig {
         }
         Ok(Self {
             estimator: EstimatorForm::Tokens,
-            backbone,
+            ..Self::new(backbone)
         })
     }
 
@@ -45,10 +45,15 @@ impl AdaDiffConfig {
         file: &WeightFile,
         device: &B::Device,
     ) -> Result<AdaDiff<B>, ImportError> {
-        if self.estimator != EstimatorForm::Tokens {
+        let published = Self {
+            estimator: EstimatorForm::Tokens,
+            ..Self::new(self.backbone.clone())
+        };
+        if *self != published {
             return Err(ImportError::Unpublished(
-                "published weights have estimators that see the tokens alone; import them with \
-                 `estimator = \"tokens\"`"
+                "published weights have an estimator of the whole map for every block that sees the \
+                 tokens alone, and one decoder; import them with `estimator = \"tokens\"` and \
+                 without `uncertainty`, `shared_estimator` and `heads`"
                     .into(),
             ));
         }

@@ -2,20 +2,28 @@
 
 mod ada_diff;
 mod adaptive;
+mod allocation;
+mod batch_exit;
 mod calibration;
 mod estimator;
 mod import;
+mod layer_errors;
 mod policy;
 mod trace;
 
-pub use ada_diff::{AdaDiff, AdaDiffConfig, LayerPredictions};
+pub use ada_diff::{AdaDiff, AdaDiffConfig, HeadForm, LayerPredictions};
 pub use adaptive::AdaptiveUVit;
+pub use allocation::{Allocation, AllocationError, allocate};
+pub use batch_exit::BatchExit;
 pub use calibration::{
-    CalibratedThreshold, CalibrationError, calibrate, calibrate_excess, exits_under,
+    CalibratedThreshold, CalibrationError, calibrate, calibrate_excess, calibrate_policy,
+    exits_under,
 };
-pub use estimator::{EstimatorForm, UncertaintyEstimator, estimator_flops};
+pub use estimator::{EstimatorForm, UncertaintyEstimator, UncertaintyForm};
+pub use layer_errors::{ErrorStep, ErrorTrace, LayerErrors};
 pub use policy::{
-    BlockContext, CheckedBlocks, DepthSchedule, ExcessThreshold, ExitPolicy, FixedDepth, Never,
-    Patience, ScheduledDepth, Threshold, UncertaintyFloor,
+    BlockContext, CheckedBlocks, DepthSchedule, Evidence, ExcessThreshold, ExitPolicy, ExitWindow,
+    ExitWindows, FixedDepth, Never, Patience, Saturation, ScheduledDepth, Threshold,
+    UncertaintyFloor,
 };
 pub use trace::{ExitTrace, TraceStep};

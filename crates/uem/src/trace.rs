@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{BlockContext, ExitPolicy};
+use crate::policy::{BlockContext, Evidence, ExitPolicy};
 
 /// One network evaluation of the sampling loop.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -11,7 +11,8 @@ pub struct TraceStep {
     pub timestep: f64,
     /// Blocks run for each sample.
     pub blocks: Vec<u32>,
-    /// For each sample the mean uncertainty of each block where it was estimated.
+    /// For each sample the mean uncertainty of each block where it was estimated, or the other
+    /// evidence that the policy asked for.
     pub uncertainty: Vec<Vec<f32>>,
 }
 
@@ -33,11 +34,11 @@ impl ExitTrace {
         }
     }
 
-    /// The exits that `policy` would have taken, given the uncertainties of every block. Where
+    /// The exits that `policy` would have taken, given its evidence after every block. Where
     /// samples leave early the later evaluations see other samples, so that what a policy does in
     /// earnest differs a little.
     ///
-    /// Returns nothing where the policy asks for an uncertainty that was not recorded.
+    /// Returns nothing where the policy asks for evidence that was not recorded.
     pub fn replay(&self, policy: &dyn ExitPolicy) -> Option<Self> {
         let blocks = self.blocks_per_prediction as usize;
         let mut replayed = Self::new(self.blocks_per_prediction);
@@ -55,7 +56,7 @@ impl ExitTrace {
                         blocks,
                         timestep: step.timestep,
                     };
-                    if policy.needs_uncertainty(context) {
+                    if policy.evidence(context) != Evidence::None {
                         seen.push(*step.uncertainty.get(sample)?.get(block)?);
                     }
                     if policy.leaves(context, &seen) {
@@ -91,6 +92,32 @@ impl ExitTrace {
         }
     }
 
+    /// The trace that this one is where each `batch` samples in turn are one: the means of their
+    /// evidence.
+    ///
+    /// # Panics
+    /// Where `batch` is 0, or samples of a batch have evidence of different numbers of blocks.
+    pub fn of_batches(&self, batch: usize) -> Self {
+        let mean = |samples: &[Vec<f32>]| -> Vec<f32> {
+            let blocks = samples[0].len();
+            assert!(samples.iter().all(|values| values.len() == blocks));
+            let sum = |block: usize| samples.iter().map(|values| f64::from(values[block])).sum();
+            let means = (0..blocks)
+                .map(sum)
+                .map(|sum: f64| sum / samples.len() as f64);
+            means.map(|mean| mean as f32).collect()
+        };
+        let step = |step: &TraceStep| TraceStep {
+            timestep: step.timestep,
+            blocks: step.blocks.chunks(batch).map(|blocks| blocks[0]).collect(),
+            uncertainty: step.uncertainty.chunks(batch).map(mean).collect(),
+        };
+        Self {
+            blocks_per_prediction: self.blocks_per_prediction,
+            steps: self.steps.iter().map(step).collect(),
+        }
+    }
+
     /// Number of samples.
     pub fn samples(&self) -> usize {
         self.steps.first().map_or(0, |step| step.blocks.len())
@@ -114,5 +141,25 @@ impl ExitTrace {
     /// The share of blocks that was skipped, in `[0, 1]`.
     pub fn block_reduction(&self) -> f64 {
         1.0 - self.blocks_mean() / f64::from(self.blocks_per_prediction)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_the_mean_of_its_samples() {
+        let trace = ExitTrace {
+            blocks_per_prediction: 2,
+            steps: vec![TraceStep {
+                timestep: 3.0,
+                blocks: vec![2; 3],
+                uncertainty: vec![vec![0.25, 0.5], vec![0.75, 0.0], vec![1.0, 0.125]],
+            }],
+        };
+        let batches = trace.of_batches(2);
+        assert_eq!(batches.steps[0].uncertainty, [[0.5, 0.25], [1.0, 0.125]]);
+        assert_eq!(batches.steps[0].blocks, [2, 2]);
     }
 }

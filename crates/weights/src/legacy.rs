@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::StoredTensor;
 use crate::error::Fault;
-use crate::pickle::{Pickle, Storage, Value};
+use crate::pickle::{self, Object, Pickle, Storage, Value};
 use crate::state_dict::{self, LONGEST_PICKLE, Storages};
 use crate::stored::read_at;
 
@@ -21,12 +21,12 @@ pub(crate) fn tensors(file: &File, length: u64) -> Result<BTreeMap<String, Store
     let mut at = MAGIC.len();
     let mut next = || -> Result<(Pickle<'_>, Range<usize>), String> {
         let start = at;
-        let pickle = Pickle::read(&head[start..])?;
+        let pickle = pickle::read(&head[start..])?;
         at += pickle.length();
         Ok((pickle, start..at))
     };
     let (protocol, _) = next()?;
-    if !matches!(protocol.root(), Value::Int(PROTOCOL)) {
+    if !matches!(protocol.get(protocol.root()), Value::Integer(PROTOCOL)) {
         return Fault::damaged(format!("its format is not PyTorch's version {PROTOCOL}"));
     }
     let (system, _) = next()?;
@@ -40,13 +40,13 @@ pub(crate) fn tensors(file: &File, length: u64) -> Result<BTreeMap<String, Store
 }
 
 fn is_little_endian(system: &Pickle<'_>) -> bool {
-    let Value::Dict(entries) = system.root() else {
+    let Value::Dictionary(entries) = system.get(system.root()) else {
         return false;
     };
     entries.iter().any(|&(key, value)| {
         matches!(
             (system.get(key), system.get(value)),
-            (Value::Text("little_endian"), Value::Bool(true))
+            (Value::Bytes(b"little_endian"), Value::Bool(true))
         )
     })
 }
@@ -71,7 +71,7 @@ fn find_storages(
 ) -> Result<InOrder, Fault> {
     let mut described: HashMap<&str, Storage<'_>> = HashMap::new();
     for value in network.values() {
-        if let Value::Storage(storage) = value
+        if let Value::Own(Object::Storage(storage)) = value
             && described
                 .insert(storage.key, *storage)
                 .is_some_and(|other| other != *storage)
@@ -82,13 +82,13 @@ fn find_storages(
             ));
         }
     }
-    let Value::List(keys_in_order) = keys.root() else {
+    let Value::List(keys_in_order) = keys.get(keys.root()) else {
         return Fault::damaged("its list of storages is missing");
     };
     let mut found = HashMap::new();
     let mut at = start;
     for &key in keys_in_order {
-        let Value::Text(key) = keys.get(key) else {
+        let Some(key) = keys.get(key).text() else {
             return Fault::damaged("its list of storages is damaged");
         };
         let Some(storage) = described.get(key) else {
@@ -112,7 +112,7 @@ fn find_storages(
                 storage.values
             ));
         }
-        found.insert((*key).to_owned(), content..end);
+        found.insert(key.to_owned(), content..end);
         at = end;
     }
     Ok(InOrder(found))

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::StoredTensor;
 use crate::error::Fault;
-use crate::pickle::{Pickle, Tensor, Value};
+use crate::pickle::{self, Object, Pickle, Tensor, Value};
 use crate::stored::count;
 
 /// The longest pickle that is read. That of a network with a thousand tensors has 150 kB.
@@ -25,10 +25,10 @@ pub(crate) fn tensors(
     pickle: &[u8],
     storages: &impl Storages,
 ) -> Result<BTreeMap<String, StoredTensor>, Fault> {
-    let pickle = Pickle::read(pickle)?;
+    let pickle = pickle::read(pickle)?;
     let mut tensors = BTreeMap::new();
     for (name, value) in state_dict(&pickle)? {
-        let Value::Tensor(tensor) = value else {
+        let Value::Own(Object::Tensor(tensor)) = value else {
             return Fault::damaged(format!("{name} in its state dictionary is no tensor"));
         };
         let stored = locate(tensor, storages).map_err(|reason| format!("{name} {reason}"))?;
@@ -46,9 +46,9 @@ fn state_dict<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<Items<'p, 'a>, Fault> {
     let holds_tensors = |items: &Items<'p, 'a>| {
         items
             .iter()
-            .any(|(_, value)| matches!(value, Value::Tensor(_)))
+            .any(|(_, value)| matches!(value, Value::Own(Object::Tensor(_))))
     };
-    let Some(root) = items(pickle, pickle.root()) else {
+    let Some(root) = items(pickle, pickle.get(pickle.root())) else {
         return Fault::damaged(
             "it holds no dictionary; save the network's `state_dict()` instead of the network",
         );
@@ -82,15 +82,12 @@ fn state_dict<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<Items<'p, 'a>, Fault> {
 
 /// The entries of a dictionary whose keys are text.
 fn items<'p, 'a>(pickle: &'p Pickle<'a>, value: &'p Value<'a>) -> Option<Items<'p, 'a>> {
-    let Value::Dict(entries) = value else {
+    let Value::Dictionary(entries) = value else {
         return None;
     };
     entries
         .iter()
-        .map(|&(key, value)| match pickle.get(key) {
-            Value::Text(name) => Some((*name, pickle.get(value))),
-            _ => None,
-        })
+        .map(|&(key, value)| Some((pickle.get(key).text()?, pickle.get(value))))
         .collect()
 }
 

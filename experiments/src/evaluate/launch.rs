@@ -67,7 +67,7 @@ pub struct RankOptions {
     /// torchrun, else 0]
     #[arg(long, value_name = "N", requires = "world_size")]
     rank: Option<u64>,
-    /// Number of processes that share the samples
+    /// Number of processes that share the work
     #[arg(long, value_name = "N", requires = "rank")]
     world_size: Option<u64>,
 }

@@ -13,6 +13,7 @@ use crate::preset::Preset;
 use crate::reference::write_statistics;
 use crate::report::{Method, ResultRow};
 use crate::sample::Exit;
+use crate::study::network_cost;
 
 /// Which parts to add up, and what to compare them with.
 #[derive(Debug)]
@@ -104,14 +105,17 @@ fn read_complete(path: &Path) -> Result<Shard> {
 
 fn row(whole: &Shard, frechet_distance: f64) -> Result<ResultRow> {
     let settings = &whole.settings;
+    let preset = Preset::parse(&settings.preset)?;
     let row = Measured {
-        preset: &Preset::parse(&settings.preset)?,
+        preset: &preset,
         method: match settings.exit {
             Exit::Full => Method::Full,
             Exit::Depth(_) => Method::Static,
             Exit::Adaptive => Method::Adadiff,
         },
         device: settings.device.clone(),
+        cost: network_cost(&preset.model).into(),
+        steps: preset.sampling.steps,
         effort: &whole.effort,
         seconds: whole.seconds,
         features: &settings.features,

@@ -12,6 +12,7 @@ use adadiff_metrics::CHUNK;
 use adadiff_model::kernels::Kernels;
 use anyhow::{Context, Result};
 
+use crate::budget::Wish;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
 use crate::judge::JudgeOptions;
@@ -33,6 +34,8 @@ pub struct Evaluate<'a> {
     pub weights: Option<PathBuf>,
     /// What stands before and behind it.
     pub surroundings: Surroundings,
+    /// The budget, where it is none of blocks.
+    pub wish: Option<Wish>,
     /// The features of the samples.
     pub judge: JudgeOptions,
     /// When samples leave.
@@ -55,12 +58,20 @@ impl DeviceTask for Evaluate<'_> {
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let data = self.checkpoint.preset.data;
         let checkpoint_sha256 = self.weights.as_deref().map(of_file).transpose()?;
-        let study: Study<'_, B> = self
-            .surroundings
-            .study(self.checkpoint, &device, self.stop)?;
+        let mut study: Study<'_, B> =
+            self.surroundings
+                .study(self.checkpoint, &device, self.stop)?;
         let shape = study.image_shape();
         let extractor = self.judge.extractor::<B>(data, shape[0], &device)?;
         let bar = samples_bar(0).with_prefix("calibrate");
+        if let Some(wish) = &self.wish {
+            // A part that was interrupted goes on under its own threshold.
+            if let Some(earlier) = Shard::calibration_in(&self.out, self.rank.rank, self.rank.size)?
+            {
+                study.remember(earlier);
+            }
+            wish.enter(&mut study, None, &device, &bar)?;
+        }
         let calibration = self.exit.calibration(&study, &bar)?;
         bar.finish_and_clear();
 

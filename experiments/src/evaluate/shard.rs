@@ -80,6 +80,18 @@ impl Shard {
         Ok(shard)
     }
 
+    /// The threshold of the part that lies in `folder`, if there is one.
+    ///
+    /// # Errors
+    /// Where the part is damaged.
+    pub fn calibration_in(folder: &Path, part: u64, parts: u64) -> Result<Option<Calibration>> {
+        let path = Self::path(folder, part, parts);
+        match path.exists() {
+            true => Ok(Self::read(&path)?.settings.calibration),
+            false => Ok(None),
+        }
+    }
+
     /// Continues the part that lies in `folder`, if there is one.
     ///
     /// # Errors

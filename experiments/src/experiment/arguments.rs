@@ -3,12 +3,16 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use adadiff_train::{Judging, TrainConfig};
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
+use crate::backends::BackendsOptions;
 use crate::device::DeviceName;
 use crate::evaluate::RankOptions;
 use crate::judge::JudgeOptions;
 use crate::options::{PlaceOptions, PromptOptions, SamplingOptions, positive, share};
+use crate::tables::{FigureOptions, StudyOptions, TableOptions};
 use crate::timing::BATCHES;
 
 /// What the program is asked to do; without a command it compares methods.
@@ -39,12 +43,20 @@ pub enum Command {
     Evaluate(EvaluateOptions),
     /// Add up the parts that the processes of `evaluate` left
     Merge(MergeOptions),
+    /// Measure and draw the paper's tables; continues where it was interrupted
+    Table(TableOptions),
+    /// Measure and draw the paper's figures, with their data; continues where it was interrupted
+    Figure(FigureOptions),
+    /// Write the document of a study from its results
+    Study(StudyOptions),
     /// Draw samples into a picture
     Sample(SampleOptions),
     /// Find the thresholds for budgets and store them beside the checkpoint
     Calibrate(CalibrateOptions),
     /// Measure how much of the skipped blocks' time a device really saves
     Timing(TimingOptions),
+    /// Compare devices: one checkpoint with the same seeds on every device that is there
+    Backends(BackendsOptions),
     /// Turn published PyTorch or safetensors weights into this project's own
     Import(ImportOptions),
 }
@@ -116,28 +128,92 @@ pub struct TrainOptions {
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
+    /// Devices that share every batch, for example cuda:0,cuda:1; one that is named twice is shared
+    /// by two workers
+    #[arg(
+        long,
+        value_name = "DEVICES",
+        value_delimiter = ',',
+        conflicts_with = "device"
+    )]
+    pub devices: Vec<DeviceName>,
+    /// Where the first of several processes that share every batch is reached, as HOST:PORT; which
+    /// process this is and of how many, their launcher tells, or --rank and --world-size
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "devices")]
+    pub leader: Option<String>,
+    /// Which of several processes this is.
+    #[command(flatten)]
+    pub rank: RankOptions,
+    /// Compute on the device whose index is the process's number among those of its machine
+    #[arg(long, requires = "leader")]
+    pub device_by_rank: bool,
     /// The images.
     #[command(flatten)]
     pub place: PlaceOptions,
     /// Latents in place of images: a folder that `prepare` wrote, or one of U-ViT's .npy files
     #[arg(long, value_name = "DIR")]
     pub latents: Option<PathBuf>,
-    /// The weights of Stable Diffusion's autoencoder, for pictures of samples during training
+    /// The weights of Stable Diffusion's autoencoder, to draw and judge samples during training
     #[arg(long, value_name = "FILE")]
     pub autoencoder: Option<PathBuf>,
-    /// Preset with every hyperparameter, built in by name or from a file ending in .toml
-    /// [default: the program's first]
+    /// Preset with every hyperparameter, built in by name, or a variant of one such as
+    /// fashion_mnist-own-heads, or from a file ending in .toml [default: the program's first]
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
+    /// A hyperparameter that differs from the preset's, for example joint_training.steps=4000; may
+    /// be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
     /// Print the preset and what training would take, and train nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Published U-ViT weights to start the second phase from, in place of the first phase
+    /// Weights to start the second phase from, in place of the first phase: a published U-ViT, or the
+    /// backbone of weights that `train` wrote
     #[arg(long, value_name = "FILE")]
     pub backbone: Option<PathBuf>,
+    /// Train the first phase alone
+    #[arg(long, conflicts_with = "backbone")]
+    pub backbone_only: bool,
+    /// What samples are judged by during training.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// Steps between judgements by the Fréchet distance of a few samples; the best weights are kept;
+    /// 0 for none [default: the preset's]
+    #[arg(long, value_name = "STEPS")]
+    pub judge_every: Option<u64>,
+    /// Samples of a judgement [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub judge_samples: Option<usize>,
     /// Folder of checkpoints, logs and weights [default: runs/PRESET-train]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+impl TrainOptions {
+    /// Enters how samples are judged into a phase.
+    ///
+    /// # Errors
+    /// Where only one of two numbers is known, or they make no sense.
+    pub fn enter(&self, phase: &mut TrainConfig) -> Result<()> {
+        phase.judge = match (phase.judge.take(), self.judge_every) {
+            (_, Some(0)) | (None, None) => None,
+            (Some(preset), every) => Some(Judging {
+                every: every.unwrap_or(preset.every),
+                samples: self.judge_samples.unwrap_or(preset.samples),
+                ..preset
+            }),
+            (None, Some(every)) => Some(Judging {
+                every,
+                samples: self.judge_samples.context(
+                    "the preset does not say how many samples are judged: name their number with \
+                     --judge-samples",
+                )?,
+                steps: None,
+                solver: None,
+            }),
+        };
+        Ok(phase.validate()?)
+    }
 }
 
 /// Options of `train-features`.
@@ -184,9 +260,12 @@ pub struct EvaluateOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
-    /// What samples are judged by; `merge` compares.
+    /// What samples are judged by; `merge` compares, or --max-fd-increase.
     #[command(flatten)]
     pub judge: JudgeOptions,
+    /// The images that --max-fd-increase compares with, where there are no statistics of them.
+    #[command(flatten)]
+    pub place: PlaceOptions,
     /// Which of several processes this is.
     #[command(flatten)]
     pub rank: RankOptions,
@@ -197,10 +276,10 @@ pub struct EvaluateOptions {
     #[arg(long, value_name = "N", value_parser = positive)]
     pub samples: Option<usize>,
     /// Use the full network
-    #[arg(long, conflicts_with_all = ["reduction", "depth"])]
+    #[arg(long, conflicts_with_all = ["reduction", "speedup", "max_fd_increase", "depth"])]
     pub full: bool,
     /// Leave after this many blocks
-    #[arg(long, value_name = "BLOCKS", conflicts_with = "reduction")]
+    #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
     pub depth: Option<NonZeroUsize>,
     /// Folder of the parts of all processes
     #[arg(long, value_name = "DIR")]
@@ -227,6 +306,12 @@ pub struct SampleOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
+    /// What --max-fd-increase judges by.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// The images that it compares with, where there are no statistics of them.
+    #[command(flatten)]
+    pub place: PlaceOptions,
     /// What to draw.
     #[command(flatten)]
     pub prompts: PromptOptions,
@@ -246,10 +331,10 @@ pub struct SampleOptions {
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub guidance: Option<f64>,
     /// Use the full network
-    #[arg(long, conflicts_with_all = ["reduction", "depth"])]
+    #[arg(long, conflicts_with_all = ["reduction", "speedup", "max_fd_increase", "depth"])]
     pub full: bool,
     /// Leave after this many blocks
-    #[arg(long, value_name = "BLOCKS", conflicts_with = "reduction")]
+    #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
     pub depth: Option<NonZeroUsize>,
 }
 
@@ -259,11 +344,17 @@ pub struct CalibrateOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
+    /// What --max-fd-increase judges by.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// The images that it compares with, where there are no statistics of them.
+    #[command(flatten)]
+    pub place: PlaceOptions,
     /// File to write [default: calibration.json beside --checkpoint]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Shares of blocks to skip, in place of --reduction
-    #[arg(long, value_name = "R", value_delimiter = ',', value_parser = share, conflicts_with = "reduction")]
+    #[arg(long, value_name = "R", value_delimiter = ',', value_parser = share, conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
     pub reductions: Vec<f64>,
 }
 
@@ -273,6 +364,12 @@ pub struct TimingOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
+    /// What --max-fd-increase judges by.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// The images that it compares with, where there are no statistics of them.
+    #[command(flatten)]
+    pub place: PlaceOptions,
     /// Sizes of the batches to time, in place of --batch
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive, default_values_t = BATCHES, conflicts_with = "batch")]
     pub batches: Vec<usize>,
@@ -285,7 +382,7 @@ pub struct TimingOptions {
 #[derive(Debug, Args)]
 pub struct ImportOptions {
     /// Published weights, .pth, .pt or .safetensors: of a U-ViT, AdaDiff, Stable Diffusion's
-    /// autoencoder, CLIP's text model or FID's Inception network
+    /// autoencoder, CLIP's text or image model or FID's Inception network
     pub file: PathBuf,
     /// File to write
     #[arg(long, value_name = "FILE")]

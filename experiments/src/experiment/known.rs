@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::preset::Preset;
+use crate::preset::{Preset, variant_names};
 
 /// The program of a data set.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +91,17 @@ impl Experiment {
         self.presets.iter().map(|(name, _)| *name)
     }
 
-    /// A preset by name or from a file; the default where there is no name.
+    /// All presets, the default first.
+    ///
+    /// # Errors
+    /// Never, unless a file in the repository was broken.
+    pub fn presets(&self) -> Result<Vec<Preset>> {
+        let presets = self.presets.iter();
+        presets.map(|(_, text)| Preset::parse(text)).collect()
+    }
+
+    /// A preset by name or from a file, or a variant of one as `PRESET-VARIANT`; the default where
+    /// there is no name.
     ///
     /// # Errors
     /// Where there is no such preset, or the file is not usable.
@@ -100,12 +110,26 @@ impl Experiment {
         if let Some((_, text)) = self.presets.iter().find(|(known, _)| *known == name) {
             return Preset::parse(text);
         }
+        for (known, text) in self.presets {
+            let variant = name
+                .strip_prefix(known)
+                .and_then(|rest| rest.strip_prefix('-'));
+            if let Some(variant) = variant
+                && let Some(preset) = Preset::parse(text)?.variant(variant)?
+            {
+                return Ok(preset);
+            }
+        }
         let is_file = name.ends_with(".toml") || std::path::Path::new(name).exists();
         if !is_file {
             let known: Vec<_> = self.preset_names().collect();
             bail!(
-                "there is no preset '{name}': name one of {}, or a file ending in .toml",
-                known.join(", ")
+                "there is no preset '{name}': name one of {}, one of them with a variant ({}) as in \
+                 {}-{}, or a file ending in .toml",
+                known.join(", "),
+                variant_names().collect::<Vec<_>>().join(", "),
+                known[0],
+                variant_names().next().unwrap_or_default(),
             );
         }
         Preset::read(std::path::Path::new(name))
@@ -116,6 +140,18 @@ impl Experiment {
 mod tests {
     use super::*;
     use adadiff_train::Objective;
+
+    #[test]
+    fn every_preset_has_every_variant() {
+        for experiment in ALL {
+            for name in experiment.preset_names() {
+                for variant in variant_names() {
+                    let name = format!("{name}-{variant}");
+                    assert_eq!(experiment.preset(Some(&name)).unwrap().name, name);
+                }
+            }
+        }
+    }
 
     const ALL: [Experiment; 6] = [FASHION_MNIST, CIFAR10, CELEBA, IMAGENET, COCO, FOLDER];
 

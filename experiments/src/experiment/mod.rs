@@ -8,19 +8,29 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_data::LatentStorage;
+use adadiff_train::Node;
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::backends::BackendsOptions;
+use crate::budget::Wish;
 use crate::calibrate::Calibrate;
 use crate::calibrations::Calibrations;
-use crate::device::run_on;
+use crate::checkpoint::Checkpoint;
+use crate::device::{run_on, run_on_all};
 use crate::dry_run::DryRun;
 use crate::evaluate::{Evaluate, Merge};
+use crate::figures::{FIGURE_2, FigureArgument, FigureName};
 use crate::import::Import;
 use crate::main_job::MainJob;
+use crate::page::{write_document, write_report};
 use crate::prepare::Prepare;
 use crate::reference::Reference;
 use crate::sample::{Exit, Sample};
+use crate::tables::{
+    FigureOptions, Job, MeasuringOptions, Results, StudyOptions, TableArgument, TableName,
+    TableOptions, Wanted,
+};
 use crate::time_exits::TimeExits;
 use crate::train::Train;
 use crate::train_features::TrainFeatures;
@@ -44,6 +54,7 @@ const CURVE: [f64; 5] = [0.15, 0.3, 0.45, 0.6, 0.75];
 
 impl Experiment {
     /// Runs the program; errors are told on standard error.
+    #[cfg(all(feature = "programs", not(test)))]
     pub fn main(&self) -> ExitCode {
         crate::allocator::keep_freed_memory();
         match self.run() {
@@ -72,9 +83,13 @@ impl Experiment {
             Some(Command::Reference(options)) => self.reference(options),
             Some(Command::Evaluate(options)) => self.evaluate(options),
             Some(Command::Merge(options)) => merge(options),
+            Some(Command::Table(options)) => self.table(options),
+            Some(Command::Figure(options)) => self.figure(options),
+            Some(Command::Study(options)) => study(&options),
             Some(Command::Sample(options)) => self.sample(options),
             Some(Command::Calibrate(options)) => self.calibrate(options),
             Some(Command::Timing(options)) => self.timing(options),
+            Some(Command::Backends(options)) => self.backends(options),
             Some(Command::Import(options)) => self.import(options),
         }
     }
@@ -92,8 +107,11 @@ impl Experiment {
                  asked for; `sample --samples {samples}` draws a few pictures without judging them"
             );
         }
+        let wish = options.sampling.wish(&options.judge, &options.place);
         let job = MainJob {
             checkpoint,
+            weights: options.sampling.checkpoint.clone(),
+            wish,
             judge: options.judge,
             place: options.place.into(),
             surroundings: options.sampling.surroundings(),
@@ -114,22 +132,47 @@ impl Experiment {
     }
 
     fn train(&self, options: TrainOptions) -> Result<()> {
-        let preset = self.preset(options.preset.as_deref())?;
+        let mut preset = self.preset(options.preset.as_deref())?;
+        preset = preset.with_settings(&options.settings)?;
+        options.enter(&mut preset.backbone_training)?;
+        options.enter(&mut preset.joint_training)?;
+        let mut devices = match options.devices.is_empty() {
+            true => vec![options.device],
+            false => options.devices,
+        };
+        let node = match options.leader {
+            None => None,
+            Some(leader) => {
+                let rank = options.rank.rank()?;
+                if options.device_by_rank {
+                    devices = vec![options.device.of_process(rank)?];
+                }
+                Some(Node {
+                    rank: rank.rank as usize,
+                    count: rank.size as usize,
+                    leader,
+                })
+            }
+        };
         if options.dry_run {
-            return run_on(options.device, DryRun { preset });
+            return run_on_all(&devices, DryRun { preset });
         }
         let out = options.out.unwrap_or_else(|| {
             let folder = format!("{}-train", preset.name);
             Path::new("runs").join(folder)
         });
-        run_on(
-            options.device,
+        run_on_all(
+            &devices,
             Train {
                 preset,
                 place: options.place.into(),
                 latents: options.latents,
                 autoencoder: options.autoencoder,
+                must_judge: options.judge_every.is_some(),
+                judge: options.judge,
                 backbone: options.backbone,
+                backbone_only: options.backbone_only,
+                node,
                 out,
                 stop: &STOP,
             },
@@ -173,19 +216,20 @@ impl Experiment {
     fn evaluate(&self, options: EvaluateOptions) -> Result<()> {
         let checkpoint = options.sampling.checkpoint(self)?;
         let rank = options.rank.rank()?;
-        let mut device = options.sampling.device;
-        if options.device_by_rank {
-            let Some(local) = rank.local else {
-                bail!(
-                    "the launcher does not tell this process's number among those of its machine: \
-                     name an index with --device"
-                );
-            };
-            device.index = local as usize;
-        }
+        let device = match options.device_by_rank {
+            true => options.sampling.device.of_process(rank)?,
+            false => options.sampling.device,
+        };
         let samples = options.samples.or(checkpoint.preset.sampling.samples);
+        let wish = options.sampling.wish(&options.judge, &options.place);
+        let wish = wish.map(|wish| Wish {
+            device,
+            only_stored: rank.size > 1,
+            ..wish
+        });
         let task = Evaluate {
             checkpoint,
+            wish,
             weights: options.sampling.checkpoint.clone(),
             surroundings: options.sampling.surroundings(),
             judge: options.judge,
@@ -199,6 +243,59 @@ impl Experiment {
         run_on(device, task)
     }
 
+    fn table(&self, options: TableOptions) -> Result<()> {
+        let checkpoint = options.measuring.sampling.checkpoint(self)?;
+        let preset = &checkpoint.preset;
+        let mut names = Vec::new();
+        for name in options.names {
+            match name {
+                TableArgument::All => names.extend(TableName::of(preset)),
+                TableArgument::One(name) => {
+                    name.check(preset)?;
+                    names.push(name);
+                }
+            }
+        }
+        self.measure(options.measuring, checkpoint, Wanted::Tables(names))
+    }
+
+    fn figure(&self, options: FigureOptions) -> Result<()> {
+        let mut names = Vec::new();
+        for name in options.names {
+            match name {
+                FigureArgument::All => names.extend(FigureName::ALL),
+                FigureArgument::One(name) => names.push(name),
+                FigureArgument::Diagram => println!("{FIGURE_2}"),
+            }
+        }
+        if names.is_empty() {
+            return Ok(());
+        }
+        let checkpoint = options.measuring.sampling.checkpoint(self)?;
+        self.measure(options.measuring, checkpoint, Wanted::Figures(names))
+    }
+
+    fn measure(
+        &self,
+        options: MeasuringOptions,
+        checkpoint: Checkpoint,
+        wanted: Wanted,
+    ) -> Result<()> {
+        let preset = &checkpoint.preset;
+        let job = Job {
+            wanted,
+            surroundings: options.sampling.surroundings(),
+            variants: options.variants(self, preset),
+            settings: options.settings(preset)?,
+            folder: options.folder(preset),
+            judge: options.judge,
+            place: options.place.into(),
+            checkpoint,
+            stop: &STOP,
+        };
+        run_on(options.sampling.device, job)
+    }
+
     fn sample(&self, options: SampleOptions) -> Result<()> {
         let exit = Exit::new(options.full, options.depth);
         let mut surroundings = options.sampling.surroundings();
@@ -206,6 +303,7 @@ impl Experiment {
         let task = Sample {
             checkpoint: options.sampling.checkpoint(self)?,
             surroundings,
+            wish: options.sampling.wish(&options.judge, &options.place),
             out: options.out,
             samples: options.samples,
             class: options.class,
@@ -236,6 +334,7 @@ impl Experiment {
             Calibrate {
                 checkpoint,
                 surroundings: options.sampling.surroundings(),
+                wish: options.sampling.wish(&options.judge, &options.place),
                 out,
                 reductions,
                 stop: &STOP,
@@ -247,11 +346,17 @@ impl Experiment {
         let task = TimeExits {
             checkpoint: options.sampling.checkpoint(self)?,
             surroundings: options.sampling.surroundings(),
+            wish: options.sampling.wish(&options.judge, &options.place),
             batches: options.batches,
             out: options.out,
             stop: &STOP,
         };
         run_on(options.sampling.device, task)
+    }
+
+    fn backends(&self, options: BackendsOptions) -> Result<()> {
+        let checkpoint = options.sampling.checkpoint(self)?;
+        options.carry_out(checkpoint, &STOP)
     }
 
     fn import(&self, options: ImportOptions) -> Result<()> {
@@ -263,10 +368,7 @@ impl Experiment {
             file: options.file,
             out: options.out,
             preset,
-            known: self
-                .preset_names()
-                .map(|name| self.preset(Some(name)))
-                .collect::<Result<_>>()?,
+            known: self.presets()?,
             heads: options.heads,
             text_tokens: options.text_tokens,
         };
@@ -284,6 +386,14 @@ fn train_features(options: TrainFeaturesOptions) -> Result<()> {
             stop: &STOP,
         },
     )
+}
+
+fn study(options: &StudyOptions) -> Result<()> {
+    write_document(&options.results, &options.out)?;
+    let report = write_report(&Results::read(&options.results)?)?;
+    println!("document: {}", options.out.display());
+    println!("report: {}", report.display());
+    Ok(())
 }
 
 fn merge(options: MergeOptions) -> Result<()> {

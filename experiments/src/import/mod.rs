@@ -11,6 +11,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::device::DeviceTask;
 use crate::preset::Preset;
+use crate::published::predicts_noise;
 
 /// What to import.
 #[derive(Debug)]
@@ -48,20 +49,22 @@ impl DeviceTask for Import {
             values(&file),
         );
         let has = |name: &str| file.shape(name).is_some();
-        if has("patch_embed.proj.weight") {
+        if predicts_noise(&file) {
             diffusion::import::<B>(&self, &file, &device)?;
         } else if has("encoder.conv_in.weight") {
             parts::autoencoder::<B>(&self, &file, &device)?;
         } else if has("text_model.embeddings.token_embedding.weight") {
             parts::text_model::<B>(&self, &file, &device)?;
+        } else if has("vision_model.embeddings.patch_embedding.weight") {
+            parts::image_model::<B>(&self, &file, &device)?;
         } else if has("Conv2d_1a_3x3.conv.weight") {
             parts::inception::<B>(&self, &file, &device)?;
         } else {
             let names: Vec<_> = file.tensors().keys().take(3).cloned().collect();
             bail!(
                 "{} holds no network that is known here: neither a U-ViT or AdaDiff, nor Stable \
-                 Diffusion's autoencoder, nor CLIP's text model, nor FID's Inception network; its \
-                 tensors start with {}",
+                 Diffusion's autoencoder, nor CLIP's text or image model, nor FID's Inception \
+                 network; its tensors start with {}",
                 self.file.display(),
                 names.join(", ")
             );

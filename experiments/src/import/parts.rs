@@ -4,7 +4,7 @@
 
 use adadiff_metrics::Inception;
 use adadiff_model::autoencoder::{AutoencoderConfig, AutoencoderHints};
-use adadiff_model::clip::{ClipTextConfig, ClipTextHints};
+use adadiff_model::clip::{ClipTextConfig, ClipTextHints, ClipVisionConfig, ClipVisionHints};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::{Precision, save};
 use adadiff_weights::WeightFile;
@@ -61,6 +61,30 @@ pub(super) fn text_model<B: Kernels>(
     let model = placed.load_into::<B, _>(config.init(device)?)?;
     let metadata = [
         (NETWORK_KEY, "clip_text".to_owned()),
+        (CONFIG_KEY, serde_json::to_string(&config)?),
+    ];
+    Ok(save(&model, Precision::Single, &metadata, &request.out)?)
+}
+
+/// CLIP's image model, of a file without its text model.
+pub(super) fn image_model<B: Kernels>(
+    request: &Import,
+    file: &WeightFile,
+    device: &B::Device,
+) -> Result<()> {
+    let hints = ClipVisionHints {
+        heads: request.heads,
+        ..ClipVisionHints::default()
+    };
+    let config = ClipVisionConfig::infer(file, hints)?;
+    println!(
+        "network: CLIP image model of {} layers, width {}, {} heads (not in the file), for {} \
+         pixels in patches of {}",
+        config.layers, config.width, config.heads, config.image_size, config.patch_size,
+    );
+    let model = config.import::<B>(file, device)?;
+    let metadata = [
+        (NETWORK_KEY, "clip_vision".to_owned()),
         (CONFIG_KEY, serde_json::to_string(&config)?),
     ];
     Ok(save(&model, Precision::Single, &metadata, &request.out)?)

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use adadiff_data::{from_byte, to_byte};
 use adadiff_metrics::{
-    CHUNK, FEATURES_NAME, FashionCnn, FashionCnnConfig, GaussianStats, INCEPTION_FEATURES,
-    Inception, Preprocessing,
+    CHUNK, FashionCnn, FashionCnnConfig, GaussianStats, INCEPTION_FEATURES, Inception,
+    Preprocessing,
 };
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::load;
@@ -13,6 +13,7 @@ use anyhow::{Result, ensure};
 use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Tensor, TensorData};
 
+use super::plan::FeatureName;
 use crate::network_file::open_inception;
 
 /// Side of what [`Extractor::Pixels`] reduces images to.
@@ -55,11 +56,12 @@ impl<B: Kernels> Extractor<B> {
 
     /// The name of the features in results.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::FashionCnn(_) => FEATURES_NAME,
-            Self::Inception(_) => "inception-2015-12-05",
-            Self::Pixels { .. } => "pixels-4x4",
-        }
+        let name = match self {
+            Self::FashionCnn(_) => FeatureName::FashionCnn,
+            Self::Inception(_) => FeatureName::Inception,
+            Self::Pixels { .. } => FeatureName::Pixels,
+        };
+        name.in_results()
     }
 
     /// Number of features.
@@ -151,5 +153,38 @@ impl<B: Kernels> Extractor<B> {
             statistics.push(&features)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn_flex::{Flex, FlexDevice};
+
+    use super::*;
+
+    #[test]
+    fn samples_are_judged_as_images_of_8_bits() {
+        println!("device: flex");
+        let extractor = Extractor::<Flex>::Pixels { channels: 1 };
+        let shape = [1, 4, 4];
+        let exact: Vec<f32> = (0..64).map(|index| from_byte(index * 4)).collect();
+        // Less than half a level beside them, and beyond both ends.
+        let mut drawn: Vec<f32> = exact
+            .iter()
+            .zip([0.003, -0.003].iter().cycle())
+            .map(|(pixel, offset)| pixel + offset)
+            .collect();
+        drawn[0] = -1.7;
+        let statistics = |pixels: &[f32], is_exact: bool| {
+            let mut statistics = extractor.no_statistics(0).unwrap();
+            match is_exact {
+                true => extractor.add_exact(&mut statistics, pixels, shape, &FlexDevice),
+                false => extractor.add(&mut statistics, pixels, shape, &FlexDevice),
+            }
+            .unwrap();
+            statistics
+        };
+        assert_eq!(statistics(&drawn, false), statistics(&exact, true));
+        assert_ne!(statistics(&drawn, true), statistics(&exact, true));
     }
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
+use crate::metrics_tool::of_bytes;
 pub use extractor::Extractor;
 pub use plan::JudgeOptions;
 
@@ -64,6 +65,23 @@ impl<B: Kernels> Judge<B> {
     /// The features' name.
     pub fn features(&self) -> &'static str {
         self.extractor.name()
+    }
+
+    /// The SHA-256 of the statistics that samples are compared with: of the mean's and then the
+    /// covariance's numbers as little-endian doubles.
+    pub fn reference_sha256(&self) -> String {
+        let numbers = self
+            .reference
+            .mean()
+            .iter()
+            .chain(self.reference.covariance());
+        let bytes: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
+        of_bytes(&bytes)
+    }
+
+    /// Number of features.
+    pub fn dims(&self) -> usize {
+        self.extractor.dims()
     }
 
     /// Statistics to [`add`](Self::add) the samples from `first_sample` on to.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use adadiff_metrics::read_statistics;
+use adadiff_metrics::{FEATURES_NAME, read_statistics};
 use adadiff_model::kernels::Kernels;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -37,7 +37,23 @@ pub struct JudgeOptions {
     pub reference: Option<PathBuf>,
 }
 
+impl FeatureName {
+    /// The features' name in results.
+    pub fn in_results(self) -> &'static str {
+        match self {
+            Self::FashionCnn => FEATURES_NAME,
+            Self::Inception => "inception-2015-12-05",
+            Self::Pixels => "pixels-4x4",
+        }
+    }
+}
+
 impl JudgeOptions {
+    /// The features' name in results.
+    pub fn features(&self, data: DataSet) -> &'static str {
+        self.name(data).in_results()
+    }
+
     /// The features.
     fn name(&self, data: DataSet) -> FeatureName {
         match (self.features, &self.inception, data) {
@@ -45,6 +61,12 @@ impl JudgeOptions {
             (None, None, DataSet::FashionMnist) => FeatureName::FashionCnn,
             (None, ..) => FeatureName::Inception,
         }
+    }
+
+    /// Whether the features of a data set's samples can be told: their network was named, or none is
+    /// needed.
+    pub fn suffices(&self, data: DataSet) -> bool {
+        self.inception.is_some() || self.name(data) != FeatureName::Inception
     }
 
     /// Loads the network of the features.

@@ -22,6 +22,11 @@ pub fn of_file(path: &Path) -> Result<String> {
     Ok(format!("{:x}", hash.finalize()))
 }
 
+/// The digest of bytes.
+pub fn of_bytes(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
 /// The digest of a set: of its file, or of its folder as [`of_folder`] takes it.
 ///
 /// # Errors

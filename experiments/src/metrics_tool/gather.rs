@@ -10,7 +10,7 @@ use adadiff_metrics::{
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 
-use super::extractor::{Extracted, Extractor};
+use super::networks::{Extracted, Networks};
 
 /// Rows of given features that are read at a time.
 const ROWS: usize = 1024;
@@ -26,12 +26,24 @@ pub struct Wanted {
     pub features: bool,
     /// The probabilities of all samples' classes.
     pub probabilities: bool,
+    /// CLIP's embeddings of all images.
+    pub embeddings: bool,
 }
 
 impl Wanted {
     /// Whether the samples themselves are needed.
     pub fn needs_samples(self) -> bool {
+        self.needs_inception() || self.needs_clip()
+    }
+
+    /// Whether FID's network is needed where the samples are images.
+    pub fn needs_inception(self) -> bool {
         self.statistics || self.features || self.probabilities
+    }
+
+    /// Whether CLIP's image model is needed where the samples are images.
+    pub fn needs_clip(self) -> bool {
+        self.embeddings
     }
 }
 
@@ -43,7 +55,7 @@ pub struct Gathered {
     pub count: Option<usize>,
     /// Files that are no images.
     pub bad: Vec<BadImage>,
-    /// Features of each sample.
+    /// Features of each sample; values of an embedding where there are no other features.
     pub dims: usize,
     /// Stored statistics, or those of the samples.
     pub gaussian: Option<Gaussian>,
@@ -51,18 +63,20 @@ pub struct Gathered {
     pub features: Vec<f32>,
     /// `[samples, classes]`.
     pub probabilities: Vec<f32>,
+    /// CLIP's embeddings of images, `[samples, embedding]`.
+    pub embeddings: Vec<f32>,
 }
 
 /// Reads a set, at most `limit` samples of it, `batch` images at a time.
 ///
 /// # Errors
-/// Where the set is damaged, the network is broken, or images come without an extractor.
+/// Where the set is damaged, a network is broken, or images come without networks.
 pub fn gather(
     source: &mut Source,
     wanted: Wanted,
     limit: Option<usize>,
     batch: usize,
-    extractor: Option<&dyn Extractor>,
+    networks: Option<&dyn Networks>,
     bar: &ProgressBar,
 ) -> Result<Gathered> {
     let mut gathered = Gathered::default();
@@ -73,8 +87,8 @@ pub fn gather(
         match &mut *samples {
             Samples::Features(features) => gathering.given(features)?,
             images => {
-                let extractor = extractor.context("there is no network for the images")?;
-                gathering.images(images, batch, extractor)?;
+                let networks = networks.context("there is no network for the images")?;
+                gathering.images(images, batch, networks)?;
             }
         }
         gathered = gathering.finish()?;
@@ -150,7 +164,8 @@ impl<'a> Gathering<'a> {
         let dims = set.dims();
         let read = set.for_each_batch(ROWS, |mut values| {
             values.truncate(self.room.saturating_mul(dims));
-            self.take(dims, &values).map_err(Stop::Failed)?;
+            self.add(dims, &values).map_err(Stop::Failed)?;
+            self.count(values.len() / dims);
             if self.wanted.features {
                 let values = values.iter().map(|&value| value as f32);
                 self.extracted.features.extend(values);
@@ -168,13 +183,13 @@ impl<'a> Gathering<'a> {
         &mut self,
         samples: &mut Samples,
         batch: usize,
-        extractor: &dyn Extractor,
+        networks: &dyn Networks,
     ) -> Result<()> {
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(1);
             let reader = scope.spawn(move || read(samples, batch, &sender));
             // Where this fails, the receiver is gone, and the reader stops.
-            let taken = self.take_images(receiver, batch, extractor);
+            let taken = self.take_images(receiver, batch, networks);
             match reader.join() {
                 // An unreadable set is the cause where there are too few samples, too.
                 Ok(read) => Stop::result(read).and(taken),
@@ -187,7 +202,7 @@ impl<'a> Gathering<'a> {
         &mut self,
         receiver: Receiver<ImageBatch>,
         batch: usize,
-        extractor: &dyn Extractor,
+        networks: &dyn Networks,
     ) -> Result<()> {
         // Images of different sizes go through the network together.
         let mut waiting: Vec<ImageBatch> = Vec::new();
@@ -195,7 +210,7 @@ impl<'a> Gathering<'a> {
         for mut images in receiver {
             images.truncate(self.room - images_waiting);
             if images_waiting + images.images() > batch {
-                self.take_batch(&waiting, extractor)?;
+                self.take_batch(&waiting, networks)?;
                 waiting.clear();
                 images_waiting = 0;
             }
@@ -207,44 +222,55 @@ impl<'a> Gathering<'a> {
         }
         match images_waiting {
             0 => Ok(()),
-            _ => self.take_batch(&waiting, extractor),
+            _ => self.take_batch(&waiting, networks),
         }
     }
 
-    fn take_batch(&mut self, images: &[ImageBatch], extractor: &dyn Extractor) -> Result<()> {
-        let extracted = extractor.extract(images, self.wanted.probabilities)?;
-        self.take(extractor.dims(), &extracted.features)?;
+    fn take_batch(&mut self, images: &[ImageBatch], networks: &dyn Networks) -> Result<()> {
+        let extracted = networks.extract(images, self.wanted)?;
+        if self.wanted.needs_inception() {
+            self.add(extracted.dims, &extracted.features)?;
+        }
         if self.wanted.features {
             self.extracted.features.extend(extracted.features);
         }
         self.extracted.probabilities.extend(extracted.probabilities);
+        self.extracted.embeddings.extend(extracted.embeddings);
+        self.count(images.iter().map(ImageBatch::images).sum());
         Ok(())
     }
 
-    /// Counts samples and adds them to the statistics.
-    fn take<T: Copy + Into<f64>>(&mut self, dims: usize, features: &[T]) -> Result<()> {
+    /// Adds features to the statistics, where these are wanted.
+    fn add<T: Copy + Into<f64>>(&mut self, dims: usize, features: &[T]) -> Result<()> {
         if self.wanted.statistics {
             self.statistics
                 .get_or_insert_with(|| GaussianStats::new(dims))
                 .push(features)?;
         }
-        let samples = features.len() / dims;
         self.dims = dims;
+        Ok(())
+    }
+
+    fn count(&mut self, samples: usize) {
         self.count += samples;
         self.room -= samples;
         self.bar.inc(samples as u64);
-        Ok(())
     }
 
     fn finish(self) -> Result<Gathered> {
         let gaussian = self.statistics.map(|statistics| statistics.gaussian());
+        let embedding = self.extracted.embeddings.len() / self.count.max(1);
         Ok(Gathered {
             count: Some(self.count),
             bad: Vec::new(),
-            dims: self.dims,
+            dims: match self.dims {
+                0 => embedding,
+                dims => dims,
+            },
             gaussian: gaussian.transpose()?,
             features: self.extracted.features,
             probabilities: self.extracted.probabilities,
+            embeddings: self.extracted.embeddings,
         })
     }
 }

@@ -1,102 +1,37 @@
-//! Carrying out a plan.
+//! From gathered sets to figures.
 
 use std::io::Cursor;
 use std::path::Path;
 
 use adadiff_metrics::{
-    Features, Gaussian, Inception, KidSubsets, RowLength, Samples, cmmd, frechet_distance,
-    inception_score, kernel_distance_of_subsets, precision_recall, write_statistics,
+    Features, Gaussian, KidSubsets, RowLength, Samples, cmmd, frechet_distance, inception_score,
+    kernel_distance_of_subsets, precision_recall, write_statistics,
 };
-use adadiff_model::kernels::Kernels;
+use adadiff_model::clip::ClipVisionConfig;
 use adadiff_train::replace_file;
-use adadiff_weights::WeightFile;
 use anyhow::{Context, Result, ensure};
 
 use super::count::bias;
 use super::digest;
-use super::extractor::{Extractor, InceptionExtractor};
-use super::gather::{Gathered, gather};
+use super::gather::Gathered;
 use super::plan::{Part, Plan};
 use super::record::{Figures, Kid, Kind, NamedFile, Record, Score, Set, Sides};
+use super::sets::Sets;
 use super::{Arguments, Metric};
-use crate::device::{DeviceTask, run_on};
-use crate::progress::samples_bar;
 
 /// The first digits of the published weights' SHA-256, which their name tells.
 const PUBLISHED_WEIGHTS: &str = "6726825d";
 
-/// Both sets, gathered.
-struct Sets {
-    samples: Gathered,
-    reference: Option<Gathered>,
-    /// The type of the network's numbers, where there was a network.
-    dtype: Option<String>,
-}
-
-/// The sets of a plan that needs the network.
-struct WithNetwork<'a> {
-    plan: &'a mut Plan,
-    weights: WeightFile,
-}
-
-impl DeviceTask for WithNetwork<'_> {
-    type Output = Sets;
-
-    fn run<B: Kernels>(self, device: B::Device) -> Result<Sets> {
-        let extractor = InceptionExtractor::<B> {
-            network: Inception::import(&self.weights, &device)?,
-            preprocessing: self.plan.arguments.mode.into(),
-            device,
-        };
-        let dtype = extractor.dtype().name().to_owned();
-        let sets = self.plan.gather(Some(&extractor))?;
-        Ok(Sets {
-            dtype: Some(dtype),
-            ..sets
-        })
-    }
-}
-
 impl Plan {
-    /// Reads both sets and measures what was asked for.
+    /// What there is to tell of both sets.
     ///
     /// # Errors
-    /// Where a set or the weights are damaged or the device fails.
-    pub(super) fn carry_out(mut self) -> Result<Record> {
-        let weights = self
-            .arguments
-            .weights
-            .clone()
-            .filter(|_| self.needs_network());
-        let sets = match &weights {
-            Some(path) => {
-                let weights = WeightFile::open(path)?;
-                let device = self.arguments.device;
-                let plan = &mut self;
-                run_on(device, WithNetwork { plan, weights })?
-            }
-            None => self.gather(None)?,
-        };
-        self.record(&sets, weights.as_deref())
-    }
-
-    fn gather(&mut self, extractor: Option<&dyn Extractor>) -> Result<Sets> {
-        let samples = self.samples.gather(&self.arguments, extractor)?;
-        let reference = match &mut self.reference {
-            Some(reference) => Some(reference.gather(&self.arguments, extractor)?),
-            None => None,
-        };
-        Ok(Sets {
-            samples,
-            reference,
-            dtype: None,
-        })
-    }
-
-    fn record(&self, sets: &Sets, weights: Option<&Path>) -> Result<Record> {
+    /// Where the sets do not suit each other, or a file cannot be read or written.
+    pub(super) fn record(&self, sets: &Sets) -> Result<Record> {
         let mut notes = Vec::new();
         let figures = self.figures(sets, &mut notes)?;
-        let weights = weights.map(NamedFile::of).transpose()?;
+        let weights = self.inception_weights().map(NamedFile::of).transpose()?;
+        let clip_weights = self.clip_weights().map(NamedFile::of).transpose()?;
         if let Some(weights) = &weights
             && !weights.sha256.starts_with(PUBLISHED_WEIGHTS)
         {
@@ -105,24 +40,34 @@ impl Plan {
                  {PUBLISHED_WEIGHTS}: these figures are comparable with none but their like"
             ));
         }
+        let networks = sets.networks.as_ref();
+        if let Some(clip) = networks.and_then(|networks| networks.clip.as_ref())
+            && *clip != ClipVisionConfig::vit_l_14_336()
+        {
+            notes.push(
+                "the weights of CLIP are not those of ViT-L/14 at 336 pixels, which CMMD is \
+                 published with: this figure is comparable with none but its like"
+                    .to_owned(),
+            );
+        }
         let written = match (&self.arguments.write_statistics, &sets.samples.gaussian) {
             (Some(path), Some(gaussian)) => Some(write(path, gaussian)?),
             _ => None,
         };
         let parts = self.reference.as_ref().zip(sets.reference.as_ref());
-        let network = weights.is_some();
         let arguments = &self.arguments;
         Ok(Record {
             figures,
-            mode: network.then(|| arguments.mode.into()),
+            mode: weights.as_ref().map(|_| arguments.mode.into()),
             samples: self.samples.set(&sets.samples)?,
             reference: parts
                 .map(|(part, gathered)| part.set(gathered))
                 .transpose()?,
             weights,
-            device: network.then(|| arguments.device.to_string()),
-            dtype: sets.dtype.clone(),
-            batch: network.then_some(arguments.batch),
+            clip_weights,
+            device: networks.map(|_| arguments.device.to_string()),
+            dtype: networks.map(|networks| networks.dtype.clone()),
+            batch: networks.map(|_| arguments.batch),
             written,
             notes,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -173,8 +118,8 @@ impl Plan {
             }
             Metric::Cmmd => {
                 figures.cmmd = Some(cmmd(
-                    &reference.features("the reference's features")?,
-                    &samples.features("the samples' features")?,
+                    &reference.embeddings("the reference's embeddings")?,
+                    &samples.embeddings("the samples' embeddings")?,
                     RowLength::Unit,
                 )?);
             }
@@ -219,34 +164,6 @@ impl Plan {
 }
 
 impl Part {
-    fn gather(
-        &mut self,
-        arguments: &Arguments,
-        extractor: Option<&dyn Extractor>,
-    ) -> Result<Gathered> {
-        let at_most = self.source.samples().map_or(0, Samples::at_most);
-        let bar = samples_bar(self.limit.unwrap_or(at_most).min(at_most) as u64);
-        bar.set_prefix(self.role.name());
-        let gathered = gather(
-            &mut self.source,
-            self.wanted,
-            self.limit,
-            arguments.batch,
-            extractor,
-            &bar,
-        );
-        bar.finish_and_clear();
-        let gathered = gathered?;
-        for image in &gathered.bad {
-            eprintln!("passed over: {}: {}", image.name, image.reason);
-        }
-        if let Some(found) = gathered.count {
-            let count = self.count(found, gathered.dims);
-            count.ensure_enough(arguments.allow_small)?;
-        }
-        Ok(gathered)
-    }
-
     fn set(&self, gathered: &Gathered) -> Result<Set> {
         let kind = match self.source.samples() {
             Some(Samples::Files(files)) if files.is_folder() => Kind::Folder,
@@ -274,6 +191,15 @@ impl Gathered {
 
     fn features(&self, what: &'static str) -> Result<Features<'_>> {
         Ok(Features::new(what, &self.features, self.dims)?)
+    }
+
+    /// CLIP's embeddings: of images those that were made here, else the features that were given.
+    fn embeddings(&self, what: &'static str) -> Result<Features<'_>> {
+        if self.embeddings.is_empty() {
+            return self.features(what);
+        }
+        let values = self.embeddings.len() / self.count.unwrap_or(1).max(1);
+        Ok(Features::new(what, &self.embeddings, values)?)
     }
 }
 

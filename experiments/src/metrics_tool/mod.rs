@@ -2,11 +2,12 @@
 
 mod count;
 mod digest;
-mod extractor;
 mod gather;
 mod judge;
+mod networks;
 mod plan;
 mod record;
+mod sets;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::device::DeviceName;
 use crate::options::positive;
-pub use digest::of_file;
+pub use digest::{of_bytes, of_file};
 use plan::Plan;
 use record::Record;
 
@@ -43,7 +44,11 @@ struct Arguments {
     /// The weights of FID's Inception network, pt_inception-2015-12-05-6726825d.pth of pytorch-fid
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Whose way of resizing images to follow
+    /// The weights of CLIP's ViT-L/14 at 336 pixels for `cmmd`, pytorch_model.bin or
+    /// model.safetensors of openai/clip-vit-large-patch14-336
+    #[arg(long, value_name = "FILE")]
+    clip_weights: Option<PathBuf>,
+    /// Whose way of resizing images to follow; `cmmd` has its own
     #[arg(long, value_enum, default_value = "pytorch-fid")]
     mode: Mode,
     /// Judge this many samples, the first by name; fewer are refused [default: all there are]
@@ -76,7 +81,7 @@ struct Arguments {
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     device: DeviceName,
-    /// Images that go through the network together
+    /// Images that go through a network together
     #[arg(long, value_name = "N", value_parser = positive, default_value = "50")]
     batch: usize,
 }
@@ -92,7 +97,7 @@ enum Metric {
     Is,
     /// Improved precision and recall, on the features of `fid`
     Pr,
-    /// CLIP maximum mean discrepancy, of CLIP's image embeddings that are given as features
+    /// CLIP maximum mean discrepancy, of images or of CLIP's embeddings given as features
     Cmmd,
 }
 
@@ -118,6 +123,7 @@ impl From<Mode> for Preprocessing {
 }
 
 /// Runs the program; errors are told on standard error.
+#[cfg(all(feature = "programs", not(test)))]
 pub fn main() -> ExitCode {
     crate::allocator::keep_freed_memory();
     let printed = run(Arguments::parse()).and_then(|record| {

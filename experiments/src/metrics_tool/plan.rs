@@ -14,6 +14,10 @@ use super::{Arguments, Metric};
 const WEIGHTS: &str = "pt_inception-2015-12-05-6726825d.pth, which is at \
     https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/";
 
+/// Where CLIP's are.
+const CLIP_WEIGHTS: &str = "pytorch_model.bin or model.safetensors of \
+    https://huggingface.co/openai/clip-vit-large-patch14-336";
+
 /// Sets that can be compared as asked.
 #[derive(Debug)]
 pub struct Plan {
@@ -77,19 +81,39 @@ impl Plan {
                 .transpose()?,
             arguments,
         };
-        if plan.needs_network() && plan.arguments.weights.is_none() {
+        if plan.needs(Wanted::needs_inception) && plan.arguments.weights.is_none() {
             bail!(
                 "features of images need the weights of FID's Inception network: name them with \
                  --weights FILE; the file is {WEIGHTS}"
             );
         }
+        if plan.needs(Wanted::needs_clip) && plan.arguments.clip_weights.is_none() {
+            bail!(
+                "CMMD of images needs the weights of CLIP's ViT-L/14 at 336 pixels: name them with \
+                 --clip-weights FILE; the file is {CLIP_WEIGHTS}"
+            );
+        }
         Ok(plan)
     }
 
-    /// Whether images must go through the network.
-    pub(super) fn needs_network(&self) -> bool {
+    /// The weights of FID's network, where images must go through it.
+    pub(super) fn inception_weights(&self) -> Option<&Path> {
+        let weights = self.arguments.weights.as_deref();
+        weights.filter(|_| self.needs(Wanted::needs_inception))
+    }
+
+    /// The weights of CLIP's image model, where images must go through it.
+    pub(super) fn clip_weights(&self) -> Option<&Path> {
+        let weights = self.arguments.clip_weights.as_deref();
+        weights.filter(|_| self.needs(Wanted::needs_clip))
+    }
+
+    /// Whether `network` is needed for the images of any set.
+    fn needs(&self, network: fn(Wanted) -> bool) -> bool {
         let parts = [Some(&self.samples), self.reference.as_ref()];
-        parts.into_iter().flatten().any(Part::needs_network)
+        let parts = parts.into_iter().flatten();
+        let mut of_images = parts.filter(|part| part.are_images());
+        of_images.any(|part| network(part.wanted))
     }
 }
 
@@ -103,11 +127,13 @@ impl Part {
         let is_written = is_judged && arguments.write_statistics.is_some();
         let has = |metric| arguments.metrics.contains(&metric);
         let stored_statistics = has(Metric::Fid) && source.has_statistics() && !is_written;
+        let are_images = source.samples().is_some_and(Samples::are_images);
         let wanted = Wanted {
             stored_statistics,
             statistics: is_written || has(Metric::Fid) && !stored_statistics,
-            features: has(Metric::Kid) || has(Metric::Pr) || has(Metric::Cmmd),
+            features: has(Metric::Kid) || has(Metric::Pr) || has(Metric::Cmmd) && !are_images,
             probabilities: is_judged && has(Metric::Is),
+            embeddings: has(Metric::Cmmd) && are_images,
         };
         let part = Self {
             role,
@@ -115,12 +141,12 @@ impl Part {
             wanted,
             limit: arguments.samples.filter(|_| is_judged),
         };
-        part.ensure_suffices(has(Metric::Cmmd))?;
+        part.ensure_suffices()?;
         part.ensure_enough(arguments.allow_small)?;
         Ok(part)
     }
 
-    fn ensure_suffices(&self, is_for_cmmd: bool) -> Result<()> {
+    fn ensure_suffices(&self) -> Result<()> {
         let path = self.source.path().display();
         let Some(samples) = self.source.samples() else {
             ensure!(
@@ -134,12 +160,6 @@ impl Part {
             !self.wanted.probabilities || samples.are_images(),
             "{path} holds features, of which there is no inception score: it is made of the \
              network's classes; give the images"
-        );
-        ensure!(
-            !(is_for_cmmd && samples.are_images()),
-            "{path} holds images, but CMMD compares embeddings of CLIP's image model (ViT-L/14 at \
-             336 pixels), which this program does not have; give the embeddings that another \
-             program computed as .npy, one row for each image"
         );
         Ok(())
     }
@@ -174,9 +194,8 @@ impl Part {
         }
     }
 
-    fn needs_network(&self) -> bool {
-        let are_images = self.source.samples().is_some_and(Samples::are_images);
-        are_images && self.wanted.needs_samples()
+    fn are_images(&self) -> bool {
+        self.source.samples().is_some_and(Samples::are_images)
     }
 }
 

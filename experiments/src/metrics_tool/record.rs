@@ -11,19 +11,21 @@ pub struct Record {
     /// The figures that were asked for.
     #[serde(flatten)]
     pub figures: Figures,
-    /// The way of resizing, where images went through the network.
+    /// The way of resizing, where images went through FID's network.
     pub mode: Option<Preprocessing>,
     /// What was judged.
     pub samples: Set,
     /// What it was compared with.
     pub reference: Option<Set>,
-    /// The network's weights, where images went through it.
+    /// The weights of FID's network, where images went through it.
     pub weights: Option<NamedFile>,
-    /// The device that the network was on.
+    /// The weights of CLIP's image model, where images went through it.
+    pub clip_weights: Option<NamedFile>,
+    /// The device that the networks were on.
     pub device: Option<String>,
-    /// The type of the numbers that it computed with.
+    /// The type of the numbers that they computed with.
     pub dtype: Option<String>,
-    /// Images that went through it together.
+    /// Images that went through them together.
     pub batch: Option<usize>,
     /// Statistics that were written.
     pub written: Option<NamedFile>,
@@ -98,7 +100,7 @@ pub struct Set {
     pub count: Option<usize>,
     /// Files that turned out to be no images.
     pub skipped: usize,
-    /// Features of each sample.
+    /// Features of each sample; values of an embedding where there are no other features.
     pub dims: usize,
     /// Whether the Fréchet distance is of statistics that the file holds.
     pub stored_statistics: bool,

@@ -320,8 +320,15 @@ fn what_cannot_be_measured_is_explained() {
             &["no inception score", "give the images"],
         ),
         (
-            &["images", "b.npy", "--metrics", "cmmd"],
-            &["CLIP's image model", ".npy"],
+            &[
+                "images",
+                "b.npy",
+                "--metrics",
+                "cmmd",
+                "--weights",
+                "wrong.pth",
+            ],
+            &["--clip-weights", "openai/clip-vit-large-patch14-336"],
         ),
         (&["a.npy", "b.npy", "--metrics", "fad"], &["fad", "cmmd"]),
         (
@@ -336,34 +343,47 @@ fn what_cannot_be_measured_is_explained() {
             &["images", "b.npy", small, "--weights", "wrong.pth"],
             &["wrong.pth"],
         ),
+        (
+            &[
+                "images",
+                "images.zip",
+                "--metrics",
+                "cmmd",
+                "--clip-weights",
+                "wrong.pth",
+            ],
+            &["wrong.pth"],
+        ),
     ] {
         fails(&folder, arguments, words);
     }
 }
 
-/// Features of an image are its first pixel and its side; its probabilities tell the batch.
+/// Features of an image are its first pixel and its side; its probabilities tell the batch, its
+/// embedding the pixel.
 struct FirstPixel;
 
-impl extractor::Extractor for FirstPixel {
-    fn dims(&self) -> usize {
-        2
-    }
-
+impl networks::Networks for FirstPixel {
     fn extract(
         &self,
         images: &[adadiff_metrics::ImageBatch],
-        probabilities: bool,
-    ) -> Result<extractor::Extracted> {
+        wanted: gather::Wanted,
+    ) -> Result<networks::Extracted> {
         let total: usize = images.iter().map(|batch| batch.images()).sum();
-        let mut extracted = extractor::Extracted::default();
+        let mut extracted = networks::Extracted {
+            dims: 2,
+            ..networks::Extracted::default()
+        };
         for batch in images {
             let [count, height, width, channels] = batch.shape();
             for image in batch.pixels().chunks_exact(height * width * channels) {
-                extracted
-                    .features
-                    .extend([f32::from(image[0]), width as f32]);
+                let pixel = f32::from(image[0]);
+                extracted.features.extend([pixel, width as f32]);
+                if wanted.embeddings {
+                    extracted.embeddings.extend([pixel; 3]);
+                }
             }
-            if probabilities {
+            if wanted.probabilities {
                 extracted.probabilities.extend(vec![total as f32; count]);
             }
         }
@@ -391,6 +411,7 @@ fn images_of_all_sizes_are_gathered_in_batches_and_in_order() {
             statistics: true,
             features: true,
             probabilities: true,
+            embeddings: true,
         };
         let bar = indicatif::ProgressBar::hidden();
         gather::gather(&mut source, wanted, limit, batch, Some(&FirstPixel), &bar)
@@ -405,6 +426,8 @@ fn images_of_all_sizes_are_gathered_in_batches_and_in_order() {
     assert_eq!((all.count, all.features), (Some(7), rows(7)));
     assert_eq!(all.bad[0].name, "1b.png");
     assert_eq!(all.probabilities, [3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 1.0]);
+    assert_eq!(all.embeddings.len(), 21);
+    assert_eq!(all.embeddings[6..9], [2.0; 3]);
     let statistics = all.gaussian.unwrap();
     assert_eq!(statistics.mean(), [3.0, 8.0 / 7.0]);
     for batch in [1, 4, 100] {
@@ -445,6 +468,74 @@ fn write_weights(path: &Path) {
         .unwrap();
     file.write_all(&header).unwrap();
     file.set_len(8 + header.len() as u64 + end).unwrap();
+}
+
+/// A small image model of CLIP's, under the published names.
+#[cfg(feature = "flex")]
+fn write_clip_weights(path: &Path) {
+    use adadiff_model::clip::ClipVisionConfig;
+    use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+
+    let config = ClipVisionConfig {
+        image_size: 28,
+        width: 64,
+        mlp_width: 16,
+        layers: 1,
+        heads: 1,
+        embedding: 5,
+        ..ClipVisionConfig::vit_l_14_336()
+    };
+    let placements = config.placements().unwrap();
+    let published = placements.iter().filter(|placed| placed.path.is_some());
+    let tensors: Vec<_> = published
+        .map(|placed| {
+            // So small that attention is spread over the image.
+            let values = 0..placed.shape.iter().product::<usize>();
+            let bytes: Vec<u8> = values
+                .flat_map(|index| (0.1 * (index as f32).sin()).to_le_bytes())
+                .collect();
+            (placed.published.clone(), placed.shape.clone(), bytes)
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
+        (name.as_str(), view)
+    });
+    serialize_to_file(views, None, path).unwrap();
+}
+
+#[cfg(feature = "flex")]
+#[test]
+fn cmmd_compares_images_by_clip() {
+    println!("device: flex");
+    let folder = folder();
+    write_clip_weights(&folder.path().join("clip.safetensors"));
+    let with = ["--metrics", "cmmd", "--clip-weights", "clip.safetensors"];
+    let run = |sets: [&str; 2]| run_in(&folder, &[&sets[..], &with].concat()).unwrap();
+    let record = run(["images", "images.zip"]);
+    // Rounding of the kernel, in double precision.
+    assert!(record.figures.cmmd.unwrap().abs() < 1e-9);
+    let named = record.clip_weights.unwrap();
+    assert_eq!(named.sha256, digest::of_file(&named.path).unwrap());
+    assert_eq!((record.mode, record.weights), (None, None));
+    assert_eq!((record.samples.count, record.samples.dims), (Some(2), 5));
+    assert_eq!(record.dtype.as_deref(), Some("f32"));
+    assert_eq!(record.batch, Some(50));
+    let notes = record.notes.join(" ");
+    assert!(notes.contains("not those of ViT-L/14"), "{notes}");
+
+    // The weights of a patch nearly cancel out on a plain image.
+    let coarse = RgbImage::from_fn(28, 28, |x, y| Rgb([(x * x * 7 + y * 13) as u8; 3]));
+    fs::create_dir(folder.path().join("coarse")).unwrap();
+    coarse.save(folder.path().join("coarse/1.png")).unwrap();
+    let distance = run(["images", "coarse"]).figures.cmmd.unwrap();
+    assert!(distance > 1e-9, "{distance}");
+    // Embeddings of the reference that another program computed, of which there are too few values.
+    fails(
+        &folder,
+        &[&["images", "b.npy"][..], &with].concat(),
+        &["expected 1 values for each sample, found 5"],
+    );
 }
 
 #[cfg(feature = "flex")]

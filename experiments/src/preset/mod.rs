@@ -1,6 +1,7 @@
 //! Presets: every hyperparameter of an experiment, in a TOML file.
 
 mod data_set;
+mod variants;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -12,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 pub use data_set::{DataSet, Place};
+pub use variants::variant_names;
 
 use crate::calibrations::{Budget, ExitRule, every_block, is_every_block};
 use crate::precision::Precision;

@@ -55,14 +55,23 @@ impl ValueFormatter<f64> for CountAxis {
     }
 }
 
-/// Positive numbers: linear from zero, or logarithmic where they span more than a factor of 20.
-pub struct DistanceAxis {
+/// Numbers, linear or logarithmic.
+pub struct ValueAxis {
     range: Range<f64>,
     logarithmic: bool,
 }
 
-impl DistanceAxis {
-    /// An axis with room around `values`.
+impl ValueAxis {
+    /// A linear axis.
+    pub fn linear(range: Range<f64>) -> Self {
+        Self {
+            range,
+            logarithmic: false,
+        }
+    }
+
+    /// Positive numbers with room around them: linear from zero, or logarithmic where they span more
+    /// than a factor of 20.
     pub fn around(values: impl Iterator<Item = f64> + Clone) -> Self {
         let largest = values.clone().fold(0.0, f64::max);
         let largest = if largest > 0.0 { largest } else { 1.0 };
@@ -77,7 +86,7 @@ impl DistanceAxis {
     }
 }
 
-impl Ranged for DistanceAxis {
+impl Ranged for ValueAxis {
     type FormatOption = NoDefaultFormatting;
     type ValueType = f64;
 
@@ -120,7 +129,7 @@ impl Ranged for DistanceAxis {
     }
 }
 
-impl ValueFormatter<f64> for DistanceAxis {
+impl ValueFormatter<f64> for ValueAxis {
     fn format(value: &f64) -> String {
         let text = format!("{value:.6}");
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -152,9 +161,9 @@ mod tests {
 
     #[test]
     fn distances_far_apart_are_logarithmic() {
-        let near = DistanceAxis::around([4.0, 31.0].into_iter());
+        let near = ValueAxis::around([4.0, 31.0].into_iter());
         assert_eq!(near.map(&0.0, (100, 0)), 100);
-        let far = DistanceAxis::around([4.0, 300.0].into_iter());
+        let far = ValueAxis::around([4.0, 300.0].into_iter());
         assert_eq!(far.key_points(10), [5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
         assert_eq!(far.key_points(3), [10.0, 100.0]);
         let [low, middle, high] = [10.0, 30.0, 90.0].map(|value| far.map(&value, (0, 1000)));
@@ -162,7 +171,7 @@ mod tests {
             (high - middle).abs_diff(middle - low) <= 1,
             "{low} {middle} {high}"
         );
-        assert_eq!(DistanceAxis::format(&0.1), "0.1");
-        assert_eq!(DistanceAxis::format(&200.0), "200");
+        assert_eq!(ValueAxis::format(&0.1), "0.1");
+        assert_eq!(ValueAxis::format(&200.0), "200");
     }
 }

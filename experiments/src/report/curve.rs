@@ -1,13 +1,12 @@
 //! The price of skipping blocks: Fréchet distance over block reduction.
 
-mod drawing;
-
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::chart::{Axis, Chart, Point, Scale, Series, Style};
 use super::files::write_json;
-use super::{Figure, Method, ReportError, ResultRow, write_atomically};
+use super::{Figure, Method, ReportError, ResultRow};
 
 /// One method's place on the curve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,34 +85,45 @@ impl ReductionCurve {
         })
     }
 
-    /// The figure as an SVG document.
-    ///
-    /// # Errors
-    /// [`ReportError::Drawing`] where the drawing library fails.
-    pub fn svg(&self) -> Result<String, ReportError> {
-        drawing::svg(self).map_err(|error| ReportError::Drawing {
-            figure: "the curve of distance over reduction",
-            reason: error.to_string(),
-        })
+    /// The curve as a chart.
+    pub fn chart(&self) -> Chart {
+        let series = |name: &str, style: Style, points: &[CurvePoint]| Series {
+            name: name.to_owned(),
+            style,
+            points: points.iter().map(CurvePoint::on_chart).collect(),
+        };
+        Chart {
+            title: "Fréchet distance over block reduction".to_owned(),
+            x: Axis::new("blocks skipped (%)", Scale::FromZero),
+            y: Axis::new(
+                format!("FD ({}), {} samples", self.features, self.samples),
+                Scale::Automatic,
+            ),
+            series: vec![
+                series("static depth", Style::STATIC, &self.static_depths),
+                series("AdaDiff", Style::ADADIFF, &self.budgets),
+                series("full model", Style::FULL, self.full.as_slice()),
+            ],
+        }
     }
 
-    /// Writes the figure to `<name>.svg` and its data to `<name>.json` in `folder`.
+    /// Writes the figure to `<name>.svg` and `<name>.png` and its data to `<name>.json` in `folder`.
     ///
     /// # Errors
-    /// As for [`svg`](Self::svg), and [`ReportError::Write`] where a file cannot be written.
+    /// As for [`Chart::drawing`], and [`ReportError::Write`] where a file cannot be written.
     pub fn write(&self, folder: &Path, name: &str) -> Result<(), ReportError> {
         write_json(
             &folder.join(format!("{name}.json")),
             "the curve's data",
             self,
         )?;
-        write_atomically(&folder.join(format!("{name}.svg")), self.svg()?.as_bytes())
+        self.chart().write_pictures(folder, name)
     }
 
     /// The figure with its caption, for the HTML report.
     ///
     /// # Errors
-    /// As for [`svg`](Self::svg).
+    /// As for [`Chart::drawing`].
     pub fn figure(&self) -> Result<Figure, ReportError> {
         let caption = format!(
             "Fréchet distance (lower is better) over the share of blocks skipped, for {} samples \
@@ -122,11 +132,26 @@ impl ReductionCurve {
              for the same compute.",
             self.samples, self.features
         );
-        Ok(Figure::svg(
-            self.svg()?,
-            "Fréchet distance over block reduction",
-            caption,
-        ))
+        self.chart().figure(caption)
+    }
+}
+
+impl CurvePoint {
+    fn on_chart(&self) -> Point {
+        let percent = 100.0 * self.block_reduction;
+        // At most one decimal, and none for a whole number.
+        let blocks = format!("{:.1}", self.blocks_mean);
+        let blocks = blocks.trim_end_matches(".0");
+        Point {
+            x: percent,
+            y: self.frechet_distance,
+            spread: None,
+            text: format!(
+                "FD {:.2} with {blocks} blocks, {percent:.1} % fewer",
+                self.frechet_distance
+            ),
+            beside: Some(blocks.to_owned()),
+        }
     }
 }
 
@@ -155,6 +180,31 @@ mod tests {
         assert_eq!(depths, [8.0, 7.0]);
         assert_eq!(curve.budgets.len(), 1);
         assert!(ReductionCurve::of_results(&rows, 3).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn points_tell_their_numbers() -> Result<(), ReportError> {
+        let chart = ReductionCurve::of_results(&example_rows(), 512)?.chart();
+        let told = chart.series.iter().map(|series| {
+            let texts = series.points.iter().map(|point| point.text.as_str());
+            (series.name.as_str(), texts.collect::<Vec<_>>())
+        });
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                (
+                    "static depth",
+                    vec![
+                        "FD 22.75 with 8 blocks, 38.5 % fewer",
+                        "FD 31.50 with 7 blocks, 46.2 % fewer",
+                    ]
+                ),
+                ("AdaDiff", vec!["FD 5.50 with 7.2 blocks, 45.0 % fewer"]),
+                ("full model", vec!["FD 4.25 with 13 blocks, 0.0 % fewer"]),
+            ]
+        );
+        assert_eq!(chart.y.label, "FD (fashion-cnn), 512 samples");
         Ok(())
     }
 

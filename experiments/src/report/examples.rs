@@ -7,6 +7,8 @@ pub fn example_rows() -> Vec<ResultRow> {
     let full = ResultRow {
         experiment: "fashion_mnist".into(),
         method: Method::Full,
+        setting: None,
+        variant: None,
         depth: None,
         device: "flex".into(),
         dtype: "f32".into(),

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::chart::Drawing;
 use super::html::escape;
 use super::palette::sequential_gradient;
 use super::{GridStyle, ReportError, Table, UncertaintyMaps, png_bytes};
@@ -24,10 +25,49 @@ impl Figure {
         )
     }
 
+    /// A PNG image with words on it, which stay smooth where it is shown smaller or larger.
+    pub fn labelled(png: &[u8], description: &str, caption: impl AsRef<str>) -> Self {
+        Self::picture(
+            "drawing",
+            &data_uri("image/png", png),
+            description,
+            caption.as_ref(),
+        )
+    }
+
     /// An SVG document.
     pub fn svg(svg: impl AsRef<str>, description: &str, caption: impl AsRef<str>) -> Self {
         let source = data_uri("image/svg+xml", svg.as_ref().as_bytes());
         Self::picture("drawing", &source, description, caption.as_ref())
+    }
+
+    /// A chart, whose points tell their numbers where a reader points at them or goes to them by
+    /// keyboard.
+    pub(super) fn chart(drawing: &Drawing, description: &str, caption: impl AsRef<str>) -> Self {
+        let source = data_uri("image/svg+xml", drawing.svg.as_bytes());
+        let points = drawing.hotspots.iter().map(|point| {
+            // What is told stays inside the chart.
+            let side = match point.left {
+                left if left < 0.3 => "point right",
+                left if left > 0.7 => "point left",
+                _ => "point",
+            };
+            format!(
+                "<button class=\"{side}\" style=\"left:{:.2}%;top:{:.2}%\" aria-label=\"{text}\" \
+                 data-text=\"{text}\"></button>\n",
+                100.0 * point.left,
+                100.0 * point.top,
+                text = escape(&point.text),
+            )
+        });
+        let points: String = points.collect();
+        let html = format!(
+            "<figure>\n<div class=\"chart\"><button class=\"enlarge\" title=\"Enlarge\"><img \
+             class=\"drawing\" src=\"{source}\" alt=\"{}\"></button>\n{points}</div>\n{}</figure>\n",
+            escape(description),
+            caption_html(caption.as_ref())
+        );
+        Self { html }
     }
 
     /// A table of numbers.
@@ -61,6 +101,19 @@ impl Figure {
             caption_html(caption.as_ref())
         );
         Self { html }
+    }
+
+    /// A list of sentences, each behind a word that stands out where it has one.
+    pub fn list(items: &[(Option<String>, String)]) -> Self {
+        let items = items.iter().map(|(word, sentence)| {
+            let word = word.as_deref().map(escape);
+            let word = word.map_or(String::new(), |word| format!("<b>{word}.</b> "));
+            format!("<li>{word}{}</li>\n", escape(sentence))
+        });
+        let items: String = items.collect();
+        Self {
+            html: format!("<ul class=\"wide\">\n{items}</ul>\n"),
+        }
     }
 
     /// Uncertainty maps: a strip of pixels for each sample with its captions under it.
@@ -130,12 +183,13 @@ fn caption_html(caption: &str) -> String {
     format!("<figcaption>{}</figcaption>\n", escape(caption))
 }
 
-fn data_uri(media_type: &str, bytes: &[u8]) -> String {
+pub(super) fn data_uri(media_type: &str, bytes: &[u8]) -> String {
     format!("data:{media_type};base64,{}", STANDARD.encode(bytes))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::chart::Hotspot;
     use super::super::examples::example_rows;
     use super::*;
 
@@ -148,6 +202,35 @@ mod tests {
              <td>0.0 %</td><td>8.12</td><td>0.125</td><td>1.00×</td></tr>"
         ));
         assert!(!html.contains("figcaption"));
+    }
+
+    #[test]
+    fn points_tell_their_numbers_at_their_places() {
+        let drawing = Drawing {
+            svg: "<svg/>".into(),
+            size: [10, 10],
+            hotspots: vec![Hotspot {
+                left: 0.2512,
+                top: 0.5,
+                text: "AdaDiff: FD < 4".into(),
+            }],
+        };
+        let html = Figure::chart(&drawing, "distances", "").html;
+        assert!(html.contains(
+            "<button class=\"point right\" style=\"left:25.12%;top:50.00%\" \
+             aria-label=\"AdaDiff: FD &lt; 4\" data-text=\"AdaDiff: FD &lt; 4\">"
+        ));
+        assert!(html.contains("src=\"data:image/svg+xml;base64,PHN2Zy8+\""));
+    }
+
+    #[test]
+    fn lists_are_escaped() {
+        let items = [
+            (Some("Holds".to_owned()), "1 < 2".to_owned()),
+            (None, "`x`".to_owned()),
+        ];
+        let html = Figure::list(&items).html;
+        assert!(html.contains("<li><b>Holds.</b> 1 &lt; 2</li>\n<li>`x`</li>"));
     }
 
     #[test]

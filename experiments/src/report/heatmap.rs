@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::axis::CountAxis;
 use super::files::write_json;
 use super::palette::{VERMILLION, sequential};
+use super::raster::{DRAWING_SCALE, png_of_svg};
 use super::{Figure, ReportError, write_atomically};
 
 /// One network evaluation of all samples.
@@ -115,7 +116,7 @@ impl ExitHeatmap {
         Ok(svg)
     }
 
-    /// Writes the figure to `<name>.svg` and its data to `<name>.json` in `folder`.
+    /// Writes the figure to `<name>.svg` and `<name>.png` and its data to `<name>.json` in `folder`.
     ///
     /// # Errors
     /// As for [`svg`](Self::svg), and [`ReportError::Write`] where a file cannot be written.
@@ -125,7 +126,10 @@ impl ExitHeatmap {
             "the heat map's data",
             self,
         )?;
-        write_atomically(&folder.join(format!("{name}.svg")), self.svg()?.as_bytes())
+        let svg = self.svg()?;
+        let png = png_of_svg(&svg, DRAWING_SCALE)?;
+        write_atomically(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
+        write_atomically(&folder.join(format!("{name}.png")), &png)
     }
 
     /// The figure with its caption, for the HTML report.
@@ -133,17 +137,21 @@ impl ExitHeatmap {
     /// # Errors
     /// As for [`svg`](Self::svg).
     pub fn figure(&self) -> Result<Figure, ReportError> {
-        let caption = format!(
+        Ok(Figure::svg(
+            self.svg()?,
+            "Exit depth over denoising steps",
+            self.caption(),
+        ))
+    }
+
+    /// What a reader of the figure should know.
+    pub fn caption(&self) -> String {
+        format!(
             "The block after which samples left, at each denoising step (left: noise, right: \
              image). Colour is the share of the {} samples that left there; the line is their \
              mean. Samples at block {} ran the whole network.",
             self.samples, self.blocks_per_prediction
-        );
-        Ok(Figure::svg(
-            self.svg()?,
-            "Exit depth over denoising steps",
-            caption,
-        ))
+        )
     }
 
     fn draw(
@@ -279,6 +287,8 @@ mod tests {
         let json = std::fs::read(folder.path().join("exit_depth.json"))?;
         assert_eq!(serde_json::from_slice::<ExitHeatmap>(&json)?, example()?);
         assert!(folder.path().join("exit_depth.svg").exists());
+        let png = image::open(folder.path().join("exit_depth.png"))?;
+        assert_eq!((png.width(), png.height()), (1520, 880));
         Ok(())
     }
 

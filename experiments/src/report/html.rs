@@ -72,7 +72,7 @@ impl Report {
              <pre>{command}</pre>\n\
              <details><summary>Preset</summary>\n<pre>{preset}</pre></details>\n</section>\n\
              <section>\n<h2>Notes</h2>\n<ul>\n{notes}</ul>\n</section>\n\
-             </main>\n<dialog><img alt=\"\"></dialog>\n\
+             </main>\n<dialog></dialog>\n\
              <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
             summary = escape(&self.summary),
             command = escape(&self.command),
@@ -98,7 +98,7 @@ impl Section {
             .collect();
         let figures: String = self.figures.iter().map(Figure::html).collect();
         format!(
-            "<section>\n<h2>{}</h2>\n{text}{figures}</section>\n",
+            "<section>\n<h2>{}</h2>\n{text}<div class=\"gallery\">\n{figures}</div>\n</section>\n",
             escape(&self.heading)
         )
     }

@@ -1,10 +1,10 @@
 //! What the network was unsure of: uncertainty maps over denoising steps.
 
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 
 use super::grid::tile_grid;
 use super::palette::sequential;
-use super::{Figure, GridStyle, ImageBatch, ReportError};
+use super::{Align, Figure, GridStyle, ImageBatch, Picture, ReportError};
 
 /// The uncertainty of one sample at the block it left at, in one step.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +101,60 @@ impl UncertaintyMaps {
         &self.rows
     }
 
+    /// Channels, height and width.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The uncertainty of every pixel of one of the maps, row by row: the mean over channels.
+    pub fn uncertainties<'a>(&'a self, map: &'a UncertaintyMap) -> impl Iterator<Item = f64> + 'a {
+        let [_, height, width] = self.shape;
+        (0..height * width).map(move |pixel| self.uncertainty(map, pixel))
+    }
+
+    /// All maps with their headings and captions, and the scale of colours under them.
+    ///
+    /// # Errors
+    /// As for [`grid`](Self::grid), and [`ReportError::Png`] where the encoder fails.
+    pub fn picture(&self) -> Result<Picture, ReportError> {
+        const WORDS: u32 = 13;
+        // Wide enough for the captions between them.
+        const LEAST_TILE: usize = 92;
+        let [_, _, width] = self.shape;
+        let scale = LEAST_TILE.div_ceil(width) as u32;
+        let style = GridStyle {
+            columns: 1,
+            scale,
+            gap: 4,
+        };
+        let tile = width as u32 * scale + style.gap;
+        let middle = |column: u32| style.gap + column * tile + tile / 2;
+        let mut picture = Picture::new();
+        for (column, heading) in (0..).zip(self.headings()) {
+            for (line, words) in (0..).zip(heading.split(", ")) {
+                let place = [middle(column), 18 + 16 * line];
+                picture.words(place, Align::Middle, WORDS, words);
+            }
+        }
+        let mut top = 40;
+        for row in &self.rows {
+            let strip = self.strip(row, style)?;
+            picture.image([0, top], &strip)?;
+            top += strip.height();
+            for (column, words) in (0..).zip(self.captions(row)) {
+                picture.words([middle(column), top + 13], Align::Middle, WORDS, &words);
+            }
+            top += 22;
+        }
+        let key = RgbImage::from_fn(200, 12, |x, _| Rgb(sequential(f64::from(x) / 199.0)));
+        picture.words([style.gap, top + 15], Align::Begin, WORDS, "uncertainty 0");
+        picture.image([110, top + 4], &key)?;
+        let maximum = format!("{:.3}", self.maximum);
+        picture.words([318, top + 15], Align::Begin, WORDS, &maximum);
+        picture.reach(370, top + 24);
+        Ok(picture)
+    }
+
     /// The heading of each column: step and timestep, then the image. A narrow column breaks it
     /// between the two only.
     pub fn headings(&self) -> Vec<String> {
@@ -183,8 +237,6 @@ impl UncertaintyMaps {
 
 #[cfg(test)]
 mod tests {
-    use image::Rgb;
-
     use super::*;
 
     fn example() -> Result<UncertaintyMaps, ReportError> {
@@ -228,6 +280,26 @@ mod tests {
         )?;
         assert_eq!(strip.dimensions(), (6, 1));
         assert_eq!(strip.get_pixel(2, 0), &Rgb(sequential(1.0)));
+        Ok(())
+    }
+
+    #[test]
+    fn the_picture_has_all_rows_and_words() -> Result<(), Box<dyn std::error::Error>> {
+        let picture = example()?.picture()?;
+        let svg = picture.svg();
+        for words in [
+            "step\u{a0}1<",
+            ">t\u{a0}=\u{a0}999<",
+            ">13 of 13<",
+            ">sample 8: 7.1<",
+            ">0.400<",
+        ] {
+            assert!(svg.contains(words), "{words}: {svg}");
+        }
+        // Tiles of 2 x 46 by 46 pixels, four apart.
+        let png = image::load_from_memory(&picture.png()?)?.into_rgb8();
+        assert_eq!(png.width(), 370);
+        assert_eq!(png.get_pixel(4 + 46, 40 + 4), &Rgb(sequential(0.5)));
         Ok(())
     }
 

@@ -11,6 +11,20 @@ pub const BLUE: Colour = [0, 114, 178];
 /// AdaDiff.
 pub const VERMILLION: Colour = [213, 94, 0];
 
+/// Colours of curves; the palette's yellow is left out, which is hard to see on white.
+pub const CURVES: [Colour; 7] = [
+    BLACK,
+    BLUE,
+    VERMILLION,
+    [0, 158, 115],
+    [204, 121, 167],
+    [230, 159, 0],
+    [86, 180, 233],
+];
+
+/// What only helps to read a chart.
+pub const GUIDE: Colour = [110, 110, 110];
+
 /// Nine evenly spaced colours of matplotlib's viridis (Smith and van der Walt, 2015), from its
 /// published table.
 const VIRIDIS: [Colour; 9] = [

@@ -1,12 +1,11 @@
 const dialog = document.querySelector("dialog");
-const enlarged = dialog.querySelector("img");
 for (const button of document.querySelectorAll(".enlarge")) {
   button.addEventListener("click", () => {
-    const image = button.querySelector("img");
-    enlarged.src = image.src;
-    enlarged.alt = image.alt;
-    enlarged.className = image.className;
+    const shown = button.closest(".chart") ?? button.querySelector("img");
+    dialog.replaceChildren(shown.cloneNode(true));
     dialog.showModal();
   });
 }
-dialog.addEventListener("click", () => dialog.close());
+dialog.addEventListener("click", (event) => {
+  if (!event.target.matches(".point")) dialog.close();
+});

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{ReportError, write_atomically};
+use crate::methods::Method as Setting;
 
 /// How blocks are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,16 +18,44 @@ pub enum Method {
     Static,
     /// Early exit per sample and step by estimated uncertainty.
     Adadiff,
+    /// Early exit of the whole batch by its mean uncertainty, as the published code has it.
+    Published,
+    /// Early exit where hidden states hardly change any more: CALM.
+    Saturation,
+    /// Early exit by a learned estimate that does not know the time: BERxiT.
+    #[serde(rename = "learned_exit")]
+    LearnedExit,
+    /// A shallow network first, the full one afterwards.
+    #[serde(rename = "duo_diff")]
+    DuoDiff,
+    /// A depth that falls towards noise, by hand: ASE.
+    #[serde(rename = "depth_drop")]
+    DepthDrop,
+    /// The full network in fewer steps.
+    #[serde(rename = "fewer_steps")]
+    FewerSteps,
+    /// Inner blocks' results that are used again in later steps.
+    #[serde(rename = "feature_cache")]
+    FeatureCache,
+    /// Blocks on fewer tokens.
+    #[serde(rename = "token_merging")]
+    TokenMerging,
 }
 
-/// One method, measured once. Every field is present in each JSON object; those that do not apply
-/// are `null`.
+/// One method, measured once. Fields that do not apply are `null` in its JSON object, or missing
+/// where the first version's objects did not have them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResultRow {
     /// The experiment's name, for example `fashion_mnist`.
     pub experiment: String,
     /// How blocks were chosen.
     pub method: Method,
+    /// The method with its knob, for comparisons of many methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setting: Option<Setting>,
+    /// What distinguishes the network from AdaDiff as the paper has it, for example `own heads`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// Blocks run in every evaluation, for [`Method::Static`].
     pub depth: Option<u32>,
     /// The device, as the command line names it.
@@ -107,31 +136,45 @@ impl ResultRow {
 /// The row's method as tables name it.
 impl fmt::Display for ResultRow {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = self.method_label();
+        match &self.variant {
+            Some(variant) => write!(formatter, "{method} ({variant})"),
+            None => write!(formatter, "{method}"),
+        }
+    }
+}
+
+impl ResultRow {
+    fn method_label(&self) -> String {
         match (
             self.method,
             self.depth,
             self.target_reduction,
             self.threshold,
         ) {
-            (Method::Full, ..) => write!(formatter, "full model"),
-            (Method::Static, Some(depth), ..) => write!(formatter, "static depth {depth}"),
-            (Method::Static, None, ..) => write!(formatter, "static depth"),
+            (Method::Full, ..) => "full model".to_owned(),
+            (Method::Static, Some(depth), ..) => format!("static depth {depth}"),
+            (Method::Static, None, ..) => "static depth".to_owned(),
             (Method::Adadiff, _, Some(target), _) => {
                 let rule = match self.exit_rule.as_deref() {
-                    Some(rule @ ("excess" | "schedule")) => format!(" ({rule})"),
-                    _ => String::new(),
+                    None | Some("threshold") => String::new(),
+                    Some(rule) => format!(" ({rule})"),
                 };
                 let checks = match self.check_every {
                     Some(every) => format!(", judged every {every} blocks"),
                     None => String::new(),
                 };
                 let target = 100.0 * target;
-                write!(formatter, "AdaDiff{rule}{checks}, target {target:.0} %")
+                format!("AdaDiff{rule}{checks}, target {target:.0} %")
             }
             (Method::Adadiff, _, None, Some(threshold)) => {
-                write!(formatter, "AdaDiff, threshold {threshold:.4}")
+                format!("AdaDiff, threshold {threshold:.4}")
             }
-            (Method::Adadiff, _, None, None) => write!(formatter, "AdaDiff"),
+            (Method::Adadiff, _, None, None) => "AdaDiff".to_owned(),
+            (method, ..) => match &self.setting {
+                Some(setting) => setting.to_string(),
+                None => format!("{method:?}"),
+            },
         }
     }
 }

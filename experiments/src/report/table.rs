@@ -160,7 +160,7 @@ pub fn update_between_markers(
 }
 
 /// Decimals with which the smallest positive value has three significant digits, at most six.
-fn decimals(values: impl Iterator<Item = f64>) -> usize {
+pub(crate) fn decimals(values: impl Iterator<Item = f64>) -> usize {
     let smallest = values
         .filter(|&value| value > 0.0)
         .fold(f64::INFINITY, f64::min);

@@ -16,6 +16,8 @@ pub struct Draw {
     pub samples: usize,
     /// Samples of a batch.
     pub batch: usize,
+    /// Network evaluations for each sample.
+    pub steps: usize,
     /// Seed of all noise.
     pub seed: u64,
     /// What samples are conditioned on.
@@ -81,7 +83,7 @@ impl Draw {
     }
 
     /// The condition of every sample.
-    pub(super) fn condition<B: Backend>(&self, device: &B::Device) -> Condition<B> {
+    pub fn condition<B: Backend>(&self, device: &B::Device) -> Condition<B> {
         match &self.conditions {
             Conditions::None => Condition::None,
             Conditions::Classes(classes) => {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use adadiff_metrics::{ComputeCost, ComputeSummary, Evaluation};
+use adadiff_metrics::{ComputeSummary, Evaluation};
 use adadiff_uem::ExitTrace;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+
+use crate::methods::CostModel;
 
 /// How often the network was evaluated with how many blocks and estimates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,23 +53,34 @@ impl Effort {
         }
     }
 
-    /// Blocks and operations of all samples.
+    /// Blocks and operations of all samples. An effort of nothing costs nothing.
     ///
     /// # Errors
-    /// Where there are no samples, or more blocks than the network has.
-    pub fn summary(&self, cost: &ComputeCost) -> Result<ComputeSummary> {
-        let evaluations = self.evaluations.iter().flat_map(|(&blocks, estimates)| {
-            estimates.iter().flat_map(move |(&estimates, &times)| {
-                (0..times).map(move |_| Evaluation { blocks, estimates })
-            })
-        });
-        Ok(cost.summary(evaluations, self.samples as usize)?)
+    /// Where an evaluation ran more blocks than the network has.
+    pub fn summary(&self, cost: &CostModel) -> Result<ComputeSummary> {
+        let (mut count, mut blocks_total, mut flops) = (0_u64, 0_u64, 0.0);
+        for (&blocks, estimates) in &self.evaluations {
+            for (&estimates, &times) in estimates {
+                count += times;
+                blocks_total += times * u64::from(blocks);
+                flops += times as f64 * cost.flops(Evaluation { blocks, estimates })?;
+            }
+        }
+        let available = count * cost.blocks() as u64;
+        Ok(ComputeSummary {
+            blocks_total,
+            blocks_mean: blocks_total as f64 / count.max(1) as f64,
+            block_reduction: available.saturating_sub(blocks_total) as f64
+                / available.max(1) as f64,
+            gflops_per_image: flops / self.samples.max(1) as f64 / 1e9,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use adadiff_metrics::ComputeCost;
     use adadiff_uem::TraceStep;
 
     fn trace(blocks: &[u32]) -> ExitTrace {
@@ -95,12 +108,16 @@ mod tests {
             estimator_flops: 0.0,
             decode_flops: 0.0,
         };
+        let cost = CostModel::from(cost);
         let summary = whole.summary(&cost).unwrap();
         assert_eq!((summary.blocks_total, summary.blocks_mean), (9, 2.25));
         assert_eq!(
             (summary.block_reduction, summary.gflops_per_image),
             (0.4375, 2.25)
         );
+        // Evaluations of two blocks that are not the first two.
+        let other = cost.with_evaluation(2, 5e9);
+        assert_eq!(whole.summary(&other).unwrap().gflops_per_image, 3.75);
     }
 
     #[test]

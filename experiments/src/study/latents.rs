@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 const BATCH: usize = 8;
 
 /// The decoder of a latent diffusion model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LatentDecoder<B: Kernels> {
     autoencoder: Autoencoder<B>,
     device: B::Device,

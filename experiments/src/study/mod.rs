@@ -1,8 +1,11 @@
 //! Drawing samples from a trained network under an exit policy, timed and accounted for.
 
+mod allocate;
 mod draw;
 mod effort;
+mod judged;
 mod latents;
+mod timesteps;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -12,12 +15,14 @@ use std::time::Instant;
 use adadiff_metrics::{ComputeCost, ComputeSummary};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
-use adadiff_sampler::{Guided, NoiseSource, Progress, SampleError, SampleRequest, Sampler};
+use adadiff_sampler::{
+    Guided, NoiseSource, Progress, SampleError, SampleRequest, Sampler, SolverConfig,
+};
 use adadiff_uem::{
     AdaDiff, AdaDiffConfig, AdaptiveUVit, DepthSchedule, ExitPolicy, ExitTrace, Never, calibrate,
-    calibrate_excess, estimator_flops,
+    calibrate_excess,
 };
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::{Tensor, TensorData};
 use indicatif::ProgressBar;
 
@@ -27,6 +32,7 @@ pub use latents::LatentDecoder;
 
 use crate::calibrations::{Budget, Calibration, Calibrations, ExitRule};
 use crate::checkpoint::Checkpoint;
+use crate::methods::{Companion, CompanionNetwork, Companions};
 use crate::preset::Preset;
 
 /// Added to a run's seed for the samples that thresholds are calibrated on, so that no reported
@@ -37,7 +43,7 @@ const CALIBRATION_SEED: u64 = 0x6361_6c69_6272;
 const CALIBRATION_SAMPLES: usize = 64;
 
 /// Times the uncertainties are recorded again along the paths that the last threshold leads to.
-const CALIBRATION_ROUNDS: usize = 3;
+pub(crate) const CALIBRATION_ROUNDS: usize = 3;
 
 /// A trained network on a device, and how to sample from it.
 pub struct Study<'a, B: Kernels> {
@@ -46,8 +52,11 @@ pub struct Study<'a, B: Kernels> {
     /// The preset, with the command line's changes.
     pub preset: Preset,
     calibrations: Calibrations,
+    /// The solver that the stored thresholds are of.
+    calibrated_solver: SolverConfig,
     trained_estimators: bool,
-    decoder: Option<LatentDecoder<B>>,
+    companions: Companions<B>,
+    decoder: Option<Arc<LatentDecoder<B>>>,
     contexts: Option<Arc<dyn Contexts>>,
     device: B::Device,
     stop: &'a AtomicBool,
@@ -79,12 +88,18 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// Where the checkpoint is damaged.
     pub fn new(checkpoint: Checkpoint, device: B::Device, stop: &'a AtomicBool) -> Result<Self> {
+        let mut companions = Companions::default();
+        for (companion, second) in &checkpoint.companions {
+            companions.insert(*companion, second, &checkpoint.preset, &device)?;
+        }
         Ok(Self {
+            companions,
             model: checkpoint
                 .preset
                 .sampling
                 .precision
                 .cast(checkpoint.model(&device)?, &device)?,
+            calibrated_solver: checkpoint.preset.sampling.solver,
             preset: checkpoint.preset,
             calibrations: checkpoint.calibrations,
             trained_estimators: checkpoint.trained_estimators,
@@ -105,9 +120,11 @@ impl<'a, B: Kernels> Study<'a, B> {
         let calibrations = Calibrations::default();
         Self {
             model,
+            calibrated_solver: preset.sampling.solver,
             preset,
             calibrations,
             trained_estimators: true,
+            companions: Companions::default(),
             decoder: None,
             contexts: None,
             device,
@@ -117,7 +134,7 @@ impl<'a, B: Kernels> Study<'a, B> {
 
     /// Turns latents into images.
     pub fn with_decoder(mut self, decoder: Option<LatentDecoder<B>>) -> Self {
-        self.decoder = decoder;
+        self.decoder = decoder.map(Arc::new);
         self
     }
 
@@ -125,6 +142,58 @@ impl<'a, B: Kernels> Study<'a, B> {
     pub fn with_contexts(mut self, contexts: Option<Arc<dyn Contexts>>) -> Self {
         self.contexts = contexts;
         self
+    }
+
+    /// Adds a second network for methods that need one.
+    ///
+    /// # Errors
+    /// Where it does not suit the network, or its weights are damaged.
+    pub fn with_companion(mut self, companion: Companion, second: &Checkpoint) -> Result<Self> {
+        self.companions
+            .insert(companion, second, &self.preset, &self.device)?;
+        Ok(self)
+    }
+
+    /// A second network.
+    ///
+    /// # Errors
+    /// Says how to make it where it is missing.
+    pub fn companion(&self, companion: Companion) -> Result<&CompanionNetwork<B>> {
+        self.companions.get(companion, &self.preset)
+    }
+
+    /// The same network, sampled from with another solver or another number of steps.
+    pub fn with_solver(&self, solver: SolverConfig, steps: usize) -> Self {
+        let mut preset = self.preset.clone();
+        preset.sampling.solver = solver;
+        preset.sampling.steps = steps;
+        Self {
+            model: self.model.clone(),
+            preset,
+            calibrations: self.calibrations.clone(),
+            calibrated_solver: self.calibrated_solver,
+            trained_estimators: self.trained_estimators,
+            companions: self.companions.clone(),
+            decoder: self.decoder.clone(),
+            contexts: self.contexts.clone(),
+            device: self.device.clone(),
+            stop: self.stop,
+        }
+    }
+
+    /// The same network, whose latents are left as they are: for thresholds and times, which need no
+    /// images.
+    pub fn without_decoder(&self) -> Self {
+        let sampling = &self.preset.sampling;
+        Self {
+            decoder: None,
+            ..self.with_solver(sampling.solver, sampling.steps)
+        }
+    }
+
+    /// Whether the user asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// Blocks of the network.
@@ -167,6 +236,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             first_sample: 0,
             samples,
             batch: sampling.batch,
+            steps: sampling.steps,
             seed: sampling.seed,
             conditions,
             guidance: sampling.guidance,
@@ -179,26 +249,26 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// Where the user interrupts or the device fails.
     pub fn draw(&self, policy: impl ExitPolicy, draw: &Draw, bar: &ProgressBar) -> Result<Drawn> {
         self.draw_from(
-            AdaptiveUVit::new(&self.model, policy),
+            &AdaptiveUVit::new(&self.model, policy),
             draw,
             bar,
             &mut |_| (),
         )
     }
 
-    /// Draws samples with any form of the adaptive network, and shows `observe` every step.
+    /// Draws samples with anything that predicts noise, and shows `observe` every step.
     ///
     /// # Errors
     /// As [`Self::draw`].
     pub fn draw_from(
         &self,
-        denoiser: AdaptiveUVit<'_, B, impl ExitPolicy>,
+        denoiser: &dyn Denoiser<B>,
         draw: &Draw,
         bar: &ProgressBar,
         observe: &mut dyn FnMut(&Progress<'_, B>),
     ) -> Result<Drawn> {
         if draw.guidance == 0.0 {
-            return self.run(&denoiser, draw, bar, observe);
+            return self.run(denoiser, draw, bar, observe);
         }
         let none = match (&draw.conditions, self.preset.model.backbone.classes) {
             (Conditions::Texts(contexts), _) => {
@@ -212,12 +282,8 @@ impl<'a, B: Kernels> Study<'a, B> {
             }
             (_, None) => bail!("guidance needs a network that is conditioned on classes or text"),
         };
-        self.run(
-            &Guided::new(denoiser, none, draw.guidance)?,
-            draw,
-            bar,
-            observe,
-        )
+        let guided = Guided::new(denoiser, none, draw.guidance)?;
+        self.run(&guided, draw, bar, observe)
     }
 
     fn run(
@@ -237,11 +303,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             condition: draw.condition(&self.device),
             device: self.device.clone(),
         };
-        let sampler = Sampler {
-            schedule: self.preset.schedule.build()?,
-            solver: self.preset.sampling.solver.build(),
-            steps: self.preset.sampling.steps,
-        };
+        let sampler = self.sampler(draw.steps)?;
         let start = Instant::now();
         let samples = sampler.sample(denoiser, &request, &mut |progress| {
             bar.inc(progress.samples.len() as u64);
@@ -252,7 +314,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             }
         });
         let samples = samples.map_err(|error| match error {
-            SampleError::Cancelled { .. } => anyhow!("interrupted; nothing was written"),
+            SampleError::Cancelled { .. } => anyhow!("interrupted"),
             error => error.into(),
         })?;
         // Reading the images back waits for the device, so it belongs to the time.
@@ -271,28 +333,59 @@ impl<'a, B: Kernels> Study<'a, B> {
         })
     }
 
+    /// The preset's schedule and solver in so many steps.
+    fn sampler(&self, steps: usize) -> Result<Sampler<B>> {
+        Ok(Sampler {
+            schedule: self.preset.schedule.build()?,
+            solver: self.preset.sampling.solver.build(),
+            steps,
+        })
+    }
+
     /// Blocks and operations of samples.
     ///
     /// # Errors
     /// Where there are no samples.
     pub fn cost(&self, effort: &Effort) -> Result<ComputeSummary> {
-        effort.summary(&network_cost(&self.preset.model))
+        effort.summary(&network_cost(&self.preset.model).into())
     }
 
-    /// The threshold for a share of blocks to skip: the stored one where there is one for this
-    /// number of steps, else one that is calibrated now.
+    /// The threshold for a share of blocks to skip under the preset's exit rule.
     ///
     /// # Errors
-    /// Where the share cannot be reached or the user interrupts.
+    /// As [`Self::calibration`].
     pub fn threshold(&self, reduction: f64, bar: &ProgressBar) -> Result<Calibration> {
-        let budget = Budget {
+        self.calibration(self.budget(reduction), bar)
+    }
+
+    /// The stored one of [`Self::threshold`], where there is one.
+    pub fn stored_threshold(&self, reduction: f64) -> Option<Calibration> {
+        let budget = self.budget(reduction);
+        self.stored(|entry| entry.budget() == budget).cloned()
+    }
+
+    fn budget(&self, reduction: f64) -> Budget {
+        Budget {
             reduction,
             ..self.preset.sampling.budget()
-        };
-        match self.calibrations.find(budget) {
-            Some(calibration) => Ok(calibration.clone()),
-            None => self.calibrate(reduction, bar),
         }
+    }
+
+    /// The threshold for a budget: the stored one where there is one for this solver and number of
+    /// steps, else one that is calibrated now.
+    ///
+    /// # Errors
+    /// As [`Self::calibrate`].
+    pub fn calibration(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
+        match self.stored(|entry| entry.budget() == budget) {
+            Some(calibration) => Ok(calibration.clone()),
+            None => self.calibrate(budget, bar),
+        }
+    }
+
+    /// The thresholds that came with the weights.
+    pub fn calibrations(&self) -> &Calibrations {
+        &self.calibrations
     }
 
     /// Calibrates a threshold on samples of their own seed.
@@ -301,77 +394,102 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// recorded again under the threshold that was found, until it settles.
     ///
     /// # Errors
-    /// As [`Self::threshold`].
-    pub fn calibrate(&self, reduction: f64, bar: &ProgressBar) -> Result<Calibration> {
-        if !self.trained_estimators {
-            bail!(
-                "the checkpoint holds a backbone alone: nothing tells how uncertain its blocks are. \
-                 Sample with --full or --depth, or train the joint objective first"
-            );
+    /// Where the share cannot be reached, the estimators are not trained, or the user interrupts.
+    pub fn calibrate(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
+        self.check_estimators()?;
+        if budget.exit_rule == ExitRule::Allocated {
+            return self.allocate(budget, bar);
         }
-        let draw = Draw {
-            seed: self.preset.sampling.seed.wrapping_add(CALIBRATION_SEED),
-            ..self.plan(CALIBRATION_SAMPLES)?
-        };
+        let draw = self.calibration_draw(budget.steps)?;
         let mut policy: Box<dyn ExitPolicy> = Box::new(Never);
         let mut calibration = None;
         for _ in 0..CALIBRATION_ROUNDS {
             let recording = AdaptiveUVit::new(&self.model, policy).recording_all();
-            let mut trace = self.draw_from(recording, &draw, bar, &mut |_| ())?.trace;
+            let mut trace = self.draw_from(&recording, &draw, bar, &mut |_| ())?.trace;
             // With guidance the uncertainties are those of one of the two evaluations.
             trace.blocks_per_prediction = self.blocks() as u32;
-            let found = self.calibration_of(&trace, reduction, &draw)?;
+            let found = calibration_of(&trace, budget, &draw)?;
             policy = found.policy();
             calibration = Some(found);
         }
         calibration.ok_or_else(|| anyhow!("no uncertainties were recorded"))
     }
 
-    /// The threshold that recorded uncertainties ask for.
-    fn calibration_of(
-        &self,
-        trace: &ExitTrace,
-        reduction: f64,
-        draw: &Draw,
-    ) -> Result<Calibration> {
-        let sampling = &self.preset.sampling;
-        let every = sampling.check_every;
-        let (found, floors, depths) = match sampling.exit_rule {
-            ExitRule::Threshold => (calibrate(trace, reduction, every)?, Vec::new(), Vec::new()),
-            ExitRule::Excess => {
-                let (policy, found) = calibrate_excess(trace, reduction, every)?;
-                (found, policy.floors, Vec::new())
-            }
-            ExitRule::Schedule => {
-                let (policy, mut found) = calibrate_excess(trace, reduction, every)?;
-                let Some(exits) = trace.replay(&policy) else {
-                    bail!("the recorded trace lacks uncertainties")
-                };
-                let schedule = DepthSchedule::from_exits(&exits);
-                if let Some(scheduled) = trace.replay(&schedule) {
-                    found.reduction = scheduled.block_reduction();
-                }
-                (found, policy.floors, schedule.depths().to_vec())
-            }
-        };
-        Ok(Calibration {
-            exit_rule: sampling.exit_rule,
-            check_every: every,
-            reduction,
-            reached: found.reduction,
-            threshold: found.threshold,
-            floors,
-            depths,
-            steps: sampling.steps,
-            samples: draw.samples,
-            seed: draw.seed,
+    /// # Errors
+    /// Where nothing tells how uncertain blocks are.
+    pub(crate) fn check_estimators(&self) -> Result<()> {
+        ensure!(
+            self.trained_estimators,
+            "the checkpoint holds a backbone alone: nothing tells how uncertain its blocks are. \
+             Sample with --full or --depth, or train the joint objective first"
+        );
+        Ok(())
+    }
+
+    /// The samples that methods are calibrated on.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn calibration_draw(&self, steps: usize) -> Result<Draw> {
+        Ok(Draw {
+            seed: self.preset.sampling.seed.wrapping_add(CALIBRATION_SEED),
+            steps,
+            ..self.plan(CALIBRATION_SAMPLES)?
         })
     }
 
     /// Evaluations of single samples that one calibration takes.
     pub fn calibration_evaluations(&self) -> u64 {
-        (CALIBRATION_ROUNDS * CALIBRATION_SAMPLES * self.preset.sampling.steps) as u64
+        let sampling = &self.preset.sampling;
+        let samples = match sampling.exit_rule {
+            ExitRule::Allocated => allocate::samples(sampling.steps),
+            _ => CALIBRATION_ROUNDS * CALIBRATION_SAMPLES,
+        };
+        (samples * sampling.steps) as u64
     }
+}
+
+/// The threshold that recorded uncertainties ask for.
+fn calibration_of(trace: &ExitTrace, budget: Budget, draw: &Draw) -> Result<Calibration> {
+    let Budget {
+        exit_rule,
+        check_every: every,
+        reduction,
+        steps,
+    } = budget;
+    let (found, floors, depths) = match exit_rule {
+        ExitRule::Threshold => (calibrate(trace, reduction, every)?, Vec::new(), Vec::new()),
+        ExitRule::Excess => {
+            let (policy, found) = calibrate_excess(trace, reduction, every)?;
+            (found, policy.floors, Vec::new())
+        }
+        ExitRule::Schedule => {
+            let (policy, mut found) = calibrate_excess(trace, reduction, every)?;
+            let Some(exits) = trace.replay(&policy) else {
+                bail!("the recorded trace lacks uncertainties")
+            };
+            let schedule = DepthSchedule::from_exits(&exits);
+            if let Some(scheduled) = trace.replay(&schedule) {
+                found.reduction = scheduled.block_reduction();
+            }
+            (found, policy.floors, schedule.depths().to_vec())
+        }
+        ExitRule::Allocated => bail!("blocks are shared out from errors, not from uncertainties"),
+    };
+    Ok(Calibration {
+        exit_rule,
+        check_every: every,
+        reduction,
+        reached: found.reduction,
+        threshold: found.threshold,
+        floors,
+        depths,
+        windows: Vec::new(),
+        steps,
+        samples: draw.samples,
+        seed: draw.seed,
+        attainment: None,
+    })
 }
 
 /// The operations of a network's parts.
@@ -380,7 +498,7 @@ pub fn network_cost(model: &AdaDiffConfig) -> ComputeCost {
     ComputeCost {
         embed_flops: flops.embed,
         block_flops: flops.blocks,
-        estimator_flops: estimator_flops(model.estimator, &model.backbone),
+        estimator_flops: model.estimator_flops(),
         decode_flops: flops.decode,
     }
 }

@@ -1,70 +1,75 @@
 //! Long commands that are killed at random moments and run again end as if nothing had happened.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use serde_json::Value;
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
-use crate::made::{VOCABULARY, run, save_networks, write_cifar10, write_coco};
+use crate::made::{VOCABULARY, files, run, save_networks, write_cifar10, write_coco};
 
-/// Kills of each command.
-const KILLS: usize = 7;
+/// Kills of each command, all of them while it runs; `ADADIFF_KILLS` sets another number.
+const KILLS: usize = 20;
 
-/// Runs a command to its end, then another one that writes to another folder and is killed again
-/// and again before it may end, and gives back what is in both folders.
+/// The longest time before a kill, in times that the command takes from its start to its end.
+const LONGEST: f64 = 0.8;
+
+/// Runs a command to its end, then again with another `out` to write to, killed again and again at
+/// random moments. Where it comes to its end before a kill, it must have ended as the first one, and
+/// starts over from nothing. `contents` is what matters of what it writes.
 #[track_caller]
-fn whole_and_killed(
+fn ends_as_if_never_killed<T: PartialEq>(
     program: &str,
     folder: &Path,
     arguments: &[&str],
-) -> [BTreeMap<String, Vec<u8>>; 2] {
+    out: [&str; 2],
+    contents: impl Fn(&Path) -> T,
+) -> T {
+    let [whole, killed] = out.map(|out| folder.join(out));
     let to = |out| [arguments, &["--out", out]].concat();
     let start = Instant::now();
-    run(program, folder, &to("whole"));
+    run(program, folder, &to(out[0]));
     let duration = start.elapsed();
-    let mut unfinished = 0;
-    for kill in 1..=KILLS {
+    let expected = contents(&whole);
+
+    let wanted = std::env::var("ADADIFF_KILLS").map_or(KILLS, |count| count.parse().unwrap());
+    let mut random = StdRng::seed_from_u64(5);
+    let (mut kills, mut ends) = (0, 0);
+    while kills < wanted {
         let mut child = Command::new(program)
             .current_dir(folder)
-            .args(to("killed"))
+            .args(to(out[1]))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Another moment in every run of the test, and the first ones early, as what is done is not
-        // done again.
-        let random = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
-        let share = random * kill as f64 / KILLS as f64;
-        sleep(duration.mul_f64(share).max(Duration::from_millis(1)));
+        sleep(duration.mul_f64(random.random_range(0.0..LONGEST)));
         // On Unix this is SIGKILL.
         child.kill().unwrap();
-        unfinished += usize::from(!child.wait().unwrap().success());
+        if !child.wait().unwrap().success() {
+            kills += 1;
+            continue;
+        }
+        ends += 1;
+        assert!(contents(&killed) == expected, "end {ends} is another");
+        remove(&killed);
     }
-    assert!(unfinished > 0, "every run ended before it was killed");
-    run(program, folder, &to("killed"));
-    ["whole", "killed"].map(|out| files(&folder.join(out)))
+    run(program, folder, &to(out[1]));
+    assert!(contents(&killed) == expected, "the last end is another");
+    println!("{}: {kills} kills, {} ends", arguments[0], ends + 1);
+    expected
 }
 
-/// The files of a folder and its sub-folders, by name.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            let below = self::files(&path).into_iter();
-            files.extend(below.map(|(below, bytes)| (format!("{name}/{below}"), bytes)));
-        } else {
-            files.insert(name, fs::read(path).unwrap());
-        }
+fn remove(path: &Path) {
+    match path.is_dir() {
+        true => fs::remove_dir_all(path).unwrap(),
+        false => fs::remove_file(path).unwrap(),
     }
-    files
 }
 
 #[test]
@@ -72,7 +77,7 @@ fn prepare() {
     let folder = tempdir().unwrap();
     write_coco(folder.path());
     save_networks(folder.path());
-    let [whole, killed] = whole_and_killed(
+    let prepared = ends_as_if_never_killed(
         env!("CARGO_BIN_EXE_coco"),
         folder.path(),
         &[
@@ -94,31 +99,77 @@ fn prepare() {
             "--batch",
             "4",
         ],
+        ["whole", "killed"],
+        files,
     );
-    assert_eq!(whole.len(), 9 + 2, "{:?}", whole.keys());
-    assert!(whole == killed, "{:?}", killed.keys());
+    assert_eq!(prepared.len(), 9 + 2, "{:?}", prepared.keys());
+}
+
+const CIFAR10: &str = env!("CARGO_BIN_EXE_cifar10");
+
+const TRAIN: [&str; 11] = [
+    "train",
+    "--preset",
+    "cifar10-tiny",
+    "--data",
+    "cifar-10-batches-bin",
+    "--judge-every",
+    "4",
+    "--judge-samples",
+    "49",
+    "--features",
+    "pixels",
+];
+
+/// The last and the best weights of both phases, and their logs but for speed and memory.
+fn trained(run: &Path) -> Vec<(Vec<u8>, Vec<u8>, Vec<Value>)> {
+    let phase = |phase: &str| {
+        let read = |name: &str| fs::read(run.join(phase).join(name)).unwrap();
+        let log = String::from_utf8(read("training.jsonl")).unwrap();
+        let lines = log.lines().map(|line| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            assert!(line["frechet_distance"].as_f64().unwrap() > 0.0, "{line}");
+            line["images_per_second"] = Value::Null;
+            line["peak_memory_mib"] = Value::Null;
+            line
+        });
+        let lines: Vec<_> = lines.collect();
+        let steps: Vec<_> = lines.iter().map(|line| line["step"].as_u64()).collect();
+        assert_eq!(steps, [4, 8, 12].map(Some));
+        (read("weights.safetensors"), read("best.safetensors"), lines)
+    };
+    ["backbone", "joint"].map(phase).into()
 }
 
 #[test]
-fn train_and_evaluate() {
-    let program = env!("CARGO_BIN_EXE_cifar10");
+fn train() {
     let folder = tempdir().unwrap();
     write_cifar10(folder.path());
-    let train = [
-        "train",
-        "--preset",
-        "cifar10-tiny",
-        "--data",
-        "cifar-10-batches-bin",
-    ];
-    let [whole, killed] = whole_and_killed(program, folder.path(), &train);
-    for phase in ["backbone", "joint"] {
-        let weights = format!("{phase}/weights.safetensors");
-        assert!(whole[&weights] == killed[&weights], "{weights} differs");
-    }
+    ends_as_if_never_killed(CIFAR10, folder.path(), &TRAIN, ["whole", "killed"], trained);
+}
 
-    fs::rename(folder.path().join("whole"), folder.path().join("run")).unwrap();
-    fs::remove_dir_all(folder.path().join("killed")).unwrap();
+#[test]
+fn train_on_two_devices() {
+    let folder = tempdir().unwrap();
+    write_cifar10(folder.path());
+    let train = [&TRAIN[..], &["--devices", "flex,flex"]].concat();
+    ends_as_if_never_killed(CIFAR10, folder.path(), &train, ["whole", "killed"], trained);
+}
+
+/// A folder with a trained network.
+fn with_a_network() -> TempDir {
+    let folder = tempdir().unwrap();
+    write_cifar10(folder.path());
+    run(
+        CIFAR10,
+        folder.path(),
+        &[&TRAIN[..], &["--out", "run"]].concat(),
+    );
+    folder
+}
+
+#[test]
+fn evaluate() {
     let evaluate = [
         "evaluate",
         "--checkpoint",
@@ -130,12 +181,75 @@ fn train_and_evaluate() {
         "--depth",
         "2",
     ];
-    let [whole, killed] = whole_and_killed(program, folder.path(), &evaluate).map(|files| {
-        let part = &files["part-00000-of-00001.json"];
-        let mut part: Value = serde_json::from_slice(part).unwrap();
+    let part = |folder: &Path| {
+        let part = fs::read(folder.join("part-00000-of-00001.json")).unwrap();
+        let mut part: Value = serde_json::from_slice(&part).unwrap();
         part["seconds"] = Value::Null;
         part
-    });
-    assert_eq!(whole["effort"]["samples"], 1100);
-    assert_eq!(whole, killed);
+    };
+    let folder = with_a_network();
+    let out = ["whole", "killed"];
+    let part = ends_as_if_never_killed(CIFAR10, folder.path(), &evaluate, out, part);
+    assert_eq!(part["effort"]["samples"], 1100);
+}
+
+/// Commands of minutes, which start over: they leave their file whole or none.
+#[test]
+fn calibrate_and_reference() {
+    let folder = with_a_network();
+    let content = |path: &Path| fs::read(path).unwrap();
+    let calibrate = [
+        "calibrate",
+        "--checkpoint",
+        "run/joint/weights.safetensors",
+        "--reductions",
+        "0.2,0.3,0.4",
+    ];
+    let out = ["whole.json", "killed.json"];
+    ends_as_if_never_killed(CIFAR10, folder.path(), &calibrate, out, content);
+    let reference = [
+        "reference",
+        "--data",
+        "cifar-10-batches-bin",
+        "--features",
+        "pixels",
+    ];
+    let out = ["whole.npz", "killed.npz"];
+    ends_as_if_never_killed(CIFAR10, folder.path(), &reference, out, content);
+}
+
+#[test]
+fn the_comparison() {
+    let compare = [
+        "--samples",
+        "300",
+        "--features",
+        "pixels",
+        "--checkpoint",
+        "run/joint/weights.safetensors",
+        "--data",
+        "cifar-10-batches-bin",
+    ];
+    let folder = with_a_network();
+    let results = |out: &Path| {
+        let rows = ["results.jsonl", "curve.jsonl"].map(|name| {
+            let rows = fs::read_to_string(out.join(name)).unwrap();
+            let rows = rows.lines().map(|row| {
+                let mut row: Value = serde_json::from_str(row).unwrap();
+                assert!(row["frechet_distance"].as_f64().unwrap() > 0.0, "{row}");
+                row["seconds_per_image"] = Value::Null;
+                row["speedup"] = Value::Null;
+                row
+            });
+            rows.collect::<Vec<_>>()
+        });
+        let pictures = ["full_beside_adadiff.png", "uncertainty_maps.png"];
+        (rows, pictures.map(|name| fs::read(out.join(name)).unwrap()))
+    };
+    let out = ["whole", "killed"];
+    let (rows, _) = ends_as_if_never_killed(CIFAR10, folder.path(), &compare, out, results);
+    assert_eq!(rows.map(|rows| rows.len()), [4, 11]);
+    let left = files(folder.path()).into_keys();
+    let left: Vec<_> = left.filter(|name| name.contains("unfinished")).collect();
+    assert!(left.iter().all(|name| name.ends_with("lock")), "{left:?}");
 }

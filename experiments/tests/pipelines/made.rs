@@ -1,5 +1,6 @@
 //! Small data sets in their real formats, and untrained networks.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
@@ -42,6 +43,22 @@ pub fn fail(program: &str, folder: &Path, arguments: &[&str]) -> String {
     told
 }
 
+/// The files of a folder and its sub-folders, by name; none where there is no folder.
+pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            let below = self::files(&path).into_iter();
+            files.extend(below.map(|(below, bytes)| (format!("{name}/{below}"), bytes)));
+        } else {
+            files.insert(name, fs::read(path).unwrap());
+        }
+    }
+    files
+}
+
 /// An image that is smooth, and another for each number.
 pub fn picture(number: usize, width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
@@ -75,6 +92,20 @@ pub fn write_cifar10(folder: &Path) {
         }
         fs::write(batches.join(format!("data_batch_{}.bin", batch + 1)), bytes).unwrap();
     }
+}
+
+/// CelebA's aligned faces, and the list of their parts: the last ten are not of the training part.
+pub fn write_celeba(folder: &Path) {
+    let faces = folder.join("celeba/img_align_celeba");
+    fs::create_dir_all(&faces).unwrap();
+    let mut list = String::new();
+    for number in 0..IMAGES + 10 {
+        let name = format!("{:06}.jpg", number + 1);
+        fs::write(faces.join(&name), jpeg(&picture(number, 178, 218))).unwrap();
+        let part = number.saturating_sub(IMAGES - 1).min(2);
+        list.push_str(&format!("{name} {part}\n"));
+    }
+    fs::write(folder.join("celeba/list_eval_partition.txt"), list).unwrap();
 }
 
 /// Weights of networks in front of the diffusion model, untrained.

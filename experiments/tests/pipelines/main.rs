@@ -1,7 +1,14 @@
 //! The programs of the paper's data sets, as their users run them.
 #![cfg(feature = "flex")]
 
+mod backends;
+mod bad_data;
+mod budgets;
+mod full_disk;
 mod killed;
 mod made;
+mod memory;
 mod processes;
+mod published;
+mod results;
 mod tables;

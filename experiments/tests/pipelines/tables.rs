@@ -8,8 +8,10 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::made::{
-    IMAGES, VOCABULARY, fail, jpeg, picture, run, save_networks, write_cifar10, write_coco,
+    IMAGES, VOCABULARY, fail, jpeg, picture, run, save_networks, write_celeba, write_cifar10,
+    write_coco,
 };
+use crate::results::{refuses_the_other_main_table, tables_and_figures};
 
 /// The tail that all data sets share: both phases, a threshold, samples, the table. `around` names
 /// the networks around a diffusion model on latents, `images` the raw images.
@@ -79,6 +81,7 @@ fn train_to_table(
     assert_eq!(rows[0]["block_reduction"], 0.0);
     assert!(rows[3]["block_reduction"].as_f64().unwrap() > 0.15);
     assert!(folder.join("table/report.html").exists());
+    tables_and_figures(program, folder, around, images);
 }
 
 #[test]
@@ -95,23 +98,14 @@ fn cifar10_from_its_binary_batches_to_a_table() {
     );
     assert!(told.contains("60 images over 48 features"), "{told}");
     train_to_table(program, folder.path(), "cifar10-tiny", &data, &[], &data);
+    refuses_the_other_main_table(program, folder.path(), "conditional");
 }
 
 #[test]
 fn celeba_from_its_aligned_faces_to_a_table() {
     let program = env!("CARGO_BIN_EXE_celeba");
     let folder = tempdir().unwrap();
-    let faces = folder.path().join("celeba/img_align_celeba");
-    fs::create_dir_all(&faces).unwrap();
-    let mut list = String::new();
-    for number in 0..IMAGES + 10 {
-        let name = format!("{:06}.jpg", number + 1);
-        fs::write(faces.join(&name), jpeg(&picture(number, 178, 218))).unwrap();
-        // The last ten are of the other parts.
-        let part = number.saturating_sub(IMAGES - 1).min(2);
-        list.push_str(&format!("{name} {part}\n"));
-    }
-    fs::write(folder.path().join("celeba/list_eval_partition.txt"), list).unwrap();
+    write_celeba(folder.path());
     let data = ["--data", "celeba"];
     train_to_table(program, folder.path(), "celeba-tiny", &data, &[], &data);
 }
@@ -196,23 +190,15 @@ fn imagenet_from_its_synsets_over_latents_to_a_table() {
         &[&PREPARE[..], &data, &preset].concat(),
     );
     assert!(told.contains("autoencoder"), "{told}");
-    let train = [
-        "train",
-        "--out",
-        "other",
-        "--autoencoder",
-        "autoencoder.safetensors",
-    ];
-    fs::rename(
-        folder.path().join("first.safetensors"),
-        folder.path().join("autoencoder.safetensors"),
-    )
-    .unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::rename(path("autoencoder.safetensors"), path("other.safetensors")).unwrap();
+    fs::rename(path("first.safetensors"), path("autoencoder.safetensors")).unwrap();
+    let train = ["train", "--out", "other"];
     // Latents of another data set.
     let told = fail(
         env!("CARGO_BIN_EXE_coco"),
         folder.path(),
-        &[&train[..], &LATENTS, &["--preset", "coco-tiny"]].concat(),
+        &[&train[..], &LATENTS, &DECODER, &["--preset", "coco-tiny"]].concat(),
     );
     assert!(
         told.contains("ImageNet") && told.contains("MS-COCO"),
@@ -228,6 +214,16 @@ fn imagenet_from_its_synsets_over_latents_to_a_table() {
         &LATENTS,
         &DECODER,
         &data,
+    );
+    let sample = ["sample", "--checkpoint", "run/joint/weights.safetensors"];
+    let told = fail(
+        program,
+        folder.path(),
+        &[&sample[..], &["--autoencoder", "other.safetensors"]].concat(),
+    );
+    assert!(
+        told.contains("was trained on latents of another autoencoder than other.safetensors"),
+        "{told}"
     );
 }
 

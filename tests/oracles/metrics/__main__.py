@@ -1,4 +1,4 @@
-"""The program `metrics` against pytorch-fid, torch-fidelity and clean-fid.
+"""The program `metrics` against pytorch-fid, torch-fidelity, clean-fid and transformers' CLIP.
 
     python tests/oracles/metrics --binary target/debug/metrics
 
@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import clip
 import features
 import images
 from ours import Ours
@@ -23,17 +24,19 @@ def main() -> int:
     parser.add_argument("--binary", type=Path, required=True)
     parser.add_argument("--images", type=int, default=96, help="images in each set")
     parser.add_argument("--device", default="flex", help="where the program computes")
-    parser.add_argument("--only", choices=["images", "features"])
+    parser.add_argument("--only", choices=["images", "features", "clip"])
     arguments = parser.parse_args()
     # Of the published programs' own ways, none of which matters here.
     warnings.filterwarnings("ignore")
     report = Report()
     ours = Ours(arguments.binary.resolve(), arguments.device)
     with tempfile.TemporaryDirectory() as folder:
-        if arguments.only != "images":
+        if arguments.only in (None, "features"):
             features.check(ours, report, Path(folder))
-        if arguments.only != "features":
+        if arguments.only in (None, "images"):
             images.check(ours, report, Path(folder), arguments.images)
+        if arguments.only in (None, "clip"):
+            clip.check(ours, report, Path(folder), arguments.images)
     return report.finish()
 
 

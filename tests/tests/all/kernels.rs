@@ -1,6 +1,6 @@
 //! The kernels agree with their formulas on every device, forward and backward.
 
-use adadiff_experiments::device::{BackendName, DeviceName, DeviceTask, run_on};
+use adadiff_experiments::device::{DeviceTask, run_on};
 use adadiff_model::kernels::{self, Kernels};
 use adadiff_tests::{
     Draw, Named, announce, assert_close, devices_under_test, reference_device, values,
@@ -228,13 +228,6 @@ impl DeviceTask for Evaluate {
     }
 }
 
-/// Burn 0.21's wgpu backend multiplies wrongly into a single column on Debian's software Vulkan; no
-/// network here has a layer with one output.
-fn has_known_defect(device: DeviceName, operation: Operation) -> bool {
-    let wgpu = matches!(device.backend, BackendName::Wgpu | BackendName::Vulkan);
-    wgpu && matches!(operation, Operation::Linear { outputs: 1, .. })
-}
-
 /// Compares every device's kernel with the formula on the reference device.
 fn compare(test: &str, operation: Operation, inputs: &[([usize; 3], f64)]) {
     let devices = devices_under_test();
@@ -256,10 +249,6 @@ fn compare(test: &str, operation: Operation, inputs: &[([usize; 3], f64)]) {
             )
             .unwrap();
             for &device in &devices {
-                if has_known_defect(device, operation) {
-                    println!("{operation:?} is left out on {device}");
-                    continue;
-                }
                 let found = run_on(
                     device,
                     Evaluate {

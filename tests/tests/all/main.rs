@@ -1,5 +1,6 @@
 //! Tests that cross crates; those of tensor code run on every device that was compiled in.
 
+mod baselines;
 mod bundled;
 mod devices;
 mod exits;

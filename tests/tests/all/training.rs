@@ -10,7 +10,7 @@ use adadiff_sampler::ScheduleConfig;
 use adadiff_tests::{Named, Network, NetworkKind, Patterns, Watcher, parameters};
 use adadiff_train::{
     CHECKPOINTS, ComputeType, LOG_FILE, LogLine, Objective, Outcome, TrainConfig, TrainError,
-    Trainer,
+    Trained, Trainer,
 };
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use burn_autodiff::Autodiff;
@@ -41,6 +41,7 @@ pub fn network() -> AdaDiffConfig {
 pub fn dozen_steps() -> TrainConfig {
     TrainConfig {
         objective: JOINT,
+        trained: Trained::All,
         steps: 12,
         batch_size: 3,
         accumulation: NonZeroUsize::MIN,
@@ -61,6 +62,7 @@ pub fn dozen_steps() -> TrainConfig {
         log_every: 5,
         sample_every: 0,
         checkpoint_every: 4,
+        judge: None,
     }
 }
 

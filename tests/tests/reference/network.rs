@@ -72,7 +72,7 @@ impl Published {
         };
         AdaDiffConfig {
             estimator: EstimatorForm::Tokens,
-            backbone,
+            ..AdaDiffConfig::new(backbone)
         }
     }
 

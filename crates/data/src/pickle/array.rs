@@ -1,10 +1,63 @@
-//! What the stack machine knows of numpy: arrays, and integers of their own type.
+//! What data sets need of numpy: arrays, and integers of their own type.
 
-use super::machine::{Machine, Outcome};
-use super::{Array, Content, Element, Id, Name, Value, integer};
+use std::ops::RangeInclusive;
+
+use adadiff_pickle::{Called, Dialect, Id, Refusal, Value};
 
 /// The most that numpy itself allows.
 const MOST_DIMENSIONS: usize = 64;
+
+/// The pickles of data sets.
+#[derive(Debug)]
+pub(super) struct Numpy;
+
+/// What they have beside Python's own values.
+#[derive(Debug)]
+pub(crate) enum Object<'a> {
+    Name(Name),
+    /// numpy's type of an array's elements.
+    Type(Element),
+    /// numpy's array, empty until its content follows.
+    Array(Option<Array<'a>>),
+}
+
+/// The names that data sets refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    Reconstruct,
+    Array,
+    Type,
+    Scalar,
+}
+
+/// What numpy's arrays consist of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Element {
+    /// An unsigned byte.
+    U1,
+    /// A float of 32 bits.
+    F4,
+    /// An integer of 64 bits.
+    I8,
+    /// Any value.
+    Object,
+}
+
+/// numpy's array, whose last index runs fastest.
+#[derive(Debug)]
+pub(crate) struct Array<'a> {
+    pub shape: Vec<usize>,
+    pub content: Content<'a>,
+}
+
+/// The elements of an array, as many as its shape says.
+#[derive(Debug)]
+pub(crate) enum Content<'a> {
+    /// Numbers, least significant byte first.
+    Numbers(Element, &'a [u8]),
+    /// The items of a list, which is not copied: a small file could ask for very many copies.
+    Objects(Id),
+}
 
 impl Element {
     /// The type that numpy calls by this name.
@@ -29,22 +82,18 @@ impl Element {
     }
 }
 
-impl<'a> Machine<'a> {
-    pub(super) fn name(&mut self) -> Outcome {
-        let (module, name) = (self.line()?, self.line()?);
-        self.push_name(module, name)
-    }
+impl<'a> Dialect<'a> for Numpy {
+    type Own = Object<'a>;
 
-    pub(super) fn name_from_stack(&mut self) -> Outcome {
-        let [module, name] = self.pop_two()?;
-        match (&self.values[module], &self.values[name]) {
-            (&Value::Bytes(module), &Value::Bytes(name)) => self.push_name(module, name),
-            _ => Err(self.damaged("a name that is no text")),
-        }
-    }
+    /// A batch of 10,000 images builds a few more than 20,000.
+    const MOST_VALUES: usize = 1 << 16;
 
-    fn push_name(&mut self, module: &[u8], name: &[u8]) -> Outcome {
-        let name = match (module, name) {
+    const PROTOCOLS: RangeInclusive<u32> = 2..=4;
+
+    const UTF_8: bool = false;
+
+    fn name(module: &'a [u8], name: &'a [u8]) -> Option<Object<'a>> {
+        Some(Object::Name(match (module, name) {
             // The module's name since numpy 2.
             (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => {
                 Name::Reconstruct
@@ -52,119 +101,127 @@ impl<'a> Machine<'a> {
             (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"scalar") => Name::Scalar,
             (b"numpy", b"ndarray") => Name::Array,
             (b"numpy", b"dtype") => Name::Type,
-            _ => {
-                let [module, name] = [module, name].map(String::from_utf8_lossy);
-                return Err(format!(
-                    "a pickle that asks for {module}.{name}, and nothing in a file is run here"
-                ));
-            }
-        };
-        self.push(Value::Name(name))
+            _ => return None,
+        }))
     }
 
     /// `_reconstruct(ndarray, (0,), 'b')`, an empty array; `dtype('u1', 0, 1)`; or
     /// `scalar(dtype('i8', 0, 1), bytes)`.
-    pub(super) fn call(&mut self) -> Outcome {
-        let [function, arguments] = self.pop_two()?;
-        let Value::Tuple(arguments) = &self.values[arguments] else {
-            return Err(self.damaged("a call without arguments"));
+    fn call(
+        values: &[Value<'a, Object<'a>>],
+        function: Id,
+        arguments: &[Id],
+    ) -> Result<Called<'a, Object<'a>>, Refusal> {
+        let unknown = || Refusal::Damaged("a call that no data set needs");
+        let Value::Own(Object::Name(name)) = values[function] else {
+            return Err(unknown());
         };
-        let argument = |at: usize| arguments.get(at).map(|&id| &self.values[id]);
-        let value = match (&self.values[function], argument(0), argument(1)) {
-            (Value::Name(Name::Reconstruct), Some(Value::Name(Name::Array)), _) => {
-                Value::Array(None)
+        let argument = |at: usize| arguments.get(at).map(|&id| &values[id]);
+        let value = match (name, argument(0), argument(1)) {
+            (Name::Reconstruct, Some(Value::Own(Object::Name(Name::Array))), _) => {
+                Value::Own(Object::Array(None))
             }
-            (Value::Name(Name::Type), Some(Value::Bytes(name)), _) => {
+            (Name::Type, Some(Value::Bytes(name)), _) => {
                 let element = Element::named(name).ok_or_else(|| {
                     let name = String::from_utf8_lossy(name);
-                    format!("an array of type {name}, which no data set has")
+                    Refusal::Other(format!("an array of type {name}, which no data set has"))
                 })?;
-                Value::Type(element)
+                Value::Own(Object::Type(element))
             }
             (
-                Value::Name(Name::Scalar),
-                Some(Value::Type(Element::I8)),
+                Name::Scalar,
+                Some(Value::Own(Object::Type(Element::I8))),
                 Some(Value::Bytes(bytes)),
             ) => {
                 let bytes = <[u8; 8]>::try_from(*bytes);
-                let bytes = bytes.map_err(|_| self.damaged("an integer of another size"))?;
+                let bytes = bytes.map_err(|_| Refusal::Damaged("an integer of another size"))?;
                 Value::Integer(i64::from_le_bytes(bytes))
             }
-            _ => return Err(self.damaged("a call that no data set needs")),
+            _ => return Err(unknown()),
         };
-        self.push(value)
+        Ok(Called::New(value))
     }
 
     /// Gives an array its content, or a type its order of bytes, `(version, order, ...)`.
-    pub(super) fn build(&mut self) -> Outcome {
-        let state = self.pop()?;
-        let object = self.top()?;
-        match &self.values[object] {
-            Value::Type(_) => match self.tuple_of(state) {
-                Some(&[_, order, ..]) => match self.values[order] {
-                    Value::Bytes(b"|" | b"<") => Ok(()),
-                    _ => Err("an array whose numbers are not in little-endian order".to_owned()),
+    fn build(
+        values: &[Value<'a, Object<'a>>],
+        object: Id,
+        state: Id,
+    ) -> Result<Option<Value<'a, Object<'a>>>, Refusal> {
+        match &values[object] {
+            Value::Own(Object::Type(_)) => match tuple(values, state) {
+                Some(&[_, order, ..]) => match values[order] {
+                    Value::Bytes(b"|" | b"<") => Ok(None),
+                    _ => Err(Refusal::Other(
+                        "an array whose numbers are not in little-endian order".to_owned(),
+                    )),
                 },
-                _ => Err(self.damaged("a type without an order of bytes")),
+                _ => Err(Refusal::Damaged("a type without an order of bytes")),
             },
-            Value::Array(_) => {
-                let array = self.content(state)?;
-                self.values[object] = Value::Array(Some(array));
-                Ok(())
+            Value::Own(Object::Array(_)) => {
+                let array = content(values, state)?;
+                Ok(Some(Value::Own(Object::Array(Some(array)))))
             }
-            _ => Err(self.damaged("content for what is no array")),
+            _ => Err(Refusal::Damaged("content for what is no array")),
         }
     }
+}
 
-    fn tuple_of(&self, id: Id) -> Option<&[Id]> {
-        match &self.values[id] {
-            Value::Tuple(items) => Some(items),
-            _ => None,
-        }
+pub(super) fn integer(values: &[Value<Object>], id: Id) -> Option<i64> {
+    match values[id] {
+        Value::Integer(integer) => Some(integer),
+        _ => None,
     }
+}
 
-    /// `(version, shape, dtype, False, content)`; true if columns came first.
-    fn content(&self, state: Id) -> Outcome<Array<'a>> {
-        let unknown = || self.damaged("an array of another kind");
-        let Some(&[_, shape, element, columns_first, content]) = self.tuple_of(state) else {
-            return Err(unknown());
-        };
-        let (&Value::Type(element), Value::False) =
-            (&self.values[element], &self.values[columns_first])
-        else {
-            return Err(unknown());
-        };
-        let length = |&id| usize::try_from(integer(&self.values, id)?).ok();
-        let lengths = self.tuple_of(shape).ok_or_else(unknown)?;
-        if lengths.len() > MOST_DIMENSIONS {
-            return Err(unknown());
-        }
-        let shape: Option<Vec<usize>> = lengths.iter().map(length).collect();
-        let shape = shape.ok_or_else(unknown)?;
-        let count = shape
-            .iter()
-            .try_fold(1, |product: usize, &length| product.checked_mul(length));
-
-        let (content, size, found) = match (&self.values[content], element.bytes()) {
-            (&Value::Bytes(bytes), Some(size)) => {
-                let numbers = Content::Numbers(element, bytes);
-                (numbers, size, bytes.len())
-            }
-            (Value::List(objects), None) => (Content::Objects(content), 1, objects.len()),
-            _ => return Err(unknown()),
-        };
-        if count.and_then(|count| count.checked_mul(size)) != Some(found) {
-            let shape: Vec<_> = shape.iter().map(usize::to_string).collect();
-            let what = if element == Element::Object {
-                "objects"
-            } else {
-                "bytes"
-            };
-            return Err(format!(
-                "{found} {what} for an array of {}",
-                shape.join(" x ")
-            ));
-        }
-        Ok(Array { shape, content })
+fn tuple<'v>(values: &'v [Value<Object>], id: Id) -> Option<&'v [Id]> {
+    match &values[id] {
+        Value::Tuple(items) => Some(items),
+        _ => None,
     }
+}
+
+/// `(version, shape, dtype, False, content)`; true if columns came first.
+fn content<'a>(values: &[Value<'a, Object<'a>>], state: Id) -> Result<Array<'a>, Refusal> {
+    let unknown = || Refusal::Damaged("an array of another kind");
+    let Some(&[_, shape, element, columns_first, content]) = tuple(values, state) else {
+        return Err(unknown());
+    };
+    let (&Value::Own(Object::Type(element)), Value::Bool(false)) =
+        (&values[element], &values[columns_first])
+    else {
+        return Err(unknown());
+    };
+    let length = |&id| usize::try_from(integer(values, id)?).ok();
+    let lengths = tuple(values, shape).ok_or_else(unknown)?;
+    if lengths.len() > MOST_DIMENSIONS {
+        return Err(unknown());
+    }
+    let shape: Option<Vec<usize>> = lengths.iter().map(length).collect();
+    let shape = shape.ok_or_else(unknown)?;
+    let count = shape
+        .iter()
+        .try_fold(1, |product: usize, &length| product.checked_mul(length));
+
+    let (content, size, found) = match (&values[content], element.bytes()) {
+        (&Value::Bytes(bytes), Some(size)) => {
+            let numbers = Content::Numbers(element, bytes);
+            (numbers, size, bytes.len())
+        }
+        (Value::List(objects), None) => (Content::Objects(content), 1, objects.len()),
+        _ => return Err(unknown()),
+    };
+    if count.and_then(|count| count.checked_mul(size)) != Some(found) {
+        let shape: Vec<_> = shape.iter().map(usize::to_string).collect();
+        let what = if element == Element::Object {
+            "objects"
+        } else {
+            "bytes"
+        };
+        return Err(Refusal::Other(format!(
+            "{found} {what} for an array of {}",
+            shape.join(" x ")
+        )));
+    }
+    Ok(Array { shape, content })
 }

@@ -1,10 +1,10 @@
-//! The hyperparameters of a CLIP text model.
+//! The hyperparameters of a CLIP text model, and what those of both models have to be.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
 
-/// The activation of a text model's two-layer networks.
+/// The activation of the two-layer networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
@@ -45,7 +45,7 @@ pub struct ClipTextConfig {
     pub end_of_text: u32,
 }
 
-fn default_epsilon() -> f64 {
+pub(super) fn default_epsilon() -> f64 {
     1e-5
 }
 
@@ -70,33 +70,43 @@ impl ClipTextConfig {
     /// # Errors
     /// [`ModelError::Config`] names the first number that does not.
     pub fn validate(&self) -> Result<(), ModelError> {
-        let fail = |message: String| Err(ModelError::Config(message));
-        let sizes = [
-            ("vocabulary", self.vocabulary),
-            ("width", self.width),
-            ("mlp_width", self.mlp_width),
-            ("layers", self.layers),
-            ("heads", self.heads),
-            ("tokens", self.tokens),
-        ];
-        for (name, value) in sizes {
-            // No published network comes near the limit; it keeps sizes from overflowing.
-            if value == 0 || value > 1 << 20 {
-                return fail(format!("{name} must lie in 1..=1048576, found {value}"));
-            }
-        }
-        if !self.width.is_multiple_of(self.heads) {
-            return fail(format!(
-                "width {} is not a multiple of heads {}",
-                self.width, self.heads
-            ));
-        }
-        if !(self.layer_norm_epsilon.is_finite() && self.layer_norm_epsilon > 0.0) {
-            return fail(format!(
-                "layer_norm_epsilon must be positive, found {}",
-                self.layer_norm_epsilon
-            ));
-        }
-        Ok(())
+        check(
+            &[
+                ("vocabulary", self.vocabulary),
+                ("width", self.width),
+                ("mlp_width", self.mlp_width),
+                ("layers", self.layers),
+                ("heads", self.heads),
+                ("tokens", self.tokens),
+            ],
+            self.width,
+            self.heads,
+            self.layer_norm_epsilon,
+        )
     }
+}
+
+/// Checks what both models' numbers must be like.
+pub(super) fn check(
+    sizes: &[(&str, usize)],
+    width: usize,
+    heads: usize,
+    epsilon: f64,
+) -> Result<(), ModelError> {
+    let fail = |message: String| Err(ModelError::Config(message));
+    for &(name, value) in sizes {
+        // No published network comes near the limit; it keeps sizes from overflowing.
+        if value == 0 || value > 1 << 20 {
+            return fail(format!("{name} must lie in 1..=1048576, found {value}"));
+        }
+    }
+    if !width.is_multiple_of(heads) {
+        return fail(format!("width {width} is not a multiple of heads {heads}"));
+    }
+    if !(epsilon.is_finite() && epsilon > 0.0) {
+        return fail(format!(
+            "layer_norm_epsilon must be positive, found {epsilon}"
+        ));
+    }
+    Ok(())
 }

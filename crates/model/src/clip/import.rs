@@ -1,4 +1,5 @@
-//! Published CLIP text weights: names and shapes as transformers has them.
+//! Published CLIP weights, names and shapes as transformers has them: those of the text model, and
+//! the layers of both models.
 
 use adadiff_weights::{Placements, WeightFile};
 
@@ -51,25 +52,8 @@ impl ClipTextConfig {
         let [vocabulary, width] = sizes("text_model.embeddings.token_embedding.weight")?;
         let [tokens, _] = sizes("text_model.embeddings.position_embedding.weight")?;
         let [mlp_width, _] = sizes("text_model.encoder.layers.0.mlp.fc1.weight")?;
-        let layers = (0..)
-            .take_while(|layer| {
-                let name = format!("text_model.encoder.layers.{layer}.mlp.fc1.weight");
-                file.shape(&name).is_some()
-            })
-            .count();
-        let heads = match hints.heads {
-            Some(heads) => heads,
-            None if width.is_multiple_of(HEAD_WIDTH) => width / HEAD_WIDTH,
-            None => {
-                return Err(ImportError::Unclear {
-                    path: file.path().to_owned(),
-                    reason: format!(
-                        "its tokens of width {width} cannot be shared among heads of width \
-                         {HEAD_WIDTH}, which published models have; give the number of heads"
-                    ),
-                });
-            }
-        };
+        let layers = layers(file, "text_model");
+        let heads = heads(file, hints.heads, width)?;
         let end_of_text = match hints.end_of_text {
             Some(token) => token,
             None => u32::try_from(vocabulary.saturating_sub(1)).unwrap_or(u32::MAX),
@@ -121,28 +105,66 @@ impl ClipTextConfig {
         }
         // Numbers from 0, which transformers kept among the weights before 4.31.
         list.unused_tensor("text_model.embeddings.position_ids", &[1, self.tokens]);
-        for layer in 0..self.layers {
-            let published = format!("text_model.encoder.layers.{layer}");
-            let path = format!("layers.{layer}");
-            let linear = |list: &mut Placements, name: &str, sizes: [usize; 2]| {
-                let published = format!("{published}.{name}");
-                list.linear(&published, &format!("{path}.{name}"), sizes, true);
-            };
-            for name in ["q_proj", "k_proj", "v_proj", "out_proj"] {
-                linear(&mut list, &format!("self_attn.{name}"), [width, width]);
-            }
-            linear(&mut list, "mlp.fc1", [width, hidden]);
-            linear(&mut list, "mlp.fc2", [hidden, width]);
-            for name in ["layer_norm1", "layer_norm2"] {
-                let published = format!("{published}.{name}");
-                list.norm(&published, &format!("{path}.{name}"), width);
-            }
-        }
+        place_layers(&mut list, "text_model", self.layers, [width, hidden]);
         list.norm("text_model.final_layer_norm", "final_layer_norm", width);
         for part in OTHER_PARTS {
             list.leave_out(part);
         }
         Ok(list)
+    }
+}
+
+/// The layers of a model that a file has.
+pub(super) fn layers(file: &WeightFile, model: &str) -> usize {
+    let has_layer = |layer: &usize| {
+        let name = format!("{model}.encoder.layers.{layer}.mlp.fc1.weight");
+        file.shape(&name).is_some()
+    };
+    (0..).take_while(has_layer).count()
+}
+
+/// The attention heads that were given, or as published for tokens of `width`.
+pub(super) fn heads(
+    file: &WeightFile,
+    given: Option<usize>,
+    width: usize,
+) -> Result<usize, ImportError> {
+    match given {
+        Some(heads) => Ok(heads),
+        None if width.is_multiple_of(HEAD_WIDTH) => Ok(width / HEAD_WIDTH),
+        None => Err(ImportError::Unclear {
+            path: file.path().to_owned(),
+            reason: format!(
+                "its tokens of width {width} cannot be shared among heads of width {HEAD_WIDTH}, \
+                 which published models have; give the number of heads"
+            ),
+        }),
+    }
+}
+
+/// The layers of the part `model` of a file, of these widths of tokens and hidden features.
+pub(super) fn place_layers(
+    list: &mut Placements,
+    model: &str,
+    layers: usize,
+    [width, hidden]: [usize; 2],
+) {
+    for layer in 0..layers {
+        let published = format!("{model}.encoder.layers.{layer}");
+        let path = format!("layers.{layer}");
+        let linear = |list: &mut Placements, name: &str, sizes: [usize; 2]| {
+            let published = format!("{published}.{name}");
+            list.linear(&published, &format!("{path}.{name}"), sizes, true);
+        };
+        for name in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+            linear(list, &format!("self_attn.{name}"), [width, width]);
+        }
+        linear(list, "mlp.fc1", [width, hidden]);
+        linear(list, "mlp.fc2", [hidden, width]);
+        for name in ["layer_norm1", "layer_norm2"] {
+            let published = format!("{published}.{name}");
+            list.norm(&published, &format!("{path}.{name}"), width);
+        }
     }
 }
 

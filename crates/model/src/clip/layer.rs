@@ -1,4 +1,4 @@
-//! A layer of the text model.
+//! A layer of the text and of the image model.
 
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
@@ -6,12 +6,23 @@ use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Tensor};
 
-use super::{Activation, ClipTextConfig};
-use crate::kernels::{Kernels, gelu, layer_norm, sigmoid};
+use super::Activation;
+use crate::kernels::{Kernels, gelu, layer_norm, self_attention, sigmoid};
 use crate::timestep::apply;
 
-pub(super) fn norm<B: Backend>(config: &ClipTextConfig, device: &B::Device) -> LayerNorm<B> {
-    LayerNormConfig::new(config.width).init(device)
+/// The sizes of a layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LayerSizes {
+    /// Width of a token.
+    pub(super) width: usize,
+    /// Width of the hidden features.
+    pub(super) mlp_width: usize,
+    /// Attention heads.
+    pub(super) heads: usize,
+}
+
+pub(super) fn norm<B: Backend>(width: usize, device: &B::Device) -> LayerNorm<B> {
+    LayerNormConfig::new(width).init(device)
 }
 
 /// Layer normalisation of tokens `[batch, tokens, width]`.
@@ -27,7 +38,7 @@ pub(super) fn normalise<B: Kernels>(
     layer_norm(tokens, norm.gamma.val(), shift, epsilon)
 }
 
-/// Multi-head self-attention in which no token sees a later one.
+/// Multi-head self-attention. In the text model no token sees a later one.
 #[derive(Module, Debug)]
 pub struct ClipAttention<B: Backend> {
     /// The projection to queries.
@@ -42,9 +53,17 @@ pub struct ClipAttention<B: Backend> {
 }
 
 impl<B: Kernels> ClipAttention<B> {
+    /// Attends between all `tokens` `[batch, tokens, width]`.
+    fn forward(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
+        let parts = [&self.q_proj, &self.k_proj, &self.v_proj];
+        let parts = parts.map(|layer| apply(layer, tokens.clone()));
+        let attended = self_attention(Tensor::cat(parts.to_vec(), 2), self.heads);
+        apply(&self.out_proj, attended)
+    }
+
     /// Attends between `tokens` `[batch, tokens, width]`; `later` `[batch, heads, tokens, tokens]`
     /// is true where a token (row) must not see another (column).
-    fn forward(&self, tokens: Tensor<B, 3>, later: Tensor<B, 4, Bool>) -> Tensor<B, 3> {
+    fn forward_masked(&self, tokens: Tensor<B, 3>, later: Tensor<B, 4, Bool>) -> Tensor<B, 3> {
         let [batch, count, width] = tokens.dims();
         let head_width = width / self.heads;
         let heads = |layer: &Linear<B>| {
@@ -91,36 +110,47 @@ pub struct ClipLayer<B: Backend> {
 }
 
 impl<B: Kernels> ClipLayer<B> {
-    pub(super) fn init(config: &ClipTextConfig, device: &B::Device) -> Self {
+    pub(super) fn init(sizes: LayerSizes, device: &B::Device) -> Self {
         let linear =
             |inputs: usize, outputs: usize| LinearConfig::new(inputs, outputs).init(device);
-        let projection = || linear(config.width, config.width);
+        let LayerSizes {
+            width,
+            mlp_width,
+            heads,
+        } = sizes;
+        let projection = || linear(width, width);
         Self {
-            layer_norm1: norm(config, device),
+            layer_norm1: norm(width, device),
             self_attn: ClipAttention {
                 q_proj: projection(),
                 k_proj: projection(),
                 v_proj: projection(),
                 out_proj: projection(),
-                heads: config.heads,
+                heads,
             },
-            layer_norm2: norm(config, device),
+            layer_norm2: norm(width, device),
             mlp: ClipMlp {
-                fc1: linear(config.width, config.mlp_width),
-                fc2: linear(config.mlp_width, config.width),
+                fc1: linear(width, mlp_width),
+                fc2: linear(mlp_width, width),
             },
         }
     }
 
+    /// Tokens `[batch, tokens, width]` after the layer; with `later` as
+    /// [`ClipAttention::forward_masked`] has it.
     pub(super) fn forward(
         &self,
         x: Tensor<B, 3>,
-        later: Tensor<B, 4, Bool>,
+        later: Option<Tensor<B, 4, Bool>>,
         activation: Activation,
         epsilon: f64,
     ) -> Tensor<B, 3> {
         let normed = normalise(&self.layer_norm1, x.clone(), epsilon);
-        let x = self.self_attn.forward(normed, later) + x;
+        let attended = match later {
+            Some(later) => self.self_attn.forward_masked(normed, later),
+            None => self.self_attn.forward(normed),
+        };
+        let x = attended + x;
         let hidden = apply(
             &self.mlp.fc1,
             normalise(&self.layer_norm2, x.clone(), epsilon),

@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use super::ClipTextConfig;
-use super::layer::{ClipLayer, norm, normalise};
+use super::layer::{ClipLayer, LayerSizes, norm, normalise};
 use crate::ModelError;
 use crate::error::expect_shape;
 use crate::kernels::Kernels;
@@ -48,13 +48,18 @@ impl ClipTextConfig {
     pub fn init<B: Kernels>(&self, device: &B::Device) -> Result<ClipText<B>, ModelError> {
         self.validate()?;
         let embedding = |count| EmbeddingConfig::new(count, self.width).init(device);
+        let sizes = LayerSizes {
+            width: self.width,
+            mlp_width: self.mlp_width,
+            heads: self.heads,
+        };
         Ok(ClipText {
             token_embedding: embedding(self.vocabulary),
             position_embedding: embedding(self.tokens),
             layers: (0..self.layers)
-                .map(|_| ClipLayer::init(self, device))
+                .map(|_| ClipLayer::init(sizes, device))
                 .collect(),
-            final_layer_norm: norm(self, device),
+            final_layer_norm: norm(self.width, device),
             config: self.clone(),
         })
     }
@@ -84,7 +89,7 @@ impl<B: Kernels> ClipText<B> {
         let later = later(count, &device).expand([batch, self.config.heads, count, count]);
         let epsilon = self.config.layer_norm_epsilon;
         for layer in &self.layers {
-            x = layer.forward(x, later.clone(), self.config.activation, epsilon);
+            x = layer.forward(x, Some(later.clone()), self.config.activation, epsilon);
         }
         let hidden = normalise(&self.final_layer_norm, x, epsilon);
 

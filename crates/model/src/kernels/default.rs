@@ -4,9 +4,9 @@ use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::attention as burn_attention;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{FloatDType, Tensor, TensorPrimitive};
+use burn::tensor::{FloatDType, Shape, Tensor, TensorMetadata, TensorPrimitive};
 
-use super::Kernels;
+use super::{AdamWStep, Kernels};
 
 fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
@@ -36,6 +36,36 @@ fn join_heads<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 3> {
     let [batch, heads, tokens, head_width] = x.dims();
     x.swap_dims(1, 2)
         .reshape([batch, tokens, heads * head_width])
+}
+
+/// A product into one column is multiplied and summed: Burn 0.21's wgpu computes it wrongly as a
+/// matrix product on software Vulkan.
+pub(super) fn affine<B: Backend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
+) -> FloatTensor<B> {
+    if weight.shape()[1] != 1 {
+        return B::linear(x, weight, bias);
+    }
+    let products = wrap::<B, 2>(x) * wrap::<B, 2>(weight).transpose();
+    let product = products.sum_dim(1);
+    unwrap(match bias {
+        Some(bias) => product + wrap::<B, 1>(bias).unsqueeze(),
+        None => product,
+    })
+}
+
+/// As in [`affine`], one column is multiplied and summed.
+pub(super) fn affine_weight_backward<B: Backend>(
+    x: FloatTensor<B>,
+    grad: FloatTensor<B>,
+) -> FloatTensor<B> {
+    if grad.shape()[1] != 1 {
+        return B::linear_weight_backward(x, grad);
+    }
+    let products = wrap::<B, 2>(x) * wrap::<B, 2>(grad);
+    unwrap(products.sum_dim(0).transpose())
 }
 
 pub(super) fn grouped_affine<B: Kernels>(
@@ -68,6 +98,30 @@ pub(super) fn grouped_affine_mean_logistic<B: Kernels>(
         .narrow(1, skipped, run - skipped)
         .reshape([groups, (run - skipped) * outputs]);
     unwrap(counted.mean_dim(1).reshape([groups]))
+}
+
+pub(super) fn adam_w<B: Backend>(
+    parameter: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    [first, second]: [FloatTensor<B>; 2],
+    step: AdamWStep,
+) -> [FloatTensor<B>; 3] {
+    // Only elementwise operations follow, so the shape plays no part.
+    let flat = |primitive: FloatTensor<B>| {
+        let count = primitive.shape().num_elements();
+        wrap::<B, 1>(B::float_reshape(primitive, Shape::new([count])))
+    };
+    let shape = parameter.shape();
+    let [parameter, gradient, first, second] = [parameter, gradient, first, second].map(flat);
+    let [first_decay, second_decay] = step.betas;
+    let first = first * first_decay + gradient.clone() * (1.0 - first_decay);
+    let second = second * second_decay + gradient.square() * (1.0 - second_decay);
+    let correction = |decay: f32| 1.0 - f64::from(decay).powf(step.time as f64);
+    let deviation = (second.clone() / correction(second_decay)).sqrt() + step.epsilon;
+    let delta = first.clone() / correction(first_decay) / deviation;
+    let kept = 1.0 - step.learning_rate * f64::from(step.weight_decay);
+    let parameter = parameter * kept - delta * step.learning_rate;
+    [parameter, first, second].map(|tensor| B::float_reshape(unwrap(tensor), shape.clone()))
 }
 
 pub(super) fn attention<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> FloatTensor<B> {

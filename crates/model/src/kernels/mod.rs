@@ -9,14 +9,29 @@ mod flex;
 mod tensor;
 
 pub use tensor::{
-    gelu, gelu_linear_onto, layer_norm, linear, linear_onto, linear_per_sample, mean_sigmoid,
-    norm_linear, self_attention, sigmoid,
+    adam_w, gelu, gelu_linear_onto, layer_norm, linear, linear_onto, linear_per_sample,
+    mean_sigmoid, norm_linear, self_attention, sigmoid,
 };
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 
-/// A Burn backend with the operations of a transformer block.
+/// One step of AdamW (Loshchilov & Hutter 2019, algorithm 2) with PyTorch's meaning of its numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWStep {
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// The decay rates of the first and the second moment.
+    pub betas: [f32; 2],
+    /// What is added to the root of the second moment.
+    pub epsilon: f32,
+    /// The decoupled weight decay.
+    pub weight_decay: f32,
+    /// The number of this step, counted from 1, which the moments are corrected by.
+    pub time: usize,
+}
+
+/// A Burn backend with the operations of a transformer block and of its training.
 ///
 /// The defaults are Burn's own operations; `impl Kernels for MyBackend {}` is enough for a new
 /// backend. The backward operations are what [`burn_autodiff::Autodiff`] calls.
@@ -62,7 +77,7 @@ pub trait Kernels: Backend {
         weight: FloatTensor<Self>,
         bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
-        Self::linear(x, weight, bias)
+        default::affine::<Self>(x, weight, bias)
     }
 
     /// `y + x W + b`: [`Self::affine`] added onto `onto` `[rows, outputs]`.
@@ -120,6 +135,16 @@ pub trait Kernels: Backend {
         default::grouped_affine_mean_logistic::<Self>(x, weight, biases, skipped)
     }
 
+    /// `grad W^T` of `grad` `[rows, outputs]`: the gradient of [`Self::affine`]'s input.
+    fn affine_x_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear_x_backward(weight, grad)
+    }
+
+    /// `x^T grad`: the gradient of [`Self::affine`]'s weight.
+    fn affine_weight_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        default::affine_weight_backward::<Self>(x, grad)
+    }
+
     /// The sum over rows of `grad` `[rows, outputs]`: the gradient of [`Self::affine`]'s bias.
     fn affine_bias_backward(grad: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::linear_bias_backward(grad)
@@ -140,5 +165,15 @@ pub trait Kernels: Backend {
         heads: usize,
     ) -> FloatTensor<Self> {
         default::attention_backward::<Self>(qkv, grad, heads)
+    }
+
+    /// A parameter of any shape after a step of AdamW, and its first and second moment.
+    fn adam_w(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        moments: [FloatTensor<Self>; 2],
+        step: AdamWStep,
+    ) -> [FloatTensor<Self>; 3] {
+        default::adam_w::<Self>(parameter, gradient, moments, step)
     }
 }

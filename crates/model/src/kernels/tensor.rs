@@ -3,7 +3,7 @@
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
-use super::Kernels;
+use super::{AdamWStep, Kernels};
 
 /// Exact GELU, `x Phi(x)`, of any shape.
 pub fn gelu<B: Kernels, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
@@ -127,6 +127,20 @@ pub fn mean_sigmoid<B: Kernels>(
     let (weight, biases) = (primitive(weight), primitive(biases));
     let means = B::grouped_affine_mean_logistic(rows(x), weight, biases, skipped);
     Tensor::from_primitive(TensorPrimitive::Float(means))
+}
+
+/// A parameter after a step of AdamW, and its first and second moment; all have the same shape.
+pub fn adam_w<B: Kernels, const D: usize>(
+    parameter: Tensor<B, D>,
+    gradient: Tensor<B, D>,
+    moments: [Tensor<B, D>; 2],
+    step: AdamWStep,
+) -> (Tensor<B, D>, [Tensor<B, D>; 2]) {
+    let moments = moments.map(primitive);
+    let updated = B::adam_w(primitive(parameter), primitive(gradient), moments, step);
+    let [parameter, first, second] =
+        updated.map(|tensor| Tensor::from_primitive(TensorPrimitive::Float(tensor)));
+    (parameter, [first, second])
 }
 
 /// Multi-head self-attention of `qkv` `[batch, tokens, 3 width]`; returns `[batch, tokens, width]`.

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, ExitPolicy};
+use super::{BlockContext, Evidence, ExitPolicy};
 
 /// A policy that is asked after every `every`-th block only.
 ///
@@ -24,8 +24,11 @@ pub(crate) fn is_checked(block: usize, every: NonZeroUsize) -> bool {
 }
 
 impl<P: ExitPolicy> ExitPolicy for CheckedBlocks<P> {
-    fn needs_uncertainty(&self, context: BlockContext) -> bool {
-        is_checked(context.block, self.every) && self.policy.needs_uncertainty(context)
+    fn evidence(&self, context: BlockContext) -> Evidence {
+        match is_checked(context.block, self.every) {
+            true => self.policy.evidence(context),
+            false => Evidence::None,
+        }
     }
 
     fn leaves(&self, context: BlockContext, uncertainty: &[f32]) -> bool {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, ExitPolicy};
+use super::{BlockContext, Evidence, ExitPolicy};
 
 /// The mean uncertainty of the last block at one timestep.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,8 +41,8 @@ impl ExcessThreshold {
 }
 
 impl ExitPolicy for ExcessThreshold {
-    fn needs_uncertainty(&self, _context: BlockContext) -> bool {
-        true
+    fn evidence(&self, _context: BlockContext) -> Evidence {
+        Evidence::Uncertainty
     }
 
     fn leaves(&self, context: BlockContext, uncertainty: &[f32]) -> bool {

@@ -2,15 +2,15 @@
 
 use std::num::NonZeroUsize;
 
-use super::{BlockContext, ExitPolicy};
+use super::{BlockContext, Evidence, ExitPolicy};
 
 /// Nobody leaves early: the full network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Never;
 
 impl ExitPolicy for Never {
-    fn needs_uncertainty(&self, _context: BlockContext) -> bool {
-        false
+    fn evidence(&self, _context: BlockContext) -> Evidence {
+        Evidence::None
     }
 
     fn leaves(&self, _context: BlockContext, _uncertainty: &[f32]) -> bool {
@@ -26,8 +26,8 @@ pub struct FixedDepth(
 );
 
 impl ExitPolicy for FixedDepth {
-    fn needs_uncertainty(&self, _context: BlockContext) -> bool {
-        false
+    fn evidence(&self, _context: BlockContext) -> Evidence {
+        Evidence::None
     }
 
     fn leaves(&self, context: BlockContext, _uncertainty: &[f32]) -> bool {
@@ -59,7 +59,7 @@ mod tests {
         let more_than_there_are = FixedDepth(NonZeroUsize::MAX);
         assert!((0..5).all(|block| !more_than_there_are.leaves(after(block), &[])));
         assert!((0..5).all(|block| !Never.leaves(after(block), &[0.0])));
-        assert!((0..5).all(|block| !three.needs_uncertainty(after(block))));
-        assert!((0..5).all(|block| !Never.needs_uncertainty(after(block))));
+        assert!((0..5).all(|block| three.evidence(after(block)) == Evidence::None));
+        assert!((0..5).all(|block| Never.evidence(after(block)) == Evidence::None));
     }
 }

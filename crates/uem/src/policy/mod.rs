@@ -4,16 +4,21 @@ mod checked;
 mod excess;
 mod fixed;
 mod patience;
+mod saturation;
 mod schedule;
+mod staircase;
 mod threshold;
+mod window;
 
 pub use checked::CheckedBlocks;
 pub(crate) use checked::is_checked;
 pub use excess::{ExcessThreshold, UncertaintyFloor};
 pub use fixed::{FixedDepth, Never};
 pub use patience::Patience;
+pub use saturation::Saturation;
 pub use schedule::{DepthSchedule, ScheduledDepth};
 pub use threshold::Threshold;
+pub use window::{ExitWindow, ExitWindows};
 
 use std::fmt::Debug;
 
@@ -28,44 +33,56 @@ pub struct BlockContext {
     pub timestep: f64,
 }
 
+/// What a policy wants to know of every sample after a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Evidence {
+    /// Nothing, which costs nothing.
+    #[default]
+    None,
+    /// The mean uncertainty in `[0, 1]` that the block's estimator tells.
+    Uncertainty,
+    /// How much the block changed the hidden state: one minus the cosine of an image token before and
+    /// after it, mean over the tokens, in `[0, 2]`.
+    Change,
+}
+
 /// Decides, after each block but the last, which samples leave.
 ///
 /// A decision looks at one sample alone, so that a sample's result does not depend on its batch.
 pub trait ExitPolicy: Debug + Send + Sync {
-    /// Whether the estimator of this block is to be run. A policy that needs no uncertainty
-    /// answers `false` and costs none.
-    fn needs_uncertainty(&self, context: BlockContext) -> bool;
+    /// What the policy wants to know after this block.
+    fn evidence(&self, context: BlockContext) -> Evidence;
 
     /// Whether a sample leaves after this block.
     ///
-    /// `uncertainty` is the sample's mean uncertainty in `[0, 1]` of every block so far at which
-    /// the policy asked for it, the latest last.
-    fn leaves(&self, context: BlockContext, uncertainty: &[f32]) -> bool;
+    /// `evidence` is what the policy asked for of this sample after every block so far, the latest
+    /// last; blocks after which it asked for nothing have no entry.
+    fn leaves(&self, context: BlockContext, evidence: &[f32]) -> bool;
 }
 
 impl<P: ExitPolicy + ?Sized> ExitPolicy for Box<P> {
-    fn needs_uncertainty(&self, context: BlockContext) -> bool {
-        (**self).needs_uncertainty(context)
+    fn evidence(&self, context: BlockContext) -> Evidence {
+        (**self).evidence(context)
     }
 
-    fn leaves(&self, context: BlockContext, uncertainty: &[f32]) -> bool {
-        (**self).leaves(context, uncertainty)
+    fn leaves(&self, context: BlockContext, evidence: &[f32]) -> bool {
+        (**self).leaves(context, evidence)
     }
 }
 
 impl<P: ExitPolicy + ?Sized> ExitPolicy for &P {
-    fn needs_uncertainty(&self, context: BlockContext) -> bool {
-        (**self).needs_uncertainty(context)
+    fn evidence(&self, context: BlockContext) -> Evidence {
+        (**self).evidence(context)
     }
 
-    fn leaves(&self, context: BlockContext, uncertainty: &[f32]) -> bool {
-        (**self).leaves(context, uncertainty)
+    fn leaves(&self, context: BlockContext, evidence: &[f32]) -> bool {
+        (**self).leaves(context, evidence)
     }
 }
 
 #[cfg(test)]
 mod testing {
-    use super::{BlockContext, ExitPolicy};
+    use super::{BlockContext, Evidence, ExitPolicy};
 
     /// The block, from 0, that each sample leaves after, given its certainty (one minus
     /// uncertainty) after every block; the last block where the policy lets it run to the end.
@@ -81,7 +98,7 @@ mod testing {
                     blocks: BLOCKS,
                     timestep: 500.0,
                 };
-                assert!(policy.needs_uncertainty(context));
+                assert_eq!(policy.evidence(context), Evidence::Uncertainty);
                 policy.leaves(context, &uncertainty[..=block])
             };
             (0..BLOCKS - 1).find(leaves).unwrap_or(BLOCKS - 1)

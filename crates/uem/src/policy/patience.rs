@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, ExitPolicy};
+use super::{BlockContext, Evidence, ExitPolicy};
 
 /// In the in-blocks the first crossing of the threshold only arms a flag and the next one leaves;
 /// from the mid block on the first crossing leaves, whatever happened before
@@ -14,8 +14,8 @@ pub struct Patience {
 }
 
 impl ExitPolicy for Patience {
-    fn needs_uncertainty(&self, _context: BlockContext) -> bool {
-        true
+    fn evidence(&self, _context: BlockContext) -> Evidence {
+        Evidence::Uncertainty
     }
 
     fn leaves(&self, context: BlockContext, uncertainty: &[f32]) -> bool {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, ExitPolicy};
+use super::{BlockContext, Evidence, ExitPolicy};
 use crate::ExitTrace;
 
 /// The depth at one timestep of a [`DepthSchedule`].
@@ -64,8 +64,8 @@ impl DepthSchedule {
 }
 
 impl ExitPolicy for DepthSchedule {
-    fn needs_uncertainty(&self, _context: BlockContext) -> bool {
-        false
+    fn evidence(&self, _context: BlockContext) -> Evidence {
+        Evidence::None
     }
 
     fn leaves(&self, context: BlockContext, _uncertainty: &[f32]) -> bool {
@@ -137,7 +137,7 @@ mod tests {
         };
         let leaves = [0, 1, 2, 3, 4].map(|block| schedule().leaves(after(block), &[]));
         assert_eq!(leaves, [false, false, false, true, true]);
-        assert!((0..9).all(|block| !schedule().needs_uncertainty(after(block))));
+        assert!((0..9).all(|block| schedule().evidence(after(block)) == Evidence::None));
         assert!((0..9).all(|block| !DepthSchedule::default().leaves(after(block), &[])));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, ExitPolicy};
+use super::{BlockContext, Evidence, ExitPolicy};
 
 /// A sample leaves at the first block whose mean uncertainty is under the threshold
 /// (AdaDiff, section 3.3).
@@ -13,8 +13,8 @@ pub struct Threshold {
 }
 
 impl ExitPolicy for Threshold {
-    fn needs_uncertainty(&self, _context: BlockContext) -> bool {
-        true
+    fn evidence(&self, _context: BlockContext) -> Evidence {
+        Evidence::Uncertainty
     }
 
     fn leaves(&self, _context: BlockContext, uncertainty: &[f32]) -> bool {

@@ -20,7 +20,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for Affine {
         let (x, weight) = step.state.clone();
         step.product(x, [1, 2]);
         if step.wants(0) {
-            let gradient = B::linear_x_backward(weight, step.grad.clone());
+            let gradient = B::affine_x_backward(weight, step.grad.clone());
             step.give(0, gradient);
         }
     }
@@ -57,7 +57,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for AffineOnto {
         let (x, weight) = step.state.clone();
         step.product(x, [1, 3]);
         if step.wants(0) {
-            let gradient = B::linear_x_backward(weight, step.grad.clone());
+            let gradient = B::affine_x_backward(weight, step.grad.clone());
             step.give(0, gradient);
         }
         step.give(2, step.grad.clone());
@@ -99,7 +99,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for GeluAffineOnto {
             step.product(B::exact_gelu(x.clone()), [1, 3]);
         }
         if step.wants(0) {
-            let gradient = B::linear_x_backward(weight, step.grad.clone());
+            let gradient = B::affine_x_backward(weight, step.grad.clone());
             step.give(0, B::exact_gelu_backward(x, gradient));
         }
         step.give(2, step.grad.clone());
@@ -131,7 +131,7 @@ impl<B: Kernels, S, const N: usize> Step<'_, B, S, N> {
     /// Gives the gradients of the weight and the bias that made the output of `x`.
     pub(super) fn product(&mut self, x: FloatTensor<B>, [weight, bias]: [usize; 2]) {
         if self.wants(weight) {
-            let gradient = B::linear_weight_backward(x, self.grad.clone());
+            let gradient = B::affine_weight_backward(x, self.grad.clone());
             self.give(weight, gradient);
         }
         if self.wants(bias) {

@@ -70,7 +70,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for NormAffine {
             step.product(rows, [3, 4]);
         }
         if (0..3).any(|index| step.wants(index)) {
-            let gradient = B::linear_x_backward(weight, step.grad.clone());
+            let gradient = B::affine_x_backward(weight, step.grad.clone());
             let gradients = B::row_norm_backward(x, scale, gradient, epsilon);
             for (index, gradient) in gradients.into_iter().enumerate() {
                 step.give(index, gradient);

@@ -3,39 +3,13 @@
 
 use burn::tensor::{Shape, TensorMetadata};
 use burn_flex::FlexTensor;
-use gemm::Parallelism;
+use faer::Par;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::math::exp;
+use super::product::{Onto, View, product};
 use super::{Elements, tensor_from, written};
-
-/// A matrix inside a larger row-major array: where it starts and how far its rows and columns lie
-/// apart.
-#[derive(Clone, Copy)]
-struct View {
-    start: *const f32,
-    row_stride: usize,
-    column_stride: usize,
-}
-
-impl View {
-    fn new(values: &[f32], start: usize, row_stride: usize) -> Self {
-        Self {
-            start: values[start..].as_ptr(),
-            row_stride,
-            column_stride: 1,
-        }
-    }
-
-    fn transposed(self) -> Self {
-        Self {
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
-        }
-    }
-}
 
 /// The output array, which the heads of all samples write at once, each its own columns.
 #[derive(Clone, Copy)]
@@ -52,40 +26,27 @@ impl Output {
     }
 }
 
-/// `out [m, n] = scale * a [m, k] b [k, n]`, `out` with rows `out_stride` apart.
+/// A product of one head, which has a core to itself.
 ///
 /// # Safety
-/// The views must cover the given sizes and `out` must be valid for writes and overlap neither.
-unsafe fn product(
-    [m, n, k]: [usize; 3],
+/// As [`product`].
+unsafe fn of_head(
+    sizes: [usize; 3],
     out: *mut f32,
     out_stride: usize,
-    a: View,
-    b: View,
+    factors: [View; 2],
     scale: f32,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
+        product(
+            sizes,
             out,
-            1,
-            out_stride as isize,
-            false,
-            a.start,
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.start,
-            b.column_stride as isize,
-            b.row_stride as isize,
-            0.0,
+            out_stride,
+            Onto::Nothing,
+            factors,
             scale,
-            false,
-            false,
-            false,
-            Parallelism::None,
+            Par::Seq,
         );
     }
 }
@@ -157,14 +118,8 @@ pub(super) fn forward(qkv: FlexTensor, heads: usize) -> FlexTensor {
                 let out = out.at(sample * tokens * width + head * head_width);
                 attention_weights(sizes, query, key, scores);
                 let weights = View::new(scores, 0, tokens);
-                product(
-                    [tokens, head_width, tokens],
-                    out,
-                    width,
-                    weights,
-                    value,
-                    1.0,
-                );
+                let sizes = [tokens, head_width, tokens];
+                of_head(sizes, out, width, [weights, value], 1.0);
             });
         })
     };
@@ -178,14 +133,8 @@ unsafe fn attention_weights(sizes: Sizes, query: View, key: View, scores: &mut [
     let shape = [tokens, tokens, sizes.head_width()];
     // SAFETY: the caller's promise; `scores` holds `tokens * tokens` elements.
     unsafe {
-        product(
-            shape,
-            scores.as_mut_ptr(),
-            tokens,
-            query,
-            key.transposed(),
-            sizes.scale(),
-        );
+        let factors = [query, key.transposed()];
+        of_head(shape, scores.as_mut_ptr(), tokens, factors, sizes.scale());
     }
     softmax_rows(scores, tokens);
 }
@@ -215,28 +164,17 @@ pub(super) fn backward(qkv: FlexTensor, grad: FlexTensor, heads: usize) -> FlexT
                 attention_weights(sizes, query, key, weights);
                 let transposed = View::new(weights, 0, tokens).transposed();
                 let by_tokens = [tokens, head_width, tokens];
-                product(by_tokens, part(2), 3 * width, transposed, grad, 1.0);
+                of_head(by_tokens, part(2), 3 * width, [transposed, grad], 1.0);
 
                 let shape = [tokens, tokens, head_width];
-                product(
-                    shape,
-                    scores.as_mut_ptr(),
-                    tokens,
-                    grad,
-                    value.transposed(),
-                    1.0,
-                );
+                let factors = [grad, value.transposed()];
+                of_head(shape, scores.as_mut_ptr(), tokens, factors, 1.0);
                 softmax_backward_rows(weights, scores, tokens);
                 let scores = View::new(scores, 0, tokens);
-                product(by_tokens, part(0), 3 * width, scores, key, sizes.scale());
-                product(
-                    by_tokens,
-                    part(1),
-                    3 * width,
-                    scores.transposed(),
-                    query,
-                    sizes.scale(),
-                );
+                let scale = sizes.scale();
+                of_head(by_tokens, part(0), 3 * width, [scores, key], scale);
+                let factors = [scores.transposed(), query];
+                of_head(by_tokens, part(1), 3 * width, factors, scale);
             });
         })
     };

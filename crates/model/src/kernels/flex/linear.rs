@@ -3,14 +3,12 @@
 
 use burn::tensor::{Shape, TensorMetadata};
 use burn_flex::FlexTensor;
-use gemm::Parallelism;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::product::Operand::{Plain, Transposed};
+use super::product::{Onto, Operand, multiply};
 use super::{Elements, changed, tensor_from, written};
-
-/// Multiply-adds above which a product is spread over threads, as Burn's Flex has it.
-const PARALLEL_PRODUCT: usize = 192 * 192 * 192;
 
 /// Rows whose gradients one task adds up. Fixed, so that sums do not depend on the thread count.
 const ROWS: usize = 256;
@@ -87,55 +85,41 @@ impl Product {
     }
 
     fn add_to(&self, out: &mut [f32]) {
-        let [rows, outputs, inputs] = self.sizes;
-        let parallelism = if rows * inputs * outputs >= PARALLEL_PRODUCT {
-            Parallelism::Rayon(0)
-        } else {
-            Parallelism::None
-        };
-        let (x, weight) = (self.x.slice(), self.weight.slice());
-        add_product(x, weight, out, self.sizes, parallelism);
+        let (x, weight) = (Plain(self.x.slice()), Plain(self.weight.slice()));
+        multiply(self.sizes, out, Onto::Values, x, weight);
     }
 }
 
-/// Adds `x W` of `x` `[rows, inputs]` and `weight` `[inputs, outputs]`, both row-major, to `out`;
-/// sizes are rows, outputs and inputs.
-pub(super) fn add_product(
-    x: &[f32],
-    weight: &[f32],
-    out: &mut [f32],
-    sizes: [usize; 3],
-    parallelism: Parallelism,
-) {
-    let [rows, outputs, inputs] = sizes;
-    let found = [x.len(), weight.len(), out.len()];
-    let expected = [rows * inputs, inputs * outputs, rows * outputs];
-    assert_eq!(found, expected, "{rows} rows, {inputs} to {outputs} values");
-    // SAFETY: the three matrices are row-major slices of exactly the sizes given, and the output,
-    // borrowed mutably, overlaps no input.
-    unsafe {
-        gemm::gemm(
-            rows,
-            outputs,
-            inputs,
-            out.as_mut_ptr(),
-            1,
-            outputs as isize,
-            true,
-            x.as_ptr(),
-            1,
-            inputs as isize,
-            weight.as_ptr(),
-            1,
-            outputs as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
+/// `grad W^T`: the gradient of the layer's input.
+pub(super) fn x_backward(weight: FlexTensor, grad: FlexTensor) -> FlexTensor {
+    let [rows, outputs] = grad.shape().dims();
+    let [inputs, _] = weight.shape().dims();
+    let (grad, weight) = (Elements::new(grad), Elements::new(weight));
+    fresh(
+        [rows, inputs, outputs],
+        Plain(grad.slice()),
+        Transposed(weight.slice()),
+    )
+}
+
+/// `x^T grad`: the gradient of the layer's weight.
+pub(super) fn weight_backward(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
+    let [rows, outputs] = grad.shape().dims();
+    let [_, inputs] = x.shape().dims();
+    let (grad, x) = (Elements::new(grad), Elements::new(x));
+    fresh(
+        [inputs, outputs, rows],
+        Transposed(x.slice()),
+        Plain(grad.slice()),
+    )
+}
+
+/// A product in memory of its own.
+fn fresh(sizes: [usize; 3], a: Operand, b: Operand) -> FlexTensor {
+    let [m, n, _] = sizes;
+    // SAFETY: the product takes the place of every element.
+    let values = unsafe { written(m * n, |out| multiply(sizes, out, Onto::Nothing, a, b)) };
+    tensor_from(values, Shape::new([m, n]))
 }
 
 #[multiversion(targets = "simd")]

@@ -3,12 +3,12 @@
 
 use burn::tensor::{Shape, TensorMetadata};
 use burn_flex::FlexTensor;
-use gemm::Parallelism;
+use faer::Par;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::linear::add_product;
 use super::math::exp;
+use super::product::{Onto, View, product};
 use super::{Elements, tensor_from};
 
 /// Partial sums that let the compiler add in vector registers.
@@ -23,9 +23,14 @@ pub(super) fn forward(
     skipped: usize,
 ) -> FlexTensor {
     let [rows, inputs] = x.shape().dims();
-    let [_, outputs] = weight.shape().dims();
-    let [groups, _] = biases.shape().dims();
+    let [weight_inputs, outputs] = weight.shape().dims();
+    let [groups, bias_outputs] = biases.shape().dims();
+    assert_eq!(outputs, bias_outputs, "a bias for each output");
     let run = rows / groups.max(1);
+    assert_eq!(
+        weight_inputs, inputs,
+        "a weight must have a row for each of its inputs"
+    );
     assert!(
         rows == groups * run && skipped < run,
         "{groups} groups of {rows} rows, {skipped} of each skipped"
@@ -43,8 +48,14 @@ pub(super) fn forward(
             scratch.extend_from_slice(bias);
         }
         let sizes = [counted, outputs, inputs];
-        let rows = &rows[skipped * inputs..];
-        add_product(rows, weight, scratch, sizes, Parallelism::None);
+        let views = [
+            View::new(rows, skipped * inputs, inputs),
+            View::new(weight, 0, outputs),
+        ];
+        let out = scratch.as_mut_ptr();
+        // SAFETY: a run has `counted` rows behind the skipped ones, the weight a row for each of
+        // their values, and the scratch, which nobody else holds, a row of biases for each.
+        unsafe { product(sizes, out, outputs, Onto::Values, views, 1.0, Par::Seq) };
         sum_of_logistic(scratch) / (counted * outputs) as f32
     };
     let means = x

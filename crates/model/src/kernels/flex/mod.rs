@@ -1,11 +1,13 @@
 //! The operations on Burn's CPU backend, vectorised and spread over all cores. Other element types
 //! than `f32` take Burn's own operations.
 
+mod adam_w;
 mod attention;
 mod elementwise;
 mod linear;
 mod math;
 mod mean_logistic;
+mod product;
 mod row_norm;
 
 use std::ops::Range;
@@ -17,7 +19,7 @@ use burn_flex::{Flex, FlexTensor, Layout};
 use burn_std::Bytes;
 use rayon::prelude::*;
 
-use super::{Kernels, default};
+use super::{AdamWStep, Kernels, default};
 
 impl Kernels for Flex {
     fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -116,6 +118,20 @@ impl Kernels for Flex {
         }
     }
 
+    fn affine_x_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        match grad.dtype() {
+            DType::F32 => linear::x_backward(weight, grad),
+            _ => <Self as burn_backend::ops::ModuleOps<Self>>::linear_x_backward(weight, grad),
+        }
+    }
+
+    fn affine_weight_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        match grad.dtype() {
+            DType::F32 => linear::weight_backward(x, grad),
+            _ => <Self as burn_backend::ops::ModuleOps<Self>>::linear_weight_backward(x, grad),
+        }
+    }
+
     fn affine_bias_backward(grad: FloatTensor<Self>) -> FloatTensor<Self> {
         match grad.dtype() {
             DType::F32 => linear::bias_backward(grad),
@@ -138,6 +154,18 @@ impl Kernels for Flex {
         match qkv.dtype() {
             DType::F32 => attention::backward(qkv, grad, heads),
             _ => default::attention_backward::<Self>(qkv, grad, heads),
+        }
+    }
+
+    fn adam_w(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        moments: [FloatTensor<Self>; 2],
+        step: AdamWStep,
+    ) -> [FloatTensor<Self>; 3] {
+        match parameter.dtype() {
+            DType::F32 => adam_w::update(parameter, gradient, moments, step),
+            _ => default::adam_w::<Self>(parameter, gradient, moments, step),
         }
     }
 }
@@ -190,6 +218,15 @@ fn changed_beside(
     })
 }
 
+/// The elements of a tensor that nobody else holds, where they are stored in row-major order.
+fn in_place(x: &mut FlexTensor) -> Option<&mut [f32]> {
+    let stored = x.bytes().len() / size_of::<f32>();
+    match x.layout().contiguous_offsets() == Some((0, stored)) {
+        true => x.try_storage_mut::<f32>(),
+        false => None,
+    }
+}
+
 /// [`changed`] with the number of each chunk.
 fn changed_chunks(
     mut x: FlexTensor,
@@ -197,10 +234,7 @@ fn changed_chunks(
     change: impl Fn(usize, &mut [f32]) + Sync,
 ) -> FlexTensor {
     let change = |(index, values): (usize, &mut [f32])| change(index, values);
-    let stored = x.bytes().len() / size_of::<f32>();
-    if x.layout().contiguous_offsets() == Some((0, stored))
-        && let Some(values) = x.try_storage_mut::<f32>()
-    {
+    if let Some(values) = in_place(&mut x) {
         values.par_chunks_mut(chunk).enumerate().for_each(change);
         return x;
     }

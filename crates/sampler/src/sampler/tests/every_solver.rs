@@ -1,7 +1,7 @@
 //! What holds for every solver: what a sample may depend on, early exits, given noise.
 
 use adadiff_model::UVitConfig;
-use adadiff_uem::{AdaDiff, AdaDiffConfig, AdaptiveUVit, EstimatorForm, Threshold};
+use adadiff_uem::{AdaDiff, AdaDiffConfig, AdaptiveUVit, Threshold};
 
 use super::*;
 use crate::testing::every_solver;
@@ -63,24 +63,21 @@ fn draw_adaptive(
 
 #[test]
 fn samples_leave_early_under_every_solver() {
-    let config = AdaDiffConfig {
-        estimator: EstimatorForm::Timestep,
-        backbone: UVitConfig {
-            image_size: 4,
-            patch_size: 2,
-            channels: 2,
-            width: 16,
-            depth: 4,
-            heads: 2,
-            mlp_ratio: 2.0,
-            qkv_bias: false,
-            time_mlp: false,
-            classes: Some(5),
-            text: None,
-            long_skips: true,
-            final_convolution: false,
-        },
-    };
+    let config = AdaDiffConfig::new(UVitConfig {
+        image_size: 4,
+        patch_size: 2,
+        channels: 2,
+        width: 16,
+        depth: 4,
+        heads: 2,
+        mlp_ratio: 2.0,
+        qkv_bias: false,
+        time_mlp: false,
+        classes: Some(5),
+        text: None,
+        long_skips: true,
+        final_convolution: false,
+    });
     let model = config.init::<Plain>(1, &device()).unwrap();
     for solver in every_solver() {
         // Steps of every remainder; a fixed order makes whole updates only.

@@ -1,0 +1,226 @@
+//! What inner blocks computed in one step, used again in the next.
+
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use crate::kernels::Kernels;
+use crate::{Condition, Denoiser, ModelError, Prediction, UVit, UVitConfig};
+
+/// In-blocks, and as many out-blocks, that run in every evaluation, where the network has so many:
+/// one, as in DeepCache's fastest setting.
+const OUTER: usize = 1;
+
+/// A U-ViT that runs all its blocks in every `interval`-th evaluation only. In between the inner
+/// blocks are not run: what they added to the hidden state the last time is added again.
+///
+/// As in DeepCache (Ma et al. 2024, arXiv 2312.00858) the outer blocks and their long skips run in
+/// every evaluation, since what is near the image changes fastest; as in block caching for
+/// transformers (Chen et al. 2024, arXiv 2406.01125) it is the inner blocks' change that is kept,
+/// not their output, so that what the outer blocks see of the new input is not lost.
+///
+/// A sample's result does not depend on the rest of its batch, but on the evaluations before: the
+/// batch must stay the same from [`Denoiser::begin`] on.
+#[derive(Debug)]
+pub struct FeatureCache<'a, B: Backend> {
+    network: &'a UVit<B>,
+    interval: NonZeroUsize,
+    memory: RefCell<Option<Memory<B>>>,
+}
+
+/// What an evaluation of all blocks leaves to the next ones.
+#[derive(Debug)]
+struct Memory<B: Backend> {
+    /// What the inner blocks added to the hidden state `[batch, tokens, width]`.
+    change: Tensor<B, 3>,
+    /// Evaluations since.
+    age: usize,
+}
+
+impl<'a, B: Kernels> FeatureCache<'a, B> {
+    /// Runs the inner blocks of `network` in every `interval`-th evaluation.
+    pub fn new(network: &'a UVit<B>, interval: NonZeroUsize) -> Self {
+        Self {
+            network,
+            interval,
+            memory: RefCell::new(None),
+        }
+    }
+
+    /// What the inner blocks added the last time, where it may be used again for a batch of this
+    /// size.
+    fn recall(&self, batch: usize) -> Option<Tensor<B, 3>> {
+        let mut memory = self.memory.borrow_mut();
+        let Memory { change, age } = memory.as_mut()?;
+        let [of_batch, ..] = change.dims();
+        if of_batch != batch || *age + 1 >= self.interval.get() {
+            return None;
+        }
+        *age += 1;
+        Some(change.clone())
+    }
+}
+
+impl<B: Kernels> Denoiser<B> for FeatureCache<'_, B> {
+    fn predict(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        let network = self.network;
+        let [batch, ..] = noisy.dims();
+        let blocks = network.depth();
+        let outer = outer_blocks(blocks);
+        let mut state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        for block in 0..outer {
+            state = network.block(block, state);
+        }
+        let before = state.hidden();
+        let run = match self.recall(batch) {
+            Some(change) => {
+                state = state.with_hidden(before + change);
+                2 * outer
+            }
+            None => {
+                for block in outer..blocks - outer {
+                    state = network.block(block, state);
+                }
+                if self.interval.get() > 1 {
+                    let change = state.hidden() - before;
+                    self.memory.replace(Some(Memory { change, age: 0 }));
+                }
+                blocks
+            }
+        };
+        for block in blocks - outer..blocks {
+            state = network.block(block, state);
+        }
+        Ok(Prediction {
+            noise: network.decode(state.hidden()),
+            blocks: vec![run as u32; batch],
+            uncertainty: vec![Vec::new(); batch],
+            uncertainty_map: None,
+        })
+    }
+
+    fn blocks_per_prediction(&self) -> u32 {
+        self.network.depth() as u32
+    }
+
+    fn begin(&self) {
+        self.memory.replace(None);
+    }
+}
+
+/// Outer in-blocks, and out-blocks, of a network of so many blocks.
+fn outer_blocks(blocks: usize) -> usize {
+    OUTER.min(blocks / 2)
+}
+
+impl UVitConfig {
+    /// Blocks that an evaluation of [`FeatureCache`] runs where it uses earlier results, and its
+    /// floating-point operations for one sample.
+    pub fn cached_evaluation(&self) -> (u32, f64) {
+        let flops = self.flops();
+        let outer = outer_blocks(self.blocks());
+        let first = flops.blocks.iter().take(outer).sum::<f64>();
+        let last = flops.blocks.iter().rev().take(outer).sum::<f64>();
+        (2 * outer as u32, flops.embed + first + last + flops.decode)
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use crate::testing::{uniform, values};
+    use burn_flex::Flex;
+
+    fn network(config: &UVitConfig) -> UVit<Flex> {
+        config.init(3, &Default::default()).unwrap()
+    }
+
+    fn interval(evaluations: usize) -> NonZeroUsize {
+        NonZeroUsize::new(evaluations).unwrap()
+    }
+
+    fn largest_difference(found: Tensor<Flex, 4>, expected: Tensor<Flex, 4>) -> f32 {
+        values((found - expected).abs().max())[0]
+    }
+
+    #[test]
+    fn all_blocks_run_in_every_interval_alone_and_after_each_begin() {
+        println!("device: flex");
+        let network = network(&UVitConfig::tiny());
+        let noisy = uniform::<Flex, 4>([2, 2, 8, 8]);
+        let run = |cache: &FeatureCache<'_, Flex>| {
+            let prediction = cache.predict(noisy.clone(), 500.0, &Condition::None);
+            prediction.unwrap().blocks[0]
+        };
+        for (every, expected) in [
+            (1, [5, 5, 5, 5, 5]),
+            (2, [5, 2, 5, 2, 5]),
+            (3, [5, 2, 2, 5, 2]),
+        ] {
+            let cache = FeatureCache::new(&network, interval(every));
+            assert_eq!([0; 5].map(|_| run(&cache)), expected, "every {every}");
+            cache.begin();
+            assert_eq!(run(&cache), 5);
+        }
+        let cache = FeatureCache::new(&network, interval(4));
+        assert_eq!(run(&cache), 5);
+        let one = noisy.clone().narrow(0, 0, 1);
+        let other_batch = cache.predict(one, 500.0, &Condition::None).unwrap();
+        assert_eq!(other_batch.blocks, [5], "nothing is known of another batch");
+    }
+
+    #[test]
+    fn unchanged_inputs_give_the_networks_own_prediction_and_changed_ones_are_seen() {
+        println!("device: flex");
+        for long_skips in [true, false] {
+            let network = network(&UVitConfig {
+                long_skips,
+                ..UVitConfig::tiny()
+            });
+            let cache = FeatureCache::new(&network, interval(2));
+            let noisy = uniform::<Flex, 4>([2, 2, 8, 8]);
+            let whole = |noisy: Tensor<Flex, 4>| {
+                let timesteps = [500.0; 2];
+                network
+                    .forward(noisy, &timesteps, &Condition::None)
+                    .unwrap()
+            };
+            let cached = |noisy: Tensor<Flex, 4>| {
+                cache.predict(noisy, 500.0, &Condition::None).unwrap().noise
+            };
+            let first = cached(noisy.clone());
+            assert_eq!(values(first), values(whole(noisy.clone())));
+            // What was added is added again: equal but for rounding.
+            let again = largest_difference(cached(noisy.clone()), whole(noisy.clone()));
+            assert!(again < 1e-5, "{again}");
+
+            cache.begin();
+            cached(noisy.clone());
+            let moved = noisy.clone() * 0.9;
+            let (found, expected) = (cached(moved.clone()), whole(moved));
+            let stale = largest_difference(found.clone(), whole(noisy));
+            let wrong = largest_difference(found, expected);
+            println!("off by {wrong}, from the earlier prediction by {stale}");
+            assert!(wrong > 1e-5, "the inner blocks were not run");
+            assert!(stale > 1e-5, "the outer blocks saw the new input");
+        }
+    }
+
+    #[test]
+    fn a_cached_evaluation_costs_its_outer_blocks() {
+        let config = UVitConfig::tiny();
+        let flops = config.flops();
+        let outer = flops.blocks[0] + flops.blocks[4];
+        assert_eq!(
+            config.cached_evaluation(),
+            (2, flops.embed + outer + flops.decode)
+        );
+    }
+}

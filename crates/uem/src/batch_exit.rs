@@ -1,0 +1,77 @@
+//! The exit of the published code, which a whole batch takes together.
+
+use adadiff_model::kernels::Kernels;
+use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use crate::policy::{BlockContext, Evidence};
+use crate::{AdaDiff, ExitPolicy};
+
+/// A network that a whole batch leaves together, where a policy says so of the mean over all its
+/// samples: what the published code does when it is given more than one sample.
+///
+/// Unlike that of [`AdaptiveUVit`](crate::AdaptiveUVit), a sample's result **depends on its batch**;
+/// with a batch of one sample both are the same. It is here because published figures were measured
+/// so, not to be used.
+#[derive(Debug)]
+pub struct BatchExit<'a, B: Backend, P> {
+    model: &'a AdaDiff<B>,
+    policy: P,
+}
+
+impl<'a, B: Kernels, P: ExitPolicy> BatchExit<'a, B, P> {
+    /// Lets `policy`, which may ask for [`Evidence::Uncertainty`], decide over the batches of `model`.
+    pub fn new(model: &'a AdaDiff<B>, policy: P) -> Self {
+        Self { model, policy }
+    }
+}
+
+impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BatchExit<'_, B, P> {
+    fn predict(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        let backbone = &self.model.backbone;
+        let [batch, ..] = noisy.dims();
+        let blocks = backbone.depth();
+        let mut state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        let mut means = Vec::new();
+        let mut exit = blocks - 1;
+        for block in 0..blocks {
+            state = backbone.block(block, state);
+            let context = BlockContext {
+                block,
+                blocks,
+                timestep,
+            };
+            if block + 1 == blocks {
+                break;
+            }
+            if self.policy.evidence(context) == Evidence::Uncertainty {
+                let (hidden, time) = (state.hidden(), state.time_embedding());
+                let estimator = self.model.estimator(block);
+                let mean = estimator.mean(hidden, time, backbone.extra_tokens()).mean();
+                let mean = mean.into_data().convert::<f32>().into_vec::<f32>();
+                let mean = mean.map_err(|error| ModelError::Device(format!("{error:?}")))?;
+                means.extend(mean);
+            }
+            if self.policy.leaves(context, &means) {
+                exit = block;
+                break;
+            }
+        }
+        Ok(Prediction {
+            noise: self.model.decode(exit, state.hidden()),
+            blocks: vec![exit as u32 + 1; batch],
+            uncertainty: vec![means; batch],
+            uncertainty_map: None,
+        })
+    }
+
+    fn blocks_per_prediction(&self) -> u32 {
+        self.model.backbone.depth() as u32
+    }
+}

@@ -1,0 +1,102 @@
+//! Clean images that known noise is added to.
+
+use std::sync::Arc;
+
+use adadiff_data::ImageSet;
+use adadiff_model::Condition;
+use adadiff_model::kernels::Kernels;
+use adadiff_uem::{AdaptiveUVit, Never};
+use anyhow::{Context, Result};
+use burn::tensor::{Tensor, TensorData};
+use indicatif::ProgressBar;
+
+use super::curves::spread_over;
+use crate::judge::test_images;
+use crate::preset::{DataSet, Place};
+use crate::study::{Conditions, Draw, Study};
+
+/// Clean images and what they are conditioned on.
+pub struct Clean<B: Kernels> {
+    /// The images, in the network's space.
+    pub images: Tensor<B, 4>,
+    /// What they are conditioned on.
+    pub condition: Condition<B>,
+    /// What they are called in a caption.
+    pub name: &'static str,
+}
+
+impl<B: Kernels> Clean<B> {
+    /// Held-out images where they come with the program, training images where `place` names them,
+    /// and else the full network's own samples.
+    ///
+    /// # Errors
+    /// Where images cannot be read, the user interrupts or the device fails.
+    pub fn of(
+        study: &Study<'_, B>,
+        place: &Place,
+        samples: usize,
+        device: &B::Device,
+        bar: &ProgressBar,
+    ) -> Result<Self> {
+        let preset = &study.preset;
+        let network = &preset.model.backbone;
+        let on_pixels = preset.latents.is_none() && network.text.is_none();
+        let (set, name): (Arc<dyn ImageSet>, _) = match preset.data {
+            DataSet::FashionMnist if on_pixels => (Arc::new(test_images()?), "test images"),
+            data if on_pixels && place.data.is_some() => (data.open(place)?, "training images"),
+            _ => return Self::samples(study, samples, device, bar),
+        };
+        let chosen = spread_over(set.len(), samples);
+        let mut pixels = Vec::new();
+        for &index in &chosen {
+            pixels.extend(
+                set.image(index, false)
+                    .with_context(|| format!("{} cannot be judged", set.name(index)))?,
+            );
+        }
+        let [channels, height, width] = network.image_shape();
+        let data = TensorData::new(pixels, [chosen.len(), channels, height, width]);
+        let draw = match network.classes {
+            None => study.plan(chosen.len())?,
+            Some(_) => {
+                let labels = chosen.iter().map(|&index| set.label(index));
+                let labels: Option<Vec<usize>> = labels.collect();
+                Draw {
+                    conditions: Conditions::Classes(labels.context("the images have no labels")?),
+                    ..study.plan(chosen.len())?
+                }
+            }
+        };
+        Ok(Self {
+            images: Tensor::from_data(data, device),
+            condition: draw.condition(device),
+            name,
+        })
+    }
+
+    /// The full network's own samples.
+    fn samples(
+        study: &Study<'_, B>,
+        samples: usize,
+        device: &B::Device,
+        bar: &ProgressBar,
+    ) -> Result<Self> {
+        let draw = Draw {
+            batch: samples,
+            ..study.plan(samples)?
+        };
+        let mut images = None;
+        let full = AdaptiveUVit::new(&study.model, Never);
+        bar.inc_length((samples * draw.steps) as u64);
+        study.draw_from(&full, &draw, bar, &mut |progress| {
+            if progress.step.is_last() {
+                images = Some(progress.state.clone());
+            }
+        })?;
+        Ok(Self {
+            images: images.context("no samples were drawn")?,
+            condition: draw.condition(device),
+            name: "samples of the full network",
+        })
+    }
+}

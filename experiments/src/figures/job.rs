@@ -1,0 +1,265 @@
+//! Measures and draws figures that are not there yet.
+
+use adadiff_model::kernels::Kernels;
+use anyhow::{Result, anyhow};
+use serde_json::{Value, to_value};
+
+use super::file::FigureFile;
+use super::layer_errors::LayerErrors;
+use super::maps;
+use super::name::FigureName;
+use super::reliability::Reliability;
+use super::samples::SamplePairs;
+use super::trade_off::TradeOff;
+use super::uncertainty_maps;
+use crate::methods::{Method, PreparedMethod};
+use crate::preset::Place;
+use crate::report::{Chart, ExitHeatmap};
+use crate::study::Study;
+use crate::tables::{Bench, DrawKey, TableName};
+
+/// Samples that errors, exits and reliability are measured on.
+const SAMPLES: usize = 64;
+
+/// Pairs that are shown.
+const PAIRS: usize = 32;
+
+/// Measures the figures of a checkpoint.
+pub struct Figures<'b, 'a, B: Kernels> {
+    /// What measures.
+    pub bench: &'b mut Bench<'a, B>,
+    /// Where images are that errors are measured on.
+    pub place: &'b Place,
+    /// The device.
+    pub device: B::Device,
+}
+
+/// A figure that was drawn or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its files are there.
+    Drawn,
+    /// They were there before.
+    Kept,
+    /// Why it was not drawn.
+    Missing(String),
+}
+
+impl<'a, B: Kernels> Figures<'_, 'a, B> {
+    /// Draws a figure, unless it is there and nothing that it depends on has changed.
+    ///
+    /// # Errors
+    /// Where the user interrupts, the device fails, or a file cannot be written.
+    pub fn draw(&mut self, name: FigureName) -> Result<Outcome> {
+        match name {
+            FigureName::TradeOff => self.trade_off(),
+            FigureName::TimeOverBlocks => self.time_over_blocks(),
+            name => self.of_samples(name),
+        }
+    }
+
+    fn few(&self, samples: usize) -> usize {
+        let batch = self.study().preset.sampling.batch;
+        let most = if self.bench.settings.quick {
+            8
+        } else {
+            samples
+        };
+        most.min(batch)
+    }
+
+    fn study(&self) -> &Study<'a, B> {
+        &self.bench.networks.main().study
+    }
+
+    fn of_samples(&mut self, name: FigureName) -> Result<Outcome> {
+        let count = self.few(match name {
+            FigureName::Samples => PAIRS,
+            _ => SAMPLES,
+        });
+        let method = self.method();
+        let key = self.bench.key_of(method, count)?;
+        let folder = self.bench.results.figures();
+        let [file] = name.file_names() else {
+            return Err(anyhow!("the figure has no single file"));
+        };
+        let known = FigureFile::read(&folder, file)?;
+        if known.is_some_and(|known| known.key.as_ref() == Some(&key)) {
+            return Ok(Outcome::Kept);
+        }
+        self.bench.bar.set_message(format!("figure {file}"));
+        match self.measure(name, count, key, file) {
+            Ok(figure) => {
+                figure.write(&folder, file)?;
+                Ok(Outcome::Drawn)
+            }
+            Err(error) if self.study().is_stopped() => Err(error),
+            Err(error) => Ok(Outcome::Missing(format!("not drawn: {error:#}"))),
+        }
+    }
+
+    fn method(&self) -> Method {
+        let sampling = &self.study().preset.sampling;
+        Method::AdaDiff {
+            rule: sampling.exit_rule,
+            reduction: sampling.reduction,
+        }
+    }
+
+    fn prepared(&self) -> Result<PreparedMethod<'_, B>> {
+        self.method().prepare(self.study(), &self.bench.bar)
+    }
+
+    /// Measures a figure of samples; pictures that are no charts are written at once.
+    fn measure(
+        &self,
+        name: FigureName,
+        count: usize,
+        key: DrawKey,
+        file: &str,
+    ) -> Result<FigureFile> {
+        let (study, bar) = (self.study(), &self.bench.bar);
+        let folder = self.bench.results.figures();
+        let figure = |title: &str, caption: String, chart: Option<Chart>, data: Value| FigureFile {
+            figure: name,
+            key: Some(key),
+            title: title.to_owned(),
+            caption,
+            chart,
+            data,
+        };
+        match name {
+            FigureName::LayerErrors | FigureName::LayerErrorsOverSteps => {
+                let errors = LayerErrors::measure(study, count, bar)?;
+                let over_blocks = name == FigureName::LayerErrors;
+                let (title, chart) = match over_blocks {
+                    true => ("Error of every block's prediction", errors.over_blocks()),
+                    false => ("Error over denoising steps", errors.over_steps()),
+                };
+                let caption = format!(
+                    "The mean squared difference between the noise predicted after a block and the \
+                     last block's, along the full network's path of {count} samples. The predicted \
+                     noise has a variance of about 1."
+                );
+                Ok(figure(title, caption, Some(chart), to_value(&errors)?))
+            }
+            FigureName::Samples => {
+                let pairs = SamplePairs::draw(study, &self.prepared()?, count, bar)?;
+                pairs.picture()?.write(&folder, file)?;
+                let caption = format!(
+                    "{count} pairs with the same noise: the full model at the left of each, over a \
+                     blue bar; {} at the right, over a vermillion one.",
+                    pairs.method
+                );
+                let title = "Samples with and without adaptive computation";
+                Ok(figure(title, caption, None, to_value(&pairs)?))
+            }
+            FigureName::UncertaintyMaps => {
+                let prepared = self.prepared()?;
+                let policy = prepared.calibration.as_ref();
+                let policy = policy.ok_or_else(|| anyhow!("the method has no threshold"))?;
+                let maps = uncertainty_maps(study, policy.policy(), bar)?;
+                maps.picture()?.write(&folder, file)?;
+                let caption = "Estimated uncertainty of each pixel at the block where the sample \
+                               left, at selected steps, and the image that came out. Under a map \
+                               stand the blocks run in that step, under an image the sample's mean \
+                               over all steps. All maps share one scale of colours.";
+                let title = "Uncertainty over denoising steps";
+                Ok(figure(title, caption.to_owned(), None, maps::data(&maps)))
+            }
+            FigureName::ExitDepth => {
+                let drawn = self.prepared()?.draw(study, &study.plan(count)?, bar)?;
+                let exits = drawn.trace.steps.iter();
+                let exits = exits.map(|step| (step.timestep, step.blocks.as_slice()));
+                let heatmap = ExitHeatmap::of_exits(drawn.trace.blocks_per_prediction, exits)?;
+                heatmap.write(&folder, file)?;
+                let title = "Where samples leave";
+                Ok(figure(title, heatmap.caption(), None, to_value(&heatmap)?))
+            }
+            FigureName::Reliability => {
+                let found = Reliability::measure(study, self.place, count, &self.device, bar)?;
+                let caption = format!(
+                    "What the estimators say against the error really made, on {} {} with known \
+                     noise of {} levels, every value of every block in a bin of its estimate. The \
+                     expected calibration error is {:.4}; 0 would be perfect.",
+                    found.samples,
+                    found.images,
+                    found.timesteps.len(),
+                    found.calibration_error
+                );
+                let title = "Reliability of the uncertainty";
+                Ok(figure(
+                    title,
+                    caption,
+                    Some(found.chart()),
+                    to_value(&found)?,
+                ))
+            }
+            FigureName::TradeOff | FigureName::TimeOverBlocks => {
+                Err(anyhow!("it is drawn from the lines of results"))
+            }
+        }
+    }
+
+    fn trade_off(&mut self) -> Result<Outcome> {
+        let table = self.bench.table(TableName::TradeOff)?;
+        let results = &self.bench.results;
+        let trade_off = TradeOff::of(results, &table);
+        let charts = [
+            (trade_off.over_operations(), "Quality over operations saved"),
+            (trade_off.over_seconds(), "Quality over measured time"),
+        ];
+        let mut missing = Vec::new();
+        for ((chart, title), file) in charts.into_iter().zip(FigureName::TradeOff.file_names()) {
+            match chart {
+                None => missing.push(*file),
+                Some(chart) => FigureFile {
+                    figure: FigureName::TradeOff,
+                    key: None,
+                    title: title.to_owned(),
+                    caption: "Every method at several settings of its knob, on the same samples. \
+                              Lower is better; whiskers are standard deviations over seeds."
+                        .to_owned(),
+                    chart: Some(chart),
+                    data: to_value(&table)?,
+                }
+                .write(&results.figures(), file)?,
+            }
+        }
+        Ok(match missing.is_empty() {
+            true => Outcome::Drawn,
+            false => Outcome::Missing(format!(
+                "not drawn: {}, for which nothing was measured",
+                missing.join(", ")
+            )),
+        })
+    }
+
+    fn time_over_blocks(&mut self) -> Result<Outcome> {
+        let quality = std::mem::replace(&mut self.bench.settings.quality, false);
+        let table = self.bench.table(TableName::TradeOff);
+        self.bench.settings.quality = quality;
+        let table = table?;
+        let results = &self.bench.results;
+        let Some(chart) = TradeOff::of(results, &table).time_over_blocks() else {
+            return Ok(Outcome::Missing(
+                "not drawn: no times were measured".to_owned(),
+            ));
+        };
+        let [file] = FigureName::TimeOverBlocks.file_names() else {
+            return Err(anyhow!("the figure has no single file"));
+        };
+        FigureFile {
+            figure: FigureName::TimeOverBlocks,
+            key: None,
+            title: "Time against blocks".to_owned(),
+            caption: "Median seconds of short runs in which the methods took turns. On the dashed \
+                      line a method would save exactly the time of the blocks that it skips."
+                .to_owned(),
+            chart: Some(chart),
+            data: to_value(&table)?,
+        }
+        .write(&results.figures(), file)?;
+        Ok(Outcome::Drawn)
+    }
+}

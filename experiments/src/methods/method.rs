@@ -1,0 +1,238 @@
+//! A method of a comparison, as data.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::calibrations::ExitRule;
+use crate::report;
+
+/// A way to draw samples with less work than the full network takes, and its one knob.
+///
+/// AdaDiff's variants (DeeDiff's own heads, frozen backbone, scalar uncertainty, and the ablations of
+/// the losses and of the estimator) are networks of their own, each trained from its own preset, and
+/// sampled by [`Method::AdaDiff`]: [`variant`](super::variant) names them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Method {
+    /// Every block for every sample and step.
+    Full,
+    /// The same number of blocks for every sample and step.
+    StaticDepth {
+        /// Blocks to run.
+        depth: NonZeroUsize,
+    },
+    /// Early exit per sample and step by estimated uncertainty.
+    #[serde(rename = "adadiff")]
+    AdaDiff {
+        /// What the uncertainty is compared with.
+        rule: ExitRule,
+        /// The share of blocks to skip.
+        reduction: f64,
+    },
+    /// The published code's exit: the whole batch leaves together, by the mean uncertainty of all its
+    /// samples.
+    Published {
+        /// The share of blocks to skip.
+        reduction: f64,
+    },
+    /// Early exit where hidden states hardly change any more (CALM, Schuster et al. 2022).
+    Saturation {
+        /// The share of blocks to skip.
+        reduction: f64,
+    },
+    /// Early exit by a learned estimate that does not know the time (BERxiT, Xin et al. 2021).
+    LearnedExit {
+        /// The share of blocks to skip.
+        reduction: f64,
+    },
+    /// A shallow network in the first steps, the full one afterwards (DuoDiff, Fernández et al. 2024).
+    DuoDiff {
+        /// The share of evaluations, from noise on, that the shallow network makes.
+        switch: f64,
+    },
+    /// A depth that falls towards noise, by hand (ASE, Moon et al. 2024).
+    DepthDrop {
+        /// The share of blocks to skip.
+        reduction: f64,
+    },
+    /// The full network in fewer solver steps.
+    FewerSteps {
+        /// Network evaluations for each sample.
+        steps: NonZeroUsize,
+    },
+    /// The inner blocks' change of the hidden state is used again in the next steps (DeepCache, Ma et
+    /// al. 2024).
+    FeatureCache {
+        /// Evaluations from one run of all blocks to the next; 1 caches nothing.
+        interval: NonZeroUsize,
+    },
+    /// Blocks run on fewer tokens, the most alike of them merged (ToMe, Bolya & Hoffman 2023).
+    TokenMerging {
+        /// The share of image tokens that is merged into others; 0 merges none.
+        ratio: f64,
+    },
+}
+
+impl Method {
+    /// Checks that the knob makes sense.
+    ///
+    /// # Errors
+    /// Says what the knob may be.
+    pub fn validate(&self) -> Result<()> {
+        match *self {
+            Self::AdaDiff { reduction, .. }
+            | Self::Published { reduction }
+            | Self::Saturation { reduction }
+            | Self::LearnedExit { reduction }
+            | Self::DepthDrop { reduction } => ensure!(
+                reduction > 0.0 && reduction < 1.0,
+                "a share of blocks to skip lies between 0 and 1, found {reduction}"
+            ),
+            Self::DuoDiff { switch } => ensure!(
+                (0.0..=1.0).contains(&switch),
+                "the share of evaluations of the shallow network lies in 0..=1, found {switch}"
+            ),
+            Self::TokenMerging { ratio } => ensure!(
+                (0.0..=0.75).contains(&ratio),
+                "the share of merged tokens lies in 0..=0.75, as one token of four is kept in any \
+                 case; found {ratio}"
+            ),
+            Self::Full
+            | Self::StaticDepth { .. }
+            | Self::FewerSteps { .. }
+            | Self::FeatureCache { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The method's kind in a row of results.
+    pub fn kind(&self) -> report::Method {
+        match self {
+            Self::Full => report::Method::Full,
+            Self::StaticDepth { .. } => report::Method::Static,
+            Self::AdaDiff { .. } => report::Method::Adadiff,
+            Self::Published { .. } => report::Method::Published,
+            Self::Saturation { .. } => report::Method::Saturation,
+            Self::LearnedExit { .. } => report::Method::LearnedExit,
+            Self::DuoDiff { .. } => report::Method::DuoDiff,
+            Self::DepthDrop { .. } => report::Method::DepthDrop,
+            Self::FewerSteps { .. } => report::Method::FewerSteps,
+            Self::FeatureCache { .. } => report::Method::FeatureCache,
+            Self::TokenMerging { .. } => report::Method::TokenMerging,
+        }
+    }
+
+    /// The share of blocks that the method was asked to skip, where that is its knob.
+    pub fn reduction(&self) -> Option<f64> {
+        match *self {
+            Self::AdaDiff { reduction, .. }
+            | Self::Published { reduction }
+            | Self::Saturation { reduction }
+            | Self::LearnedExit { reduction }
+            | Self::DepthDrop { reduction } => Some(reduction),
+            _ => None,
+        }
+    }
+}
+
+/// The label of a table's row.
+impl fmt::Display for Method {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |share: f64| 100.0 * share;
+        match *self {
+            Self::Full => write!(formatter, "full model"),
+            Self::StaticDepth { depth } => write!(formatter, "static depth {depth}"),
+            Self::AdaDiff { rule, reduction } => {
+                let rule = match rule {
+                    ExitRule::Threshold => String::new(),
+                    rule => format!(" ({})", rule.name()),
+                };
+                let target = percent(reduction);
+                write!(formatter, "AdaDiff{rule}, target {target:.0} %")
+            }
+            Self::Published { reduction } => write!(
+                formatter,
+                "AdaDiff (batch mean), target {:.0} %",
+                percent(reduction)
+            ),
+            Self::Saturation { reduction } => {
+                write!(formatter, "CALM, target {:.0} %", percent(reduction))
+            }
+            Self::LearnedExit { reduction } => {
+                write!(formatter, "BERxiT, target {:.0} %", percent(reduction))
+            }
+            Self::DuoDiff { switch } => write!(
+                formatter,
+                "DuoDiff, {:.0} % of the steps shallow",
+                percent(switch)
+            ),
+            Self::DepthDrop { reduction } => {
+                write!(formatter, "ASE, target {:.0} %", percent(reduction))
+            }
+            Self::FewerSteps { steps } => write!(formatter, "{steps} steps"),
+            Self::FeatureCache { interval } => {
+                write!(
+                    formatter,
+                    "feature cache, all blocks every {interval} steps"
+                )
+            }
+            Self::TokenMerging { ratio } => {
+                write!(formatter, "token merging, {:.0} % merged", percent(ratio))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_named_in_files_and_tables() {
+        let two = NonZeroUsize::MIN.saturating_add(1);
+        for (method, json, label) in [
+            (Method::Full, r#"{"name":"full"}"#, "full model"),
+            (
+                Method::AdaDiff {
+                    rule: ExitRule::Excess,
+                    reduction: 0.45,
+                },
+                r#"{"name":"adadiff","rule":"excess","reduction":0.45}"#,
+                "AdaDiff (excess), target 45 %",
+            ),
+            (
+                Method::FeatureCache { interval: two },
+                r#"{"name":"feature_cache","interval":2}"#,
+                "feature cache, all blocks every 2 steps",
+            ),
+            (
+                Method::DuoDiff { switch: 0.5 },
+                r#"{"name":"duo_diff","switch":0.5}"#,
+                "DuoDiff, 50 % of the steps shallow",
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&method).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Method>(json).unwrap(), method);
+            assert_eq!(method.to_string(), label);
+        }
+    }
+
+    #[test]
+    fn senseless_knobs_are_refused() {
+        for method in [
+            Method::Saturation { reduction: 0.0 },
+            Method::Published { reduction: 1.0 },
+            Method::DuoDiff { switch: 1.5 },
+            Method::TokenMerging { ratio: 0.8 },
+            Method::DepthDrop {
+                reduction: f64::NAN,
+            },
+        ] {
+            assert!(method.validate().is_err(), "{method:?}");
+        }
+        assert!(Method::TokenMerging { ratio: 0.0 }.validate().is_ok());
+    }
+}

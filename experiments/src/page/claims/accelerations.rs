@@ -1,0 +1,89 @@
+//! Statements about other ways to save time, beside exits and together with them.
+
+use super::super::comparison::{Comparison, told};
+use super::rows::{adadiff, is_adadiff, metric, rows};
+use super::{Claim, LITTLE, Verdict, all};
+use crate::methods::Method;
+use crate::report::ResultRow;
+use crate::tables::{DrawnEntry, DrawnTable, MeanAndSpread, Results};
+
+pub fn goes_with_solvers(results: &Results, table: &DrawnTable) -> Option<Claim> {
+    let full: Vec<(&DrawnEntry, Vec<&ResultRow>)> = table
+        .entries
+        .iter()
+        .map(|entry| (entry, rows(results, entry)))
+        .filter(|(_, rows)| {
+            rows.first()
+                .is_some_and(|row| row.setting == Some(Method::Full))
+        })
+        .collect();
+    let mut losses = Vec::new();
+    for entry in &table.entries {
+        let adaptive = rows(results, entry);
+        let Some(first) = adaptive.first() else {
+            continue;
+        };
+        if !first.setting.is_some_and(|method| is_adadiff(&method)) {
+            continue;
+        }
+        let beside = full.iter().find(|(_, rows)| {
+            rows.first()
+                .is_some_and(|row| (&row.solver, row.steps) == (&first.solver, first.steps))
+        });
+        let comparison = beside.and_then(|(_, full)| Comparison::of(&adaptive, full));
+        if let Some(comparison) = comparison {
+            let name = format!("{} in {} steps", first.solver, first.steps);
+            losses.push((name, comparison.ratio() - 1.0));
+        }
+    }
+    let worst = losses.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let best = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let little = losses.iter().filter(|(_, loss)| *loss <= LITTLE).count();
+    Some(Claim {
+        statement: "Exits go together with fast solvers and few steps.",
+        verdict: match little == losses.len() {
+            true => Verdict::Holds,
+            false => Verdict::Fails,
+        },
+        evidence: format!(
+            "In {little} of {} settings AdaDiff's distance is at most {:.0} % above the full \
+             network's with the same solver and steps: {:+.0} % at best ({}), {:+.0} % at worst ({}).",
+            losses.len(),
+            100.0 * LITTLE,
+            100.0 * best.1,
+            best.0,
+            100.0 * worst.1,
+            worst.0
+        ),
+    })
+}
+
+pub fn best_at_equal_time(results: &Results, table: &DrawnTable) -> Option<Claim> {
+    let (target, adaptive) = adadiff(results, table)?;
+    let mut orders = Vec::new();
+    let mut evidence = Vec::new();
+    for entry in &table.entries {
+        let rows = rows(results, entry);
+        if entry.label == target.label || entry.matched.is_none() {
+            continue;
+        }
+        let Some(comparison) = Comparison::of(&adaptive, &rows) else {
+            continue;
+        };
+        orders.push(comparison.order());
+        evidence.push(format!("{} {}", entry.label, told(comparison.second)));
+    }
+    let verdict = all(&orders)?;
+    let own = MeanAndSpread::of(adaptive.iter().map(|row| row.frechet_distance))?;
+    Some(Claim {
+        statement: "At equal measured time AdaDiff is better than every other method.",
+        verdict,
+        evidence: format!(
+            "{}: {} {}; {}.",
+            metric(&adaptive),
+            target.label,
+            told(own),
+            evidence.join("; ")
+        ),
+    })
+}

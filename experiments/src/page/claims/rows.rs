@@ -1,0 +1,60 @@
+//! The rows of a table that a statement is about.
+
+use crate::calibrations::ExitRule;
+use crate::methods::Method;
+use crate::report::ResultRow;
+use crate::tables::{DrawnEntry, DrawnTable, MeanAndSpread, Results, metric_name};
+
+/// The rows of an entry, the metric's name and the mean of a number.
+pub fn rows<'a>(results: &'a Results, entry: &'a DrawnEntry) -> Vec<&'a ResultRow> {
+    results.qualities(entry).collect()
+}
+
+pub fn mean(rows: &[&ResultRow], number: fn(&ResultRow) -> f64) -> f64 {
+    MeanAndSpread::of(rows.iter().map(|row| number(row))).map_or(f64::NAN, |mean| mean.mean)
+}
+
+pub fn metric(rows: &[&ResultRow]) -> String {
+    rows.first()
+        .map_or("FD".to_owned(), |row| metric_name(&row.features))
+}
+
+/// The rows of the first entry with such a method on the checkpoint itself.
+pub fn of_method<'a>(
+    results: &'a Results,
+    table: &'a DrawnTable,
+    suits: impl Fn(&Method) -> bool,
+) -> Option<(&'a DrawnEntry, Vec<&'a ResultRow>)> {
+    table.entries.iter().find_map(|entry| {
+        let rows = rows(results, entry);
+        let first = rows.first()?;
+        let suits = first.variant.is_none() && first.setting.is_some_and(|method| suits(&method));
+        suits.then_some((entry, rows))
+    })
+}
+
+pub fn is_adadiff(method: &Method) -> bool {
+    matches!(method, Method::AdaDiff { .. })
+}
+
+/// The rows of AdaDiff as the preset has it: of several exit rules the one that is no variant of the
+/// comparison, excess before the paper's threshold.
+pub fn adadiff<'a>(
+    results: &'a Results,
+    table: &'a DrawnTable,
+) -> Option<(&'a DrawnEntry, Vec<&'a ResultRow>)> {
+    let with = |wanted: ExitRule| {
+        let suits = move |method: &Method| matches!(method, Method::AdaDiff { rule, .. } if *rule == wanted);
+        of_method(results, table, suits)
+    };
+    with(ExitRule::Excess)
+        .or_else(|| with(ExitRule::Threshold))
+        .or_else(|| of_method(results, table, is_adadiff))
+}
+
+pub fn full<'a>(
+    results: &'a Results,
+    table: &'a DrawnTable,
+) -> Option<(&'a DrawnEntry, Vec<&'a ResultRow>)> {
+    of_method(results, table, |method| *method == Method::Full)
+}

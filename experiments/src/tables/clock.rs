@@ -1,0 +1,93 @@
+//! Times methods by turns, so that whatever else the machine does meets all of them.
+
+use adadiff_model::kernels::Kernels;
+use anyhow::Result;
+use indicatif::ProgressBar;
+
+use super::results::Time;
+use crate::methods::PreparedMethod;
+use crate::study::{Draw, Study};
+
+/// How often everyone has a turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Turns of each method, at least 1.
+    pub rounds: usize,
+}
+
+/// What is timed.
+pub struct Turn<'p, 's, 'a, B: Kernels> {
+    study: &'p Study<'a, B>,
+    method: &'p PreparedMethod<'s, B>,
+    draw: &'p Draw,
+}
+
+impl<'p, 's, 'a, B: Kernels> Turn<'p, 's, 'a, B> {
+    /// The samples of `draw` by a method.
+    pub fn new(study: &'p Study<'a, B>, method: &'p PreparedMethod<'s, B>, draw: &'p Draw) -> Self {
+        Self {
+            study,
+            method,
+            draw,
+        }
+    }
+}
+
+impl Clock {
+    /// The median time of each. The first turn of all pays for memory and kernels, and does not count.
+    /// The times of the full network are left at the method's own.
+    ///
+    /// # Errors
+    /// Where the user interrupts or the device fails.
+    pub fn take<B: Kernels>(
+        self,
+        turns: &[Turn<'_, '_, '_, B>],
+        bar: &ProgressBar,
+    ) -> Result<Vec<Time>> {
+        let mut seconds = vec![Vec::new(); turns.len()];
+        let mut blocks = vec![0.0; turns.len()];
+        for round in 0..=self.rounds {
+            for (place, turn) in turns.iter().enumerate() {
+                bar.inc_length((turn.draw.samples * turn.method.steps) as u64);
+                let drawn = turn.method.draw(turn.study, turn.draw, bar)?;
+                blocks[place] = turn.method.cost(&drawn.effort)?.blocks_mean;
+                if round > 0 {
+                    seconds[place].push(drawn.seconds_per_image());
+                }
+            }
+        }
+        let times = seconds.into_iter().zip(blocks);
+        Ok(times
+            .map(|(seconds, blocks_mean)| {
+                let seconds_per_image = median(seconds);
+                Time {
+                    seconds_per_image,
+                    full_seconds_per_image: seconds_per_image,
+                    blocks_mean,
+                }
+            })
+            .collect())
+    }
+}
+
+/// The middle value; of an even number of them the mean of the two in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() % 2 {
+        0 => (values[middle - 1] + values[middle]) / 2.0,
+        _ => values[middle],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_of_odd_and_even_numbers() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), 2.5);
+        assert_eq!(median(vec![5.0]), 5.0);
+    }
+}

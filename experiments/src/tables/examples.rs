@@ -1,0 +1,140 @@
+//! What the tests of this module draw.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use super::entry::DrawnEntry;
+use super::key::{DrawKey, NetworkKey, QualityKey, TimingKey, id};
+use super::name::TableName;
+use super::published::Published;
+use super::results::{DrawnTable, Match, MatchKey, Quality, Results, Time};
+use crate::methods::Method;
+use crate::preset::Preset;
+use crate::report::ResultRow;
+use crate::report::examples::example_rows;
+
+fn draw_key(method: Method, seed: u64) -> DrawKey {
+    let preset = Preset::fashion_mnist().unwrap();
+    DrawKey {
+        experiment: preset.name,
+        network: NetworkKey {
+            variant: None,
+            preset_sha256: "preset".into(),
+            checkpoint_sha256: "checkpoint".into(),
+            calibration_sha256: "thresholds".into(),
+        },
+        method,
+        companion_sha256: None,
+        solver: preset.sampling.solver,
+        steps: 20,
+        batch: 64,
+        samples: 512,
+        seed,
+        device: "flex".into(),
+        dtype: "f32".into(),
+        crate_version: "0.1.0".into(),
+    }
+}
+
+/// A folder of results with a full model of two seeds, AdaDiff, a static depth whose time was to
+/// match, and a row that is missing.
+pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
+    let mut results = Results::open(folder).unwrap();
+    let [full, shallow, _, adadiff] = &example_rows()[..] else {
+        panic!("the example has other rows")
+    };
+    let depth = NonZeroUsize::new(7).unwrap();
+    let methods = [
+        Method::Full,
+        Method::AdaDiff {
+            rule: crate::ExitRule::Excess,
+            reduction: 0.45,
+        },
+        Method::StaticDepth { depth },
+    ];
+    let mut entry = |label: &str, method: Method, rows: &[ResultRow], seconds: f64| {
+        let mut quality = Vec::new();
+        for (seed, row) in (0..).zip(rows) {
+            let key = QualityKey {
+                draw: draw_key(method, seed),
+                features: row.features.clone(),
+                reference_sha256: "reference".into(),
+            };
+            quality.push(id(&key).unwrap());
+            let result = ResultRow {
+                setting: Some(method),
+                seed,
+                ..row.clone()
+            };
+            results.quality.add(key, Quality { result }).unwrap();
+        }
+        let key = TimingKey {
+            draw: draw_key(method, 0),
+            rounds: 5,
+        };
+        let timing = id(&key).unwrap();
+        let time = Time {
+            seconds_per_image: seconds,
+            full_seconds_per_image: 0.032,
+            blocks_mean: rows[0].blocks_mean,
+        };
+        results.timing.add(key, time).unwrap();
+        DrawnEntry {
+            label: label.into(),
+            published: None,
+            quality,
+            timing: Some(timing),
+            matched: None,
+            missing: None,
+        }
+    };
+    let better = ResultRow {
+        frechet_distance: full.frechet_distance - 0.25,
+        ..full.clone()
+    };
+    let worse = ResultRow {
+        frechet_distance: full.frechet_distance + 0.25,
+        ..full.clone()
+    };
+    let mut entries = vec![
+        entry("full model", methods[0], &[better, worse], 0.032),
+        entry("AdaDiff", methods[1], std::slice::from_ref(adadiff), 0.016),
+        entry(
+            "static depth 7",
+            methods[2],
+            std::slice::from_ref(shallow),
+            0.018,
+        ),
+    ];
+    entries[0].published = Some(Published {
+        figure: "FID 3.11".into(),
+        source: "a paper".into(),
+    });
+    let key = MatchKey {
+        target: draw_key(methods[1], 0),
+        family: super::entry::Family::StaticDepth,
+        rounds: 3,
+    };
+    entries[2].matched = Some(id(&key).unwrap());
+    let found = Match {
+        method: methods[2],
+        time_ratio: 1.1,
+    };
+    results.matches.add(key, found).unwrap();
+    entries.push(DrawnEntry {
+        label: "BERxiT".into(),
+        published: None,
+        quality: Vec::new(),
+        timing: None,
+        matched: None,
+        missing: Some("not measured: checkpoint x missing".into()),
+    });
+    let drawn = DrawnTable {
+        experiment: "fashion_mnist".into(),
+        table,
+        entries,
+        tolerance: 0.05,
+    };
+    results.write_table(&drawn).unwrap();
+    (results, drawn)
+}

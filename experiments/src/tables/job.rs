@@ -1,0 +1,136 @@
+//! The commands `table` and `figure`.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use adadiff_model::kernels::Kernels;
+use adadiff_train::write_atomically;
+use anyhow::{Result, bail};
+
+use super::bench::{Bench, Settings};
+use super::name::TableName;
+use super::networks::Networks;
+use super::render::Rendered;
+use super::results::Results;
+use super::variants::Variants;
+use crate::checkpoint::Checkpoint;
+use crate::device::DeviceTask;
+use crate::figures::{FigureName, Figures, Outcome};
+use crate::judge::JudgeOptions;
+use crate::page;
+use crate::preset::Place;
+use crate::progress::evaluations_bar;
+use crate::surroundings::Surroundings;
+
+/// What is to be measured and drawn.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// Tables.
+    Tables(Vec<TableName>),
+    /// Figures.
+    Figures(Vec<FigureName>),
+}
+
+/// Measures and draws tables or figures.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// What.
+    pub wanted: Wanted,
+    /// The trained network.
+    pub checkpoint: Checkpoint,
+    /// What stands before and behind it.
+    pub surroundings: Surroundings,
+    /// Where networks are that were trained otherwise.
+    pub variants: Variants,
+    /// What samples are judged by.
+    pub judge: JudgeOptions,
+    /// The images to compare with, where there are no statistics of them.
+    pub place: Place,
+    /// How rows are measured.
+    pub settings: Settings,
+    /// The folder of results.
+    pub folder: PathBuf,
+    /// Set when the user asks to stop.
+    pub stop: &'a AtomicBool,
+}
+
+impl DeviceTask for Job<'_> {
+    type Output = ();
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        let data = self.checkpoint.preset.data;
+        let preset = self.checkpoint.preset.to_toml()?;
+        let networks: Networks<'_, B> = Networks::new(
+            self.checkpoint,
+            self.surroundings,
+            self.variants,
+            device.clone(),
+            self.stop,
+        )?;
+        let shape = networks.main().study.image_shape();
+        let judge = self.judge.judge(data, &self.place, shape, &device)?;
+        // Said before hours of sampling, not after.
+        let (features, samples) = (judge.no_statistics(0)?.dims(), self.settings.samples);
+        if samples <= features {
+            bail!(
+                "the Fréchet distance over {features} features needs more than {features} samples, \
+                 {samples} were asked for"
+            );
+        }
+        let results = Results::open(&self.folder)?;
+        write_atomically(&self.folder.join("preset.toml"), preset.as_bytes())?;
+        let mut bench = Bench {
+            networks,
+            judge,
+            settings: self.settings,
+            results,
+            bar: evaluations_bar(),
+        };
+        match self.wanted {
+            Wanted::Tables(names) => tables(&mut bench, &names)?,
+            Wanted::Figures(names) => {
+                let figures = Figures {
+                    bench: &mut bench,
+                    place: &self.place,
+                    device,
+                };
+                self::figures(figures, &names)?;
+            }
+        }
+        bench.bar.finish_and_clear();
+        let report = page::write_report(&bench.results)?;
+        println!("report: {}", report.display());
+        Ok(())
+    }
+}
+
+fn tables<B: Kernels>(bench: &mut Bench<'_, B>, names: &[TableName]) -> Result<()> {
+    for &name in names {
+        let drawn = bench.table(name)?;
+        let rendered = Rendered::of(&bench.results, &drawn);
+        let path = bench.results.table_path(name, "md");
+        write_atomically(&path, rendered.markdown().as_bytes())?;
+        bench.bar.suspend(|| {
+            println!("{}\n\n{}", name.title(), rendered.terminal());
+        });
+    }
+    Ok(())
+}
+
+fn figures<B: Kernels>(mut figures: Figures<'_, '_, B>, names: &[FigureName]) -> Result<()> {
+    for &name in names {
+        let outcome = figures.draw(name)?;
+        let folder = figures.bench.results.figures();
+        let files = name.file_names().iter();
+        let files: Vec<String> = files
+            .map(|file| folder.join(format!("{file}.png")).display().to_string())
+            .collect();
+        let files = files.join(", ");
+        figures.bench.bar.suspend(|| match outcome {
+            Outcome::Drawn => println!("{files}"),
+            Outcome::Kept => println!("{files}, as it was"),
+            Outcome::Missing(reason) => println!("{files}: {reason}"),
+        });
+    }
+    Ok(())
+}

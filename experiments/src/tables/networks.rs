@@ -1,0 +1,176 @@
+//! The networks of a table: the checkpoint itself and variants that were trained otherwise.
+
+use std::collections::BTreeMap;
+use std::slice;
+use std::sync::atomic::AtomicBool;
+
+use adadiff_model::kernels::Kernels;
+use adadiff_sampler::SolverConfig;
+use anyhow::Result;
+
+use super::key::NetworkKey;
+use super::variants::Variants;
+use crate::checkpoint::Checkpoint;
+use crate::methods::{Companion, Method};
+use crate::study::Study;
+use crate::surroundings::Surroundings;
+
+/// A network on the device, and what tells it from others.
+pub struct Network<'a, B: Kernels> {
+    /// The network.
+    pub study: Study<'a, B>,
+    /// The same without images, for thresholds and times.
+    pub undecoded: Study<'a, B>,
+    /// What it was made from.
+    pub key: NetworkKey,
+    /// The SHA-256 of the weights of the second networks that are there.
+    pub companions: Vec<(Companion, String)>,
+}
+
+impl<B: Kernels> Network<'_, B> {
+    /// The SHA-256 of the second network that a method needs, if it needs one that is there.
+    pub fn companion_sha256(&self, method: Method) -> Option<&str> {
+        let needed = method.companion()?;
+        let mut companions = self.companions.iter();
+        let (_, sha256) = companions.find(|(companion, _)| *companion == needed)?;
+        Some(sha256)
+    }
+}
+
+/// The networks of one table, each with every solver and number of steps that the table asks for.
+pub struct Networks<'a, B: Kernels> {
+    surroundings: Surroundings,
+    variants: Variants,
+    device: B::Device,
+    stop: &'a AtomicBool,
+    main: Network<'a, B>,
+    others: BTreeMap<String, Network<'a, B>>,
+}
+
+impl<'a, B: Kernels> Networks<'a, B> {
+    /// Loads the checkpoint.
+    ///
+    /// # Errors
+    /// Where a file is damaged, or latents have no decoder.
+    pub fn new(
+        mut checkpoint: Checkpoint,
+        surroundings: Surroundings,
+        variants: Variants,
+        device: B::Device,
+        stop: &'a AtomicBool,
+    ) -> Result<Self> {
+        for companion in Companion::ALL {
+            let known = checkpoint
+                .companions
+                .iter()
+                .any(|(known, _)| *known == companion);
+            let found = variants.find(companion.variant(), &checkpoint.preset);
+            if let (false, Ok(path)) = (known, found) {
+                let second = Checkpoint::read(&path, None, slice::from_ref(&checkpoint.preset))?;
+                checkpoint.companions.push((companion, second));
+            }
+        }
+        let main = network(checkpoint, None, &surroundings, &device, stop)?;
+        Ok(Self {
+            surroundings,
+            variants,
+            device,
+            stop,
+            main,
+            others: BTreeMap::new(),
+        })
+    }
+
+    /// What is missing where a method needs a second network that is not there.
+    pub fn missing_companion(&self, network: &Network<'_, B>, method: Method) -> Option<String> {
+        let needed = method.companion()?;
+        if network.companion_sha256(method).is_some() {
+            return None;
+        }
+        let preset = &self.main.study.preset;
+        let found = self.variants.find(needed.variant(), preset);
+        Some(found.err().unwrap_or_else(|| {
+            format!(
+                "not measured: the network '{}' was not there at the start",
+                needed.variant()
+            )
+        }))
+    }
+
+    /// The checkpoint itself.
+    pub fn main(&self) -> &Network<'a, B> {
+        &self.main
+    }
+
+    /// Loads a variant that is there.
+    ///
+    /// # Errors
+    /// The outer one where a file is damaged; the inner one tells what is missing.
+    pub fn load(&mut self, variant: Option<&str>) -> Result<Result<(), String>> {
+        let Some(variant) = variant else {
+            return Ok(Ok(()));
+        };
+        if self.others.contains_key(variant) {
+            return Ok(Ok(()));
+        }
+        let path = match self.variants.find(variant, &self.main.study.preset) {
+            Ok(path) => path,
+            Err(missing) => return Ok(Err(missing)),
+        };
+        let preset = &self.main.study.preset;
+        let mut checkpoint = Checkpoint::read(&path, None, slice::from_ref(preset))?;
+        // A variant is another network, sampled from in the same way.
+        checkpoint.preset.sampling = self.main.study.preset.sampling.clone();
+        let (surroundings, device) = (&self.surroundings, &self.device);
+        let network = network(checkpoint, Some(variant), surroundings, device, self.stop)?;
+        self.others.insert(variant.to_owned(), network);
+        Ok(Ok(()))
+    }
+
+    /// A network with a solver in a number of steps; nothing where it was not loaded.
+    pub fn with(
+        &self,
+        variant: Option<&str>,
+        solver: SolverConfig,
+        steps: usize,
+    ) -> Option<Network<'a, B>> {
+        let network = match variant {
+            None => &self.main,
+            Some(variant) => self.others.get(variant)?,
+        };
+        let study = network.study.with_solver(solver, steps);
+        Some(Network {
+            undecoded: study.without_decoder(),
+            study,
+            key: network.key.clone(),
+            companions: network.companions.clone(),
+        })
+    }
+
+    /// Forgets the variants, whose memory the next table may need for its own.
+    pub fn forget_variants(&mut self) {
+        self.others.clear();
+    }
+}
+
+/// Puts a checkpoint on the device.
+fn network<'a, B: Kernels>(
+    checkpoint: Checkpoint,
+    variant: Option<&str>,
+    surroundings: &Surroundings,
+    device: &B::Device,
+    stop: &'a AtomicBool,
+) -> Result<Network<'a, B>> {
+    let key = NetworkKey::of(&checkpoint, variant)?;
+    let companions = checkpoint.companions.iter();
+    let companions = companions
+        .map(|(companion, second)| Ok((*companion, second.sha256()?)))
+        .collect::<Result<_>>()?;
+    let study = surroundings.study(checkpoint, device, stop)?;
+    Ok(Network {
+        undecoded: study.without_decoder(),
+        study,
+        key,
+        companions,
+    })
+}

@@ -1,0 +1,255 @@
+//! Which rows a table has.
+
+use std::num::NonZeroUsize;
+
+use super::entry::{Choice, Entry, Family};
+use super::fast_solvers::fast_solvers;
+use super::name::TableName;
+use super::published::Published;
+use crate::calibrations::ExitRule;
+use crate::methods::{self, Companion, Method};
+use crate::preset::{Preset, variant_names};
+
+/// The rows of tables for a preset.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// The preset of the checkpoint.
+    pub preset: &'a Preset,
+    /// Few rows only, which show that everything works.
+    pub quick: bool,
+}
+
+impl Plan<'_> {
+    /// The rows of a table.
+    pub fn entries(&self, name: TableName) -> Vec<Entry> {
+        match name {
+            TableName::Unconditional | TableName::Conditional => self.main(),
+            TableName::Ual => self.ual(),
+            TableName::Ablations => self.ablations(),
+            TableName::Solvers => self.solvers(),
+            TableName::Methods => self.methods(),
+            TableName::TradeOff => self.trade_off(),
+        }
+    }
+
+    /// The full network, which every time is compared with.
+    pub fn baseline(&self) -> Entry {
+        Entry::given(self.preset, Method::Full).beside(Published::full(&self.preset.name))
+    }
+
+    /// AdaDiff as the preset has it.
+    pub fn adadiff(&self) -> Entry {
+        Entry::given(self.preset, self.preset_method())
+            .beside(Published::adadiff(&self.preset.name))
+    }
+
+    /// The method of [`Self::adadiff`].
+    pub fn preset_method(&self) -> Method {
+        let sampling = &self.preset.sampling;
+        Method::AdaDiff {
+            rule: sampling.exit_rule,
+            reduction: sampling.reduction,
+        }
+    }
+
+    fn blocks(&self) -> usize {
+        self.preset.model.backbone.blocks()
+    }
+
+    /// The full network, static depths on both sides of AdaDiff's, and every way to leave early.
+    fn main(&self) -> Vec<Entry> {
+        let reduction = self.preset.sampling.reduction;
+        let given = |method| Entry::given(self.preset, method);
+        let below = ((1.0 - reduction) * self.blocks() as f64).floor() as usize;
+        let mut entries = vec![self.baseline()];
+        for depth in [below, below + 1] {
+            if let Some(depth) = NonZeroUsize::new(depth) {
+                entries.push(given(Method::StaticDepth { depth }));
+            }
+        }
+        entries.push(given(Method::LearnedExit { reduction }));
+        entries.push(given(Method::Saturation { reduction }));
+        entries.push(given(Method::Published { reduction }));
+        let dee_diff = Method::AdaDiff {
+            rule: ExitRule::Threshold,
+            reduction,
+        };
+        entries.push(
+            Entry::on(self.preset, Some(DEE_DIFF), dee_diff)
+                .named(format!("DeeDiff ({})", self.words(Some(DEE_DIFF)))),
+        );
+        let rules = [
+            ExitRule::Threshold,
+            ExitRule::Excess,
+            ExitRule::Schedule,
+            ExitRule::Allocated,
+        ];
+        for rule in rules {
+            let method = Method::AdaDiff { rule, reduction };
+            if method == self.preset_method() {
+                entries.push(self.adadiff());
+            } else if !self.quick {
+                entries.push(given(method));
+            }
+        }
+        entries
+    }
+
+    /// The full network after each way of training.
+    fn ual(&self) -> Vec<Entry> {
+        let full = |variant| Entry::on(self.preset, variant, Method::Full);
+        vec![
+            full(Some(BACKBONE))
+                .named("U-ViT alone")
+                .beside(Published::full(&self.preset.name)),
+            full(Some("no-ual")).named("joint training without UAL"),
+            full(None).named("joint training with UAL"),
+        ]
+    }
+
+    /// AdaDiff and the full network of every network that lacks a part.
+    fn ablations(&self) -> Vec<Entry> {
+        let variants = variant_names().filter(|name| !is_companion(name));
+        let networks = std::iter::once(None).chain(variants.map(Some));
+        let rows = networks.flat_map(|variant| {
+            let on = |method| Entry::on(self.preset, variant, method);
+            let words = self.words(variant);
+            let adaptive = self.preset_method();
+            [
+                on(Method::Full).named(format!("{words}: full model")),
+                on(adaptive).named(format!("{words}: {adaptive}")),
+            ]
+        });
+        rows.collect()
+    }
+
+    /// What distinguishes a network, in words.
+    fn words(&self, variant: Option<&str>) -> String {
+        let Some(name) = variant else {
+            return "all parts".to_owned();
+        };
+        let changed = self.preset.variant(name).ok().flatten();
+        let words = changed.and_then(|preset| methods::variant(&preset));
+        words.unwrap_or_else(|| name.to_owned())
+    }
+
+    /// The full network and AdaDiff with every solver in several numbers of steps.
+    fn solvers(&self) -> Vec<Entry> {
+        let mut entries = vec![self.baseline(), self.adadiff()];
+        let most = self.preset.sampling.steps.min(MOST_STEPS);
+        let own = self.preset.sampling.solver;
+        let mut solvers = vec![own];
+        let others = fast_solvers(self.preset.latents.is_some());
+        solvers.extend(
+            others
+                .into_iter()
+                .filter(|solver| solver.name() != own.name()),
+        );
+        if self.quick {
+            solvers.truncate(2);
+        }
+        for solver in solvers {
+            for steps in [most, most / 2, most / 4] {
+                if steps == 0 || self.quick && steps == most / 4 {
+                    continue;
+                }
+                for entry in [
+                    Entry::given(self.preset, Method::Full),
+                    Entry::given(self.preset, self.preset_method()),
+                ] {
+                    let label = format!("{}, {steps} steps: {}", solver.name(), entry.label);
+                    let entry = Entry {
+                        solver,
+                        steps,
+                        ..entry.named(label)
+                    };
+                    let known = |other: &&Entry| {
+                        (other.solver, other.steps, &other.choice)
+                            == (entry.solver, entry.steps, &entry.choice)
+                    };
+                    if !entries.iter().any(|other| known(&other)) {
+                        entries.push(entry);
+                    }
+                }
+            }
+        }
+        entries
+    }
+
+    /// AdaDiff and every other method at its time.
+    fn methods(&self) -> Vec<Entry> {
+        let adadiff = self.adadiff();
+        let mut entries = vec![self.baseline(), adadiff.clone()];
+        for family in Family::ALL {
+            let own = family == Family::PaperRule
+                && self.preset.sampling.exit_rule == ExitRule::Threshold;
+            if own || self.quick && !QUICK_FAMILIES.contains(&family) {
+                continue;
+            }
+            entries.push(Entry {
+                label: family.label().to_owned(),
+                choice: Choice::EqualTime(family),
+                published: None,
+                ..adadiff.clone()
+            });
+        }
+        entries
+    }
+
+    /// Every method at settings from little to much saved.
+    fn trade_off(&self) -> Vec<Entry> {
+        let (blocks, steps) = (self.blocks(), self.preset.sampling.steps);
+        let mut entries = vec![self.baseline()];
+        let rule = self.preset.sampling.exit_rule;
+        let shares: &[f64] = match self.quick {
+            true => &[0.3, 0.6],
+            false => &[0.15, 0.3, 0.45, 0.6, 0.75],
+        };
+        let own = |&reduction| Entry::given(self.preset, Method::AdaDiff { rule, reduction });
+        entries.extend(shares.iter().map(own));
+        for family in Family::ALL {
+            let own = family == Family::PaperRule && rule == ExitRule::Threshold;
+            if own || self.quick && !QUICK_FAMILIES.contains(&family) {
+                continue;
+            }
+            let shown = shares
+                .iter()
+                .map(|&share| family.saving(share, blocks, steps));
+            let mut shown: Vec<Method> = shown.collect();
+            shown.dedup();
+            entries.extend(
+                shown
+                    .into_iter()
+                    .map(|method| Entry::given(self.preset, method)),
+            );
+        }
+        entries
+    }
+}
+
+/// The first phase's network, which knows nothing of exits.
+pub const BACKBONE: &str = "backbone";
+
+/// DeeDiff's network: the backbone as it was, and a head of its own for every block.
+const DEE_DIFF: &str = "frozen-backbone-own-heads";
+
+/// Whether a variant is no network to draw from by itself, but one that a method needs.
+fn is_companion(name: &str) -> bool {
+    Companion::ALL
+        .iter()
+        .any(|companion| companion.variant() == name)
+}
+
+/// More steps than this are many for a fast solver.
+const MOST_STEPS: usize = 50;
+
+/// The families of a quick run.
+const QUICK_FAMILIES: [Family; 3] = [
+    Family::StaticDepth,
+    Family::FewerSteps,
+    Family::FeatureCache,
+];
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,277 @@
+//! Tables for terminals, documents and pages, drawn from the lines of results.
+
+use super::entry::DrawnEntry;
+use super::name::TableName;
+use super::results::{DrawnTable, Results};
+use super::summary::MeanAndSpread;
+use crate::report::table::decimals;
+use crate::report::{ResultRow, Table};
+
+/// A table and what its reader should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The numbers.
+    pub table: Table,
+    /// Sentences below it: what a number is, and what is missing.
+    pub notes: Vec<String>,
+}
+
+/// What stands where nothing was measured.
+const DASH: &str = "–";
+
+impl Rendered {
+    /// Draws a table.
+    pub fn of(results: &Results, drawn: &DrawnTable) -> Self {
+        let rows: Vec<Row<'_>> = drawn
+            .entries
+            .iter()
+            .map(|entry| Row::of(results, drawn, entry))
+            .collect();
+        let digits = Digits::of(&rows);
+        let features = rows.iter().find_map(|row| row.first());
+        let metric = features.map_or("FD".to_owned(), |row| metric_name(&row.features));
+        let has_published = rows.iter().any(|row| row.entry.published.is_some());
+        let at_equal_time = drawn.table == TableName::Methods;
+
+        let mut heading = vec!["method".to_owned(), metric, "samples".to_owned()];
+        if has_published {
+            heading.push("published".to_owned());
+        }
+        heading.extend(
+            ["mean blocks", "reduction", "GFLOPs", "s/image", "speed-up"].map(str::to_owned),
+        );
+        if at_equal_time {
+            heading.push("time of AdaDiff".to_owned());
+        }
+        let cells = rows.iter().map(|row| {
+            let mut cells = vec![row.entry.label.clone(), row.distance(digits), row.samples()];
+            if has_published {
+                let published = row.entry.published.as_ref();
+                cells.push(published.map_or(DASH.to_owned(), |published| published.figure.clone()));
+            }
+            cells.extend(row.cost(digits));
+            if at_equal_time {
+                cells.push(
+                    row.ratio
+                        .map_or(DASH.to_owned(), |ratio| format!("{ratio:.2}×")),
+                );
+            }
+            cells
+        });
+        Self {
+            table: Table {
+                heading,
+                rows: cells.collect(),
+            },
+            notes: notes(drawn, &rows),
+        }
+    }
+
+    /// The table in Markdown with its notes.
+    pub fn markdown(&self) -> String {
+        let notes = self.notes.iter().map(|note| format!("- {note}\n"));
+        let notes: String = notes.collect();
+        match notes.is_empty() {
+            true => self.table.markdown(),
+            false => format!("{}\n{notes}", self.table.markdown()),
+        }
+    }
+
+    /// The table for a terminal with its notes.
+    pub fn terminal(&self) -> String {
+        let notes = self.notes.iter().map(|note| format!("{note}\n"));
+        format!("{}{}", self.table.terminal(), notes.collect::<String>())
+    }
+}
+
+/// What a distance over these features is called: FID is the one of FID's own network alone.
+pub fn metric_name(features: &str) -> String {
+    match features {
+        "inception-2015-12-05" => "FID".to_owned(),
+        features => format!("FD ({features})"),
+    }
+}
+
+/// What is known of an entry.
+struct Row<'a> {
+    entry: &'a DrawnEntry,
+    qualities: Vec<&'a ResultRow>,
+    seconds: Option<f64>,
+    speedup: Option<f64>,
+    /// Its time over AdaDiff's.
+    ratio: Option<f64>,
+}
+
+/// Decimals of the columns whose numbers have no natural size.
+#[derive(Clone, Copy)]
+struct Digits {
+    distance: usize,
+    gflops: usize,
+    seconds: usize,
+}
+
+impl Digits {
+    fn of(rows: &[Row<'_>]) -> Self {
+        let results = || rows.iter().flat_map(|row| row.qualities.iter());
+        Self {
+            distance: decimals(results().map(|row| row.frechet_distance)),
+            gflops: decimals(results().map(|row| row.gflops_per_image)),
+            seconds: decimals(rows.iter().filter_map(|row| row.seconds)),
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(results: &'a Results, drawn: &'a DrawnTable, entry: &'a DrawnEntry) -> Self {
+        let time = results.time(entry);
+        // The time that others match is AdaDiff's own, the second row's.
+        let target = drawn.entries.get(1).and_then(|target| results.time(target));
+        let by_turns = time.zip(target);
+        let by_turns =
+            by_turns.map(|(time, target)| time.seconds_per_image / target.seconds_per_image);
+        let matched = results.matched(entry).map(|matched| matched.time_ratio);
+        Self {
+            entry,
+            qualities: results.qualities(entry).collect(),
+            seconds: time.map(|time| time.seconds_per_image),
+            speedup: time.map(|time| time.speedup()),
+            ratio: by_turns.or(matched),
+        }
+    }
+
+    fn first(&self) -> Option<&'a ResultRow> {
+        self.qualities.first().copied()
+    }
+
+    fn mean(&self, number: impl Fn(&ResultRow) -> f64) -> Option<MeanAndSpread> {
+        MeanAndSpread::of(self.qualities.iter().map(|row| number(row)))
+    }
+
+    fn distance(&self, digits: Digits) -> String {
+        let distance = self.mean(|row| row.frechet_distance);
+        distance.map_or(DASH.to_owned(), |distance| distance.text(digits.distance))
+    }
+
+    fn samples(&self) -> String {
+        match (self.first(), self.qualities.len()) {
+            (None, _) => DASH.to_owned(),
+            (Some(row), 1) => row.samples.to_string(),
+            (Some(row), seeds) => format!("{} × {seeds}", row.samples),
+        }
+    }
+
+    /// Mean blocks, reduction, operations, seconds and speed-up.
+    fn cost(&self, digits: Digits) -> [String; 5] {
+        let dash = || DASH.to_owned();
+        let blocks = self.first().zip(self.mean(|row| row.blocks_mean));
+        let blocks =
+            blocks.map(|(row, mean)| format!("{:.2} of {}", mean.mean, row.blocks_per_prediction));
+        let reduction = self.mean(|row| row.block_reduction);
+        let gflops = self.mean(|row| row.gflops_per_image);
+        [
+            blocks.unwrap_or_else(dash),
+            reduction.map_or_else(dash, |share| format!("{:.1} %", 100.0 * share.mean)),
+            gflops.map_or_else(dash, |gflops| format!("{:.*}", digits.gflops, gflops.mean)),
+            self.seconds
+                .map_or_else(dash, |seconds| format!("{seconds:.*}", digits.seconds)),
+            self.speedup
+                .map_or_else(dash, |speedup| format!("{speedup:.2}×")),
+        ]
+    }
+}
+
+fn notes(drawn: &DrawnTable, rows: &[Row<'_>]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if rows.iter().any(|row| row.qualities.len() > 1) {
+        notes.push("± is the standard deviation over seeds.".to_owned());
+    }
+    if rows.iter().any(|row| row.seconds.is_some()) {
+        notes.push(
+            "Seconds are medians of short runs in which the methods took turns with each other and \
+             with the full model."
+                .to_owned(),
+        );
+    }
+    let mut sources = Vec::new();
+    for published in rows.iter().filter_map(|row| row.entry.published.as_ref()) {
+        let note = format!("Published, {}: {}.", published.figure, published.source);
+        if !sources.contains(&note) {
+            sources.push(note);
+        }
+    }
+    notes.extend(sources);
+    if drawn.table == TableName::Methods {
+        notes.push(format!(
+            "The knob of each method is set so that its measured time is the nearest to AdaDiff's; \
+             a match is within {:.0} %.",
+            100.0 * drawn.tolerance
+        ));
+        for row in rows.iter().filter(|row| row.entry.matched.is_some()) {
+            let Some(ratio) = row.ratio else { continue };
+            if (ratio - 1.0).abs() > drawn.tolerance {
+                notes.push(format!(
+                    "{}: no setting is nearer than {ratio:.2} times AdaDiff's time.",
+                    row.entry.label
+                ));
+            }
+        }
+    }
+    let missing = rows.iter().filter_map(|row| {
+        let reason = row.entry.missing.as_ref()?;
+        Some(format!("{}: {reason}.", row.entry.label))
+    });
+    notes.extend(missing);
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::example;
+    use super::*;
+
+    #[test]
+    fn a_table_shows_means_spreads_times_and_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (results, drawn) = example(folder.path(), TableName::Methods);
+        let rendered = Rendered::of(&results, &drawn);
+        assert_eq!(
+            rendered.markdown(),
+            "\
+| method         | FD (fashion-cnn) | samples | published | mean blocks | reduction | GFLOPs | s/image | speed-up | time of AdaDiff |
+|:---------------|-----------------:|--------:|----------:|------------:|----------:|-------:|--------:|---------:|----------------:|
+| full model     |      4.25 ± 0.35 | 512 × 2 |  FID 3.11 | 13.00 of 13 |     0.0 % |   8.12 |  0.0320 |    1.00× |           2.00× |
+| AdaDiff        |             5.50 |     512 |         – |  7.15 of 13 |    45.0 % |   4.50 |  0.0160 |    2.00× |           1.00× |
+| static depth 7 |            31.50 |     512 |         – |  7.00 of 13 |    46.2 % |   4.38 |  0.0180 |    1.78× |           1.12× |
+| BERxiT         |                – |       – |         – |           – |         – |      – |       – |        – |               – |
+
+- ± is the standard deviation over seeds.
+- Seconds are medians of short runs in which the methods took turns with each other and with the full model.
+- Published, FID 3.11: a paper.
+- The knob of each method is set so that its measured time is the nearest to AdaDiff's; a match is within 5 %.
+- static depth 7: no setting is nearer than 1.12 times AdaDiff's time.
+- BERxiT: not measured: checkpoint x missing.
+"
+        );
+    }
+
+    #[test]
+    fn tables_without_times_have_dashes_and_no_column_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (results, mut drawn) = example(folder.path(), TableName::Solvers);
+        for entry in &mut drawn.entries {
+            entry.timing = None;
+            entry.published = None;
+        }
+        let rendered = Rendered::of(&results, &drawn);
+        let columns = ["method", "FD (fashion-cnn)", "samples", "mean blocks"];
+        assert_eq!(rendered.table.heading[..4], columns);
+        assert_eq!(rendered.table.heading.len(), 8);
+        assert_eq!(rendered.table.rows[0][6..], [DASH, DASH]);
+    }
+
+    #[test]
+    fn only_the_distance_over_inceptions_features_is_an_fid() {
+        assert_eq!(metric_name("inception-2015-12-05"), "FID");
+        assert_eq!(metric_name("pixels-4x4"), "FD (pixels-4x4)");
+    }
+}

@@ -1,0 +1,110 @@
+//! Budgets in speed and in distance, from the command line to the threshold that is stored for them.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+use crate::made::{fail, run};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_fashion_mnist");
+
+/// Few steps of the bundled network, which stand for many.
+const SAMPLING: [&str; 6] = [
+    "--checkpoint",
+    "weights.safetensors",
+    "--steps",
+    "2",
+    "--batch",
+    "32",
+];
+
+/// The bundled weights in a folder of their own, without their thresholds.
+fn folder() -> TempDir {
+    let folder = tempdir().unwrap();
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/fashion_mnist");
+    let weights = "weights.safetensors";
+    fs::copy(assets.join(weights), folder.path().join(weights)).unwrap();
+    folder
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_distance_is_a_budget() {
+    let folder = folder();
+    let folder = folder.path();
+    let with = |command: &'static str, budget: &[&'static str], more: &[&'static str]| {
+        [&[command][..], &SAMPLING, budget, more].concat()
+    };
+    let budget = ["--max-fd-increase", "40%", "--budget-samples", "96"];
+    // Several processes must not come to several thresholds.
+    let parts = [
+        "--samples",
+        "8",
+        "--out",
+        "parts",
+        "--rank",
+        "0",
+        "--world-size",
+        "2",
+    ];
+    let told = fail(PROGRAM, folder, &with("evaluate", &budget, &parts));
+    assert!(
+        told.contains("`calibrate --max-fd-increase 40%` first"),
+        "{told}"
+    );
+
+    let told = run(PROGRAM, folder, &with("calibrate", &budget, &[]));
+    assert!(told.contains("40% above the full network's"), "{told}");
+    let stored = &json(&folder.join("calibration.json"))[0];
+    let attainment = &stored["attainment"];
+    let number = |name: &str| attainment[name].as_f64().unwrap();
+    assert_eq!(attainment["budget"], "fd_increase");
+    assert_eq!(attainment["asked"]["percent"], 40.0);
+    assert_eq!(attainment["samples"], 96);
+    assert!(number("measured") <= 1.4 * number("full"), "{attainment}");
+    assert!(stored["reached"].as_f64().unwrap() > 0.0);
+    // Neither was the threshold calibrated on the samples that it is judged on, nor on the run's.
+    let seeds = [&stored["seed"], &attainment["seed"], &Value::from(0)];
+    assert!(seeds[0] != seeds[1] && seeds[0] != seeds[2] && seeds[1] != seeds[2]);
+
+    // What is stored is used; without the number of samples, too.
+    let drawn = ["--samples", "8", "--out", "samples"];
+    let told = run(PROGRAM, folder, &with("sample", &budget[..2], &drawn));
+    assert!(told.contains("40% above the full network's"), "{told}");
+    assert_eq!(&json(&folder.join("samples/calibration.json")), stored);
+    run(PROGRAM, folder, &with("evaluate", &budget, &parts));
+    let part = fs::read_dir(folder.join("parts")).unwrap().next().unwrap();
+    let part = json(&part.unwrap().path());
+    assert_eq!(&part["settings"]["calibration"], stored);
+
+    let told = fail(
+        PROGRAM,
+        folder,
+        &with(
+            "sample",
+            &["--max-fd-increase", "0", "--budget-samples", "60"],
+            &[],
+        ),
+    );
+    assert!(
+        told.contains("more than 64 samples, 60 were asked for"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_speed_up_out_of_reach_is_told() {
+    let folder = folder();
+    // No device is so fast at the first of thirteen blocks.
+    let sample = [&["sample"][..], &SAMPLING, &["--speedup", "1000"]].concat();
+    let told = fail(PROGRAM, folder.path(), &sample);
+    assert!(
+        told.contains("a speed-up of 1000 was not reached on flex"),
+        "{told}"
+    );
+}

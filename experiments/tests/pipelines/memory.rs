@@ -1,0 +1,111 @@
+//! Memory that does not grow with a data set. Takes half an hour, so it runs when it is asked for:
+//!
+//! ```sh
+//! cargo test --release -p adadiff-experiments --test pipelines memory -- --ignored --nocapture
+//! ```
+//!
+//! `ADADIFF_IMAGES` makes another number of images than 100,000.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use adadiff_experiments::experiment::IMAGENET;
+use adadiff_experiments::{DataSet, Preset};
+use tempfile::tempdir;
+
+use crate::made::{jpeg, picture, save_networks};
+
+const IMAGES_PER_SHARD: usize = 500;
+
+/// A preset of images so small that many are encoded in little time.
+fn preset() -> Preset {
+    let mut preset = IMAGENET.preset(Some("imagenet-tiny")).unwrap();
+    preset.data = DataSet::ImageNet { side: 16 };
+    preset.model.backbone.image_size = 8;
+    preset.backbone_training.flip = false;
+    preset
+}
+
+/// Resident memory of a process that runs, in KiB.
+fn resident_kib(child: &Child) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn shards(folder: &Path) -> usize {
+    let files = fs::read_dir(folder).into_iter().flatten();
+    let names = files.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter(|name| name.ends_with(".safetensors")).count()
+}
+
+#[test]
+#[ignore = "takes half an hour"]
+fn prepare_takes_the_same_memory_for_any_number_of_images() {
+    let images = std::env::var("ADADIFF_IMAGES").map_or(100_000, |count| count.parse().unwrap());
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    for number in 0..images {
+        let synset = ["n01440764", "n01443537", "n15075141"][number % 3];
+        let synset = folder.join("train").join(synset);
+        fs::create_dir_all(&synset).unwrap();
+        let picture = picture(number, 20 + number as u32 % 7, 18 + number as u32 % 5);
+        fs::write(synset.join(format!("{number}.JPEG")), jpeg(&picture)).unwrap();
+    }
+    save_networks(folder);
+    fs::write(folder.join("small.toml"), preset().to_toml().unwrap()).unwrap();
+    println!("{images} images are written");
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_imagenet"))
+        .current_dir(folder)
+        .args(["prepare", "--preset", "small.toml", "--data", "train"])
+        .args([
+            "--autoencoder",
+            "autoencoder.safetensors",
+            "--out",
+            "latents",
+        ])
+        .args([
+            "--batch",
+            "50",
+            "--images-per-shard",
+            &IMAGES_PER_SHARD.to_string(),
+        ])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut seen, mut told) = (Vec::new(), 0);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        let done = shards(&folder.join("latents")) * IMAGES_PER_SHARD;
+        if let Some(kib) = resident_kib(&child) {
+            if done >= told {
+                println!("{done} images: {:.1} MiB", kib as f64 / 1024.0);
+                told = done + images / 20;
+            }
+            seen.push((done, kib));
+        }
+        sleep(Duration::from_millis(200));
+    };
+    assert!(status.success());
+    let most = |from: f64, to: f64| {
+        let share = |done: usize| done as f64 / images as f64;
+        let part = seen
+            .iter()
+            .filter(|(done, _)| (from..to).contains(&share(*done)));
+        part.map(|(_, kib)| *kib as f64 / 1024.0)
+            .fold(0.0, f64::max)
+    };
+    let (first, last) = (most(0.02, 0.2), most(0.8, 1.1));
+    println!("at most {first:.1} MiB in the first fifth, {last:.1} MiB in the last");
+    assert!(
+        first > 0.0 && last < first + 8.0,
+        "{first} MiB, then {last} MiB"
+    );
+}
