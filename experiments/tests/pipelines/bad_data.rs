@@ -8,27 +8,10 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::made::{
-    IMAGES, VOCABULARY, fail, jpeg, picture, run, save_networks, write_celeba, write_coco,
+    IMAGES, PREPARE_COCO, fail, jpeg, picture, run, save_networks, write_celeba, write_coco,
 };
 
 const COCO: &str = env!("CARGO_BIN_EXE_coco");
-
-/// Everything that `prepare` needs but where to write.
-const PREPARE: [&str; 13] = [
-    "prepare",
-    "--preset",
-    "coco-tiny",
-    "--data",
-    "train2014",
-    "--captions",
-    "captions_train2014.json",
-    "--autoencoder",
-    "autoencoder.safetensors",
-    "--text-model",
-    "clip.safetensors",
-    "--vocabulary",
-    VOCABULARY,
-];
 
 fn coco_image(folder: &Path, number: usize) -> std::path::PathBuf {
     let name = format!("train2014/COCO_train2014_{number:012}.jpg");
@@ -54,13 +37,13 @@ fn images_of_every_kind_are_used_or_named_and_counted() {
     let told = fail(
         COCO,
         folder,
-        &[&PREPARE[..], &["--skip-bad", "2", "--out", "strict"]].concat(),
+        &[&PREPARE_COCO[..], &["--skip-bad", "2", "--out", "strict"]].concat(),
     );
     assert!(told.contains("3 images cannot be used"), "{told}");
     let told = run(
         COCO,
         folder,
-        &[&PREPARE[..], &["--out", "latents"]].concat(),
+        &[&PREPARE_COCO[..], &["--out", "latents"]].concat(),
     );
     let index = fs::read_to_string(folder.join("latents/index.json")).unwrap();
     let index: Value = serde_json::from_str(&index).unwrap();
@@ -91,7 +74,7 @@ fn captions_that_do_not_fit_their_images_are_refused() {
         let told = fail(
             COCO,
             folder,
-            &[&PREPARE[..], &["--out", "latents"]].concat(),
+            &[&PREPARE_COCO[..], &["--out", "latents"]].concat(),
         );
         assert!(told.contains("captions_train2014.json: "), "{told}");
         assert!(!folder.join("latents").exists(), "{told}");
@@ -141,7 +124,7 @@ fn captions_of_another_split_are_refused() {
     let told = fail(
         COCO,
         folder,
-        &[&PREPARE[..], &["--out", "latents"]].concat(),
+        &[&PREPARE_COCO[..], &["--out", "latents"]].concat(),
     );
     assert!(
         told.contains("train2014: none of the images that "),

@@ -11,7 +11,9 @@ use adadiff_train::EVENTS_FILE;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::made::{VOCABULARY, fail, files, run, save_networks, write_cifar10, write_coco};
+use crate::made::{
+    PREPARE_COCO, TRAIN_CIFAR10, fail, files, run, save_networks, write_cifar10, write_coco,
+};
 
 /// A file system in memory.
 struct SmallDisk(PathBuf);
@@ -121,23 +123,7 @@ fn prepare() {
     write_coco(folder.path());
     save_networks(folder.path());
     let program = env!("CARGO_BIN_EXE_coco");
-    let prepare = [
-        "prepare",
-        "--preset",
-        "coco-tiny",
-        "--data",
-        "train2014",
-        "--captions",
-        "captions_train2014.json",
-        "--autoencoder",
-        "autoencoder.safetensors",
-        "--text-model",
-        "clip.safetensors",
-        "--vocabulary",
-        VOCABULARY,
-        "--images-per-shard",
-        "12",
-    ];
+    let prepare = [&PREPARE_COCO[..], &["--images-per-shard", "12"]].concat();
     run(
         program,
         folder.path(),
@@ -162,23 +148,10 @@ fn train_and_evaluate() {
     };
     write_cifar10(folder.path());
     let program = env!("CARGO_BIN_EXE_cifar10");
-    let train = [
-        "train",
-        "--preset",
-        "cifar10-tiny",
-        "--data",
-        "cifar-10-batches-bin",
-        "--judge-every",
-        "4",
-        "--judge-samples",
-        "49",
-        "--features",
-        "pixels",
-    ];
     run(
         program,
         folder.path(),
-        &[&train[..], &["--out", "roomy"]].concat(),
+        &[&TRAIN_CIFAR10[..], &["--out", "roomy"]].concat(),
     );
     let expected = files(&folder.path().join("roomy"));
     let is_whole = |name: &str, bytes: &[u8]| {
@@ -192,7 +165,7 @@ fn train_and_evaluate() {
         let is_known = expected.contains_key(name) || name.contains("/checkpoints/step-");
         is_known && !bytes.is_empty()
     };
-    let found = fill(&disk, program, folder.path(), &train, 600, is_whole);
+    let found = fill(&disk, program, folder.path(), &TRAIN_CIFAR10, 600, is_whole);
     assert!(found.keys().eq(expected.keys()), "{:?}", found.keys());
     for (name, bytes) in &expected {
         if name.ends_with(".safetensors") {

@@ -11,7 +11,9 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::made::{VOCABULARY, files, run, save_networks, write_cifar10, write_coco};
+use crate::made::{
+    PREPARE_COCO, TRAIN_CIFAR10, files, run, save_networks, write_cifar10, write_coco,
+};
 
 /// Kills of each command, all of them while it runs; `ADADIFF_KILLS` sets another number.
 const KILLS: usize = 20;
@@ -81,24 +83,10 @@ fn prepare() {
         env!("CARGO_BIN_EXE_coco"),
         folder.path(),
         &[
-            "prepare",
-            "--preset",
-            "coco-tiny",
-            "--data",
-            "train2014",
-            "--captions",
-            "captions_train2014.json",
-            "--autoencoder",
-            "autoencoder.safetensors",
-            "--text-model",
-            "clip.safetensors",
-            "--vocabulary",
-            VOCABULARY,
-            "--images-per-shard",
-            "7",
-            "--batch",
-            "4",
-        ],
+            &PREPARE_COCO[..],
+            &["--images-per-shard", "7", "--batch", "4"],
+        ]
+        .concat(),
         ["whole", "killed"],
         files,
     );
@@ -106,20 +94,6 @@ fn prepare() {
 }
 
 const CIFAR10: &str = env!("CARGO_BIN_EXE_cifar10");
-
-const TRAIN: [&str; 11] = [
-    "train",
-    "--preset",
-    "cifar10-tiny",
-    "--data",
-    "cifar-10-batches-bin",
-    "--judge-every",
-    "4",
-    "--judge-samples",
-    "49",
-    "--features",
-    "pixels",
-];
 
 /// The last and the best weights of both phases, and their logs but for speed and memory.
 fn trained(run: &Path) -> Vec<(Vec<u8>, Vec<u8>, Vec<Value>)> {
@@ -145,14 +119,20 @@ fn trained(run: &Path) -> Vec<(Vec<u8>, Vec<u8>, Vec<Value>)> {
 fn train() {
     let folder = tempdir().unwrap();
     write_cifar10(folder.path());
-    ends_as_if_never_killed(CIFAR10, folder.path(), &TRAIN, ["whole", "killed"], trained);
+    ends_as_if_never_killed(
+        CIFAR10,
+        folder.path(),
+        &TRAIN_CIFAR10,
+        ["whole", "killed"],
+        trained,
+    );
 }
 
 #[test]
 fn train_on_two_devices() {
     let folder = tempdir().unwrap();
     write_cifar10(folder.path());
-    let train = [&TRAIN[..], &["--devices", "flex,flex"]].concat();
+    let train = [&TRAIN_CIFAR10[..], &["--devices", "flex,flex"]].concat();
     ends_as_if_never_killed(CIFAR10, folder.path(), &train, ["whole", "killed"], trained);
 }
 
@@ -163,7 +143,7 @@ fn with_a_network() -> TempDir {
     run(
         CIFAR10,
         folder.path(),
-        &[&TRAIN[..], &["--out", "run"]].concat(),
+        &[&TRAIN_CIFAR10[..], &["--out", "run"]].concat(),
     );
     folder
 }

@@ -143,6 +143,38 @@ pub const VOCABULARY: &str = concat!(
     "/../tests/fixtures/clip_tokenizer/bpe_simple_vocab_16e6.txt.gz"
 );
 
+/// Prepares what [`write_coco`] and [`save_networks`] wrote; where to is left open.
+pub const PREPARE_COCO: [&str; 13] = [
+    "prepare",
+    "--preset",
+    "coco-tiny",
+    "--data",
+    "train2014",
+    "--captions",
+    "captions_train2014.json",
+    "--autoencoder",
+    "autoencoder.safetensors",
+    "--text-model",
+    "clip.safetensors",
+    "--vocabulary",
+    VOCABULARY,
+];
+
+/// Trains on what [`write_cifar10`] wrote, judging samples on the way; where to is left open.
+pub const TRAIN_CIFAR10: [&str; 11] = [
+    "train",
+    "--preset",
+    "cifar10-tiny",
+    "--data",
+    "cifar-10-batches-bin",
+    "--judge-every",
+    "4",
+    "--judge-samples",
+    "49",
+    "--features",
+    "pixels",
+];
+
 /// Images with two or three captions each.
 pub fn write_coco(folder: &Path) {
     let images = folder.join("train2014");
