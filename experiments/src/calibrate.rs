@@ -7,7 +7,7 @@ use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 
 use crate::budget::Wish;
-use crate::calibrations::{Budget, Calibrations};
+use crate::calibrations::Calibrations;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
 use crate::progress::evaluations_bar;
@@ -52,11 +52,7 @@ impl DeviceTask for Calibrate<'_> {
         bar.set_length(study.calibration_evaluations() * self.reductions.len() as u64);
         for reduction in self.reductions {
             bar.set_message(format!("{:.0} % fewer blocks", 100.0 * reduction));
-            let budget = Budget {
-                reduction,
-                ..study.preset.sampling.budget()
-            };
-            let calibration = study.calibrate(budget, &bar)?;
+            let calibration = study.calibrate(study.budget(reduction), &bar)?;
             bar.suspend(|| {
                 println!(
                     "{:.0} % fewer blocks: threshold {:.6}, which skips {:.1} % of {} samples' blocks",

@@ -18,7 +18,6 @@ use crate::figures::uncertainty_maps;
 use crate::judge::{Judge, JudgeOptions};
 use crate::kept::Kept;
 use crate::measured::Measured;
-use crate::metrics_tool::of_file;
 use crate::preset::{Place, Preset};
 use crate::progress::evaluations_bar;
 use crate::report::{Method, ResultRow};
@@ -38,8 +37,6 @@ const WISHED: &str = "wished";
 pub struct MainJob<'a> {
     /// The trained network.
     pub checkpoint: Checkpoint,
-    /// The file that it came from; absent for the bundled one.
-    pub weights: Option<PathBuf>,
     /// The budget, where it is none of blocks.
     pub wish: Option<Wish>,
     /// What samples are judged by.
@@ -90,7 +87,7 @@ impl DeviceTask for MainJob<'_> {
         let experiment = self.checkpoint.preset.name.clone();
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
         let data = self.checkpoint.preset.data;
-        let checkpoint_sha256 = self.weights.as_deref().map(of_file).transpose()?;
+        let checkpoint_sha256 = self.checkpoint.sha256()?;
         let mut study: Study<'_, B> =
             self.surroundings
                 .study(self.checkpoint, &device, self.stop)?;
@@ -110,12 +107,17 @@ impl DeviceTask for MainJob<'_> {
         let kept = Kept::open(folder.kept(), &settings)?;
         let bar = evaluations_bar();
         if let Some(wish) = &self.wish {
-            let calibration = match kept.read(WISHED)? {
-                Some(calibration) => calibration,
-                None => wish.enter(&mut study, Some(&judge), &device, &bar)?,
+            let calibration = match kept.read::<Calibration>(WISHED)? {
+                Some(calibration) => {
+                    study.adopt(calibration.clone());
+                    calibration
+                }
+                None => {
+                    let found = wish.enter(&mut study, Some(&judge), &device, &bar)?;
+                    kept.write(WISHED, &found)?;
+                    found
+                }
             };
-            kept.write(WISHED, &calibration)?;
-            study.adopt(calibration.clone());
             calibration.write_beside(&folder.path())?;
         }
         let bench = Bench {
@@ -150,8 +152,8 @@ impl DeviceTask for MainJob<'_> {
 struct Settings {
     /// The preset with the command line's changes, in TOML.
     preset: String,
-    /// SHA-256 of the weights; absent for the bundled ones.
-    checkpoint_sha256: Option<String>,
+    /// SHA-256 of the weights.
+    checkpoint_sha256: String,
     /// The thresholds that came with the weights.
     calibrations: Calibrations,
     /// The budget as on the command line, where it is none of blocks.

@@ -10,9 +10,9 @@ use crate::main_job::Findings;
 use crate::preset::Preset;
 use crate::report::{
     ExitHeatmap, Figure, GridStyle, ImageBatch, Method, ReductionCurve, Report, Section, Table,
-    image_grid, pair_grid, png_bytes, write_rows,
+    image_grid, json_lines, pair_grid, png_bytes, write_rows,
 };
-use crate::timing::{self, Timing};
+use crate::timing::Timing;
 
 /// Images in a grid at most.
 const GRID: usize = 64;
@@ -30,7 +30,7 @@ pub fn write(
 ) -> Result<()> {
     write_rows(&folder.join("results.jsonl"), &findings.rows)?;
     write_rows(&folder.join("curve.jsonl"), &findings.curve)?;
-    let timings = timing::lines(&findings.timings)?;
+    let timings = json_lines(&findings.timings)?;
     write_atomically(&folder.join("timing.jsonl"), timings.as_bytes())?;
     let toml = preset.to_toml()?;
     write_atomically(&folder.join("preset.toml"), toml.as_bytes())?;

@@ -13,6 +13,7 @@ use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
 use crate::presentation::timing_table;
 use crate::progress::evaluations_bar;
+use crate::report::json_lines;
 use crate::study::{Draw, Study};
 use crate::surroundings::Surroundings;
 use crate::timing;
@@ -61,7 +62,7 @@ impl DeviceTask for TimeExits<'_> {
         bar.finish_and_clear();
         println!("{}", timing_table(&timings).terminal());
         if let Some(path) = &self.out {
-            write_atomically(path, timing::lines(&timings)?.as_bytes())?;
+            write_atomically(path, json_lines(&timings)?.as_bytes())?;
             println!("timings: {}", path.display());
         }
         Ok(())

@@ -94,19 +94,6 @@ pub fn samples_for(batch: usize) -> usize {
     (2 * batch).clamp(8, batch.max(64))
 }
 
-/// The lines of a file of timings.
-///
-/// # Errors
-/// Where a figure is not finite.
-pub fn lines(timings: &[Timing]) -> Result<String> {
-    let mut text = String::new();
-    for timing in timings {
-        text.push_str(&serde_json::to_string(timing)?);
-        text.push('\n');
-    }
-    Ok(text)
-}
-
 /// The middle of at least one value; of two, the larger.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

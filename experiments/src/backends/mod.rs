@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::device::DeviceName;
 use crate::preset::Preset;
+use crate::report::json_lines;
 use agreement::{Agreement, Verdict};
 pub use options::BackendsOptions;
 use options::{PART, PART_CALIBRATION, PART_DEVICE};
@@ -79,7 +80,7 @@ impl Backends<'_> {
         let Some((reference, _)) = reference else {
             bail!("no device could be used");
         };
-        let lines = row::lines(&rows)?;
+        let lines = json_lines(&rows)?;
         if let Some(out) = &self.out {
             write_atomically(out, lines.as_bytes())?;
         }

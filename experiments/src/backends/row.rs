@@ -1,6 +1,5 @@
 //! A device's line of results, and the table of all of them.
 
-use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::{Agreement, Part, Verdict};
@@ -106,19 +105,6 @@ impl BackendRow {
     }
 }
 
-/// One JSON object for each row.
-///
-/// # Errors
-/// Never in practice: every field can be written.
-pub fn lines(rows: &[BackendRow]) -> Result<String> {
-    let mut text = String::new();
-    for row in rows {
-        text.push_str(&serde_json::to_string(row)?);
-        text.push('\n');
-    }
-    Ok(text)
-}
-
 /// The table of all devices.
 pub fn table(rows: &[BackendRow]) -> Table {
     let heading = [
@@ -202,6 +188,7 @@ pub(super) mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::json_lines;
 
     fn device(name: &str) -> DeviceName {
         name.parse().unwrap()
@@ -221,7 +208,7 @@ mod tests {
             ),
             BackendRow::absent(&preset, device("cuda:1"), "it is not there".to_owned()),
         ];
-        let text = lines(&rows).unwrap();
+        let text = json_lines(&rows).unwrap();
         let read: Vec<BackendRow> = text
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())

@@ -3,13 +3,13 @@
 use adadiff_metrics::CHUNK;
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::{ExitPolicy, Never};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 
 use super::search::largest_within;
 use super::{Attainment, FdIncrease};
-use crate::calibrations::{Budget, Calibration};
-use crate::judge::Judge;
+use crate::calibrations::Calibration;
+use crate::judge::{Judge, ensure_enough};
 use crate::study::{Draw, Study};
 use crate::tally::Tally;
 
@@ -35,11 +35,8 @@ pub fn calibrate<B: Kernels>(
     let dims = judge.dims();
     let samples =
         samples.unwrap_or_else(|| SAMPLES.max((dims + dims / 2).next_multiple_of(CHUNK as usize)));
-    ensure!(
-        samples > dims,
-        "a Fréchet distance over {dims} features needs more than {dims} samples, {samples} were \
-         asked for with --budget-samples"
-    );
+    let asked = format!("{samples} were asked for with --budget-samples");
+    ensure_enough(samples as u64, dims, &asked)?;
     let draw: Draw = study.judged(samples)?;
     bar.set_message("the full network's distance");
     let distance = |policy: &dyn ExitPolicy| {
@@ -54,11 +51,7 @@ pub fn calibrate<B: Kernels>(
             "the distance at {:.1} % fewer blocks",
             100.0 * reduction
         ));
-        let budget = Budget {
-            reduction,
-            ..study.preset.sampling.budget()
-        };
-        let calibration = study.calibrate(budget, bar)?;
+        let calibration = study.calibrate(study.budget(reduction), bar)?;
         Ok((distance(&calibration.policy())?, calibration))
     })?;
     match found {

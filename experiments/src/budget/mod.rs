@@ -92,11 +92,8 @@ impl Wish {
     /// Whether a stored threshold was found for this wish, as the study now samples.
     fn is_met_by<B: Kernels>(&self, study: &Study<'_, B>, stored: &Calibration) -> bool {
         let sampling = &study.preset.sampling;
-        let samples_alike = stored.exit_rule == sampling.exit_rule
-            && stored.check_every == sampling.check_every
-            && stored.steps == sampling.steps;
         let attainment = stored.attainment.as_ref();
-        samples_alike
+        stored.budget() == study.budget(stored.reduction)
             && attainment.is_some_and(|attainment| match (attainment, self.goal) {
                 (
                     Attainment::Speedup {

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 
 use super::Attainment;
 use super::search::smallest_reaching;
-use crate::calibrations::{Budget, Calibration};
+use crate::calibrations::Calibration;
 use crate::device::DeviceName;
 use crate::study::{Draw, Study};
 use crate::timing::{median, samples_for};
@@ -95,11 +95,7 @@ pub fn calibrate<B: Kernels>(
                 "the time of {:.1} % fewer blocks",
                 100.0 * reduction
             ));
-            let budget = Budget {
-                reduction,
-                ..study.preset.sampling.budget()
-            };
-            let calibration = study.calibrate(budget, bar)?;
+            let calibration = study.calibrate(study.budget(reduction), bar)?;
             let policy = calibration.policy();
             study.draw(&policy, &study.judged(batch)?, bar)?;
             let [full, adaptive] = take_turns(study, [&Never, &policy], &draw, bar)?;

@@ -110,7 +110,6 @@ impl Experiment {
         let wish = options.sampling.wish(&options.judge, &options.place);
         let job = MainJob {
             checkpoint,
-            weights: options.sampling.checkpoint.clone(),
             wish,
             judge: options.judge,
             place: options.place.into(),

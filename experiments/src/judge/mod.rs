@@ -6,7 +6,7 @@ mod plan;
 use adadiff_data::{FashionMnist, ImageSet, Split};
 use adadiff_metrics::{Gaussian, GaussianStats, frechet_distance};
 use adadiff_model::kernels::Kernels;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
@@ -110,17 +110,26 @@ impl<B: Kernels> Judge<B> {
     }
 }
 
+/// Refuses samples that are too few for a covariance of full rank. `asked` says where their number
+/// comes from.
+///
+/// # Errors
+/// Where there are no more of them than features.
+pub fn ensure_enough(samples: u64, dims: usize, asked: &str) -> Result<()> {
+    ensure!(
+        samples > dims as u64,
+        "a Fréchet distance over {dims} features needs more than {dims} samples, {asked}"
+    );
+    Ok(())
+}
+
 /// The Fréchet distance of samples from a reference.
 ///
 /// # Errors
 /// Where there are too few samples for a covariance of full rank.
 pub fn distance_from(reference: &Gaussian, statistics: &GaussianStats) -> Result<f64> {
-    let (samples, dims) = (statistics.count(), statistics.dims());
-    if samples <= dims as u64 {
-        bail!(
-            "a Fréchet distance over {dims} features needs more than {dims} samples, found {samples}"
-        );
-    }
+    let samples = statistics.count();
+    ensure_enough(samples, statistics.dims(), &format!("found {samples}"))?;
     Ok(frechet_distance(&statistics.gaussian()?, reference)?)
 }
 

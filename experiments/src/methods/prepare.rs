@@ -47,8 +47,7 @@ impl Method {
             Self::AdaDiff { rule, reduction } => {
                 let budget = Budget {
                     exit_rule: rule,
-                    reduction,
-                    ..study.preset.sampling.budget()
+                    ..study.budget(reduction)
                 };
                 let calibration = study.calibration(budget, bar)?;
                 PreparedMethod {

@@ -18,6 +18,19 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), ReportError>
     })
 }
 
+/// One JSON object a line for each value.
+///
+/// # Errors
+/// Where a value has no JSON form.
+pub(crate) fn json_lines<T: Serialize>(values: &[T]) -> serde_json::Result<String> {
+    let mut lines = String::new();
+    for value in values {
+        lines += &serde_json::to_string(value)?;
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
 /// Writes `data` as indented JSON, atomically.
 ///
 /// # Errors

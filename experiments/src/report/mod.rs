@@ -28,6 +28,7 @@ pub use chart::Chart;
 pub use curve::{CurvePoint, ReductionCurve};
 pub use error::ReportError;
 pub use figure::Figure;
+pub(crate) use files::json_lines;
 pub use files::write_atomically;
 pub use grid::{GridStyle, image_grid, pair_grid, png_bytes, write_png};
 pub use heatmap::{ExitHeatmap, HeatmapStep};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ReportError, write_atomically};
+use super::{ReportError, json_lines, write_atomically};
 use crate::methods::Method as Setting;
 
 /// How blocks are chosen.
@@ -185,15 +185,11 @@ impl ResultRow {
 /// [`ReportError::NotFinite`] for a number that JSON cannot hold, [`ReportError::Write`] where the
 /// file cannot be written.
 pub fn write_rows(path: &Path, rows: &[ResultRow]) -> Result<(), ReportError> {
-    let mut lines = String::new();
-    for row in rows {
-        row.check_finite()?;
-        lines += &serde_json::to_string(row).map_err(|source| ReportError::Json {
-            what: "a result row",
-            source,
-        })?;
-        lines.push('\n');
-    }
+    rows.iter().try_for_each(ResultRow::check_finite)?;
+    let lines = json_lines(rows).map_err(|source| ReportError::Json {
+        what: "a result row",
+        source,
+    })?;
     write_atomically(path, lines.as_bytes())
 }
 

@@ -364,7 +364,8 @@ impl<'a, B: Kernels> Study<'a, B> {
         self.stored(|entry| entry.budget() == budget).cloned()
     }
 
-    fn budget(&self, reduction: f64) -> Budget {
+    /// A share of blocks to skip as the preset samples otherwise.
+    pub fn budget(&self, reduction: f64) -> Budget {
         Budget {
             reduction,
             ..self.preset.sampling.budget()

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_train::write_atomically;
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::bench::{Bench, Settings};
 use super::name::TableName;
@@ -16,7 +16,7 @@ use super::variants::Variants;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
 use crate::figures::{FigureName, Figures, Outcome};
-use crate::judge::JudgeOptions;
+use crate::judge::{JudgeOptions, ensure_enough};
 use crate::page;
 use crate::preset::Place;
 use crate::progress::evaluations_bar;
@@ -70,13 +70,9 @@ impl DeviceTask for Job<'_> {
         let shape = networks.main().study.image_shape();
         let judge = self.judge.judge(data, &self.place, shape, &device)?;
         // Said before hours of sampling, not after.
-        let (features, samples) = (judge.no_statistics(0)?.dims(), self.settings.samples);
-        if samples <= features {
-            bail!(
-                "the Fréchet distance over {features} features needs more than {features} samples, \
-                 {samples} were asked for"
-            );
-        }
+        let samples = self.settings.samples;
+        let asked = format!("{samples} were asked for");
+        ensure_enough(samples as u64, judge.dims(), &asked)?;
         let results = Results::open(&self.folder)?;
         write_atomically(&self.folder.join("preset.toml"), preset.as_bytes())?;
         let mut bench = Bench {

@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 
 use super::Train;
 use crate::checkpoint::STEPS_KEY;
-use crate::judge::Judge;
+use crate::judge::{Judge, ensure_enough};
 use crate::preset::Preset;
 use crate::study::Study;
 use crate::surroundings::Opened;
@@ -66,12 +66,8 @@ impl<B: Kernels> Jury<B> {
             let judge = train
                 .judge
                 .judge(preset.data, &train.place, shape, device)?;
-            ensure!(
-                fewest > judge.dims(),
-                "a Fréchet distance over {dims} features needs more than {dims} samples, the \
-                 preset or --judge-samples asks for {fewest}",
-                dims = judge.dims()
-            );
+            let asked = format!("the preset or --judge-samples asks for {fewest}");
+            ensure_enough(fewest as u64, judge.dims(), &asked)?;
             Ok(Self {
                 judge,
                 around,
