@@ -204,7 +204,13 @@ impl<B: Kernels> Bench<'_, B> {
 
         let curve = self.curve(curve_samples, budgets)?;
         self.say("speed");
-        let timings = timing::measure(self.study, &calibration, &timing::BATCHES, &self.bar)?;
+        let timings = timing::measure(
+            self.study,
+            &calibration,
+            &timing::BATCHES,
+            timing::ROUNDS,
+            &self.bar,
+        )?;
         self.say("uncertainty maps");
         let maps = uncertainty_maps(self.study, calibration.policy(), &self.bar)?;
         Ok(Findings {

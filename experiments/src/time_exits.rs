@@ -29,6 +29,8 @@ pub struct TimeExits<'a> {
     pub wish: Option<Wish>,
     /// The sizes of batches.
     pub batches: Vec<usize>,
+    /// Turns of each network.
+    pub rounds: usize,
     /// The file of JSON lines to write, if one was named.
     pub out: Option<PathBuf>,
     /// Set when the user asks to stop.
@@ -58,7 +60,7 @@ impl DeviceTask for TimeExits<'_> {
             study.draw(Never, &draw, &bar)?;
             study.draw(calibration.policy(), &draw, &bar)?;
         }
-        let timings = timing::measure(&study, &calibration, &self.batches, &bar)?;
+        let timings = timing::measure(&study, &calibration, &self.batches, self.rounds, &bar)?;
         bar.finish_and_clear();
         println!("{}", timing_table(&timings).terminal());
         if let Some(path) = &self.out {

@@ -2,7 +2,7 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::{Never, Threshold};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,8 @@ use crate::study::{Draw, Study};
 /// Batch sizes that are measured where none are asked for.
 pub const BATCHES: [usize; 3] = [64, 16, 1];
 
-/// Repetitions of each measurement; the networks take turns.
-const REPETITIONS: usize = 5;
+/// Turns of each measurement where no other number is asked for.
+pub const ROUNDS: usize = 5;
 
 /// A threshold under which nobody leaves, though everybody is judged after every block.
 const UNREACHED: Threshold = Threshold { uncertainty: 0.0 };
@@ -35,26 +35,34 @@ pub struct Timing {
     pub adaptive_seconds_per_image: f64,
     /// Share of blocks that AdaDiff skipped.
     pub block_reduction: f64,
-    /// The full network's time over AdaDiff's.
+    /// The full network's time over AdaDiff's, median over turns.
     pub speedup: f64,
     /// The speed-up over the one that the blocks alone allow: `speedup (1 - block_reduction)`.
     pub efficiency: f64,
-    /// What estimators and the exit decision cost, as a share of the full network's time. Noise of
-    /// the measurement can make it negative.
+    /// What estimators and the exit decision cost, as a share of the full network's time, median over
+    /// turns. Noise of the measurement can make it negative.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judging_share: Option<f64>,
+    /// How often each had a turn; absent in measurements from before it was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<usize>,
 }
 
-/// Measures batches of these sizes, each on the same samples.
+/// Measures batches of these sizes, each on the same samples, with so many turns of each network.
+///
+/// What else a machine does changes from one minute to the next, but hardly within a turn: so times
+/// are compared within each, and the medians are those of the ratios.
 ///
 /// # Errors
-/// Where the user interrupts or the device fails.
+/// Where there is no turn, the user interrupts or the device fails.
 pub fn measure<B: Kernels>(
     study: &Study<'_, B>,
     calibration: &Calibration,
     batches: &[usize],
+    rounds: usize,
     bar: &ProgressBar,
 ) -> Result<Vec<Timing>> {
+    ensure!(rounds > 0, "times need at least one turn");
     batches
         .iter()
         .map(|&batch| {
@@ -63,30 +71,37 @@ pub fn measure<B: Kernels>(
                 batch,
                 ..study.plan(samples)?
             };
-            bar.inc_length((3 * REPETITIONS * samples * study.preset.sampling.steps) as u64);
+            bar.inc_length((3 * rounds * samples * study.preset.sampling.steps) as u64);
             let (mut full, mut judged, mut adaptive) = (Vec::new(), Vec::new(), Vec::new());
             let mut reduction = 0.0;
-            for _ in 0..REPETITIONS {
+            for _ in 0..rounds {
                 full.push(study.draw(Never, &draw, bar)?.seconds_per_image());
                 judged.push(study.draw(UNREACHED, &draw, bar)?.seconds_per_image());
                 let drawn = study.draw(calibration.policy(), &draw, bar)?;
                 adaptive.push(drawn.seconds_per_image());
                 reduction = study.cost(&drawn.effort)?.block_reduction;
             }
-            let (full, judged, adaptive) = (median(full), median(judged), median(adaptive));
+            let speedup = median_ratio(&full, &adaptive);
             Ok(Timing {
                 batch,
                 samples,
-                full_seconds_per_image: full,
-                judged_seconds_per_image: Some(judged),
-                adaptive_seconds_per_image: adaptive,
+                judging_share: Some(median_ratio(&judged, &full) - 1.0),
+                full_seconds_per_image: median(full),
+                judged_seconds_per_image: Some(median(judged)),
+                adaptive_seconds_per_image: median(adaptive),
                 block_reduction: reduction,
-                speedup: full / adaptive,
-                efficiency: full / adaptive * (1.0 - reduction),
-                judging_share: Some(judged / full - 1.0),
+                speedup,
+                efficiency: speedup * (1.0 - reduction),
+                rounds: Some(rounds),
             })
         })
         .collect()
+}
+
+/// The median of the ratios of numbers that belong together.
+fn median_ratio(numbers: &[f64], others: &[f64]) -> f64 {
+    let pairs = numbers.iter().zip(others);
+    median(pairs.map(|(number, other)| number / other).collect())
 }
 
 /// Samples that show the speed at a batch size: whole batches, and enough of small ones.
@@ -98,4 +113,17 @@ pub fn samples_for(batch: usize) -> usize {
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_taken_within_a_turn() {
+        // A machine that is half as fast in its second turn.
+        let full = [1.0, 2.2, 1.2];
+        let adaptive = [0.5, 1.1, 0.8];
+        assert_eq!(median_ratio(&full, &adaptive), 2.0);
+    }
 }

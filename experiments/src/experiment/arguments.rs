@@ -13,7 +13,7 @@ use crate::evaluate::RankOptions;
 use crate::judge::JudgeOptions;
 use crate::options::{PlaceOptions, PromptOptions, SamplingOptions, positive, share};
 use crate::tables::{FigureOptions, StudyOptions, TableOptions};
-use crate::timing::BATCHES;
+use crate::timing::{BATCHES, ROUNDS};
 
 /// What the program is asked to do; without a command it compares methods.
 #[derive(Debug, Parser)]
@@ -373,6 +373,9 @@ pub struct TimingOptions {
     /// Sizes of the batches to time, in place of --batch
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive, default_values_t = BATCHES, conflicts_with = "batch")]
     pub batches: Vec<usize>,
+    /// Turns of each network; their ratios' medians are shown
+    #[arg(long, value_name = "N", value_parser = positive, default_value_t = ROUNDS)]
+    pub rounds: usize,
     /// File of JSON lines to write
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

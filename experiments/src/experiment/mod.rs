@@ -347,6 +347,7 @@ impl Experiment {
             surroundings: options.sampling.surroundings(),
             wish: options.sampling.wish(&options.judge, &options.place),
             batches: options.batches,
+            rounds: options.rounds,
             out: options.out,
             stop: &STOP,
         };

@@ -34,8 +34,9 @@ impl<'p, 's, 'a, B: Kernels> Turn<'p, 's, 'a, B> {
 }
 
 impl Clock {
-    /// The median time of each. The first turn of all pays for memory and kernels, and does not count.
-    /// The times of the full network are left at the method's own.
+    /// The time of each: the median over turns of its ratio to the first method's in the same turn,
+    /// times the first's median. The first turn of all pays for memory and kernels, and does not
+    /// count. The times of the full network are left at the method's own.
     ///
     /// # Errors
     /// Where the user interrupts or the device fails.
@@ -56,18 +57,34 @@ impl Clock {
                 }
             }
         }
-        let times = seconds.into_iter().zip(blocks);
+        let times = relative_medians(&seconds).into_iter().zip(blocks);
         Ok(times
-            .map(|(seconds, blocks_mean)| {
-                let seconds_per_image = median(seconds);
-                Time {
-                    seconds_per_image,
-                    full_seconds_per_image: seconds_per_image,
-                    blocks_mean,
-                }
+            .map(|(seconds_per_image, blocks_mean)| Time {
+                seconds_per_image,
+                full_seconds_per_image: seconds_per_image,
+                blocks_mean,
             })
             .collect())
     }
+}
+
+/// What the numbers of each would be in a turn of the first's median: a slow minute of the machine
+/// meets all of a turn, so it goes out of their ratios.
+fn relative_medians(numbers: &[Vec<f64>]) -> Vec<f64> {
+    let Some(first) = numbers.first() else {
+        return Vec::new();
+    };
+    let scale = median(first.clone());
+    let ratios = |own: &Vec<f64>| {
+        own.iter()
+            .zip(first)
+            .map(|(own, first)| own / first)
+            .collect()
+    };
+    numbers
+        .iter()
+        .map(|own| scale * median(ratios(own)))
+        .collect()
 }
 
 /// The middle value; of an even number of them the mean of the two in the middle.
@@ -83,6 +100,13 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_turn_changes_no_ratio() {
+        let times = [vec![1.0, 3.0, 1.2], vec![0.5, 1.5, 0.7]];
+        assert_eq!(relative_medians(&times), [1.2, 0.6]);
+        assert_eq!(relative_medians(&[]), Vec::<f64>::new());
+    }
 
     #[test]
     fn medians_of_odd_and_even_numbers() {
