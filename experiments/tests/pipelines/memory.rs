@@ -1,4 +1,4 @@
-//! Memory that does not grow with a data set. Takes half an hour, so it runs when it is asked for:
+//! Memory that does not grow with a data set. Takes ten minutes, so it runs when it is asked for:
 //!
 //! ```sh
 //! cargo test --release -p adadiff-experiments --test pipelines memory -- --ignored --nocapture
@@ -24,8 +24,8 @@ const IMAGES_PER_SHARD: usize = 500;
 /// A preset of images so small that many are encoded in little time.
 fn preset() -> Preset {
     let mut preset = IMAGENET.preset(Some("imagenet-tiny")).unwrap();
-    preset.data = DataSet::ImageNet { side: 16 };
-    preset.model.backbone.image_size = 8;
+    preset.data = DataSet::ImageNet { side: 8 };
+    preset.model.backbone.image_size = 4;
     preset.backbone_training.flip = false;
     preset
 }
@@ -44,7 +44,7 @@ fn shards(folder: &Path) -> usize {
 }
 
 #[test]
-#[ignore = "takes half an hour"]
+#[ignore = "takes ten minutes"]
 fn prepare_takes_the_same_memory_for_any_number_of_images() {
     let images = std::env::var("ADADIFF_IMAGES").map_or(100_000, |count| count.parse().unwrap());
     let folder = tempdir().unwrap();
