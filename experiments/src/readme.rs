@@ -62,7 +62,7 @@ pub fn update_readme(readme: &str, sources: Sources<'_>) -> Result<String> {
     let rows = read_rows(&sources.run.join("results.jsonl"))?;
     let timings: Vec<Timing> = read_lines(&sources.run.join("timing.jsonl"))?;
     let curves = [sources.run, sources.paper_run].map(|run| read_rows(&run.join("curve.jsonl")));
-    let [excess, paper] = curves;
+    let [own, paper] = curves;
     let comparison = sources.comparison.join("compare.json");
     let comparison = fs::read_to_string(&comparison)
         .with_context(|| format!("cannot read {}", comparison.display()))?;
@@ -72,7 +72,7 @@ pub fn update_readme(readme: &str, sources: Sources<'_>) -> Result<String> {
     for (name, table) in [
         ("results", Table::of_results(&rows)),
         ("timing", timing_table(&timings)),
-        ("rules", rules_table(&excess?, &paper?)?),
+        ("rules", rules_table(&own?, &paper?)?),
         ("speed", speed_table(&compared)),
     ] {
         readme = update_between_markers(&readme, name, &table.markdown())?;
@@ -80,14 +80,20 @@ pub fn update_readme(readme: &str, sources: Sources<'_>) -> Result<String> {
     Ok(readme)
 }
 
-/// Fréchet distances of both exit rules and of static depths at each budget of two curves.
-fn rules_table(excess: &[ResultRow], paper: &[ResultRow]) -> Result<Table> {
+/// Fréchet distances of the preset's exit rule, the paper's and static depths at each budget of two
+/// curves.
+fn rules_table(own: &[ResultRow], paper: &[ResultRow]) -> Result<Table> {
+    let rule = |rows: &[ResultRow]| {
+        let rule = rows.iter().find_map(|row| row.exit_rule.clone());
+        let rule = rule.context("a curve has no row of AdaDiff")?;
+        anyhow::Ok(format!("`{rule}`"))
+    };
     let heading = [
-        "fewer blocks asked for",
-        "samples",
-        "`excess`",
-        "`threshold`",
-        "static depth",
+        "fewer blocks asked for".to_owned(),
+        "samples".to_owned(),
+        rule(own)?,
+        rule(paper)?,
+        "static depth".to_owned(),
     ];
     let cell = |row: &ResultRow| {
         format!(
@@ -97,7 +103,7 @@ fn rules_table(excess: &[ResultRow], paper: &[ResultRow]) -> Result<Table> {
         )
     };
     let mut rows = Vec::new();
-    for pair in excess.windows(2) {
+    for pair in own.windows(2) {
         let [adaptive, next] = pair else { continue };
         if adaptive.method == Method::Full {
             let distance = format!("{:.1}", adaptive.frechet_distance);
@@ -128,7 +134,7 @@ fn rules_table(excess: &[ResultRow], paper: &[ResultRow]) -> Result<Table> {
         ]);
     }
     Ok(Table {
-        heading: heading.map(str::to_owned).to_vec(),
+        heading: heading.to_vec(),
         rows,
     })
 }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use adadiff_experiments::device::{DeviceName, DeviceTask};
-use adadiff_experiments::{Checkpoint, ExitRule, Preset};
+use adadiff_experiments::{Checkpoint, Preset};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
 use adadiff_sampler::{
@@ -21,9 +21,6 @@ use crate::setting::wait;
 
 /// Images of a measurement.
 const IMAGES: usize = 16;
-
-/// What AdaDiff samples with in the bundled calibrations.
-const RULE: ExitRule = ExitRule::Excess;
 
 pub struct Sampling<'a> {
     pub device: DeviceName,
@@ -104,8 +101,9 @@ impl DeviceTask for Sampling<'_> {
         measured.measure("DDIM", Ddim::default(), full)?;
         measured.measure("Euler-Maruyama", sde, full)?;
         measured.measure("DPM-Solver++(2M)", DpmSolverPlusPlus::default(), full)?;
+        let rule = checkpoint.preset.sampling.exit_rule;
         for budget in checkpoint.calibrations.entries() {
-            if (budget.exit_rule, budget.steps) != (RULE, measured.steps) {
+            if (budget.exit_rule, budget.steps) != (rule, measured.steps) {
                 continue;
             }
             let adaptive = AdaptiveUVit::new(&model, budget.policy());

@@ -47,7 +47,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
     let methods = [
         Method::Full,
         Method::AdaDiff {
-            rule: crate::ExitRule::Excess,
+            rule: crate::ExitRule::Allocated,
             reduction: 0.45,
         },
         Method::StaticDepth { depth },

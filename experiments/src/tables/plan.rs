@@ -2,6 +2,8 @@
 
 use std::num::NonZeroUsize;
 
+use clap::ValueEnum;
+
 use super::entry::{Choice, Entry, Family};
 use super::fast_solvers::fast_solvers;
 use super::name::TableName;
@@ -70,28 +72,18 @@ impl Plan<'_> {
         entries.push(given(Method::LearnedExit { reduction }));
         entries.push(given(Method::Saturation { reduction }));
         entries.push(given(Method::Published { reduction }));
-        let dee_diff = Method::AdaDiff {
+        let paper = Method::AdaDiff {
             rule: ExitRule::Threshold,
             reduction,
         };
         entries.push(
-            Entry::on(self.preset, Some(DEE_DIFF), dee_diff)
+            Entry::on(self.preset, Some(DEE_DIFF), paper)
                 .named(format!("DeeDiff ({})", self.words(Some(DEE_DIFF)))),
         );
-        let rules = [
-            ExitRule::Threshold,
-            ExitRule::Excess,
-            ExitRule::Schedule,
-            ExitRule::Allocated,
-        ];
-        for rule in rules {
-            let method = Method::AdaDiff { rule, reduction };
-            if method == self.preset_method() {
-                entries.push(self.adadiff());
-            } else if !self.quick {
-                entries.push(given(method));
-            }
+        if paper != self.preset_method() && !self.quick {
+            entries.push(given(paper));
         }
+        entries.push(self.adadiff());
         entries
     }
 
@@ -107,7 +99,7 @@ impl Plan<'_> {
         ]
     }
 
-    /// AdaDiff and the full network of every network that lacks a part.
+    /// AdaDiff and the full network of every network that lacks a part, and AdaDiff by other exit rules.
     fn ablations(&self) -> Vec<Entry> {
         let variants = variant_names().filter(|name| !is_companion(name));
         let networks = std::iter::once(None).chain(variants.map(Some));
@@ -120,7 +112,15 @@ impl Plan<'_> {
                 on(adaptive).named(format!("{words}: {adaptive}")),
             ]
         });
-        rows.collect()
+        let own = self.preset.sampling.exit_rule;
+        let rules = ExitRule::value_variants().iter();
+        let others = rules.filter(|&&rule| rule != own && !self.quick);
+        rows.chain(others.map(|&rule| {
+            let reduction = self.preset.sampling.reduction;
+            let method = Method::AdaDiff { rule, reduction };
+            Entry::given(self.preset, method).named(format!("exit rule {}: {method}", rule.name()))
+        }))
+        .collect()
     }
 
     /// What distinguishes a network, in words.
@@ -136,7 +136,8 @@ impl Plan<'_> {
     /// The full network and AdaDiff with every solver in several numbers of steps.
     fn solvers(&self) -> Vec<Entry> {
         let mut entries = vec![self.baseline(), self.adadiff()];
-        let most = self.preset.sampling.steps.min(MOST_STEPS);
+        // Where a preset's steps are few already, more of them show what that costs.
+        let most = (2 * self.preset.sampling.steps).min(MOST_STEPS);
         let own = self.preset.sampling.solver;
         let mut solvers = vec![own];
         let others = fast_solvers(self.preset.latents.is_some());

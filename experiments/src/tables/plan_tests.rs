@@ -14,7 +14,7 @@ fn the_main_comparison_has_static_depths_around_the_budget() {
         labels[..3],
         ["full model", "static depth 7", "static depth 8"]
     );
-    let adadiff = "AdaDiff (excess), target 45 %";
+    let adadiff = "AdaDiff (allocated), target 45 %";
     assert_eq!(labels.iter().filter(|label| *label == adadiff).count(), 1);
 }
 
@@ -22,11 +22,13 @@ fn the_main_comparison_has_static_depths_around_the_budget() {
 fn every_variant_is_ablated_but_those_that_methods_need() {
     let preset = FASHION_MNIST.preset(None).unwrap();
     let labels = labels(&preset, false, TableName::Ablations);
-    assert_eq!(labels.len(), 2 * (1 + variant_names().count() - 2));
+    // Two rows of each network, and three exit rules beside the preset's.
+    assert_eq!(labels.len(), 2 * (1 + variant_names().count() - 2) + 3);
     for label in [
         "all parts: full model",
-        "without UAL: AdaDiff (excess), target 45 %",
+        "without UAL: AdaDiff (allocated), target 45 %",
         "without timestep: full model",
+        "exit rule excess: AdaDiff (excess), target 45 %",
     ] {
         assert!(labels.contains(&label.to_owned()), "{label}: {labels:?}");
     }
@@ -39,8 +41,8 @@ fn every_solver_stands_beside_the_full_model_with_it() {
     // Four solvers, one of them the preset's, in three numbers of steps, full and adaptive; the
     // preset's own rows are not there twice.
     assert_eq!(labels.len(), 4 * 3 * 2);
-    assert!(labels.contains(&"ddim, 10 steps: full model".to_owned()));
-    assert!(labels.contains(&"unipc, 5 steps: AdaDiff (excess), target 45 %".to_owned()));
+    assert!(labels.contains(&"ddim, 16 steps: full model".to_owned()));
+    assert!(labels.contains(&"unipc, 4 steps: AdaDiff (allocated), target 45 %".to_owned()));
 }
 
 #[test]
@@ -95,5 +97,5 @@ fn the_trade_off_has_several_settings_of_every_method() {
             .count();
         assert_eq!(count, expected, "{start}: {labels:?}");
     }
-    assert!(labels.contains(&"14 steps".to_owned()), "{labels:?}");
+    assert!(labels.contains(&"6 steps".to_owned()), "{labels:?}");
 }

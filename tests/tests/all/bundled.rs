@@ -48,7 +48,7 @@ impl DeviceTask for DrawBundled {
     fn run<B: Kernels>(self, device: B::Device) -> Result<Drawn> {
         let stop = AtomicBool::new(false);
         let mut checkpoint = Checkpoint::bundled()?;
-        // The stored thresholds are for twenty steps; they leave at many depths in fewer as well.
+        // The stored thresholds are for more steps; they leave at many depths in fewer as well.
         let sampling = &mut checkpoint.preset.sampling;
         let calibration = checkpoint
             .calibrations

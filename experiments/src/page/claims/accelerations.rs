@@ -3,6 +3,7 @@
 use super::super::comparison::{Comparison, told};
 use super::rows::{adadiff, is_adadiff, metric, rows};
 use super::{Claim, LITTLE, Verdict, all};
+use crate::calibrations::ExitRule;
 use crate::methods::Method;
 use crate::report::ResultRow;
 use crate::tables::{DrawnEntry, DrawnTable, MeanAndSpread, Results};
@@ -58,8 +59,8 @@ pub fn goes_with_solvers(results: &Results, table: &DrawnTable) -> Option<Claim>
     })
 }
 
-pub fn best_at_equal_time(results: &Results, table: &DrawnTable) -> Option<Claim> {
-    let (target, adaptive) = adadiff(results, table)?;
+pub fn best_at_equal_time(results: &Results, table: &DrawnTable, rule: ExitRule) -> Option<Claim> {
+    let (target, adaptive) = adadiff(results, table, rule)?;
     let mut orders = Vec::new();
     let mut evidence = Vec::new();
     for entry in &table.entries {

@@ -10,6 +10,7 @@ use std::fmt;
 use anyhow::Result;
 
 use super::comparison::Order;
+use crate::calibrations::ExitRule;
 use crate::figures::{FigureFile, FigureName, LayerErrors, Reliability};
 use crate::preset::Preset;
 use crate::tables::{Results, TableName};
@@ -83,17 +84,22 @@ pub fn claims(results: &Results, preset: &Preset) -> Result<Vec<Claim>> {
     let main = main.map(table).transpose()?.flatten();
     let errors = data::<LayerErrors>(results, FigureName::LayerErrors)?;
     let reliability = data::<Reliability>(results, FigureName::Reliability)?;
+    let rule = preset.sampling.exit_rule;
+    let paper = main.as_ref().filter(|_| rule != ExitRule::Threshold);
     let found = [
         errors.as_ref().and_then(depth_over_time),
         reliability.as_ref().map(reliable),
-        main.as_ref().and_then(|main| little_loss(results, main)),
         main.as_ref()
-            .and_then(|main| beats_static_depths(results, main)),
-        main.as_ref().and_then(|main| time_is_saved(results, main)),
+            .and_then(|main| little_loss(results, main, rule)),
+        paper.and_then(|main| little_loss(results, main, ExitRule::Threshold)),
+        main.as_ref()
+            .and_then(|main| beats_static_depths(results, main, rule)),
+        main.as_ref()
+            .and_then(|main| time_is_saved(results, main, rule)),
         table(TableName::Ual)?.and_then(|ual| ual_helps(results, &ual)),
         table(TableName::Ablations)?.and_then(|table| parts_help(results, &table)),
         table(TableName::Solvers)?.and_then(|table| goes_with_solvers(results, &table)),
-        table(TableName::Methods)?.and_then(|table| best_at_equal_time(results, &table)),
+        table(TableName::Methods)?.and_then(|table| best_at_equal_time(results, &table, rule)),
     ];
     Ok(found.into_iter().flatten().collect())
 }

@@ -37,19 +37,14 @@ pub fn is_adadiff(method: &Method) -> bool {
     matches!(method, Method::AdaDiff { .. })
 }
 
-/// The rows of AdaDiff as the preset has it: of several exit rules the one that is no variant of the
-/// comparison, excess before the paper's threshold.
+/// The rows of AdaDiff by an exit rule.
 pub fn adadiff<'a>(
     results: &'a Results,
     table: &'a DrawnTable,
+    wanted: ExitRule,
 ) -> Option<(&'a DrawnEntry, Vec<&'a ResultRow>)> {
-    let with = |wanted: ExitRule| {
-        let suits = move |method: &Method| matches!(method, Method::AdaDiff { rule, .. } if *rule == wanted);
-        of_method(results, table, suits)
-    };
-    with(ExitRule::Excess)
-        .or_else(|| with(ExitRule::Threshold))
-        .or_else(|| of_method(results, table, is_adadiff))
+    let suits = |method: &Method| matches!(method, Method::AdaDiff { rule, .. } if *rule == wanted);
+    of_method(results, table, suits)
 }
 
 pub fn full<'a>(
