@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(chart.series[2].name, "static depth");
         assert_eq!(
             (chart.series[2].points[0].x, chart.series[2].points[0].y),
-            (7.0, 0.018)
+            (7.0, 0.036)
         );
     }
 

@@ -1,4 +1,4 @@
-//! Memory that does not grow with a data set. Takes ten minutes, so it runs when it is asked for:
+//! Memory that does not grow with a data set. Takes minutes, so it runs when it is asked for:
 //!
 //! ```sh
 //! cargo test --release -p adadiff-experiments --test pipelines memory -- --ignored --nocapture
@@ -44,7 +44,7 @@ fn shards(folder: &Path) -> usize {
 }
 
 #[test]
-#[ignore = "takes ten minutes"]
+#[ignore = "takes minutes"]
 fn prepare_takes_the_same_memory_for_any_number_of_images() {
     let images = std::env::var("ADADIFF_IMAGES").map_or(100_000, |count| count.parse().unwrap());
     let folder = tempdir().unwrap();
