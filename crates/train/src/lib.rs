@@ -22,6 +22,7 @@ mod optimizer;
 mod parallel;
 mod peers;
 mod recompute;
+mod roots;
 mod suits;
 #[cfg(test)]
 mod testing;

@@ -8,6 +8,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
+use crate::roots::rooted;
 use crate::{Objective, TrainError};
 
 /// Some rows of a batch as the network is given them.
@@ -69,6 +70,7 @@ pub(crate) fn gradients<B: AutodiffBackend + Kernels>(
         timesteps,
         condition,
     } = input;
+    let model = rooted(model);
     let layers = match objective {
         Objective::Simple => LayerPredictions {
             noise: vec![model.backbone.forward(noisy, &timesteps, &condition)?],
@@ -78,7 +80,7 @@ pub(crate) fn gradients<B: AutodiffBackend + Kernels>(
     };
     let (total, losses) = mean_objective(objective, &layers, noise)?;
     let gradients = (total * share).backward();
-    Ok((losses, GradientsParams::from_grads(gradients, model)))
+    Ok((losses, GradientsParams::from_grads(gradients, &model)))
 }
 
 /// The mean objective `[1]` of what the blocks predict, and its value. L_simple alone needs no more

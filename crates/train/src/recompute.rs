@@ -14,6 +14,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{FloatDType, Tensor};
 
 use crate::objective::{Input, Losses, mean_objective};
+use crate::roots::rooted;
 use crate::{Objective, TrainError};
 
 /// What the pass without a graph leaves.
@@ -64,6 +65,7 @@ where
     // The gradient towards each of `hidden`, as far as the later blocks have told it.
     let mut wanted: Vec<Option<Tensor<B::InnerBackend, 3>>> = vec![None; blocks + 1];
     for index in (0..blocks).rev() {
+        let model = &rooted(model);
         let block = &model.backbone.blocks[index];
         hidden.truncate(index + 1);
         let x = leaf(hidden[index].clone());
@@ -101,6 +103,7 @@ where
     }
 
     if let Some(gradient) = wanted[0].take() {
+        let model = &rooted(model);
         let (noisy, condition) = (input.noisy, &input.condition);
         let embedded = model.backbone.embed(noisy, &input.timesteps, condition)?;
         let gradients = product(embedded.hidden(), gradient).backward();
