@@ -19,6 +19,7 @@ mod judge;
 mod kept;
 mod main_job;
 mod measured;
+mod medians;
 pub mod methods;
 pub mod metrics_tool;
 mod network_file;

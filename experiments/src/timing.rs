@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
 use crate::calibrations::Calibration;
+use crate::medians::{median, median_ratio};
 use crate::study::{Draw, Study};
 
 /// Batch sizes that are measured where none are asked for.
@@ -98,32 +99,7 @@ pub fn measure<B: Kernels>(
         .collect()
 }
 
-/// The median of the ratios of numbers that belong together.
-fn median_ratio(numbers: &[f64], others: &[f64]) -> f64 {
-    let pairs = numbers.iter().zip(others);
-    median(pairs.map(|(number, other)| number / other).collect())
-}
-
 /// Samples that show the speed at a batch size: whole batches, and enough of small ones.
 pub fn samples_for(batch: usize) -> usize {
     (2 * batch).clamp(8, batch.max(64))
-}
-
-/// The middle of at least one value; of two, the larger.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ratios_are_taken_within_a_turn() {
-        // A machine that is half as fast in its second turn.
-        let full = [1.0, 2.2, 1.2];
-        let adaptive = [0.5, 1.1, 0.8];
-        assert_eq!(median_ratio(&full, &adaptive), 2.0);
-    }
 }

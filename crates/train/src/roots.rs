@@ -36,14 +36,14 @@ mod tests {
 
     struct Reader {
         gradients: GradientsParams,
-        values: Vec<(usize, Option<Vec<f32>>)>,
+        values: Vec<Option<Vec<f32>>>,
     }
 
     impl ModuleVisitor<Differentiable> for Reader {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Differentiable, D>>) {
             let gradient = self.gradients.remove::<Flex, D>(param.id);
             let values = gradient.map(|gradient| gradient.into_data().into_vec().unwrap());
-            self.values.push((D, values));
+            self.values.push(values);
         }
     }
 
@@ -60,6 +60,20 @@ mod tests {
             timesteps: vec![20.0, 730.0],
             condition: adadiff_model::Condition::Class(Tensor::from_data([3, 1], &FlexDevice)),
         }
+    }
+
+    /// The largest difference of any gradient, as a share of its parameter's largest.
+    fn farthest(found: &[Option<Vec<f32>>], expected: &[Option<Vec<f32>>]) -> f32 {
+        assert_eq!(found.len(), expected.len());
+        let pairs = found.iter().zip(expected);
+        pairs.fold(0.0, |most, (found, expected)| {
+            let (Some(found), Some(expected)) = (found, expected) else {
+                return f32::INFINITY;
+            };
+            let largest = expected.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+            let pairs = found.iter().zip(expected);
+            pairs.fold(most, |most, (a, b)| most.max((a - b).abs() / largest))
+        })
     }
 
     #[test]
@@ -80,7 +94,7 @@ mod tests {
             reader.values
         };
         let expected = [false, true].map(of);
-        assert!(expected[0].iter().all(|(_, gradient)| gradient.is_some()));
+        assert!(expected[0].iter().all(Option::is_some));
 
         let finished = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -90,16 +104,15 @@ mod tests {
                     (root * 2.0).backward();
                 }
             });
-            let found = (0..300).map(|round| of(round % 2 == 1));
-            let lost = found
-                .enumerate()
-                .filter(|(round, found)| *found != expected[round % 2]);
-            let lost = lost.count();
+            let differences: Vec<f32> = (0..300)
+                .map(|round| farthest(&of(round % 2 == 1), &expected[round % 2]))
+                .collect();
             finished.store(true, Ordering::Relaxed);
-            assert_eq!(
-                lost, 0,
-                "of 300 gradients differ from those of a thread alone"
-            );
+            let worst = differences.iter().copied().fold(0.0, f32::max);
+            let lost = differences.iter().filter(|&&difference| difference > 1e-5);
+            let lost = lost.count();
+            println!("worst: {worst:.1e}, lost: {lost}");
+            assert_eq!(lost, 0, "of 300 gradients");
         });
     }
 }

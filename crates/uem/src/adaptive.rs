@@ -1,9 +1,9 @@
 //! The adaptive network: blocks run only for the samples that still need them.
 
-use adadiff_model::kernels::Kernels;
+use adadiff_model::kernels::{Kernels, mean_cosine};
 use adadiff_model::{Condition, Denoiser, ModelError, Prediction, TokenState, gather};
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{FloatDType, Tensor};
 
 use crate::policy::{BlockContext, Evidence};
 use crate::{AdaDiff, ExitPolicy};
@@ -105,7 +105,9 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
                 let estimator = self.model.estimator(block);
                 estimator.mean(state.hidden(), state.time_embedding(), extra_tokens)
             }
-            (Evidence::Change, Some(before)) => change(before, state.hidden(), extra_tokens),
+            (Evidence::Change, Some(before)) => {
+                mean_cosine(before, state.hidden(), extra_tokens).neg() + 1.0
+            }
             _ => return Ok(Vec::new()),
         };
         let values = values.into_data().convert::<f32>().into_vec::<f32>();
@@ -159,26 +161,6 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
             uncertainty_map: maps.map(|maps| restore(backbone.unpatchify(join(maps)))),
         }
     }
-}
-
-/// One minus the cosine of each image token before and after a block, mean over a sample's tokens:
-/// `[batch]` of two `[batch, tokens, width]`.
-fn change<B: Backend>(
-    before: Tensor<B, 3>,
-    after: Tensor<B, 3>,
-    extra_tokens: usize,
-) -> Tensor<B, 1> {
-    let [batch, tokens, _] = after.dims();
-    // In half precision the sums of squares could overflow.
-    let [before, after] = [before, after].map(|hidden| {
-        let image = hidden.narrow(1, extra_tokens, tokens - extra_tokens);
-        image.cast(FloatDType::F32)
-    });
-    let dot = (before.clone() * after.clone()).sum_dim(2);
-    let squares = |hidden: Tensor<B, 3>| (hidden.clone() * hidden).sum_dim(2);
-    let norms = (squares(before) * squares(after)).sqrt().clamp_min(1e-12);
-    let cosine = (dot / norms).mean_dim(1).reshape([batch]);
-    cosine.neg() + 1.0
 }
 
 /// Joins rows; a single part is not copied.

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
+use crate::medians::median;
 use crate::study::{Draw, Study};
 use crate::surroundings::Surroundings;
-use crate::timing::median;
 
 /// Runs that are timed; the full network and AdaDiff take turns.
 const REPETITIONS: usize = 3;

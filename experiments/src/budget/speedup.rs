@@ -11,8 +11,9 @@ use super::Attainment;
 use super::search::smallest_reaching;
 use crate::calibrations::Calibration;
 use crate::device::DeviceName;
+use crate::medians::median;
 use crate::study::{Draw, Study};
-use crate::timing::{median, samples_for};
+use crate::timing::samples_for;
 
 /// Runs of each network that is timed; the networks take turns.
 const REPETITIONS: usize = 3;

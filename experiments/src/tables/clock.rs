@@ -5,6 +5,7 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 
 use super::results::Time;
+use crate::medians::{median, median_ratio};
 use crate::methods::PreparedMethod;
 use crate::study::{Draw, Study};
 
@@ -75,26 +76,8 @@ fn relative_medians(numbers: &[Vec<f64>]) -> Vec<f64> {
         return Vec::new();
     };
     let scale = median(first.clone());
-    let ratios = |own: &Vec<f64>| {
-        own.iter()
-            .zip(first)
-            .map(|(own, first)| own / first)
-            .collect()
-    };
-    numbers
-        .iter()
-        .map(|own| scale * median(ratios(own)))
-        .collect()
-}
-
-/// The middle value; of an even number of them the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() % 2 {
-        0 => (values[middle - 1] + values[middle]) / 2.0,
-        _ => values[middle],
-    }
+    let relative = |own: &Vec<f64>| scale * median_ratio(own, first);
+    numbers.iter().map(relative).collect()
 }
 
 #[cfg(test)]
@@ -106,12 +89,5 @@ mod tests {
         let times = [vec![1.0, 3.0, 1.2], vec![0.5, 1.5, 0.7]];
         assert_eq!(relative_medians(&times), [1.2, 0.6]);
         assert_eq!(relative_medians(&[]), Vec::<f64>::new());
-    }
-
-    #[test]
-    fn medians_of_odd_and_even_numbers() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), 2.5);
-        assert_eq!(median(vec![5.0]), 5.0);
     }
 }

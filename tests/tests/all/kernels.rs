@@ -28,6 +28,7 @@ enum Operation {
     NormLinear { outputs: usize, bias: bool },
     SelfAttention { heads: usize },
     MeanSigmoid { outputs: usize, skipped: usize },
+    MeanCosine { skipped: usize },
 }
 
 /// How inputs and the incoming gradient lie in memory.
@@ -186,6 +187,24 @@ impl DeviceTask for Evaluate {
                     means.reshape([batch, 1, 1])
                 };
                 means * 100.0 // the tolerance is for values of about one
+            }
+            Operation::MeanCosine { skipped } => {
+                let [batch, ..] = shape;
+                let (stored_other, other) = inputs.draw(shape, magnitude);
+                wholes.push(("the other", stored_other));
+                let means = if self.by_formula {
+                    let unit = |rows: Tensor<Autodiff<B>, 3>| {
+                        let norm = rows.clone().powf_scalar(2.0).sum_dim(2).sqrt();
+                        rows / norm
+                    };
+                    let cosines = (unit(x) * unit(other)).sum_dim(2);
+                    let [_, count, _] = shape;
+                    let counted = cosines.narrow(1, skipped, count - skipped);
+                    counted.mean_dim(1)
+                } else {
+                    kernels::mean_cosine(x, other, skipped).reshape([batch, 1, 1])
+                };
+                means * 100.0
             }
         };
 
@@ -388,6 +407,18 @@ fn mean_sigmoid_is_its_formula() {
         compare(
             "mean_sigmoid_is_its_formula",
             Operation::MeanSigmoid { outputs, skipped },
+            &inputs,
+        );
+    }
+}
+
+#[test]
+fn mean_cosine_is_its_formula() {
+    for skipped in [0, 2] {
+        let inputs = [([3, 7, 20], 1.0), ([1, 3, 16], 3.0), ([20, 66, 128], 0.3)];
+        compare(
+            "mean_cosine_is_its_formula",
+            Operation::MeanCosine { skipped },
             &inputs,
         );
     }

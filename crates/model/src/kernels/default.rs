@@ -100,6 +100,28 @@ pub(super) fn grouped_affine_mean_logistic<B: Kernels>(
     unwrap(counted.mean_dim(1).reshape([groups]))
 }
 
+/// Products of norms below this count as this, so that a row of zeros has a cosine of zero.
+pub(super) const LEAST_NORM: f32 = 1e-12;
+
+pub(super) fn mean_cosine<B: Backend>(
+    a: FloatTensor<B>,
+    b: FloatTensor<B>,
+    skipped: usize,
+) -> FloatTensor<B> {
+    // In half precision the sums of squares could overflow.
+    let [a, b] = [a, b].map(|rows| {
+        let rows: Tensor<B, 3> = wrap(rows);
+        let [_, run, _] = rows.dims();
+        rows.narrow(1, skipped, run - skipped).cast(FloatDType::F32)
+    });
+    let dot = (a.clone() * b.clone()).sum_dim(2);
+    let squares = |rows: Tensor<B, 3>| (rows.clone() * rows).sum_dim(2);
+    let norms = (squares(a) * squares(b)).sqrt().clamp_min(LEAST_NORM);
+    let cosine = (dot / norms).mean_dim(1);
+    let [groups, ..] = cosine.dims();
+    unwrap(cosine.reshape([groups]))
+}
+
 pub(super) fn adam_w<B: Backend>(
     parameter: FloatTensor<B>,
     gradient: FloatTensor<B>,

@@ -10,7 +10,7 @@ mod tensor;
 
 pub use tensor::{
     adam_w, gelu, gelu_linear_onto, layer_norm, linear, linear_onto, linear_per_sample,
-    mean_sigmoid, norm_linear, self_attention, sigmoid,
+    mean_cosine, mean_sigmoid, norm_linear, self_attention, sigmoid,
 };
 
 use burn::tensor::backend::Backend;
@@ -133,6 +133,16 @@ pub trait Kernels: Backend {
         skipped: usize,
     ) -> FloatTensor<Self> {
         default::grouped_affine_mean_logistic::<Self>(x, weight, biases, skipped)
+    }
+
+    /// The cosine of the angle between the rows of `a` and `b` `[groups, run, width]`, mean over a
+    /// group's rows but its first `skipped`: `[groups]`, in single precision.
+    fn mean_cosine(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        skipped: usize,
+    ) -> FloatTensor<Self> {
+        default::mean_cosine::<Self>(a, b, skipped)
     }
 
     /// `grad W^T` of `grad` `[rows, outputs]`: the gradient of [`Self::affine`]'s input.

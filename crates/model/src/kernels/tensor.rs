@@ -129,6 +129,13 @@ pub fn mean_sigmoid<B: Kernels>(
     Tensor::from_primitive(TensorPrimitive::Float(means))
 }
 
+/// The cosine of each token of `a` and `b` `[batch, tokens, width]`, mean over a sample's tokens but
+/// the first `skipped`: `[batch]`, in single precision.
+pub fn mean_cosine<B: Kernels>(a: Tensor<B, 3>, b: Tensor<B, 3>, skipped: usize) -> Tensor<B, 1> {
+    let means = B::mean_cosine(primitive(a), primitive(b), skipped);
+    Tensor::from_primitive(TensorPrimitive::Float(means))
+}
+
 /// A parameter after a step of AdamW, and its first and second moment; all have the same shape.
 pub fn adam_w<B: Kernels, const D: usize>(
     parameter: Tensor<B, D>,

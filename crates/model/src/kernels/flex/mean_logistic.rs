@@ -1,21 +1,26 @@
 //! The mean logistic of an affine layer's outputs: what an exit is decided by, without the outputs
 //! ever being stored.
 
+use std::array;
+
 use burn::tensor::{Shape, TensorMetadata};
 use burn_flex::FlexTensor;
-use faer::Par;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::math::exp;
-use super::product::{Onto, View, product};
 use super::{Elements, tensor_from};
 
-/// Partial sums that let the compiler add in vector registers.
+/// Outputs that are computed side by side, in vector registers.
 const LANES: usize = 16;
+
+/// Rows that are computed together, for each of which the weight is loaded once.
+const ROWS: usize = 8;
 
 /// Each of `biases` `[groups, outputs]` serves an equal run of rows, of which the first `skipped` do
 /// not count.
+///
+/// A layer of so few outputs is over before a library's product has packed its factors.
 pub(super) fn forward(
     x: FlexTensor,
     weight: FlexTensor,
@@ -35,49 +40,78 @@ pub(super) fn forward(
         rows == groups * run && skipped < run,
         "{groups} groups of {rows} rows, {skipped} of each skipped"
     );
-    let counted = run - skipped;
     let (x, weight, biases) = (
         Elements::new(x),
         Elements::new(weight),
         Elements::new(biases),
     );
-    let (x, weight, biases) = (x.slice(), weight.slice(), biases.slice());
-    let mean = |scratch: &mut Vec<f32>, (rows, bias): (&[f32], &[f32])| {
-        scratch.clear();
-        for _ in 0..counted {
-            scratch.extend_from_slice(bias);
-        }
-        let sizes = [counted, outputs, inputs];
-        let views = [
-            View::new(rows, skipped * inputs, inputs),
-            View::new(weight, 0, outputs),
-        ];
-        let out = scratch.as_mut_ptr();
-        // SAFETY: a run has `counted` rows behind the skipped ones, the weight a row for each of
-        // their values, and the scratch, which nobody else holds, a row of biases for each.
-        unsafe { product(sizes, out, outputs, Onto::Values, views, 1.0, Par::Seq) };
-        sum_of_logistic(scratch) / (counted * outputs) as f32
+    let panels = panels(weight.slice(), outputs);
+    let mean = |(rows, bias): (&[f32], &[f32])| {
+        let counted = &rows[skipped * inputs..];
+        let panels = panels.chunks_exact(inputs * LANES);
+        let sums = panels
+            .zip(bias.chunks(LANES))
+            .map(|(panel, bias)| sum_of_logistic(counted, panel, bias));
+        sums.sum::<f32>() / ((run - skipped) * outputs) as f32
     };
     let means = x
+        .slice()
         .par_chunks_exact(run * inputs)
-        .zip(biases.par_chunks_exact(outputs))
-        .map_init(Vec::new, mean)
+        .zip(biases.slice().par_chunks_exact(outputs))
+        .map(mean)
         .collect();
     tensor_from(means, Shape::new([groups]))
 }
 
+/// The columns of a weight by [`LANES`], each panel a row-major array `[inputs, LANES]` of its own;
+/// columns that the last panel lacks are zero.
+fn panels(weight: &[f32], outputs: usize) -> Vec<f32> {
+    let starts = (0..outputs).step_by(LANES);
+    starts
+        .flat_map(|start| {
+            weight.chunks_exact(outputs).flat_map(move |row| {
+                let columns = &row[start..outputs.min(start + LANES)];
+                let mut lanes = [0.0; LANES];
+                lanes[..columns.len()].copy_from_slice(columns);
+                lanes
+            })
+        })
+        .collect()
+}
+
+/// The sum over all rows of the logistic of those outputs that a panel and its biases tell.
 #[multiversion(targets = "simd")]
-fn sum_of_logistic(values: &[f32]) -> f32 {
-    let mut lanes = [0.0; LANES];
-    let chunks = values.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for lane in 0..LANES {
-            lanes[lane] += 1.0 / (1.0 + exp(-chunk[lane]));
+fn sum_of_logistic(rows: &[f32], panel: &[f32], biases: &[f32]) -> f32 {
+    let inputs = panel.len() / LANES;
+    let mut bias = [0.0; LANES];
+    bias[..biases.len()].copy_from_slice(biases);
+    let mut sums = [0.0; LANES];
+    let mut together = rows.chunks_exact(ROWS * inputs);
+    for rows in &mut together {
+        add::<ROWS>(rows, panel, &bias, &mut sums);
+    }
+    for row in together.remainder().chunks_exact(inputs) {
+        add::<1>(row, panel, &bias, &mut sums);
+    }
+    sums[..biases.len()].iter().sum()
+}
+
+/// Adds the logistic of `N` rows' outputs, each in its lane.
+#[inline(always)]
+fn add<const N: usize>(rows: &[f32], panel: &[f32], bias: &[f32; LANES], sums: &mut [f32; LANES]) {
+    let inputs = rows.len() / N;
+    let rows: [&[f32]; N] = array::from_fn(|row| &rows[row * inputs..][..inputs]);
+    let mut logits = [*bias; N];
+    for (input, weights) in panel.chunks_exact(LANES).enumerate() {
+        for (logits, row) in logits.iter_mut().zip(rows) {
+            for lane in 0..LANES {
+                logits[lane] += row[input] * weights[lane];
+            }
         }
     }
-    for (lane, value) in lanes.iter_mut().zip(rest) {
-        *lane += 1.0 / (1.0 + exp(-value));
+    for logits in logits {
+        for lane in 0..LANES {
+            sums[lane] += 1.0 / (1.0 + exp(-logits[lane]));
+        }
     }
-    lanes.iter().sum()
 }

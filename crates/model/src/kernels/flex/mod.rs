@@ -3,6 +3,7 @@
 
 mod adam_w;
 mod attention;
+mod cosine;
 mod elementwise;
 mod linear;
 mod math;
@@ -103,6 +104,17 @@ impl Kernels for Flex {
         match x.dtype() {
             DType::F32 => mean_logistic::forward(x, weight, biases, skipped),
             _ => default::grouped_affine_mean_logistic::<Self>(x, weight, biases, skipped),
+        }
+    }
+
+    fn mean_cosine(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        skipped: usize,
+    ) -> FloatTensor<Self> {
+        match (a.dtype(), b.dtype()) {
+            (DType::F32, DType::F32) => cosine::mean(a, b, skipped),
+            _ => default::mean_cosine::<Self>(a, b, skipped),
         }
     }
 
