@@ -15,6 +15,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use thiserror::Error;
 
+use crate::graph::Graph;
+
 /// Images in one forward pass when the accuracy is measured.
 const TEST_BATCH: usize = 500;
 
@@ -118,8 +120,9 @@ pub fn train_classifier<B: AutodiffBackend>(
         }
         let labels =
             Tensor::<B, 1, Int>::from_data(TensorData::new(labels, [config.batch_size]), device);
+        let graph = Graph::start();
         let loss = cross_entropy.forward(network.logits(images(pixels, device)), labels);
-        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        let gradients = GradientsParams::from_grads(graph.backward(&loss), &network);
         let rate =
             config.learning_rate * (1.0 + (PI * step as f64 / config.steps as f64).cos()) / 2.0;
         network = optimizer.step(rate, network, gradients);

@@ -80,6 +80,8 @@ mod tests {
     use burn_autodiff::Autodiff;
     use burn_flex::Flex;
 
+    use crate::graph::Graph;
+
     #[test]
     fn all_gradients_shrink_by_one_factor() {
         println!("device: flex");
@@ -88,7 +90,8 @@ mod tests {
         let model = LinearConfig::new(1, 1).init::<B>(&device);
         let x = Tensor::<B, 2>::from_data(TensorData::from([[2.0f32]]), &device);
         // d/dw = 2 * 1.5 = 3 and d/db = 1.5, norm sqrt(11.25)
-        let gradients = (model.forward(x) * 1.5).sum().backward();
+        let graph = Graph::start();
+        let gradients = graph.backward(&(model.forward(x) * 1.5).sum());
         let gradients = GradientsParams::from_grads(gradients, &model);
         let norm = global_norm(&model, &gradients);
         assert!((norm - 11.25f64.sqrt()).abs() < 1e-6);

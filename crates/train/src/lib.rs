@@ -13,6 +13,7 @@ mod ema;
 mod error;
 mod events;
 mod files;
+mod graph;
 mod log;
 mod memory;
 mod nodes;
@@ -22,7 +23,7 @@ mod optimizer;
 mod parallel;
 mod peers;
 mod recompute;
-mod roots;
+
 mod suits;
 #[cfg(test)]
 mod testing;

@@ -8,7 +8,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-use crate::roots::rooted;
+use crate::graph::Graph;
 use crate::{Objective, TrainError};
 
 /// Some rows of a batch as the network is given them.
@@ -70,7 +70,7 @@ pub(crate) fn gradients<B: AutodiffBackend + Kernels>(
         timesteps,
         condition,
     } = input;
-    let model = rooted(model);
+    let graph = Graph::start();
     let layers = match objective {
         Objective::Simple => LayerPredictions {
             noise: vec![model.backbone.forward(noisy, &timesteps, &condition)?],
@@ -79,8 +79,8 @@ pub(crate) fn gradients<B: AutodiffBackend + Kernels>(
         Objective::Joint { .. } => model.layer_predictions(noisy, &timesteps, &condition)?,
     };
     let (total, losses) = mean_objective(objective, &layers, noise)?;
-    let gradients = (total * share).backward();
-    Ok((losses, GradientsParams::from_grads(gradients, &model)))
+    let gradients = graph.backward(&(total * share));
+    Ok((losses, GradientsParams::from_grads(gradients, model)))
 }
 
 /// The mean objective `[1]` of what the blocks predict, and its value. L_simple alone needs no more

@@ -13,8 +13,8 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{FloatDType, Tensor};
 
+use crate::graph::Graph;
 use crate::objective::{Input, Losses, mean_objective};
-use crate::roots::rooted;
 use crate::{Objective, TrainError};
 
 /// What the pass without a graph leaves.
@@ -53,21 +53,22 @@ where
         layers,
     } = trace(&model.valid(), &input, first_judged, estimating)?;
 
+    let graph = Graph::start();
     let layers = LayerPredictions {
         noise: layers.noise.into_iter().map(leaf).collect(),
         uncertainty: layers.uncertainty.into_iter().map(leaf).collect(),
     };
     let (total, losses) = mean_objective(objective, &layers, input.noise)?;
-    let mut towards = (total * share).backward();
+    let mut towards = graph.backward(&(total * share));
 
     let time_embedding = Tensor::from_inner(time_embedding);
     let mut sum = GradientsAccumulator::new();
     // The gradient towards each of `hidden`, as far as the later blocks have told it.
     let mut wanted: Vec<Option<Tensor<B::InnerBackend, 3>>> = vec![None; blocks + 1];
     for index in (0..blocks).rev() {
-        let model = &rooted(model);
         let block = &model.backbone.blocks[index];
         hidden.truncate(index + 1);
+        let graph = Graph::start();
         let x = leaf(hidden[index].clone());
         // The output of in-block `i` is the skip of out-block `blocks - 1 - i`.
         let skip_at = blocks - index;
@@ -94,7 +95,7 @@ where
         let Some(loss) = terms.into_iter().reduce(|a, b| a + b) else {
             continue;
         };
-        let mut gradients = loss.backward();
+        let mut gradients = graph.backward(&loss);
         add(&mut wanted[index], x.grad_remove(&mut gradients));
         if let Some(skip) = skip {
             add(&mut wanted[skip_at], skip.grad_remove(&mut gradients));
@@ -103,10 +104,10 @@ where
     }
 
     if let Some(gradient) = wanted[0].take() {
-        let model = &rooted(model);
         let (noisy, condition) = (input.noisy, &input.condition);
+        let graph = Graph::start();
         let embedded = model.backbone.embed(noisy, &input.timesteps, condition)?;
-        let gradients = product(embedded.hidden(), gradient).backward();
+        let gradients = graph.backward(&product(embedded.hidden(), gradient));
         sum.accumulate(model, GradientsParams::from_grads(gradients, model));
     }
     Ok((losses, sum.grads()))
