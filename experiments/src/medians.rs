@@ -13,6 +13,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 /// The median of the ratios of what was measured in the same turns: whatever else slowed the machine
 /// in a turn met both.
 pub fn median_ratio(numbers: &[f64], others: &[f64]) -> f64 {
+    assert_eq!(numbers.len(), others.len(), "both of every turn");
     let pairs = numbers.iter().zip(others);
     median(pairs.map(|(number, other)| number / other).collect())
 }

@@ -23,7 +23,6 @@ mod optimizer;
 mod parallel;
 mod peers;
 mod recompute;
-
 mod suits;
 #[cfg(test)]
 mod testing;

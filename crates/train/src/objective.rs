@@ -78,57 +78,79 @@ pub(crate) fn gradients<B: AutodiffBackend + Kernels>(
         },
         Objective::Joint { .. } => model.layer_predictions(noisy, &timesteps, &condition)?,
     };
-    let (total, losses) = mean_objective(objective, &layers, noise)?;
+    let (total, losses) = mean_objective(objective, &layers, noise);
     let gradients = graph.backward(&(total * share));
-    Ok((losses, GradientsParams::from_grads(gradients, model)))
+    let gradients = GradientsParams::from_grads(gradients, model);
+    Ok((losses.read()?, gradients))
 }
 
-/// The mean objective `[1]` of what the blocks predict, and its value. L_simple alone needs no more
-/// than the last block's noise prediction.
+/// The mean objective `[1]` of what the blocks predict, and the losses that it is made of. L_simple
+/// alone needs no more than the last block's noise prediction.
 pub(crate) fn mean_objective<B: AutodiffBackend>(
     objective: Objective,
     layers: &LayerPredictions<B>,
     noise: Tensor<B, 4>,
-) -> Result<(Tensor<B, 1>, Losses), TrainError> {
+) -> (Tensor<B, 1>, MeanLosses<B::InnerBackend>) {
     match objective {
         Objective::Simple => {
             let prediction = layers.noise[layers.noise.len() - 1].clone();
             let total = simple_loss(prediction, noise).mean();
-            let [value] = read([total.clone()])?;
-            let losses = Losses {
-                total: value,
-                simple: value,
-                ..Losses::default()
-            };
-            Ok((total, losses))
+            let losses = MeanLosses::Simple(total.clone().inner());
+            (total, losses)
         }
         Objective::Joint { form, weights } => {
             let loss = joint_objective(&layers.uncertainty, &layers.noise, noise, weights, form);
-            let means = [
-                loss.simple.mean(),
-                loss.uncertainty.mean(),
-                loss.layer_wise.mean(),
-            ];
             let total = loss.total.mean();
-            let [simple, uncertainty, layer_wise] = read(means)?;
-            let [value] = read([total.clone()])?;
-            let losses = Losses {
-                total: value,
-                simple,
-                uncertainty,
-                layer_wise,
-            };
-            Ok((total, losses))
+            let losses = MeanLosses::Joint([
+                total.clone().inner(),
+                loss.simple.mean().inner(),
+                loss.uncertainty.mean().inner(),
+                loss.layer_wise.mean().inner(),
+            ]);
+            (total, losses)
+        }
+    }
+}
+
+/// Losses `[1]` that are still on the device, which other workers' backward passes need not wait for.
+pub(crate) enum MeanLosses<B: Backend> {
+    /// The objective itself.
+    Simple(Tensor<B, 1>),
+    /// The objective, L_simple, L_u and UAL.
+    Joint([Tensor<B, 1>; 4]),
+}
+
+impl<B: Backend> MeanLosses<B> {
+    /// Waits for their values.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn read(self) -> Result<Losses, TrainError> {
+        match self {
+            Self::Simple(total) => {
+                let [total] = read([total])?;
+                Ok(Losses {
+                    total,
+                    simple: total,
+                    ..Losses::default()
+                })
+            }
+            Self::Joint(means) => {
+                let [total, simple, uncertainty, layer_wise] = read(means)?;
+                Ok(Losses {
+                    total,
+                    simple,
+                    uncertainty,
+                    layer_wise,
+                })
+            }
         }
     }
 }
 
 /// Reads scalars `[1]` back from the device at once.
-fn read<B: AutodiffBackend, const N: usize>(
-    scalars: [Tensor<B, 1>; N],
-) -> Result<[f64; N], TrainError> {
-    let inner = scalars.map(|scalar| scalar.inner()).to_vec();
-    let values = Tensor::cat(inner, 0)
+fn read<B: Backend, const N: usize>(scalars: [Tensor<B, 1>; N]) -> Result<[f64; N], TrainError> {
+    let values = Tensor::cat(scalars.to_vec(), 0)
         .into_data()
         .convert::<f64>()
         .into_vec::<f64>();

@@ -2,7 +2,8 @@
 //! take the same step.
 //!
 //! Workers are threads that exchange gradients through Burn's collectives. Processes, on one machine
-//! or several, are [`crate::Node`]'s.
+//! or several, are [`crate::Node`]'s. Burn has one table of graphs for a process, so one
+//! worker's backward pass waits until no other builds a graph ([`crate::graph`]); nodes need not wait.
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -58,8 +58,9 @@ where
         noise: layers.noise.into_iter().map(leaf).collect(),
         uncertainty: layers.uncertainty.into_iter().map(leaf).collect(),
     };
-    let (total, losses) = mean_objective(objective, &layers, input.noise)?;
+    let (total, losses) = mean_objective(objective, &layers, input.noise);
     let mut towards = graph.backward(&(total * share));
+    let losses = losses.read()?;
 
     let time_embedding = Tensor::from_inner(time_embedding);
     let mut sum = GradientsAccumulator::new();

@@ -7,15 +7,17 @@ use std::sync::Arc;
 
 use adadiff_data::{Conditioning, ImageError, Label, TrainingSet, Visit};
 use adadiff_losses::{JointWeights, LossForm};
-use adadiff_model::UVitConfig;
+use adadiff_model::{Condition, UVitConfig};
 use adadiff_sampler::ScheduleConfig;
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
 use burn_autodiff::Autodiff;
 use burn_flex::{Flex, FlexDevice};
 
+use crate::objective::Input;
 use crate::{
     ComputeType, LogLine, Objective, Outcome, TrainConfig, TrainError, TrainObserver, Trained,
     Trainer,
@@ -244,4 +246,79 @@ pub(crate) fn farthest_losses(found: &[LogLine], expected: &[LogLine]) -> f64 {
         assert!((a - b).is_finite(), "step {step}: {a} and {b}");
         f64::max(farthest, (a - b).abs())
     })
+}
+
+/// The gradients of all parameters; absent where a parameter has none.
+pub(crate) fn gradient_values(
+    model: &AdaDiff<Differentiable>,
+    gradients: GradientsParams,
+) -> Vec<Option<Vec<f32>>> {
+    let mut reader = GradientReader {
+        gradients,
+        values: Vec::new(),
+    };
+    model.visit(&mut reader);
+    reader.values
+}
+
+struct GradientReader {
+    gradients: GradientsParams,
+    values: Vec<Option<Vec<f32>>>,
+}
+
+impl ModuleVisitor<Differentiable> for GradientReader {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Differentiable, D>>) {
+        let gradient = self.gradients.remove::<Flex, D>(param.id);
+        let values = gradient.map(|gradient| gradient.into_data().into_vec().unwrap());
+        self.values.push(values);
+    }
+}
+
+/// The largest difference between any two gradients, as a share of the largest value of its
+/// parameter's expected one; infinite where only one of them is there.
+pub(crate) fn farthest_gradients(found: &[Option<Vec<f32>>], expected: &[Option<Vec<f32>>]) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    let pairs = found.iter().zip(expected);
+    pairs.fold(0.0, |farthest, (found, expected)| {
+        let (Some(found), Some(expected)) = (found, expected) else {
+            return if found == expected {
+                farthest
+            } else {
+                f32::INFINITY
+            };
+        };
+        assert_eq!(found.len(), expected.len());
+        let largest = expected.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+        let pairs = found.iter().zip(expected);
+        pairs.fold(farthest, |farthest, (a, b)| {
+            assert!((a - b).is_finite(), "{a} and {b}");
+            farthest.max((a - b).abs() / largest)
+        })
+    })
+}
+
+/// Two images that are noise all through.
+pub(crate) fn input(config: &AdaDiffConfig) -> Input<Differentiable> {
+    let device = FlexDevice;
+    let wave = |count: usize, speed: f32| -> Vec<f32> {
+        (0..count).map(|i| (i as f32 * speed).sin()).collect()
+    };
+    let images =
+        |speed: f32| Tensor::from_data(TensorData::new(wave(256, speed), [2, 2, 8, 8]), &device);
+    let backbone = &config.backbone;
+    let condition = match (backbone.classes, backbone.text) {
+        (Some(_), _) => Condition::Class(Tensor::from_data([3, 1], &device)),
+        (_, Some(text)) => {
+            let shape = [2, text.tokens, text.width];
+            let context = wave(shape.iter().product(), 0.7);
+            Condition::Text(Tensor::from_data(TensorData::new(context, shape), &device))
+        }
+        _ => Condition::None,
+    };
+    Input {
+        noisy: images(1.3),
+        noise: images(2.1),
+        timesteps: vec![20.0, 730.0],
+        condition,
+    }
 }

@@ -2,6 +2,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 
 use super::*;
+use crate::graph::Graph;
 use crate::testing::{
     Differentiable, JOINT, Watcher, farthest, farthest_losses, four_steps, network, train, trainer,
     trainer_of, weights,
@@ -20,7 +21,8 @@ fn averaged_weights_can_be_trained_on() {
     let average = update_average(first.valid(), &first.valid(), 0.5);
     let second: Linear<Autodiff<Flex>> = trainable(average);
     let x = Tensor::<Autodiff<Flex>, 2>::ones([1, 2], &device);
-    let gradients = second.forward(x).sum().backward();
+    let graph = Graph::start();
+    let gradients = graph.backward(&second.forward(x).sum());
     assert_eq!(GradientsParams::from_grads(gradients, &second).len(), 2);
 }
 

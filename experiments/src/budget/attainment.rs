@@ -14,7 +14,7 @@ pub enum Attainment {
     Speedup {
         /// What was asked for.
         asked: f64,
-        /// The full network's median time over the median time under the threshold.
+        /// The full network's time over that under the threshold, median over turns.
         measured: f64,
         /// The device.
         device: String,

@@ -11,7 +11,7 @@ use super::Attainment;
 use super::search::smallest_reaching;
 use crate::calibrations::Calibration;
 use crate::device::DeviceName;
-use crate::medians::median;
+use crate::medians::{median, median_ratio};
 use crate::study::{Draw, Study};
 use crate::timing::samples_for;
 
@@ -46,7 +46,8 @@ impl Costs {
             every: study.preset.sampling.check_every,
         };
         let policies: [&dyn ExitPolicy; 3] = [&Never, &judged, &FixedDepth(half)];
-        let [full, judged, half_depth] = take_turns(study, policies, draw, bar)?;
+        let seconds = take_turns(study, policies, draw, bar)?;
+        let [full, judged, half_depth] = seconds.map(median);
         let left_out = blocks.saturating_sub(half.get()).max(1);
         Ok(Self {
             full,
@@ -100,7 +101,7 @@ pub fn calibrate<B: Kernels>(
             let policy = calibration.policy();
             study.draw(&policy, &study.judged(batch)?, bar)?;
             let [full, adaptive] = take_turns(study, [&Never, &policy], &draw, bar)?;
-            Ok((full / adaptive, calibration))
+            Ok((median_ratio(&full, &adaptive), calibration))
         },
     )?;
     match found {
@@ -124,21 +125,21 @@ pub fn calibrate<B: Kernels>(
     }
 }
 
-/// Median seconds for an image under each policy; they take turns, so that a change of the device's
+/// Seconds for an image in each turn of each policy; they take turns, so that a change of the device's
 /// speed meets all of them.
 fn take_turns<B: Kernels, const N: usize>(
     study: &Study<'_, B>,
     policies: [&dyn ExitPolicy; N],
     draw: &Draw,
     bar: &ProgressBar,
-) -> Result<[f64; N]> {
+) -> Result<[Vec<f64>; N]> {
     let mut seconds = [const { Vec::new() }; N];
     for _ in 0..REPETITIONS {
         for (policy, seconds) in policies.iter().zip(&mut seconds) {
             seconds.push(study.draw(policy, draw, bar)?.seconds_per_image());
         }
     }
-    Ok(seconds.map(median))
+    Ok(seconds)
 }
 
 #[cfg(test)]

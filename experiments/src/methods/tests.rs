@@ -143,8 +143,15 @@ fn exits_meet_their_budgets_and_a_sample_stays_the_same_in_any_batch() {
         if let Some(reduction) = method.reduction() {
             let found = 1.0 - blocks / 5.0;
             println!("{method}: {found:.3}");
-            // The evidence of initial weights hardly tells samples apart, so that many leave at once.
-            assert!(found > reduction - 0.1 && found < 0.8, "{method}: {found}");
+            // Measured: 0.40 to 0.46, and 0.50 of the batch's mean, where all samples leave together.
+            // Untrained, the single number that BERxiT has for a sample hardly tells samples apart, so
+            // many leave at once: 0.65.
+            let above = match method {
+                Method::LearnedExit { .. } => 0.3,
+                _ => 0.11,
+            };
+            let range = reduction - 0.01..reduction + above;
+            assert!(range.contains(&found), "{method}: {found}");
         }
         let (parts, ..) = draw(&study, method, 3);
         let pixels = whole.pixels.iter().zip(&parts.pixels);

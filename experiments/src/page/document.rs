@@ -141,16 +141,19 @@ mod tests {
     }
 
     #[test]
-    fn the_committed_document_shows_the_committed_results() {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-        let path = root.join("docs/study.md");
-        let document = fs::read_to_string(&path).unwrap();
-        let made = update_document(&document, &root.join("docs/study"), &path).unwrap();
-        assert!(
-            document == made,
-            "docs/study.md is not that of docs/study; run `cargo run --release --bin fashion_mnist \
-             -- study --results docs/study`"
-        );
+    fn the_committed_documents_show_the_committed_results() {
+        let docs = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs"));
+        for name in ["study", "ablations"] {
+            let (path, results) = (docs.join(format!("{name}.md")), docs.join(name));
+            let document = fs::read_to_string(&path)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let made = update_document(&document, &results, &path).unwrap();
+            assert!(
+                document == made,
+                "docs/{name}.md is not that of docs/{name}; run `cargo run --release --bin \
+                 fashion_mnist -- study --results docs/{name} --out docs/{name}.md`"
+            );
+        }
     }
 
     #[test]

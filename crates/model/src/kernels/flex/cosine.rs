@@ -16,7 +16,10 @@ const LANES: usize = 16;
 pub(super) fn mean(a: FlexTensor, b: FlexTensor, skipped: usize) -> FlexTensor {
     let [groups, run, width] = a.shape().dims();
     assert_eq!(b.shape().dims(), [groups, run, width], "two of one shape");
-    assert!(skipped < run, "{skipped} of {run} tokens skipped");
+    assert!(
+        width > 0 && skipped < run,
+        "{run} tokens of width {width}, {skipped} of them skipped"
+    );
     let (a, b) = (Elements::new(a), Elements::new(b));
     let mean = |(a, b): (&[f32], &[f32])| {
         let [a, b] = [a, b].map(|group| group[skipped * width..].chunks_exact(width));

@@ -20,7 +20,7 @@ const ROWS: usize = 8;
 /// Each of `biases` `[groups, outputs]` serves an equal run of rows, of which the first `skipped` do
 /// not count.
 ///
-/// A layer of so few outputs is over before a library's product has packed its factors.
+/// An estimator has few outputs: it is done before a library's product has packed its factors.
 pub(super) fn forward(
     x: FlexTensor,
     weight: FlexTensor,
@@ -36,6 +36,7 @@ pub(super) fn forward(
         weight_inputs, inputs,
         "a weight must have a row for each of its inputs"
     );
+    assert!(inputs > 0 && outputs > 0, "a layer of no size");
     assert!(
         rows == groups * run && skipped < run,
         "{groups} groups of {rows} rows, {skipped} of each skipped"
@@ -79,7 +80,7 @@ fn panels(weight: &[f32], outputs: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The sum over all rows of the logistic of those outputs that a panel and its biases tell.
+/// The sum over all rows of the logistic of the outputs of a panel and its biases.
 #[multiversion(targets = "simd")]
 fn sum_of_logistic(rows: &[f32], panel: &[f32], biases: &[f32]) -> f32 {
     let inputs = panel.len() / LANES;
