@@ -6,6 +6,7 @@ use std::array;
 use burn::tensor::{Shape, TensorMetadata};
 use burn_flex::FlexTensor;
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
 
 use super::math::exp;
@@ -15,7 +16,7 @@ use super::{Elements, tensor_from};
 const LANES: usize = 16;
 
 /// Rows that are computed together, for each of which the weight is loaded once.
-const ROWS: usize = 8;
+const ROWS: usize = 4;
 
 /// Each of `biases` `[groups, outputs]` serves an equal run of rows, of which the first `skipped` do
 /// not count.
@@ -83,31 +84,40 @@ fn panels(weight: &[f32], outputs: usize) -> Vec<f32> {
 /// The sum over all rows of the logistic of the outputs of a panel and its biases.
 #[multiversion(targets = "simd")]
 fn sum_of_logistic(rows: &[f32], panel: &[f32], biases: &[f32]) -> f32 {
-    let inputs = panel.len() / LANES;
+    // Where the processor has no such instruction, a fused multiply-add is a call of a function.
+    let fused = target_cfg_f!(target_feature = "fma");
+    let (panel, _) = panel.as_chunks::<LANES>();
     let mut bias = [0.0; LANES];
     bias[..biases.len()].copy_from_slice(biases);
     let mut sums = [0.0; LANES];
-    let mut together = rows.chunks_exact(ROWS * inputs);
+    let mut together = rows.chunks_exact(ROWS * panel.len());
     for rows in &mut together {
-        add::<ROWS>(rows, panel, &bias, &mut sums);
+        add::<ROWS>(rows, panel, &bias, &mut sums, fused);
     }
-    for row in together.remainder().chunks_exact(inputs) {
-        add::<1>(row, panel, &bias, &mut sums);
+    for row in together.remainder().chunks_exact(panel.len()) {
+        add::<1>(row, panel, &bias, &mut sums, fused);
     }
     sums[..biases.len()].iter().sum()
 }
 
 /// Adds the logistic of `N` rows' outputs, each in its lane.
 #[inline(always)]
-fn add<const N: usize>(rows: &[f32], panel: &[f32], bias: &[f32; LANES], sums: &mut [f32; LANES]) {
-    let inputs = rows.len() / N;
-    let rows: [&[f32]; N] = array::from_fn(|row| &rows[row * inputs..][..inputs]);
+fn add<const N: usize>(
+    rows: &[f32],
+    panel: &[[f32; LANES]],
+    bias: &[f32; LANES],
+    sums: &mut [f32; LANES],
+    fused: bool,
+) {
+    let rows: [&[f32]; N] = array::from_fn(|row| &rows[row * panel.len()..][..panel.len()]);
     let mut logits = [*bias; N];
-    for (input, weights) in panel.chunks_exact(LANES).enumerate() {
+    for (input, weights) in panel.iter().enumerate() {
         for (logits, row) in logits.iter_mut().zip(rows) {
-            for lane in 0..LANES {
-                logits[lane] += row[input] * weights[lane];
-            }
+            let x = row[input];
+            *logits = array::from_fn(|lane| match fused {
+                true => x.mul_add(weights[lane], logits[lane]),
+                false => logits[lane] + x * weights[lane],
+            });
         }
     }
     for logits in logits {
