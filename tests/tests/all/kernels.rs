@@ -111,7 +111,7 @@ impl DeviceTask for Evaluate {
         let mut vectors = Vec::new();
         let mut matrices = Vec::new();
         let mut wholes = Vec::new();
-        // What is only called without a graph has a kernel of its own there.
+        // What exits call has a kernel of its own without a graph, whose output is compared as well.
         let mut without_graph = None;
         let output = match operation {
             Operation::Gelu if self.by_formula => plain::gelu(x),
@@ -191,7 +191,7 @@ impl DeviceTask for Evaluate {
                         biases.clone().inner(),
                     );
                     let means = kernels::mean_sigmoid(inner.0, inner.1, inner.2, skipped);
-                    without_graph = Some(means.reshape([batch, 1, 1]) * 100.0);
+                    without_graph = Some(values::<B, 1>(means * 100.0));
                     let means = kernels::mean_sigmoid(x, weight, biases, skipped);
                     means.reshape([batch, 1, 1])
                 };
@@ -213,18 +213,19 @@ impl DeviceTask for Evaluate {
                 } else {
                     let inner = (x.clone().inner(), other.clone().inner());
                     let means = kernels::mean_cosine(inner.0, inner.1, skipped);
-                    without_graph = Some(means.reshape([batch, 1, 1]) * 100.0);
+                    without_graph = Some(values::<B, 1>(means * 100.0));
                     kernels::mean_cosine(x, other, skipped).reshape([batch, 1, 1])
                 };
                 means * 100.0
             }
         };
 
-        let values_of_output = match without_graph {
-            Some(output) => values::<B, 3>(output),
-            None => values(output.clone()),
-        };
-        let mut found = vec![("output".to_owned(), values_of_output)];
+        let values_of_output = values(output.clone());
+        let without_graph = without_graph.unwrap_or_else(|| values_of_output.clone());
+        let mut found = vec![
+            ("output".to_owned(), values_of_output),
+            ("output without a graph".to_owned(), without_graph),
+        ];
         let [batch, tokens, width] = output.dims();
         let loss = match layout {
             Layout::Contiguous => {
@@ -256,7 +257,7 @@ impl DeviceTask for Evaluate {
         }
         assert_eq!(
             found.len(),
-            2 + matrices.len() + vectors.len() + wholes.len(),
+            3 + matrices.len() + vectors.len() + wholes.len(),
             "a gradient is missing"
         );
         Ok(found)
