@@ -19,7 +19,6 @@ mod judge;
 mod kept;
 mod main_job;
 mod measured;
-mod medians;
 pub mod methods;
 pub mod metrics_tool;
 mod network_file;
@@ -46,6 +45,7 @@ mod time_exits;
 mod timing;
 mod train;
 mod train_features;
+mod turns;
 
 /// Compiles and runs the README's example.
 #[cfg(doctest)]

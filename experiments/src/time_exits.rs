@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_train::write_atomically;
-use adadiff_uem::Never;
 use anyhow::Result;
 
 use crate::budget::Wish;
@@ -14,7 +13,7 @@ use crate::device::DeviceTask;
 use crate::presentation::timing_table;
 use crate::progress::evaluations_bar;
 use crate::report::json_lines;
-use crate::study::{Draw, Study};
+use crate::study::Study;
 use crate::surroundings::Surroundings;
 use crate::timing;
 
@@ -51,15 +50,6 @@ impl DeviceTask for TimeExits<'_> {
         bar.set_message("calibrating");
         let calibration = study.threshold(study.preset.sampling.reduction, &bar)?;
         bar.set_message("speed");
-        // The first evaluations of a size pay for memory and kernels; they are not timed.
-        for &batch in &self.batches {
-            let draw = Draw {
-                batch,
-                ..study.plan(batch)?
-            };
-            study.draw(Never, &draw, &bar)?;
-            study.draw(calibration.policy(), &draw, &bar)?;
-        }
         let timings = timing::measure(&study, &calibration, &self.batches, self.rounds, &bar)?;
         bar.finish_and_clear();
         println!("{}", timing_table(&timings).terminal());

@@ -1,14 +1,14 @@
 //! How much of the time that skipped blocks would have taken is really saved.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{Never, Threshold};
+use adadiff_uem::{ExitPolicy, Never, Threshold};
 use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
 use crate::calibrations::Calibration;
-use crate::medians::{median, median_ratio};
 use crate::study::{Draw, Study};
+use crate::turns::{median, median_ratio, take_turns};
 
 /// Batch sizes that are measured where none are asked for.
 pub const BATCHES: [usize; 3] = [64, 16, 1];
@@ -72,21 +72,21 @@ pub fn measure<B: Kernels>(
                 batch,
                 ..study.plan(samples)?
             };
-            bar.inc_length((3 * rounds * samples * study.preset.sampling.steps) as u64);
-            let (mut full, mut judged, mut adaptive) = (Vec::new(), Vec::new(), Vec::new());
-            let mut reduction = 0.0;
-            for _ in 0..rounds {
-                full.push(study.draw(Never, &draw, bar)?.seconds_per_image());
-                judged.push(study.draw(UNREACHED, &draw, bar)?.seconds_per_image());
-                let drawn = study.draw(calibration.policy(), &draw, bar)?;
-                adaptive.push(drawn.seconds_per_image());
-                reduction = study.cost(&drawn.effort)?.block_reduction;
-            }
-            let speedup = median_ratio(&full, &adaptive);
+            let adaptive = calibration.policy();
+            let policies: [&dyn ExitPolicy; 3] = [&Never, &UNREACHED, &adaptive];
+            let mut reductions = [0.0; 3];
+            let seconds = take_turns(rounds, policies.len(), |place| {
+                bar.inc_length((samples * study.preset.sampling.steps) as u64);
+                let drawn = study.draw(policies[place], &draw, bar)?;
+                reductions[place] = study.cost(&drawn.effort)?.block_reduction;
+                Ok(drawn.seconds_per_image())
+            })?;
+            let (full, judged, adaptive) = (&seconds[0], &seconds[1], &seconds[2]);
+            let (speedup, reduction) = (median_ratio(full, adaptive), reductions[2]);
             Ok(Timing {
                 batch,
                 samples,
-                judging_share: Some(median_ratio(&judged, &full) - 1.0),
+                judging_share: Some(median_ratio(judged, full) - 1.0),
                 full_seconds_per_image: median(full),
                 judged_seconds_per_image: Some(median(judged)),
                 adaptive_seconds_per_image: median(adaptive),

@@ -70,40 +70,15 @@ impl<B: Kernels> Denoiser<B> for FeatureCache<'_, B> {
         timestep: f64,
         condition: &Condition<B>,
     ) -> Result<Prediction<B>, ModelError> {
-        let network = self.network;
         let [batch, ..] = noisy.dims();
-        let blocks = network.depth();
-        let outer = outer_blocks(blocks);
-        let mut state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
-        for block in 0..outer {
-            state = network.block(block, state);
+        let (network, known) = (self.network, self.recall(batch));
+        let keeps = self.interval.get() > 1;
+        let (prediction, change) =
+            B::on_worker(|| evaluate(network, known, keeps, noisy, timestep, condition))?;
+        if let Some(change) = change {
+            self.memory.replace(Some(Memory { change, age: 0 }));
         }
-        let before = state.hidden();
-        let run = match self.recall(batch) {
-            Some(change) => {
-                state = state.with_hidden(before + change);
-                2 * outer
-            }
-            None => {
-                for block in outer..blocks - outer {
-                    state = network.block(block, state);
-                }
-                if self.interval.get() > 1 {
-                    let change = state.hidden() - before;
-                    self.memory.replace(Some(Memory { change, age: 0 }));
-                }
-                blocks
-            }
-        };
-        for block in blocks - outer..blocks {
-            state = network.block(block, state);
-        }
-        Ok(Prediction {
-            noise: network.decode(state.hidden()),
-            blocks: vec![run as u32; batch],
-            uncertainty: vec![Vec::new(); batch],
-            uncertainty_map: None,
-        })
+        Ok(prediction)
     }
 
     fn blocks_per_prediction(&self) -> u32 {
@@ -113,6 +88,47 @@ impl<B: Kernels> Denoiser<B> for FeatureCache<'_, B> {
     fn begin(&self) {
         self.memory.replace(None);
     }
+}
+
+/// Adds what is `known` of the inner blocks' change, or runs them and returns it where it `keeps`.
+fn evaluate<B: Kernels>(
+    network: &UVit<B>,
+    known: Option<Tensor<B, 3>>,
+    keeps: bool,
+    noisy: Tensor<B, 4>,
+    timestep: f64,
+    condition: &Condition<B>,
+) -> Result<(Prediction<B>, Option<Tensor<B, 3>>), ModelError> {
+    let [batch, ..] = noisy.dims();
+    let blocks = network.depth();
+    let outer = outer_blocks(blocks);
+    let mut state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
+    for block in 0..outer {
+        state = network.block(block, state);
+    }
+    let before = state.hidden();
+    let (run, change) = match known {
+        Some(change) => {
+            state = state.with_hidden(before + change);
+            (2 * outer, None)
+        }
+        None => {
+            for block in outer..blocks - outer {
+                state = network.block(block, state);
+            }
+            (blocks, keeps.then(|| state.hidden() - before))
+        }
+    };
+    for block in blocks - outer..blocks {
+        state = network.block(block, state);
+    }
+    let prediction = Prediction {
+        noise: network.decode(state.hidden()),
+        blocks: vec![run as u32; batch],
+        uncertainty: vec![Vec::new(); batch],
+        uncertainty_map: None,
+    };
+    Ok((prediction, change))
 }
 
 /// Outer in-blocks, and out-blocks, of a network of so many blocks.

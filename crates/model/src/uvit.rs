@@ -295,7 +295,8 @@ impl<B: Kernels> Denoiser<B> for UVit<B> {
         condition: &Condition<B>,
     ) -> Result<Prediction<B>, ModelError> {
         let [batch, ..] = noisy.dims();
-        let noise = self.forward(noisy, &vec![timestep as f32; batch], condition)?;
+        let timesteps = vec![timestep as f32; batch];
+        let noise = B::on_worker(|| self.forward(noisy, &timesteps, condition))?;
         Ok(Prediction {
             noise,
             blocks: vec![self.blocks_per_prediction(); batch],

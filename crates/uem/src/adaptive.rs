@@ -114,66 +114,8 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         values.map_err(|error| ModelError::Device(format!("{error:?}")))
     }
 
-    /// Decodes all departures together and restores the original order.
-    fn finish(&self, evaluation: Evaluation<B>) -> Prediction<B> {
-        let Evaluation {
-            departures,
-            blocks,
-            evidence,
-        } = evaluation;
-        let mut position = vec![0; blocks.len()];
-        let samples = departures.iter().flat_map(|departure| &departure.samples);
-        for (row, &sample) in samples.enumerate() {
-            position[sample] = row;
-        }
-        let in_order = position
-            .iter()
-            .enumerate()
-            .all(|(sample, &row)| sample == row);
-        let restore = |image: Tensor<B, 4>| {
-            if in_order {
-                image
-            } else {
-                gather(image, &position)
-            }
-        };
-
-        let maps: Option<Vec<_>> = departures
-            .iter()
-            .map(|departure| departure.map.clone())
-            .collect();
-        let backbone = &self.model.backbone;
-        let noise = match self.model.shares_decoder() {
-            true => {
-                let hidden = departures.into_iter().map(|departure| departure.hidden);
-                backbone.decode(join(hidden.collect()))
-            }
-            false => {
-                let decode =
-                    |departure: Departure<B>| self.model.decode(departure.block, departure.hidden);
-                join(departures.into_iter().map(decode).collect())
-            }
-        };
-        Prediction {
-            noise: restore(noise),
-            blocks,
-            uncertainty: evidence,
-            uncertainty_map: maps.map(|maps| restore(backbone.unpatchify(join(maps)))),
-        }
-    }
-}
-
-/// Joins rows; a single part is not copied.
-fn join<B: Backend, const D: usize>(mut parts: Vec<Tensor<B, D>>) -> Tensor<B, D> {
-    if parts.len() == 1 {
-        parts.remove(0)
-    } else {
-        Tensor::cat(parts, 0)
-    }
-}
-
-impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
-    fn predict(
+    /// [`Denoiser::predict`].
+    fn evaluate(
         &self,
         noisy: Tensor<B, 4>,
         timestep: f64,
@@ -241,6 +183,74 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
             state = state.keep(&staying);
         }
         Ok(self.finish(evaluation))
+    }
+
+    /// Decodes all departures together and restores the original order.
+    fn finish(&self, evaluation: Evaluation<B>) -> Prediction<B> {
+        let Evaluation {
+            departures,
+            blocks,
+            evidence,
+        } = evaluation;
+        let mut position = vec![0; blocks.len()];
+        let samples = departures.iter().flat_map(|departure| &departure.samples);
+        for (row, &sample) in samples.enumerate() {
+            position[sample] = row;
+        }
+        let in_order = position
+            .iter()
+            .enumerate()
+            .all(|(sample, &row)| sample == row);
+        let restore = |image: Tensor<B, 4>| {
+            if in_order {
+                image
+            } else {
+                gather(image, &position)
+            }
+        };
+
+        let maps: Option<Vec<_>> = departures
+            .iter()
+            .map(|departure| departure.map.clone())
+            .collect();
+        let backbone = &self.model.backbone;
+        let noise = match self.model.shares_decoder() {
+            true => {
+                let hidden = departures.into_iter().map(|departure| departure.hidden);
+                backbone.decode(join(hidden.collect()))
+            }
+            false => {
+                let decode =
+                    |departure: Departure<B>| self.model.decode(departure.block, departure.hidden);
+                join(departures.into_iter().map(decode).collect())
+            }
+        };
+        Prediction {
+            noise: restore(noise),
+            blocks,
+            uncertainty: evidence,
+            uncertainty_map: maps.map(|maps| restore(backbone.unpatchify(join(maps)))),
+        }
+    }
+}
+
+/// Joins rows; a single part is not copied.
+fn join<B: Backend, const D: usize>(mut parts: Vec<Tensor<B, D>>) -> Tensor<B, D> {
+    if parts.len() == 1 {
+        parts.remove(0)
+    } else {
+        Tensor::cat(parts, 0)
+    }
+}
+
+impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
+    fn predict(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        B::on_worker(|| self.evaluate(noisy, timestep, condition))
     }
 
     fn blocks_per_prediction(&self) -> u32 {

@@ -25,10 +25,9 @@ impl<'a, B: Kernels, P: ExitPolicy> BatchExit<'a, B, P> {
     pub fn new(model: &'a AdaDiff<B>, policy: P) -> Self {
         Self { model, policy }
     }
-}
 
-impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BatchExit<'_, B, P> {
-    fn predict(
+    /// [`Denoiser::predict`].
+    fn evaluate(
         &self,
         noisy: Tensor<B, 4>,
         timestep: f64,
@@ -69,6 +68,17 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BatchExit<'_, B, P> {
             uncertainty: vec![means; batch],
             uncertainty_map: None,
         })
+    }
+}
+
+impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BatchExit<'_, B, P> {
+    fn predict(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        B::on_worker(|| self.evaluate(noisy, timestep, condition))
     }
 
     fn blocks_per_prediction(&self) -> u32 {

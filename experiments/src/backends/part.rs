@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
-use crate::medians::median;
 use crate::study::{Draw, Study};
 use crate::surroundings::Surroundings;
+use crate::turns::median;
 
 /// Runs that are timed; the full network and AdaDiff take turns.
 const REPETITIONS: usize = 3;
@@ -107,8 +107,8 @@ impl DeviceTask for PartTask<'_> {
             block_reduction: study.cost(&adaptive.effort)?.block_reduction,
             adaptive: adaptive.pixels,
             exits: exits(adaptive.trace),
-            full_seconds_per_image: median(full_seconds),
-            adaptive_seconds_per_image: median(adaptive_seconds),
+            full_seconds_per_image: median(&full_seconds),
+            adaptive_seconds_per_image: median(&adaptive_seconds),
             peak_memory_mib: peak_resident_mib(),
             batch: draw.batch,
             calibration,

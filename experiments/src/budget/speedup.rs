@@ -11,9 +11,9 @@ use super::Attainment;
 use super::search::smallest_reaching;
 use crate::calibrations::Calibration;
 use crate::device::DeviceName;
-use crate::medians::{median, median_ratio};
 use crate::study::{Draw, Study};
 use crate::timing::samples_for;
+use crate::turns::{median, median_ratio, take_turns};
 
 /// Runs of each network that is timed; the networks take turns.
 const REPETITIONS: usize = 3;
@@ -46,8 +46,12 @@ impl Costs {
             every: study.preset.sampling.check_every,
         };
         let policies: [&dyn ExitPolicy; 3] = [&Never, &judged, &FixedDepth(half)];
-        let seconds = take_turns(study, policies, draw, bar)?;
-        let [full, judged, half_depth] = seconds.map(median);
+        let seconds = time(study, &policies, draw, bar)?;
+        let (full, judged, half_depth) = (
+            median(&seconds[0]),
+            median(&seconds[1]),
+            median(&seconds[2]),
+        );
         let left_out = blocks.saturating_sub(half.get()).max(1);
         Ok(Self {
             full,
@@ -83,8 +87,6 @@ pub fn calibrate<B: Kernels>(
     let batch = study.preset.sampling.batch;
     let draw = study.judged(samples_for(batch))?;
     bar.set_message("the time of blocks and estimators");
-    // The first evaluations pay for memory and kernels; they are not timed.
-    study.draw(Never, &study.judged(batch)?, bar)?;
     let costs = Costs::measure(study, &draw, bar)?;
     let found = smallest_reaching(
         speedup,
@@ -99,9 +101,8 @@ pub fn calibrate<B: Kernels>(
             ));
             let calibration = study.calibrate(study.budget(reduction), bar)?;
             let policy = calibration.policy();
-            study.draw(&policy, &study.judged(batch)?, bar)?;
-            let [full, adaptive] = take_turns(study, [&Never, &policy], &draw, bar)?;
-            Ok((median_ratio(&full, &adaptive), calibration))
+            let seconds = time(study, &[&Never, &policy], &draw, bar)?;
+            Ok((median_ratio(&seconds[0], &seconds[1]), calibration))
         },
     )?;
     match found {
@@ -125,21 +126,16 @@ pub fn calibrate<B: Kernels>(
     }
 }
 
-/// Seconds for an image in each turn of each policy; they take turns, so that a change of the device's
-/// speed meets all of them.
-fn take_turns<B: Kernels, const N: usize>(
+/// Seconds for an image in each turn of each policy.
+fn time<B: Kernels>(
     study: &Study<'_, B>,
-    policies: [&dyn ExitPolicy; N],
+    policies: &[&dyn ExitPolicy],
     draw: &Draw,
     bar: &ProgressBar,
-) -> Result<[Vec<f64>; N]> {
-    let mut seconds = [const { Vec::new() }; N];
-    for _ in 0..REPETITIONS {
-        for (policy, seconds) in policies.iter().zip(&mut seconds) {
-            seconds.push(study.draw(policy, draw, bar)?.seconds_per_image());
-        }
-    }
-    Ok(seconds)
+) -> Result<Vec<Vec<f64>>> {
+    take_turns(REPETITIONS, policies.len(), |place| {
+        Ok(study.draw(policies[place], draw, bar)?.seconds_per_image())
+    })
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 
 use super::results::Time;
-use crate::medians::{median, median_ratio};
 use crate::methods::PreparedMethod;
 use crate::study::{Draw, Study};
+use crate::turns::{median, median_ratio, take_turns};
 
 /// How often everyone has a turn.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +36,7 @@ impl<'p, 's, 'a, B: Kernels> Turn<'p, 's, 'a, B> {
 
 impl Clock {
     /// The time of each: the median over turns of its ratio to the first method's in the same turn,
-    /// times the first's median. The first turn of all pays for memory and kernels, and does not
-    /// count. The times of the full network are left at the method's own.
+    /// times the first's median. The times of the full network are left at the method's own.
     ///
     /// # Errors
     /// Where the user interrupts or the device fails.
@@ -46,18 +45,14 @@ impl Clock {
         turns: &[Turn<'_, '_, '_, B>],
         bar: &ProgressBar,
     ) -> Result<Vec<Time>> {
-        let mut seconds = vec![Vec::new(); turns.len()];
         let mut blocks = vec![0.0; turns.len()];
-        for round in 0..=self.rounds {
-            for (place, turn) in turns.iter().enumerate() {
-                bar.inc_length((turn.draw.samples * turn.method.steps) as u64);
-                let drawn = turn.method.draw(turn.study, turn.draw, bar)?;
-                blocks[place] = turn.method.cost(&drawn.effort)?.blocks_mean;
-                if round > 0 {
-                    seconds[place].push(drawn.seconds_per_image());
-                }
-            }
-        }
+        let seconds = take_turns(self.rounds, turns.len(), |place| {
+            let turn = &turns[place];
+            bar.inc_length((turn.draw.samples * turn.method.steps) as u64);
+            let drawn = turn.method.draw(turn.study, turn.draw, bar)?;
+            blocks[place] = turn.method.cost(&drawn.effort)?.blocks_mean;
+            Ok(drawn.seconds_per_image())
+        })?;
         let times = relative_medians(&seconds).into_iter().zip(blocks);
         Ok(times
             .map(|(seconds_per_image, blocks_mean)| Time {
@@ -75,7 +70,7 @@ fn relative_medians(numbers: &[Vec<f64>]) -> Vec<f64> {
     let Some(first) = numbers.first() else {
         return Vec::new();
     };
-    let scale = median(first.clone());
+    let scale = median(first);
     let relative = |own: &Vec<f64>| scale * median_ratio(own, first);
     numbers.iter().map(relative).collect()
 }

@@ -36,6 +36,17 @@ pub struct AdamWStep {
 /// The defaults are Burn's own operations; `impl Kernels for MyBackend {}` is enough for a new
 /// backend. The backward operations are what [`burn_autodiff::Autodiff`] calls.
 pub trait Kernels: Backend {
+    /// Runs `work`, many operations one after the other, where starting each costs least: on a CPU on
+    /// one of the threads that share every operation, as handing each over to them takes longer than a
+    /// small one itself.
+    ///
+    /// Meanwhile that thread may take on other threads' work. So `work` must not wait for other threads nor
+    /// hold a lock that theirs could want; hence nothing of the kind is done where gradients are tracked,
+    /// whose graphs are behind locks.
+    fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+        work()
+    }
+
     /// Exact GELU, `x Phi(x)`, of any shape.
     fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::gelu(x)

@@ -87,10 +87,9 @@ impl<'a, B: Kernels> TokenMerging<'a, B> {
         };
         Ok(pairs.map(merge).collect())
     }
-}
 
-impl<B: Kernels> Denoiser<B> for TokenMerging<'_, B> {
-    fn predict(
+    /// [`Denoiser::predict`].
+    fn evaluate(
         &self,
         noisy: Tensor<B, 4>,
         timestep: f64,
@@ -113,6 +112,17 @@ impl<B: Kernels> Denoiser<B> for TokenMerging<'_, B> {
             uncertainty: vec![Vec::new(); batch],
             uncertainty_map: None,
         })
+    }
+}
+
+impl<B: Kernels> Denoiser<B> for TokenMerging<'_, B> {
+    fn predict(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        B::on_worker(|| self.evaluate(noisy, timestep, condition))
     }
 
     fn blocks_per_prediction(&self) -> u32 {

@@ -2,6 +2,7 @@
 //! ever being stored.
 
 use std::array;
+use std::borrow::Cow;
 
 use burn::tensor::{Shape, TensorMetadata};
 use burn_flex::FlexTensor;
@@ -66,8 +67,11 @@ pub(super) fn forward(
 }
 
 /// The columns of a weight by [`LANES`], each panel a row-major array `[inputs, LANES]` of its own;
-/// columns that the last panel lacks are zero.
-fn panels(weight: &[f32], outputs: usize) -> Vec<f32> {
+/// columns that the last panel lacks are zero. A weight of that width is one panel as it lies.
+fn panels(weight: &[f32], outputs: usize) -> Cow<'_, [f32]> {
+    if outputs == LANES {
+        return Cow::Borrowed(weight);
+    }
     let starts = (0..outputs).step_by(LANES);
     starts
         .flat_map(|start| {

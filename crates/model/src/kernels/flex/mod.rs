@@ -23,6 +23,10 @@ use rayon::prelude::*;
 use super::{AdamWStep, Kernels, default};
 
 impl Kernels for Flex {
+    fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+        rayon::scope(|_| work())
+    }
+
     fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         match x.dtype() {
             DType::F32 => elementwise::gelu(x),
@@ -290,4 +294,43 @@ unsafe fn written(length: usize, write: impl FnOnce(&mut [f32])) -> Vec<f32> {
         values.set_len(length);
     }
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use burn_autodiff::Autodiff;
+
+    use super::*;
+    use crate::testing::{uniform, values};
+    use crate::{Condition, Denoiser, UVit, UVitConfig};
+
+    #[test]
+    fn only_what_tracks_no_gradient_runs_on_a_worker() {
+        println!("device: flex");
+        let worker = rayon::current_thread_index;
+        assert!(Flex::on_worker(worker).is_some());
+        assert_eq!(Autodiff::<Flex>::on_worker(worker), None);
+    }
+
+    #[test]
+    fn predictions_of_many_threads_at_once_are_those_of_one() {
+        println!("device: flex");
+        let network: UVit<Flex> = UVitConfig::tiny().init(3, &Default::default()).unwrap();
+        let noisy = uniform::<Flex, 4>([3, 2, 8, 8]);
+        let predict = || {
+            let prediction = network.predict(noisy.clone(), 500.0, &Condition::None);
+            values(prediction.unwrap().noise)
+        };
+        let expected = predict();
+        thread::scope(|scope| {
+            let threads = [(); 8].map(|()| scope.spawn(|| [(); 20].map(|()| predict())));
+            for thread in threads {
+                for found in thread.join().unwrap() {
+                    assert_eq!(found, expected);
+                }
+            }
+        });
+    }
 }
