@@ -14,7 +14,7 @@ use crate::turns::{median, median_ratio, take_turns};
 pub const BATCHES: [usize; 3] = [64, 16, 1];
 
 /// Turns of each measurement where no other number is asked for.
-pub const ROUNDS: usize = 5;
+pub const ROUNDS: usize = 6;
 
 /// A threshold under which nobody leaves, though everybody is judged after every block.
 const UNREACHED: Threshold = Threshold { uncertainty: 0.0 };
@@ -75,8 +75,9 @@ pub fn measure<B: Kernels>(
             let adaptive = calibration.policy();
             let policies: [&dyn ExitPolicy; 3] = [&Never, &UNREACHED, &adaptive];
             let mut reductions = [0.0; 3];
+            let draws = policies.len() * (rounds + 1);
+            bar.inc_length((draws * samples * study.preset.sampling.steps) as u64);
             let seconds = take_turns(rounds, policies.len(), |place| {
-                bar.inc_length((samples * study.preset.sampling.steps) as u64);
                 let drawn = study.draw(policies[place], &draw, bar)?;
                 reductions[place] = study.cost(&drawn.effort)?.block_reduction;
                 Ok(drawn.seconds_per_image())

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 
-/// Measures each of `count` things, by its number, once in each of `rounds` turns; returns each one's
-/// measurements, turn by turn.
+/// Measures each of `count` things, by its number, once in each of `rounds` turns, at least 1; returns each
+/// one's measurements, turn by turn.
 ///
 /// A turn before all others pays for memory and kernels, and is not counted. Every other turn goes
-/// backwards: a machine that slows down from one measurement to the next favours nobody.
+/// backwards: in an even number of turns a machine that slows down all the time favours nobody.
 ///
 /// # Errors
 /// Those of `measure`, at once.
@@ -17,10 +17,10 @@ pub fn take_turns(
 ) -> Result<Vec<Vec<f64>>> {
     let mut measured = vec![Vec::with_capacity(rounds); count];
     for round in 0..=rounds {
-        for turn in 0..count {
+        for position in 0..count {
             let number = match round % 2 {
-                0 => turn,
-                _ => count - 1 - turn,
+                0 => position,
+                _ => count - 1 - position,
             };
             let value = measure(number)?;
             if round > 0 {

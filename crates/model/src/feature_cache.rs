@@ -52,14 +52,11 @@ impl<'a, B: Kernels> FeatureCache<'a, B> {
     /// What the inner blocks added the last time, where it may be used again for a batch of this
     /// size.
     fn recall(&self, batch: usize) -> Option<Tensor<B, 3>> {
-        let mut memory = self.memory.borrow_mut();
-        let Memory { change, age } = memory.as_mut()?;
+        let memory = self.memory.borrow();
+        let Memory { change, age } = memory.as_ref()?;
         let [of_batch, ..] = change.dims();
-        if of_batch != batch || *age + 1 >= self.interval.get() {
-            return None;
-        }
-        *age += 1;
-        Some(change.clone())
+        let usable = of_batch == batch && age + 1 < self.interval.get();
+        usable.then(|| change.clone())
     }
 }
 
@@ -73,10 +70,14 @@ impl<B: Kernels> Denoiser<B> for FeatureCache<'_, B> {
         let [batch, ..] = noisy.dims();
         let (network, known) = (self.network, self.recall(batch));
         let keeps = self.interval.get() > 1;
+        // The memory stays on this thread: it is read before, and written once nothing can fail.
         let (prediction, change) =
             B::on_worker(|| evaluate(network, known, keeps, noisy, timestep, condition))?;
-        if let Some(change) = change {
-            self.memory.replace(Some(Memory { change, age: 0 }));
+        let mut memory = self.memory.borrow_mut();
+        match (change, memory.as_mut()) {
+            (Some(change), _) => *memory = Some(Memory { change, age: 0 }),
+            (None, Some(used)) => used.age += 1,
+            (None, None) => (),
         }
         Ok(prediction)
     }
@@ -90,7 +91,11 @@ impl<B: Kernels> Denoiser<B> for FeatureCache<'_, B> {
     }
 }
 
-/// Adds what is `known` of the inner blocks' change, or runs them and returns it where it `keeps`.
+/// [`Denoiser::predict`] with the inner blocks' change `[batch, tokens, width]`, where it is `known`; where
+/// it is not, they are run, and what they changed is returned too if it is to be kept.
+///
+/// # Errors
+/// Those of [`UVit::embed`].
 fn evaluate<B: Kernels>(
     network: &UVit<B>,
     known: Option<Tensor<B, 3>>,
@@ -175,13 +180,19 @@ mod tests {
             let prediction = cache.predict(noisy.clone(), 500.0, &Condition::None);
             prediction.unwrap().blocks[0]
         };
+        let wrong = Condition::Class(Tensor::from_ints([0, 1], &Default::default()));
         for (every, expected) in [
             (1, [5, 5, 5, 5, 5]),
             (2, [5, 2, 5, 2, 5]),
             (3, [5, 2, 2, 5, 2]),
         ] {
             let cache = FeatureCache::new(&network, interval(every));
-            assert_eq!([0; 5].map(|_| run(&cache)), expected, "every {every}");
+            let runs = [0; 5].map(|_| {
+                let refused = cache.predict(noisy.clone(), 500.0, &wrong);
+                assert!(refused.is_err(), "what is refused counts for nothing");
+                run(&cache)
+            });
+            assert_eq!(runs, expected, "every {every}");
             cache.begin();
             assert_eq!(run(&cache), 5);
         }

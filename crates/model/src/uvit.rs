@@ -98,11 +98,13 @@ impl<B: Kernels> UVit<B> {
         timesteps: &[f32],
         condition: &Condition<B>,
     ) -> Result<Tensor<B, 4>, ModelError> {
-        let mut state = self.embed(noisy, timesteps, condition)?;
-        for index in 0..self.blocks.len() {
-            state = self.block(index, state);
-        }
-        Ok(self.decode(state.hidden()))
+        B::on_worker(|| {
+            let mut state = self.embed(noisy, timesteps, condition)?;
+            for index in 0..self.blocks.len() {
+                state = self.block(index, state);
+            }
+            Ok(self.decode(state.hidden()))
+        })
     }
 
     /// Makes the token sequence: class token, timestep token (and text tokens), image tokens.
@@ -295,8 +297,7 @@ impl<B: Kernels> Denoiser<B> for UVit<B> {
         condition: &Condition<B>,
     ) -> Result<Prediction<B>, ModelError> {
         let [batch, ..] = noisy.dims();
-        let timesteps = vec![timestep as f32; batch];
-        let noise = B::on_worker(|| self.forward(noisy, &timesteps, condition))?;
+        let noise = self.forward(noisy, &vec![timestep as f32; batch], condition)?;
         Ok(Prediction {
             noise,
             blocks: vec![self.blocks_per_prediction(); batch],

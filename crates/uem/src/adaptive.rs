@@ -114,7 +114,7 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         values.map_err(|error| ModelError::Device(format!("{error:?}")))
     }
 
-    /// [`Denoiser::predict`].
+    /// [`Denoiser::predict`] on the thread that calls it.
     fn evaluate(
         &self,
         noisy: Tensor<B, 4>,

@@ -26,7 +26,7 @@ impl<'a, B: Kernels, P: ExitPolicy> BatchExit<'a, B, P> {
         Self { model, policy }
     }
 
-    /// [`Denoiser::predict`].
+    /// [`Denoiser::predict`] on the thread that calls it.
     fn evaluate(
         &self,
         noisy: Tensor<B, 4>,

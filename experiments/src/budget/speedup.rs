@@ -15,8 +15,8 @@ use crate::study::{Draw, Study};
 use crate::timing::samples_for;
 use crate::turns::{median, median_ratio, take_turns};
 
-/// Runs of each network that is timed; the networks take turns.
-const REPETITIONS: usize = 3;
+/// Turns of each network that is timed, after one that does not count.
+const REPETITIONS: usize = 4;
 
 /// What a measured speed-up may miss the one asked for by, as a share of it.
 const TOLERANCE: f64 = 0.02;

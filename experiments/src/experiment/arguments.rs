@@ -373,7 +373,7 @@ pub struct TimingOptions {
     /// Sizes of the batches to time, in place of --batch
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive, default_values_t = BATCHES, conflicts_with = "batch")]
     pub batches: Vec<usize>,
-    /// Turns of each network; their ratios' medians are shown
+    /// Turns of each network, after one that does not count; their ratios' medians are shown
     #[arg(long, value_name = "N", value_parser = positive, default_value_t = ROUNDS)]
     pub rounds: usize,
     /// File of JSON lines to write

@@ -18,7 +18,7 @@ use crate::methods::Method;
 use crate::study::Draw;
 
 /// Turns of every comparison that chooses a setting; a few suffice to tell neighbours apart.
-const MATCH_ROUNDS: usize = 3;
+const MATCH_ROUNDS: usize = 4;
 
 /// How rows are measured.
 #[derive(Clone, Debug)]

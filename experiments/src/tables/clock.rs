@@ -36,7 +36,8 @@ impl<'p, 's, 'a, B: Kernels> Turn<'p, 's, 'a, B> {
 
 impl Clock {
     /// The time of each: the median over turns of its ratio to the first method's in the same turn,
-    /// times the first's median. The times of the full network are left at the method's own.
+    /// times the first's median; [`take_turns`] tells which turns count. The times of the full network
+    /// are left at the method's own.
     ///
     /// # Errors
     /// Where the user interrupts or the device fails.
@@ -46,9 +47,12 @@ impl Clock {
         bar: &ProgressBar,
     ) -> Result<Vec<Time>> {
         let mut blocks = vec![0.0; turns.len()];
+        let evaluations = turns
+            .iter()
+            .map(|turn| turn.draw.samples * turn.method.steps);
+        bar.inc_length((evaluations.sum::<usize>() * (self.rounds + 1)) as u64);
         let seconds = take_turns(self.rounds, turns.len(), |place| {
             let turn = &turns[place];
-            bar.inc_length((turn.draw.samples * turn.method.steps) as u64);
             let drawn = turn.method.draw(turn.study, turn.draw, bar)?;
             blocks[place] = turn.method.cost(&drawn.effort)?.blocks_mean;
             Ok(drawn.seconds_per_image())

@@ -91,8 +91,8 @@ pub struct MeasuringOptions {
     /// Judge no samples; rows that were judged before keep their figures
     #[arg(long, conflicts_with = "no_timing")]
     pub no_quality: bool,
-    /// Turns of each method in a measurement of times
-    #[arg(long, value_name = "N", value_parser = positive, default_value = "5")]
+    /// Turns of each method in a measurement of times, after one that does not count
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "6")]
     pub rounds: usize,
     /// The farthest that a time may be from the one it has to match, as a share of it
     #[arg(long, value_name = "SHARE", value_parser = crate::options::share, default_value = "0.05")]

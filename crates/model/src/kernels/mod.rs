@@ -36,13 +36,13 @@ pub struct AdamWStep {
 /// The defaults are Burn's own operations; `impl Kernels for MyBackend {}` is enough for a new
 /// backend. The backward operations are what [`burn_autodiff::Autodiff`] calls.
 pub trait Kernels: Backend {
-    /// Runs `work`, many operations one after the other, where starting each costs least: on a CPU on
-    /// one of the threads that share every operation, as handing each over to them takes longer than a
-    /// small one itself.
+    /// Runs `work`, many operations one after the other, and returns what it returns; a panic is passed on.
     ///
-    /// Meanwhile that thread may take on other threads' work. So `work` must not wait for other threads nor
-    /// hold a lock that theirs could want; hence nothing of the kind is done where gradients are tracked,
-    /// whose graphs are behind locks.
+    /// By itself it runs where it is called. On Flex it runs on one of Rayon's threads: an operation that is
+    /// started there need not be handed over to them, which takes longer than a small operation itself.
+    /// While that thread waits for parts of an operation, it may run other threads' work, all of it. So `work`
+    /// must not wait for other threads, nor hold a lock during an operation that theirs could want.
+    /// Automatic differentiation goes through its graphs under locks, and keeps to the calling thread.
     fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
         work()
     }

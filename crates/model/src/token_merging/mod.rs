@@ -88,7 +88,7 @@ impl<'a, B: Kernels> TokenMerging<'a, B> {
         Ok(pairs.map(merge).collect())
     }
 
-    /// [`Denoiser::predict`].
+    /// [`Denoiser::predict`] on the thread that calls it.
     fn evaluate(
         &self,
         noisy: Tensor<B, 4>,

@@ -48,7 +48,8 @@ pub enum Evidence {
 
 /// Decides, after each block but the last, which samples leave.
 ///
-/// A decision looks at one sample alone, so that a sample's result does not depend on its batch.
+/// A decision looks at one sample alone, so that a sample's result does not depend on its batch. It may be
+/// asked for on any thread, and must not wait for another one.
 pub trait ExitPolicy: Debug + Send + Sync {
     /// What the policy wants to know after this block.
     fn evidence(&self, context: BlockContext) -> Evidence;
