@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from pathlib import Path
 
 FLAGS = ["avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16"]
@@ -23,8 +24,22 @@ def machine(threads: int) -> dict:
         "memory_gb": round(int(field(memory, "MemTotal").split()[0]) / 2**20, 1),
         "system": f"{platform.system()} {platform.release()}",
         "rustc": subprocess.run(["rustc", "--version"], stdout=subprocess.PIPE, text=True).stdout.strip(),
-        "load_average_before": os.getloadavg()[0],
+        "busy_cores_before": busy_cores(),
     }
+
+
+def busy_cores(seconds: float = 5.0) -> float:
+    """How many cores other work keeps busy now. A load average still tells of the build just before."""
+
+    def idle() -> int:
+        fields = Path("/proc/stat").read_text().splitlines()[0].split()
+        return int(fields[4]) + int(fields[5])  # idle, and waiting for a disk
+
+    before, start = idle(), time.monotonic()
+    time.sleep(seconds)
+    idle_seconds = (idle() - before) / os.sysconf("SC_CLK_TCK")
+    cores = os.cpu_count() or 1
+    return round(max(0.0, cores - idle_seconds / (time.monotonic() - start)), 2)
 
 
 def computes_bfloat16() -> bool:

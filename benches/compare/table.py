@@ -132,10 +132,10 @@ def heading(rows: list[dict], machine: dict) -> str:
 
 def warning(machine: dict) -> str:
     """What a reader has to know about a machine that was not quiet."""
-    load = machine["load_average_before"]
-    if load < BUSY:
+    busy = machine["busy_cores_before"]
+    if busy < BUSY:
         return ""
-    return f"**The machine was busy (load average {load:.1f} before the run): times mean little.**"
+    return f"**The machine was busy ({busy:.1f} cores at work before the run): times mean little.**"
 
 
 def comparison(entry: dict) -> list[str]:
