@@ -21,7 +21,7 @@ struct Measured<'a> {
     label: &'a str,
     method: Method,
     quality: Option<Quality>,
-    time: Option<&'a Time>,
+    time: Option<Time>,
 }
 
 /// Means over seeds.
@@ -96,10 +96,16 @@ impl<'a> TradeOff<'a> {
                 label: &entry.label,
                 method: of_quality.or(of_time)?,
                 quality,
-                time: results.time(entry),
+                time: results.time(entry).copied(),
             })
         });
-        let points = points.collect();
+        let mut points: Vec<Measured<'_>> = points.collect();
+        let first = points.iter().find_map(|point| point.time);
+        if let Some(first) = first {
+            for time in points.iter_mut().filter_map(|point| point.time.as_mut()) {
+                *time = time.where_full_takes(first.full_seconds_per_image);
+            }
+        }
         Self { points, metric }
     }
 

@@ -36,6 +36,16 @@ impl Time {
     pub fn speedup(&self) -> f64 {
         self.full_seconds_per_image / self.seconds_per_image
     }
+
+    /// The time where the full network takes so many seconds: rows may be timed on other days, and what
+    /// they have in common is the full network in their turns.
+    pub fn where_full_takes(self, full_seconds_per_image: f64) -> Self {
+        Self {
+            seconds_per_image: full_seconds_per_image / self.speedup(),
+            full_seconds_per_image,
+            ..self
+        }
+    }
 }
 
 /// A family and the samples whose time it has to match.

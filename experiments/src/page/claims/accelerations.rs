@@ -1,6 +1,6 @@
 //! Statements about other ways to save time, beside exits and together with them.
 
-use super::super::comparison::{Comparison, told};
+use super::super::comparison::{Comparison, Order, told};
 use super::rows::{adadiff, is_adadiff, metric, rows};
 use super::{Claim, LITTLE, Verdict, all};
 use crate::calibrations::ExitRule;
@@ -59,6 +59,15 @@ pub fn goes_with_solvers(results: &Results, table: &DrawnTable) -> Option<Claim>
     })
 }
 
+/// How AdaDiff compares with a method that takes `ratio` times its time: one that takes longer for
+/// nothing better is worse.
+fn order_in_time(order: Order, ratio: f64, tolerance: f64) -> Order {
+    match order {
+        Order::Unclear if ratio > 1.0 + tolerance => Order::Smaller,
+        order => order,
+    }
+}
+
 pub fn best_at_equal_time(results: &Results, table: &DrawnTable, rule: ExitRule) -> Option<Claim> {
     let (target, adaptive) = adadiff(results, table, rule)?;
     let mut orders = Vec::new();
@@ -71,8 +80,16 @@ pub fn best_at_equal_time(results: &Results, table: &DrawnTable, rule: ExitRule)
         let Some(comparison) = Comparison::of(&adaptive, &rows) else {
             continue;
         };
-        orders.push(comparison.order());
-        evidence.push(format!("{} {}", entry.label, told(comparison.second)));
+        let times = results.time(target).zip(results.time(entry));
+        let ratio = times.map_or(1.0, |(own, other)| own.speedup() / other.speedup());
+        orders.push(order_in_time(comparison.order(), ratio, table.tolerance));
+        let unequal = (ratio - 1.0).abs() > table.tolerance;
+        let in_time = match unequal {
+            true => format!(" in {ratio:.2} times its time"),
+            false => String::new(),
+        };
+        let distance = told(comparison.second);
+        evidence.push(format!("{} {distance}{in_time}", entry.label));
     }
     let verdict = all(&orders)?;
     let own = MeanAndSpread::of(adaptive.iter().map(|row| row.frechet_distance))?;
@@ -87,4 +104,17 @@ pub fn best_at_equal_time(results: &Results, table: &DrawnTable, rule: ExitRule)
             evidence.join("; ")
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slower_method_that_is_no_better_is_worse() {
+        assert_eq!(order_in_time(Order::Unclear, 1.12, 0.05), Order::Smaller);
+        assert_eq!(order_in_time(Order::Unclear, 1.04, 0.05), Order::Unclear);
+        assert_eq!(order_in_time(Order::Unclear, 0.88, 0.05), Order::Unclear);
+        assert_eq!(order_in_time(Order::Larger, 1.12, 0.05), Order::Larger);
+    }
 }
