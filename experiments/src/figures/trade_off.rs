@@ -287,10 +287,10 @@ mod tests {
         let chart = trade_off.time_over_blocks().unwrap();
         assert_eq!(chart.series[0].points[1].x, 13.0);
         assert_eq!(chart.series[2].name, "static depth");
-        assert_eq!(
-            (chart.series[2].points[0].x, chart.series[2].points[0].y),
-            (7.0, 0.036)
-        );
+        // It was timed where the full network took twice as long.
+        let point = &chart.series[2].points[0];
+        assert_eq!(point.x, 7.0);
+        assert!((point.y - 0.018).abs() < 1e-12, "{}", point.y);
     }
 
     #[test]
