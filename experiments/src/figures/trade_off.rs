@@ -96,16 +96,10 @@ impl<'a> TradeOff<'a> {
                 label: &entry.label,
                 method: of_quality.or(of_time)?,
                 quality,
-                time: results.time(entry).copied(),
+                time: results.comparable_time(table, entry),
             })
         });
-        let mut points: Vec<Measured<'_>> = points.collect();
-        let first = points.iter().find_map(|point| point.time);
-        if let Some(first) = first {
-            for time in points.iter_mut().filter_map(|point| point.time.as_mut()) {
-                *time = time.where_full_takes(first.full_seconds_per_image);
-            }
-        }
+        let points = points.collect();
         Self { points, metric }
     }
 

@@ -123,14 +123,11 @@ impl Digits {
 
 impl<'a> Row<'a> {
     fn of(results: &'a Results, drawn: &'a DrawnTable, entry: &'a DrawnEntry) -> Self {
-        let time = results.time(entry);
-        let first = drawn.entries.iter().find_map(|first| results.time(first));
-        let time = time.zip(first);
-        let time = time.map(|(time, first)| time.where_full_takes(first.full_seconds_per_image));
+        let time = results.comparable_time(drawn, entry);
         // The time that others match is AdaDiff's own, the second row's.
         let target = drawn.entries.get(1).and_then(|target| results.time(target));
         let by_turns = time.zip(target);
-        let by_turns = by_turns.map(|(time, target)| target.speedup() / time.speedup());
+        let by_turns = by_turns.map(|(time, target)| time.over(target));
         let matched = results.matched(entry).map(|matched| matched.time_ratio);
         Self {
             entry,

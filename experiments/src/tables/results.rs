@@ -37,14 +37,10 @@ impl Time {
         self.full_seconds_per_image / self.seconds_per_image
     }
 
-    /// The time where the full network takes so many seconds: rows may be timed on other days, and what
-    /// they have in common is the full network in their turns.
-    pub fn where_full_takes(self, full_seconds_per_image: f64) -> Self {
-        Self {
-            seconds_per_image: full_seconds_per_image / self.speedup(),
-            full_seconds_per_image,
-            ..self
-        }
+    /// This time over another one, which may be of another day: what both have in common is the full
+    /// network in their turns.
+    pub fn over(&self, other: &Self) -> f64 {
+        other.speedup() / self.speedup()
     }
 }
 
@@ -168,6 +164,18 @@ impl Results {
     /// The time of an entry.
     pub fn time(&self, entry: &DrawnEntry) -> Option<&Time> {
         self.timing.get(entry.timing.as_deref()?)
+    }
+
+    /// [`Self::time`] where the full network takes as long as it did beside the table's first timed
+    /// entry, so that entries of other days can be shown beside each other.
+    pub fn comparable_time(&self, table: &DrawnTable, entry: &DrawnEntry) -> Option<Time> {
+        let time = self.time(entry)?;
+        let first = table.entries.iter().find_map(|first| self.time(first))?;
+        Some(Time {
+            seconds_per_image: first.full_seconds_per_image / time.speedup(),
+            full_seconds_per_image: first.full_seconds_per_image,
+            ..*time
+        })
     }
 
     /// The method of a line of time.

@@ -80,8 +80,8 @@ pub fn best_at_equal_time(results: &Results, table: &DrawnTable, rule: ExitRule)
         let Some(comparison) = Comparison::of(&adaptive, &rows) else {
             continue;
         };
-        let times = results.time(target).zip(results.time(entry));
-        let ratio = times.map_or(1.0, |(own, other)| own.speedup() / other.speedup());
+        let times = results.time(entry).zip(results.time(target));
+        let ratio = times.map_or(1.0, |(time, own)| time.over(own));
         orders.push(order_in_time(comparison.order(), ratio, table.tolerance));
         let unequal = (ratio - 1.0).abs() > table.tolerance;
         let in_time = match unequal {
