@@ -31,6 +31,9 @@ pub enum ExitRule {
     /// Within bounds and by a threshold of each timestep, chosen from recorded errors so that the
     /// samples suffer least from the blocks that are skipped
     Allocated,
+    /// As `allocated`, but by how far the samples as a whole are from the images of the data set, not by
+    /// how far each moves: needs features and statistics to measure that by
+    Distance,
 }
 
 impl ExitRule {
@@ -41,6 +44,7 @@ impl ExitRule {
             Self::Excess => "excess",
             Self::Schedule => "schedule",
             Self::Allocated => "allocated",
+            Self::Distance => "distance",
         }
     }
 }
@@ -59,8 +63,8 @@ pub struct Calibration {
     /// The share that the threshold skips on the samples it was calibrated on.
     pub reached: f64,
     /// The threshold on a sample's mean uncertainty, or on its excess over the floor; for rule
-    /// [`ExitRule::Allocated`], whose thresholds are those of its windows, what the next block would
-    /// take off the error.
+    /// [`ExitRule::Allocated`] and [`ExitRule::Distance`], whose thresholds are those of their windows, what
+    /// the next block would take off the error or the distance.
     pub threshold: f32,
     /// The floors of the rules [`ExitRule::Excess`] and [`ExitRule::Schedule`]: the last block's uncertainty over timesteps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -68,7 +72,7 @@ pub struct Calibration {
     /// The depths of rule [`ExitRule::Schedule`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depths: Vec<ScheduledDepth>,
-    /// The bounds and thresholds of rule [`ExitRule::Allocated`].
+    /// The bounds and thresholds of the rules [`ExitRule::Allocated`] and [`ExitRule::Distance`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<ExitWindow>,
     /// Solver steps.
@@ -133,7 +137,7 @@ impl Calibration {
                 floors: self.floors.clone(),
             }),
             ExitRule::Schedule => return Box::new(DepthSchedule::new(self.depths.clone())),
-            ExitRule::Allocated => {
+            ExitRule::Allocated | ExitRule::Distance => {
                 return Box::new(ExitWindows::new(self.windows.clone(), self.check_every));
             }
         };

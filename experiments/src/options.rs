@@ -12,7 +12,7 @@ use crate::calibrations::ExitRule;
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceName;
 use crate::experiment::Experiment;
-use crate::judge::JudgeOptions;
+use crate::judge::{JudgeOptions, Yardstick};
 use crate::precision::Precision;
 use crate::preset::Place;
 use crate::surroundings::Surroundings;
@@ -124,11 +124,16 @@ impl SamplingOptions {
         })
     }
 
-    /// What stands before and behind the network.
-    pub fn surroundings(&self) -> Surroundings {
+    /// What stands before and behind the network. The exit rule `distance` is calibrated as `judge`
+    /// says, against the images at `place` where that names no reference.
+    pub fn surroundings(&self, judge: &JudgeOptions, place: &PlaceOptions) -> Surroundings {
         Surroundings {
             autoencoder: self.autoencoder.clone(),
             latents: self.latents.clone(),
+            yardstick: Yardstick {
+                judge: judge.clone(),
+                place: place.clone().into(),
+            },
             ..Surroundings::default()
         }
     }

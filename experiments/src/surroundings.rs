@@ -8,6 +8,7 @@ use adadiff_model::kernels::Kernels;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::checkpoint::Checkpoint;
+use crate::judge::Yardstick;
 use crate::metrics_tool::of_file;
 use crate::network_file::open_autoencoder;
 use crate::prepared::{PreparedContexts, autoencoder_of};
@@ -28,6 +29,8 @@ pub struct Surroundings {
     pub text_model: Option<PathBuf>,
     /// The vocabulary of its tokenizer.
     pub vocabulary: Option<PathBuf>,
+    /// What the exit rule [`Distance`](crate::ExitRule::Distance) is calibrated by.
+    pub yardstick: Yardstick,
 }
 
 impl Surroundings {
@@ -85,7 +88,11 @@ impl Surroundings {
             Some(_) => Some(self.contexts::<B>(device)?),
             None => None,
         };
-        Ok(Opened { decoder, contexts })
+        Ok(Opened {
+            decoder,
+            contexts,
+            yardstick: self.yardstick.clone(),
+        })
     }
 
     /// Checks that the latents that were named are of the autoencoder that was named.
@@ -124,10 +131,11 @@ impl Surroundings {
     }
 }
 
-/// Decoder and contexts, where a network needs them.
+/// Decoder and contexts, where a network needs them, and the yardstick.
 pub struct Opened<B: Kernels> {
     decoder: Option<LatentDecoder<B>>,
     contexts: Option<Arc<dyn Contexts>>,
+    yardstick: Yardstick,
 }
 
 impl<B: Kernels> Opened<B> {
@@ -136,6 +144,7 @@ impl<B: Kernels> Opened<B> {
         study
             .with_decoder(self.decoder.clone())
             .with_contexts(self.contexts.clone())
+            .with_yardstick(self.yardstick.clone())
     }
 
     /// Channels, height and width of the images that the network of `preset` draws.

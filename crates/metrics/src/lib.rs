@@ -36,7 +36,9 @@ pub use inception::{
 };
 pub use inception_score::inception_score;
 pub use kernel_distance::{KidSubsets, kernel_distance, kernel_distance_of_subsets};
-pub use npz::{FeatureSet, ImageSet, NpzError, read_statistics, write_statistics};
+pub use npz::{
+    FeatureSet, ImageSet, NpzError, parse_statistics, read_statistics, write_statistics,
+};
 pub use precision_recall::{PrecisionRecall, precision_recall};
 pub use source::{Samples, Source, SourceError};
 pub use spread::Spread;

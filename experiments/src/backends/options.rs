@@ -11,7 +11,8 @@ use super::{Backends, PartTask};
 use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, distinct_devices, run_on};
-use crate::options::{SamplingOptions, positive};
+use crate::judge::JudgeOptions;
+use crate::options::{PlaceOptions, SamplingOptions, positive};
 
 /// Where a process that was started for one device leaves what it made.
 pub(super) const PART: &str = "part";
@@ -60,7 +61,8 @@ impl BackendsOptions {
             let calibration = self.part_calibration.as_deref();
             let task = PartTask {
                 checkpoint,
-                surroundings: sampling.surroundings(),
+                surroundings: sampling
+                    .surroundings(&JudgeOptions::default(), &PlaceOptions::default()),
                 samples: self.samples,
                 calibration: calibration.map(Calibration::read).transpose()?,
                 stop,

@@ -108,12 +108,15 @@ impl Experiment {
             );
         }
         let wish = options.sampling.wish(&options.judge, &options.place);
+        let surroundings = options
+            .sampling
+            .surroundings(&options.judge, &options.place);
         let job = MainJob {
             checkpoint,
             wish,
             judge: options.judge,
             place: options.place.into(),
-            surroundings: options.sampling.surroundings(),
+            surroundings,
             device: options.sampling.device,
             out: options.out,
             samples,
@@ -230,7 +233,9 @@ impl Experiment {
             checkpoint,
             wish,
             weights: options.sampling.checkpoint.clone(),
-            surroundings: options.sampling.surroundings(),
+            surroundings: options
+                .sampling
+                .surroundings(&options.judge, &options.place),
             judge: options.judge,
             exit: Exit::new(options.full, options.depth),
             samples: samples.unwrap_or(SAMPLES) as u64,
@@ -283,7 +288,9 @@ impl Experiment {
         let preset = &checkpoint.preset;
         let job = Job {
             wanted,
-            surroundings: options.sampling.surroundings(),
+            surroundings: options
+                .sampling
+                .surroundings(&options.judge, &options.place),
             variants: options.variants(self, preset),
             settings: options.settings(preset)?,
             folder: options.folder(preset),
@@ -297,7 +304,9 @@ impl Experiment {
 
     fn sample(&self, options: SampleOptions) -> Result<()> {
         let exit = Exit::new(options.full, options.depth);
-        let mut surroundings = options.sampling.surroundings();
+        let mut surroundings = options
+            .sampling
+            .surroundings(&options.judge, &options.place);
         options.prompts.enter(&mut surroundings)?;
         let task = Sample {
             checkpoint: options.sampling.checkpoint(self)?,
@@ -332,7 +341,9 @@ impl Experiment {
             options.sampling.device,
             Calibrate {
                 checkpoint,
-                surroundings: options.sampling.surroundings(),
+                surroundings: options
+                    .sampling
+                    .surroundings(&options.judge, &options.place),
                 wish: options.sampling.wish(&options.judge, &options.place),
                 out,
                 reductions,
@@ -344,7 +355,9 @@ impl Experiment {
     fn timing(&self, options: TimingOptions) -> Result<()> {
         let task = TimeExits {
             checkpoint: options.sampling.checkpoint(self)?,
-            surroundings: options.sampling.surroundings(),
+            surroundings: options
+                .sampling
+                .surroundings(&options.judge, &options.place),
             wish: options.sampling.wish(&options.judge, &options.place),
             batches: options.batches,
             rounds: options.rounds,

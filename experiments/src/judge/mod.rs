@@ -2,9 +2,12 @@
 
 mod extractor;
 mod plan;
+mod yardstick;
+
+use std::path::Path;
 
 use adadiff_data::{FashionMnist, ImageSet, Split};
-use adadiff_metrics::{Gaussian, GaussianStats, frechet_distance};
+use adadiff_metrics::{Gaussian, GaussianStats, frechet_distance, parse_statistics};
 use adadiff_model::kernels::Kernels;
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
@@ -12,7 +15,8 @@ use rayon::prelude::*;
 
 use crate::metrics_tool::of_bytes;
 pub use extractor::Extractor;
-pub use plan::JudgeOptions;
+pub use plan::{FeatureName, JudgeOptions};
+pub use yardstick::Yardstick;
 
 /// A feature extractor and the statistics of the images that samples are compared with.
 #[derive(Debug)]
@@ -60,6 +64,23 @@ impl<B: Kernels> Judge<B> {
         let reference = image_statistics(&extractor, &images, device, &bar)?;
         let shape = ImageSet::shape(&images);
         Self::new(extractor, reference.gaussian()?, shape, device.clone())
+    }
+
+    /// The bundled extractor of Fashion-MNIST and its statistics of the 60,000 training images, as
+    /// `reference` writes them.
+    ///
+    /// # Errors
+    /// Never, unless a bundled file was broken.
+    pub fn fashion_mnist_training(device: &B::Device) -> Result<Self> {
+        let statistics = include_bytes!("../../assets/fashion_mnist/train_statistics.npz");
+        let reference = parse_statistics(statistics, Path::new("the bundled statistics"))?;
+        let shape = ImageSet::shape(&test_images()?);
+        Self::new(
+            Extractor::fashion_cnn(device)?,
+            reference,
+            shape,
+            device.clone(),
+        )
     }
 
     /// The features' name.

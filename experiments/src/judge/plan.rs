@@ -55,7 +55,7 @@ impl JudgeOptions {
     }
 
     /// The features.
-    fn name(&self, data: DataSet) -> FeatureName {
+    pub(super) fn name(&self, data: DataSet) -> FeatureName {
         match (self.features, &self.inception, data) {
             (Some(name), ..) => name,
             (None, None, DataSet::FashionMnist) => FeatureName::FashionCnn,

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 
+use adadiff_metrics::{Gaussian, write_statistics};
 use adadiff_train::weights::{Precision, save};
 use adadiff_uem::AdaDiff;
 use burn_flex::Flex;
@@ -11,6 +12,7 @@ use indicatif::ProgressBar;
 use super::*;
 use crate::calibrations::ExitRule;
 use crate::checkpoint::{BACKBONE_PHASE, Checkpoint, PHASE_KEY, PRESET_KEY};
+use crate::judge::{FeatureName, JudgeOptions, Yardstick};
 use crate::preset::Preset;
 use crate::study::{Drawn, Study};
 
@@ -160,6 +162,60 @@ fn exits_meet_their_budgets_and_a_sample_stays_the_same_in_any_batch() {
             assert!(farthest < 1e-3, "{method}: {farthest}");
         }
     }
+}
+
+#[test]
+fn blocks_are_shared_out_by_a_distance_where_there_is_something_to_measure_it_by() {
+    println!("device: flex");
+    let stop = AtomicBool::new(false);
+    let study = study(&stop, false);
+    let bar = ProgressBar::hidden();
+    let method = Method::AdaDiff {
+        rule: ExitRule::Distance,
+        reduction: 0.4,
+    };
+    let Err(error) = method.prepare(&study, &bar) else {
+        panic!("there is nothing to measure by");
+    };
+    let error = format!("{error:#}");
+    assert!(
+        error.contains("`--exit-rule allocated` needs none"),
+        "{error}"
+    );
+
+    // Grey images: the 48 colours of 4 x 4 areas have mean 0, each of them its own small variance.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grey.npz");
+    let covariance = (0..48 * 48).map(|place| if place % 49 == 0 { 0.01 } else { 0.0 });
+    let grey = Gaussian::new(vec![0.0; 48], covariance.collect()).unwrap();
+    write_statistics(std::fs::File::create(&path).unwrap(), &grey).unwrap();
+    let study = study.with_yardstick(Yardstick {
+        judge: JudgeOptions {
+            features: Some(FeatureName::Pixels),
+            reference: Some(path.clone()),
+            ..JudgeOptions::default()
+        },
+        ..Yardstick::default()
+    });
+    let prepared = method.prepare(&study, &bar).unwrap();
+    let calibration = prepared.calibration.as_ref().unwrap();
+    assert_eq!(calibration.exit_rule, ExitRule::Distance);
+    assert_eq!(calibration.windows.len(), STEPS);
+    // It may skip more than it was asked for, where samples come closer by that.
+    assert!(calibration.reached >= 0.39, "{}", calibration.reached);
+    let (_, blocks, _) = draw(&study, method, SAMPLES);
+    assert!(
+        (1.0 - blocks / 5.0 - calibration.reached).abs() < 0.11,
+        "{blocks}"
+    );
+    // What was measured is kept: a second budget does not open the statistics again.
+    std::fs::remove_file(path).unwrap();
+    let again = crate::Budget {
+        exit_rule: ExitRule::Distance,
+        ..study.budget(0.6)
+    };
+    let calibration = study.calibrate(again, &bar).unwrap();
+    assert!(calibration.reached >= 0.59, "{}", calibration.reached);
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! Drawing samples from a trained network under an exit policy, timed and accounted for.
 
 mod allocate;
+mod damage;
 mod draw;
 mod effort;
 mod judged;
 mod latents;
+mod parts;
+mod sensitivity;
 mod timesteps;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use adadiff_metrics::{ComputeCost, ComputeSummary};
@@ -30,8 +34,11 @@ pub use draw::{Conditions, Contexts, Draw};
 pub use effort::Effort;
 pub use latents::LatentDecoder;
 
+use damage::Damage;
+
 use crate::calibrations::{Budget, Calibration, Calibrations, ExitRule};
 use crate::checkpoint::Checkpoint;
+use crate::judge::Yardstick;
 use crate::methods::{Companion, CompanionNetwork, Companions};
 use crate::preset::Preset;
 
@@ -57,7 +64,12 @@ pub struct Study<'a, B: Kernels> {
     trained_estimators: bool,
     companions: Companions<B>,
     decoder: Option<Arc<LatentDecoder<B>>>,
+    /// Whether latents are left as they are though there is a decoder.
+    keeps_latents: bool,
     contexts: Option<Arc<dyn Contexts>>,
+    yardstick: Yardstick,
+    /// What was measured for rule [`ExitRule::Distance`], by solver steps.
+    damages: Mutex<BTreeMap<usize, Arc<Damage>>>,
     device: B::Device,
     stop: &'a AtomicBool,
 }
@@ -104,7 +116,10 @@ impl<'a, B: Kernels> Study<'a, B> {
             calibrations: checkpoint.calibrations,
             trained_estimators: checkpoint.trained_estimators,
             decoder: None,
+            keeps_latents: false,
             contexts: None,
+            yardstick: Yardstick::default(),
+            damages: Mutex::default(),
             device,
             stop,
         })
@@ -126,7 +141,10 @@ impl<'a, B: Kernels> Study<'a, B> {
             trained_estimators: true,
             companions: Companions::default(),
             decoder: None,
+            keeps_latents: false,
             contexts: None,
+            yardstick: Yardstick::default(),
+            damages: Mutex::default(),
             device,
             stop,
         }
@@ -141,6 +159,12 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// Draws samples for these prompts.
     pub fn with_contexts(mut self, contexts: Option<Arc<dyn Contexts>>) -> Self {
         self.contexts = contexts;
+        self
+    }
+
+    /// Calibrates the exit rule [`ExitRule::Distance`] by this.
+    pub fn with_yardstick(mut self, yardstick: Yardstick) -> Self {
+        self.yardstick = yardstick;
         self
     }
 
@@ -175,7 +199,10 @@ impl<'a, B: Kernels> Study<'a, B> {
             trained_estimators: self.trained_estimators,
             companions: self.companions.clone(),
             decoder: self.decoder.clone(),
+            keeps_latents: self.keeps_latents,
             contexts: self.contexts.clone(),
+            yardstick: self.yardstick.clone(),
+            damages: Mutex::default(),
             device: self.device.clone(),
             stop: self.stop,
         }
@@ -186,9 +213,22 @@ impl<'a, B: Kernels> Study<'a, B> {
     pub fn without_decoder(&self) -> Self {
         let sampling = &self.preset.sampling;
         Self {
-            decoder: None,
+            keeps_latents: true,
             ..self.with_solver(sampling.solver, sampling.steps)
         }
+    }
+
+    /// The same network, whose latents are decoded where there is a decoder.
+    fn decoding(&self) -> Self {
+        Self {
+            keeps_latents: false,
+            ..self.without_decoder()
+        }
+    }
+
+    /// What turns latents into images, where they are to be.
+    fn used_decoder(&self) -> Option<&LatentDecoder<B>> {
+        self.decoder.as_deref().filter(|_| !self.keeps_latents)
     }
 
     /// Whether the user asked to stop.
@@ -204,7 +244,7 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// Channels, height and width of the images: of the latents, where nothing decodes them.
     pub fn image_shape(&self) -> [usize; 3] {
         let shape = self.preset.model.backbone.image_shape();
-        match &self.decoder {
+        match self.used_decoder() {
             Some(decoder) => decoder.image_shape(shape),
             None => shape,
         }
@@ -323,7 +363,7 @@ impl<'a, B: Kernels> Study<'a, B> {
         // Guidance evaluates the network twice and reports the sum of both evaluations' blocks.
         let branches = if draw.guidance == 0.0 { 1 } else { 2 };
         Ok(Drawn {
-            pixels: match &self.decoder {
+            pixels: match self.used_decoder() {
                 Some(decoder) => decoder.decode(&images, shape)?,
                 None => images,
             },
@@ -398,7 +438,7 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// Where the share cannot be reached, the estimators are not trained, or the user interrupts.
     pub fn calibrate(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
         self.check_estimators()?;
-        if budget.exit_rule == ExitRule::Allocated {
+        if matches!(budget.exit_rule, ExitRule::Allocated | ExitRule::Distance) {
             return self.allocate(budget, bar);
         }
         let draw = self.calibration_draw(budget.steps)?;
@@ -443,7 +483,9 @@ impl<'a, B: Kernels> Study<'a, B> {
     pub fn calibration_evaluations(&self) -> u64 {
         let sampling = &self.preset.sampling;
         let samples = match sampling.exit_rule {
-            ExitRule::Allocated => allocate::samples(sampling.steps),
+            rule @ (ExitRule::Allocated | ExitRule::Distance) => {
+                allocate::samples(rule, sampling.steps)
+            }
             _ => CALIBRATION_ROUNDS * CALIBRATION_SAMPLES,
         };
         (samples * sampling.steps) as u64
@@ -475,7 +517,9 @@ fn calibration_of(trace: &ExitTrace, budget: Budget, draw: &Draw) -> Result<Cali
             }
             (found, policy.floors, schedule.depths().to_vec())
         }
-        ExitRule::Allocated => bail!("blocks are shared out from errors, not from uncertainties"),
+        ExitRule::Allocated | ExitRule::Distance => {
+            bail!("blocks are shared out from errors, not from uncertainties")
+        }
     };
     Ok(Calibration {
         exit_rule,

@@ -60,12 +60,15 @@ pub enum Family {
     TokenMerging,
     /// AdaDiff with one threshold for all times, the paper's own form.
     PaperRule,
+    /// AdaDiff whose blocks are shared out by how far each image moves.
+    Allocated,
 }
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::PaperRule,
+        Self::Allocated,
         Self::StaticDepth,
         Self::Published,
         Self::Saturation,
@@ -90,6 +93,7 @@ impl Family {
             Self::FeatureCache => "feature cache",
             Self::TokenMerging => "token merging",
             Self::PaperRule => "AdaDiff, one threshold (paper)",
+            Self::Allocated => "AdaDiff, allocated by images",
         }
     }
 
@@ -130,12 +134,8 @@ impl Family {
                 .chain([1.0])
                 .map(|switch| Method::DuoDiff { switch })
                 .collect(),
-            Self::PaperRule => {
-                let rule = ExitRule::Threshold;
-                shares
-                    .map(|reduction| Method::AdaDiff { rule, reduction })
-                    .collect()
-            }
+            Self::PaperRule => shares.map(by(ExitRule::Threshold)).collect(),
+            Self::Allocated => shares.map(by(ExitRule::Allocated)).collect(),
             Self::Published => shares
                 .map(|reduction| Method::Published { reduction })
                 .collect(),
@@ -152,7 +152,21 @@ impl Family {
     }
 }
 
+/// AdaDiff by an exit rule, for a share of blocks to skip.
+fn by(rule: ExitRule) -> impl Fn(f64) -> Method {
+    move |reduction| Method::AdaDiff { rule, reduction }
+}
+
 impl Family {
+    /// Whether it is AdaDiff by this exit rule.
+    pub fn is(self, rule: ExitRule) -> bool {
+        match self {
+            Self::PaperRule => rule == ExitRule::Threshold,
+            Self::Allocated => rule == ExitRule::Allocated,
+            _ => false,
+        }
+    }
+
     /// The setting that saves about this share of a network of `blocks` blocks in `steps` steps.
     pub fn saving(self, share: f64, blocks: usize, steps: usize) -> Method {
         let count =
@@ -171,10 +185,8 @@ impl Family {
             },
             Self::TokenMerging => Method::TokenMerging { ratio: share },
             Self::DuoDiff => Method::DuoDiff { switch: share },
-            Self::PaperRule => Method::AdaDiff {
-                rule: ExitRule::Threshold,
-                reduction,
-            },
+            Self::PaperRule => by(ExitRule::Threshold)(reduction),
+            Self::Allocated => by(ExitRule::Allocated)(reduction),
             Self::Published => Method::Published { reduction },
             Self::Saturation => Method::Saturation { reduction },
             Self::LearnedExit => Method::LearnedExit { reduction },

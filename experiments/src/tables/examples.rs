@@ -47,7 +47,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
     let methods = [
         Method::Full,
         Method::AdaDiff {
-            rule: crate::ExitRule::Allocated,
+            rule: crate::ExitRule::Distance,
             reduction: 0.45,
         },
         Method::StaticDepth { depth },

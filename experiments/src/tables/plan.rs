@@ -80,9 +80,13 @@ impl Plan<'_> {
             Entry::on(self.preset, Some(DEE_DIFF), paper)
                 .named(format!("DeeDiff ({})", self.words(Some(DEE_DIFF)))),
         );
-        if paper != self.preset_method() && !self.quick {
-            entries.push(given(paper));
-        }
+        let images = Method::AdaDiff {
+            rule: ExitRule::Allocated,
+            reduction,
+        };
+        let others = [paper, images].map(given);
+        let others = others.into_iter().filter(|_| !self.quick);
+        entries.extend(others.filter(|other| other.choice != Choice::Given(self.preset_method())));
         entries.push(self.adadiff());
         entries
     }
@@ -182,8 +186,7 @@ impl Plan<'_> {
         let adadiff = self.adadiff();
         let mut entries = vec![self.baseline(), adadiff.clone()];
         for family in Family::ALL {
-            let own = family == Family::PaperRule
-                && self.preset.sampling.exit_rule == ExitRule::Threshold;
+            let own = family.is(self.preset.sampling.exit_rule);
             if own || self.quick && !QUICK_FAMILIES.contains(&family) {
                 continue;
             }
@@ -209,7 +212,7 @@ impl Plan<'_> {
         let own = |&reduction| Entry::given(self.preset, Method::AdaDiff { rule, reduction });
         entries.extend(shares.iter().map(own));
         for family in Family::ALL {
-            let own = family == Family::PaperRule && rule == ExitRule::Threshold;
+            let own = family.is(rule);
             if own || self.quick && !QUICK_FAMILIES.contains(&family) {
                 continue;
             }

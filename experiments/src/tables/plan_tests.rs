@@ -14,7 +14,7 @@ fn the_main_comparison_has_static_depths_around_the_budget() {
         labels[..3],
         ["full model", "static depth 7", "static depth 8"]
     );
-    let adadiff = "AdaDiff (allocated), target 45 %";
+    let adadiff = "AdaDiff (distance), target 45 %";
     assert_eq!(labels.iter().filter(|label| *label == adadiff).count(), 1);
 }
 
@@ -22,11 +22,11 @@ fn the_main_comparison_has_static_depths_around_the_budget() {
 fn every_variant_is_ablated_but_those_that_methods_need() {
     let preset = FASHION_MNIST.preset(None).unwrap();
     let labels = labels(&preset, false, TableName::Ablations);
-    // Two rows of each network, and three exit rules beside the preset's.
-    assert_eq!(labels.len(), 2 * (1 + variant_names().count() - 2) + 3);
+    // Two rows of each network, and four exit rules beside the preset's.
+    assert_eq!(labels.len(), 2 * (1 + variant_names().count() - 2) + 4);
     for label in [
         "all parts: full model",
-        "without UAL: AdaDiff (allocated), target 45 %",
+        "without UAL: AdaDiff (distance), target 45 %",
         "without timestep: full model",
         "exit rule excess: AdaDiff (excess), target 45 %",
     ] {
@@ -42,7 +42,7 @@ fn every_solver_stands_beside_the_full_model_with_it() {
     // preset's own rows are not there twice.
     assert_eq!(labels.len(), 4 * 3 * 2);
     assert!(labels.contains(&"ddim, 16 steps: full model".to_owned()));
-    assert!(labels.contains(&"unipc, 4 steps: AdaDiff (allocated), target 45 %".to_owned()));
+    assert!(labels.contains(&"unipc, 4 steps: AdaDiff (distance), target 45 %".to_owned()));
 }
 
 #[test]

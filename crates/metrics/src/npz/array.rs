@@ -1,7 +1,8 @@
 //! An array in an archive or in a file of its own: its description, then its values.
 
+use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use ndarray_npy::npy::header::{Header, Layout};
@@ -29,10 +30,15 @@ pub(super) struct Archive {
     content: Content,
 }
 
+/// The bytes of an archive.
+trait Bytes: Read + Seek + fmt::Debug + Send + Sync {}
+
+impl<T: Read + Seek + fmt::Debug + Send + Sync> Bytes for T {}
+
 #[derive(Debug)]
 enum Content {
     /// `.npz`.
-    Arrays(ZipArchive<BufReader<File>>),
+    Arrays(ZipArchive<Box<dyn Bytes>>),
     /// `.npy`, which stands for an archive of one array of the usual name.
     SingleArray,
 }
@@ -75,6 +81,7 @@ impl Archive {
         let content = match file.fill_buf().map_err(system)?.starts_with(MAGIC) {
             true => Content::SingleArray,
             false => {
+                let file: Box<dyn Bytes> = Box::new(file);
                 let zip = ZipArchive::new(file).map_err(|error| zip_error(path, error))?;
                 Content::Arrays(zip)
             }
@@ -82,6 +89,16 @@ impl Archive {
         Ok(Self {
             path: path.to_owned(),
             content,
+        })
+    }
+
+    /// An archive of several arrays in memory, which errors call `name`.
+    pub(super) fn in_memory(bytes: &'static [u8], name: &Path) -> Result<Self, NpzError> {
+        let bytes: Box<dyn Bytes> = Box::new(Cursor::new(bytes));
+        let zip = ZipArchive::new(bytes).map_err(|error| zip_error(name, error))?;
+        Ok(Self {
+            path: name.to_owned(),
+            content: Content::Arrays(zip),
         })
     }
 

@@ -19,7 +19,18 @@ const ASYMMETRY: f64 = 1e-6;
 /// # Errors
 /// Where the file cannot be read, is damaged, or does not hold the statistics of features.
 pub fn read_statistics(path: &Path) -> Result<Gaussian, NpzError> {
-    let mut archive = Archive::open(path)?;
+    statistics_of(Archive::open(path)?)
+}
+
+/// [`read_statistics`] of a file that is part of the program, which errors call `name`.
+///
+/// # Errors
+/// As [`read_statistics`].
+pub fn parse_statistics(bytes: &'static [u8], name: &Path) -> Result<Gaussian, NpzError> {
+    statistics_of(Archive::in_memory(bytes, name)?)
+}
+
+fn statistics_of(mut archive: Archive) -> Result<Gaussian, NpzError> {
     let (mean, shape) = floats(
         &mut archive,
         "mu",

@@ -16,8 +16,12 @@ use super::{Elements, tensor_from};
 /// Outputs that are computed side by side, in vector registers.
 const LANES: usize = 16;
 
-/// Rows that are computed together, for each of which the weight is loaded once.
+/// Rows that are computed together, for each of which the weight is loaded once: as many sums as
+/// hide the time of a multiply-add, where the registers are wide enough to hold them.
 const ROWS: usize = 4;
+
+/// [`ROWS`] where a register holds all lanes.
+const ROWS_OF_WIDE_REGISTERS: usize = 8;
 
 /// Each of `biases` `[groups, outputs]` serves an equal run of rows, of which the first `skipped` do
 /// not count.
@@ -93,15 +97,30 @@ fn sum_of_logistic(rows: &[f32], panel: &[f32], biases: &[f32]) -> f32 {
     let (panel, _) = panel.as_chunks::<LANES>();
     let mut bias = [0.0; LANES];
     bias[..biases.len()].copy_from_slice(biases);
+    let sums = match target_cfg_f!(target_feature = "avx512f") {
+        true => add_all::<ROWS_OF_WIDE_REGISTERS>(rows, panel, &bias, fused),
+        false => add_all::<ROWS>(rows, panel, &bias, fused),
+    };
+    sums[..biases.len()].iter().sum()
+}
+
+/// [`add`]s all rows, `N` at a time.
+#[inline(always)]
+fn add_all<const N: usize>(
+    rows: &[f32],
+    panel: &[[f32; LANES]],
+    bias: &[f32; LANES],
+    fused: bool,
+) -> [f32; LANES] {
     let mut sums = [0.0; LANES];
-    let mut together = rows.chunks_exact(ROWS * panel.len());
+    let mut together = rows.chunks_exact(N * panel.len());
     for rows in &mut together {
-        add::<ROWS>(rows, panel, &bias, &mut sums, fused);
+        add::<N>(rows, panel, bias, &mut sums, fused);
     }
     for row in together.remainder().chunks_exact(panel.len()) {
-        add::<1>(row, panel, &bias, &mut sums, fused);
+        add::<1>(row, panel, bias, &mut sums, fused);
     }
-    sums[..biases.len()].iter().sum()
+    sums
 }
 
 /// Adds the logistic of `N` rows' outputs, each in its lane.

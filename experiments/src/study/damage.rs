@@ -1,0 +1,212 @@
+//! How much farther from the data set's images samples are where blocks are skipped.
+
+use std::sync::Arc;
+
+use adadiff_model::kernels::Kernels;
+use adadiff_uem::{ErrorStep, ErrorTrace, ExitPolicy, Never};
+use anyhow::Result;
+use indicatif::ProgressBar;
+
+use super::parts::{mean_error, parts, shallow_in};
+use super::{Draw, Study};
+use crate::tally::Tally;
+
+/// Parts of a path in which blocks are skipped: each is tried at several depths.
+const PARTS: usize = 10;
+
+/// The fewest samples of a distance. All distances are of the same noise, so that their differences
+/// need few.
+const SAMPLES: usize = 128;
+
+/// A depth is tried where its error is smaller by this factor than that of the last one that was: the
+/// blocks between them do nothing for the sample.
+const FALL: f64 = 0.9;
+
+/// What leaving at each evaluation and depth adds to the Fréchet distance.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Damage {
+    /// For each evaluation, for each number of blocks.
+    evaluations: Vec<Vec<Leaving>>,
+}
+
+/// Leaving at an evaluation and depth, or at the nearest smaller depth that was tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Leaving {
+    /// What it adds to the distance; negative where the samples come closer to the data.
+    distance: f64,
+    /// The mean error of the noise prediction there.
+    error: f64,
+}
+
+impl Damage {
+    /// A record whose errors are what each sample's leaving adds to the distance: in proportion to its
+    /// own error, so that samples whose prediction is right may leave first. A gain is everybody's.
+    pub(super) fn of(&self, trace: &ErrorTrace) -> ErrorTrace {
+        let steps = trace.steps.iter().zip(&self.evaluations);
+        let priced = steps.map(|(step, leavings)| ErrorStep {
+            timestep: step.timestep,
+            errors: step
+                .errors
+                .iter()
+                .map(|errors| {
+                    let errors = errors.iter().zip(leavings);
+                    errors.map(|(&error, leaving)| leaving.of(error)).collect()
+                })
+                .collect(),
+            uncertainty: step.uncertainty.clone(),
+        });
+        ErrorTrace {
+            steps: priced.collect(),
+        }
+    }
+}
+
+impl Leaving {
+    fn of(&self, error: f32) -> f32 {
+        let share = match self.distance > 0.0 && self.error > 0.0 {
+            true => f64::from(error) / self.error,
+            false => 1.0,
+        };
+        (self.distance * share) as f32
+    }
+}
+
+impl<B: Kernels> Study<'_, B> {
+    /// What leaving at each evaluation and depth adds to the distance of the samples from the data
+    /// set's images, as the yardstick has it: measured by leaving there alone. It is kept for the next
+    /// budget in as many steps.
+    ///
+    /// # Errors
+    /// Where there is no yardstick, the user interrupts or the device fails.
+    pub(super) fn damage(
+        &self,
+        trace: &ErrorTrace,
+        draw: &Draw,
+        bar: &ProgressBar,
+    ) -> Result<Arc<Damage>> {
+        let kept = || {
+            self.damages
+                .lock()
+                .unwrap_or_else(|broken| broken.into_inner())
+        };
+        if let Some(known) = kept().get(&draw.steps) {
+            return Ok(known.clone());
+        }
+        let damage = Arc::new(self.decoding().measure_damage(trace, draw, bar)?);
+        kept().insert(draw.steps, damage.clone());
+        Ok(damage)
+    }
+
+    fn measure_damage(&self, trace: &ErrorTrace, draw: &Draw, bar: &ProgressBar) -> Result<Damage> {
+        let (data, shape) = (self.preset.data, self.image_shape());
+        let judge = self.yardstick.open::<B>(data, shape, &self.device)?;
+        let samples = SAMPLES.max(judge.dims() + judge.dims() / 8);
+        let draw = Draw {
+            seed: draw.seed,
+            steps: draw.steps,
+            ..self.plan(samples)?
+        };
+        let (blocks, evaluations) = (self.blocks(), trace.steps.len());
+        let tried: Vec<_> = parts(evaluations, PARTS)
+            .map(|part| (depths(&trace.steps[part.clone()], blocks), part))
+            .collect();
+        let draws = 1 + tried.iter().map(|(depths, _)| depths.len()).sum::<usize>();
+        bar.inc_length((draws * samples * draw.steps) as u64);
+        let distance = |policy: &dyn ExitPolicy| {
+            let nothing = Tally::none(&judge, &draw)?;
+            let drawn = nothing.draw(self, &judge, policy, &draw, bar, &mut |_| Ok(()))?;
+            judge.frechet_distance(&drawn.statistics)
+        };
+
+        let full = distance(&Never)?;
+        let mut damage = Damage::default();
+        for (depths, part) in tried {
+            let steps = &trace.steps[part.clone()];
+            let mut found = vec![vec![Leaving::default(); blocks]; part.len()];
+            for (place, &depth) in depths.iter().enumerate() {
+                let added = distance(&shallow_in(trace, &part, depth, blocks))? - full;
+                let until = depths.get(place + 1).copied().unwrap_or(blocks);
+                let errors: Vec<f64> = steps.iter().map(|step| mean_error(step, depth)).collect();
+                for ((leavings, share), error) in found.iter_mut().zip(shares(&errors)).zip(&errors)
+                {
+                    leavings[depth - 1..until - 1].fill(Leaving {
+                        distance: added * share,
+                        error: *error,
+                    });
+                }
+            }
+            damage.evaluations.extend(found);
+        }
+        Ok(damage)
+    }
+}
+
+/// The numbers of blocks that are tried in a part of the path.
+fn depths(steps: &[ErrorStep], blocks: usize) -> Vec<usize> {
+    let mut tried = Vec::new();
+    let mut smallest = f64::INFINITY;
+    for depth in 1..blocks {
+        let error: f64 = steps.iter().map(|step| mean_error(step, depth)).sum();
+        if tried.is_empty() || error < FALL * smallest {
+            tried.push(depth);
+            smallest = error;
+        }
+    }
+    tried
+}
+
+/// What each evaluation of a part has of its errors; equal where there are none.
+fn shares(errors: &[f64]) -> Vec<f64> {
+    let sum: f64 = errors.iter().sum();
+    let share = |error: &f64| match sum > 0.0 {
+        true => error / sum,
+        false => 1.0 / errors.len() as f64,
+    };
+    errors.iter().map(share).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(errors: &[&[f32]]) -> ErrorStep {
+        ErrorStep {
+            timestep: 500.0,
+            errors: errors.iter().map(|errors| errors.to_vec()).collect(),
+            uncertainty: errors
+                .iter()
+                .map(|errors| vec![0.5; errors.len()])
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn depths_that_make_nothing_better_are_not_tried() {
+        let first = step(&[&[8.0, 7.9, 2.0, 3.0, 0.0]]);
+        let second = step(&[&[1.0, 1.0, 1.0, 0.1, 0.0]]);
+        assert_eq!(depths(std::slice::from_ref(&first), 5), [1, 3]);
+        assert_eq!(depths(std::slice::from_ref(&second), 5), [1, 4]);
+        // Sums: 9, 8.9, 3, 3.1.
+        assert_eq!(depths(&[first, second], 5), [1, 3]);
+        assert_eq!(depths(&[step(&[&[0.0, 0.0]])], 2), [1]);
+    }
+
+    #[test]
+    fn a_loss_is_shared_by_errors_and_a_gain_is_equal_for_all() {
+        let leaving = |distance| Leaving {
+            distance,
+            error: 2.0,
+        };
+        let damage = Damage {
+            evaluations: vec![vec![leaving(3.0), leaving(-1.0), Leaving::default()]],
+        };
+        let trace = ErrorTrace {
+            steps: vec![step(&[&[1.0, 1.0, 0.0], &[3.0, 3.0, 0.0]])],
+        };
+        let priced = damage.of(&trace);
+        assert_eq!(priced.steps[0].errors, [[1.5, -1.0, 0.0], [4.5, -1.0, 0.0]]);
+        assert_eq!(priced.steps[0].uncertainty, trace.steps[0].uncertainty);
+        assert_eq!(shares(&[1.0, 3.0]), [0.25, 0.75]);
+        assert_eq!(shares(&[0.0, 0.0]), [0.5, 0.5]);
+    }
+}
