@@ -15,11 +15,24 @@ use std::time::Duration;
 
 use adadiff_experiments::experiment::IMAGENET;
 use adadiff_experiments::{DataSet, Preset};
+use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::made::{jpeg, picture, save_networks};
+use crate::made::{jpeg, picture, run, save_networks};
+
+const IMAGENET_PROGRAM: &str = env!("CARGO_BIN_EXE_imagenet");
 
 const IMAGES_PER_SHARD: usize = 500;
+
+/// Images that are encoded at a time, and those of a training step.
+const BATCH: usize = 50;
+
+/// What memory may grow by from the first fifth of the images to the last, in MiB.
+const GROWTH: f64 = 8.0;
+
+fn images() -> usize {
+    std::env::var("ADADIFF_IMAGES").map_or(100_000, |count| count.parse().unwrap())
+}
 
 /// A preset of images so small that many are encoded in little time.
 fn preset() -> Preset {
@@ -27,6 +40,11 @@ fn preset() -> Preset {
     preset.data = DataSet::ImageNet { side: 8 };
     preset.model.backbone.image_size = 4;
     preset.backbone_training.flip = false;
+    // As many steps as see every image once.
+    preset.backbone_training.batch_size = BATCH;
+    preset.backbone_training.steps = (images() / BATCH) as u64;
+    preset.backbone_training.log_every = preset.backbone_training.steps / 20;
+    preset.backbone_training.checkpoint_every = preset.backbone_training.steps;
     preset
 }
 
@@ -45,8 +63,8 @@ fn shards(folder: &Path) -> usize {
 
 #[test]
 #[ignore = "takes minutes"]
-fn prepare_takes_the_same_memory_for_any_number_of_images() {
-    let images = std::env::var("ADADIFF_IMAGES").map_or(100_000, |count| count.parse().unwrap());
+fn prepare_and_training_take_the_same_memory_for_any_number_of_images() {
+    let images = images();
     let folder = tempdir().unwrap();
     let folder = folder.path();
     for number in 0..images {
@@ -60,7 +78,7 @@ fn prepare_takes_the_same_memory_for_any_number_of_images() {
     fs::write(folder.join("small.toml"), preset().to_toml().unwrap()).unwrap();
     println!("{images} images are written");
 
-    let mut child = Command::new(env!("CARGO_BIN_EXE_imagenet"))
+    let mut child = Command::new(IMAGENET_PROGRAM)
         .current_dir(folder)
         .args(["prepare", "--preset", "small.toml", "--data", "train"])
         .args([
@@ -71,7 +89,7 @@ fn prepare_takes_the_same_memory_for_any_number_of_images() {
         ])
         .args([
             "--batch",
-            "50",
+            &BATCH.to_string(),
             "--images-per-shard",
             &IMAGES_PER_SHARD.to_string(),
         ])
@@ -105,7 +123,23 @@ fn prepare_takes_the_same_memory_for_any_number_of_images() {
     let (first, last) = (most(0.02, 0.2), most(0.8, 1.1));
     println!("at most {first:.1} MiB in the first fifth, {last:.1} MiB in the last");
     assert!(
-        first > 0.0 && last < first + 8.0,
+        first > 0.0 && last < first + GROWTH,
         "{first} MiB, then {last} MiB"
     );
+
+    let train = ["train", "--preset", "small.toml", "--latents", "latents"];
+    let rest = ["--backbone-only", "--out", "run"];
+    run(IMAGENET_PROGRAM, folder, &[&train[..], &rest].concat());
+    let log = fs::read_to_string(folder.join("run/backbone/training.jsonl")).unwrap();
+    let peaks: Vec<f64> = log
+        .lines()
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            println!("step {}: {} MiB", line["step"], line["peak_memory_mib"]);
+            line["peak_memory_mib"].as_f64().unwrap()
+        })
+        .collect();
+    let (first, last) = (peaks[peaks.len() / 5 - 1], peaks[peaks.len() - 1]);
+    println!("training: at most {first:.0} MiB in the first fifth, {last:.0} MiB in all");
+    assert!(last < first + GROWTH, "{first} MiB, then {last} MiB");
 }
