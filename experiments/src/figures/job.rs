@@ -253,8 +253,9 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
             figure: FigureName::TimeOverBlocks,
             key: None,
             title: "Time against blocks".to_owned(),
-            caption: "Median seconds of short runs in which the methods took turns. On the dashed \
-                      line a method would save exactly the time of the blocks that it skips."
+            caption: "The full model's seconds over speed-ups, which are medians of short runs in \
+                      which the methods took turns. On the dashed line a method would save exactly \
+                      the time of the blocks that it skips."
                 .to_owned(),
             chart: Some(chart),
             data: to_value(&table)?,
