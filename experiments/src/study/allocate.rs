@@ -42,6 +42,9 @@ impl<B: Kernels> Study<'_, B> {
     pub(super) fn allocate(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
         let draw = self.calibration_draw(budget.steps)?;
         let first = self.errors(&Never, &draw, bar)?;
+        // A budget that cannot be met is told before much is measured for it.
+        let equal = vec![1.0; first.steps.len()];
+        allocate(&first, &equal, budget.reduction, budget.check_every)?;
         let worth = match budget.exit_rule {
             ExitRule::Distance => Worth::Distance(self.damage(&first, &draw, bar)?),
             _ => Worth::Images(self.sensitivities(&first, &draw, bar)?),
@@ -50,10 +53,7 @@ impl<B: Kernels> Study<'_, B> {
             let (reduction, every) = (budget.reduction, budget.check_every);
             match &worth {
                 Worth::Images(weights) => allocate(trace, weights, reduction, every),
-                Worth::Distance(damage) => {
-                    let equal = vec![1.0; trace.steps.len()];
-                    allocate(&damage.of(trace), &equal, reduction, every)
-                }
+                Worth::Distance(damage) => allocate(&damage.of(trace), &equal, reduction, every),
             }
         };
         let mut found = share_out(&first)?;
