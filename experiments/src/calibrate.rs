@@ -7,12 +7,15 @@ use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 
 use crate::budget::Wish;
-use crate::calibrations::Calibrations;
+use crate::calibrations::{Calibration, Calibrations, ExitRule};
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceTask;
 use crate::progress::evaluations_bar;
 use crate::study::Study;
 use crate::surroundings::Surroundings;
+
+/// A share of blocks that was skipped beyond what was asked for is explained from here on.
+const MUCH: f64 = 0.02;
 
 /// What to calibrate.
 #[derive(Debug)]
@@ -54,13 +57,7 @@ impl DeviceTask for Calibrate<'_> {
             bar.set_message(format!("{:.0} % fewer blocks", 100.0 * reduction));
             let calibration = study.calibrate(study.budget(reduction), &bar)?;
             bar.suspend(|| {
-                println!(
-                    "{:.0} % fewer blocks: threshold {:.6}, which skips {:.1} % of {} samples' blocks",
-                    100.0 * reduction,
-                    calibration.threshold,
-                    100.0 * calibration.reached,
-                    calibration.samples
-                );
+                println!("{}", told(&calibration));
             });
             calibrations.insert(calibration);
             calibrations.write(&self.out)?;
@@ -68,5 +65,58 @@ impl DeviceTask for Calibrate<'_> {
         bar.finish_and_clear();
         println!("thresholds: {}", self.out.display());
         Ok(())
+    }
+}
+
+/// What was found, in words.
+fn told(calibration: &Calibration) -> String {
+    let Calibration {
+        exit_rule,
+        reduction,
+        reached,
+        threshold,
+        samples,
+        ..
+    } = calibration;
+    let (asked, reached_percent) = (100.0 * reduction, 100.0 * reached);
+    let how = match exit_rule {
+        ExitRule::Threshold | ExitRule::Excess => format!("threshold {threshold:.6}, which skips"),
+        ExitRule::Schedule => "a depth for each step, which skips".to_owned(),
+        ExitRule::Allocated | ExitRule::Distance => {
+            "bounds and a threshold for each step, which skip".to_owned()
+        }
+    };
+    let more = match exit_rule {
+        ExitRule::Distance if reached - reduction > MUCH => {
+            "; more than were asked for, as samples come no closer to the data by keeping them"
+        }
+        _ => "",
+    };
+    format!(
+        "{asked:.0} % fewer blocks: {how} {reached_percent:.1} % of {samples} samples' blocks{more}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_is_told() {
+        let of_one_threshold = Calibration::example();
+        assert_eq!(
+            told(&of_one_threshold),
+            "40 % fewer blocks: threshold 0.100000, which skips 41.0 % of 64 samples' blocks"
+        );
+        let of_distance = Calibration {
+            exit_rule: ExitRule::Distance,
+            reduction: 0.15,
+            ..of_one_threshold
+        };
+        assert_eq!(
+            told(&of_distance),
+            "15 % fewer blocks: bounds and a threshold for each step, which skip 41.0 % of 64 samples' \
+             blocks; more than were asked for, as samples come no closer to the data by keeping them"
+        );
     }
 }

@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Attainment;
+use crate::judge::YardstickName;
 use crate::report::ResultRow;
 
 /// When a sample leaves the network.
@@ -32,7 +33,8 @@ pub enum ExitRule {
     /// samples suffer least from the blocks that are skipped
     Allocated,
     /// As `allocated`, but by how far the samples as a whole are from the images of the data set, not by
-    /// how far each moves: needs features and statistics to measure that by
+    /// how far each moves: needs features and statistics to measure that by, and draws some fifty sets of
+    /// samples for it. May skip more blocks than were asked for, where that costs nothing
     Distance,
 }
 
@@ -62,9 +64,9 @@ pub struct Calibration {
     pub reduction: f64,
     /// The share that the threshold skips on the samples it was calibrated on.
     pub reached: f64,
-    /// The threshold on a sample's mean uncertainty, or on its excess over the floor; for rule
-    /// [`ExitRule::Allocated`] and [`ExitRule::Distance`], whose thresholds are those of their windows, what
-    /// the next block would take off the error or the distance.
+    /// The threshold on a sample's mean uncertainty, or on its excess over the floor. For the rules
+    /// [`ExitRule::Allocated`] and [`ExitRule::Distance`], whose thresholds are those of their windows, it
+    /// is what the next block would take off the error, or off the distance.
     pub threshold: f32,
     /// The floors of the rules [`ExitRule::Excess`] and [`ExitRule::Schedule`]: the last block's uncertainty over timesteps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -77,10 +79,16 @@ pub struct Calibration {
     pub windows: Vec<ExitWindow>,
     /// Solver steps.
     pub steps: usize,
-    /// Samples that it was calibrated on.
+    /// Guidance scale; zero for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub guidance: f64,
+    /// Samples that errors or uncertainties were recorded of.
     pub samples: usize,
     /// Their seed, which no reported figure uses.
     pub seed: u64,
+    /// What rule [`ExitRule::Distance`] measured by, where that is not what came with the data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yardstick: Option<YardstickName>,
     /// The budget that the share was chosen for, where that is none of blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attainment: Option<Attainment>,
@@ -94,6 +102,7 @@ impl Calibration {
             check_every: self.check_every,
             reduction: self.reduction,
             steps: self.steps,
+            guidance: self.guidance,
         }
     }
 
@@ -159,6 +168,8 @@ pub struct Budget {
     pub reduction: f64,
     /// Solver steps.
     pub steps: usize,
+    /// Guidance scale; zero for none.
+    pub guidance: f64,
 }
 
 /// Judging after every block.
@@ -169,6 +180,11 @@ pub fn every_block() -> NonZeroUsize {
 /// Whether samples are judged after every block.
 pub fn is_every_block(every: &NonZeroUsize) -> bool {
     every.get() == 1
+}
+
+/// No guidance.
+pub fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 /// All thresholds of a checkpoint.
@@ -231,5 +247,28 @@ impl Calibrations {
                 .cmp(&b.steps)
                 .then(a.reduction.total_cmp(&b.reduction))
         });
+    }
+}
+
+#[cfg(test)]
+impl Calibration {
+    /// A threshold of no network.
+    pub(crate) fn example() -> Self {
+        Self {
+            exit_rule: ExitRule::Threshold,
+            check_every: every_block(),
+            reduction: 0.4,
+            reached: 0.41,
+            threshold: 0.1,
+            floors: Vec::new(),
+            depths: Vec::new(),
+            windows: Vec::new(),
+            steps: 2,
+            guidance: 0.0,
+            samples: 64,
+            seed: 7,
+            yardstick: None,
+            attainment: None,
+        }
     }
 }

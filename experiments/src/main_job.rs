@@ -15,7 +15,7 @@ use crate::calibrations::{Calibration, Calibrations};
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
 use crate::figures::uncertainty_maps;
-use crate::judge::{Judge, JudgeOptions};
+use crate::judge::{Judge, JudgeOptions, YardstickName};
 use crate::kept::Kept;
 use crate::measured::Measured;
 use crate::preset::{Place, Preset};
@@ -88,6 +88,7 @@ impl DeviceTask for MainJob<'_> {
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
         let data = self.checkpoint.preset.data;
         let checkpoint_sha256 = self.checkpoint.sha256()?;
+        let yardstick = self.surroundings.yardstick.name(data)?;
         let mut study: Study<'_, B> =
             self.surroundings
                 .study(self.checkpoint, &device, self.stop)?;
@@ -100,6 +101,7 @@ impl DeviceTask for MainJob<'_> {
             calibrations: study.calibrations().clone(),
             wish: self.wish.as_ref().map(|wish| wish.goal.option()),
             features: judge.features(),
+            yardstick,
             samples: self.samples,
             curve_samples: self.curve_samples,
             device: self.device.backend.name(),
@@ -159,6 +161,8 @@ struct Settings {
     /// The budget as on the command line, where it is none of blocks.
     wish: Option<String>,
     features: &'static str,
+    /// What the exit rule `distance` is calibrated by, where the user named it.
+    yardstick: Option<YardstickName>,
     samples: usize,
     curve_samples: usize,
     device: &'static str,
@@ -292,7 +296,7 @@ impl<B: Kernels> Bench<'_, B> {
 
     /// The threshold of a budget, the same one after an interruption.
     fn threshold(&self, reduction: f64) -> Result<Calibration> {
-        if let Some(calibration) = self.study.stored_threshold(reduction) {
+        if let Some(calibration) = self.study.stored_threshold(reduction)? {
             return Ok(calibration);
         }
         let name = format!("calibration-{reduction}");

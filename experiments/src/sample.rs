@@ -105,8 +105,13 @@ impl DeviceTask for Sample<'_> {
         let mut study: Study<'_, B> =
             self.surroundings
                 .study(self.checkpoint, &device, self.stop)?;
+        // Thresholds are of the guidance that samples are drawn with.
+        let guidance = &mut study.preset.sampling.guidance;
+        *guidance = match self.unconditional {
+            true => 0.0,
+            false => self.guidance.unwrap_or(*guidance),
+        };
         let mut draw = study.plan(self.samples)?;
-        draw.guidance = self.guidance.unwrap_or(draw.guidance);
         let classes = match &draw.conditions {
             Conditions::Classes(classes) => classes.len(),
             _ => 0,
@@ -122,7 +127,6 @@ impl DeviceTask for Sample<'_> {
                 bail!("--unconditional is for networks that are conditioned on classes");
             }
             draw.conditions = Conditions::Classes(vec![classes]);
-            draw.guidance = 0.0;
         }
 
         let bar = evaluations_bar();

@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::policy::{BlockContext, Evidence};
+use crate::time_biases::TimeBiases;
 use crate::{AdaDiff, ExitPolicy};
 
 /// A network and a policy that says when its samples leave.
@@ -17,6 +18,7 @@ use crate::{AdaDiff, ExitPolicy};
 pub struct AdaptiveUVit<'a, B: Backend, P> {
     model: &'a AdaDiff<B>,
     policy: P,
+    time_biases: TimeBiases<B>,
     keep_maps: bool,
     /// What is recorded of every block.
     recorded: Evidence,
@@ -45,6 +47,7 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         Self {
             model,
             policy,
+            time_biases: TimeBiases::new(),
             keep_maps: false,
             recorded: Evidence::None,
         }
@@ -95,7 +98,9 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
     fn judge(
         &self,
         evidence: Evidence,
-        block: usize,
+        BlockContext {
+            block, timestep, ..
+        }: BlockContext,
         before: Option<Tensor<B, 3>>,
         state: &TokenState<B>,
     ) -> Result<Vec<f32>, ModelError> {
@@ -103,7 +108,9 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         let values = match (evidence, before) {
             (Evidence::Uncertainty, _) => {
                 let estimator = self.model.estimator(block);
-                estimator.mean(state.hidden(), state.time_embedding(), extra_tokens)
+                let time = || state.time_embedding();
+                let biases = self.time_biases.of(estimator, block, timestep, time);
+                estimator.mean(state.hidden(), biases, extra_tokens)
             }
             (Evidence::Change, Some(before)) => {
                 mean_cosine(before, state.hidden(), extra_tokens).neg() + 1.0
@@ -141,7 +148,7 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
             let before = (wanted == Evidence::Change).then(|| state.hidden());
             state = backbone.block(block, state);
             let last = block + 1 == depth;
-            let found = self.judge(wanted, block, before, &state)?;
+            let found = self.judge(wanted, context, before, &state)?;
             for (&sample, value) in state.samples().iter().zip(found) {
                 evaluation.evidence[sample].push(value);
             }

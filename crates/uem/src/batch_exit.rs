@@ -50,9 +50,10 @@ impl<'a, B: Kernels, P: ExitPolicy> BatchExit<'a, B, P> {
                 break;
             }
             if self.policy.evidence(context) == Evidence::Uncertainty {
-                let (hidden, time) = (state.hidden(), state.time_embedding());
                 let estimator = self.model.estimator(block);
-                let mean = estimator.mean(hidden, time, backbone.extra_tokens()).mean();
+                let biases = estimator.biases(state.time_embedding());
+                let mean = estimator.mean(state.hidden(), biases, backbone.extra_tokens());
+                let mean = mean.mean();
                 let mean = mean.into_data().convert::<f32>().into_vec::<f32>();
                 let mean = mean.map_err(|error| ModelError::Device(format!("{error:?}")))?;
                 means.extend(mean);

@@ -99,14 +99,19 @@ impl<B: Kernels> UncertaintyEstimator<B> {
     }
 
     /// The mean of [`Self::forward`] over a sample's values, those of the first `extra_tokens`
-    /// tokens left out: `[batch]`. Faster, as the values are not kept.
+    /// tokens left out: `[batch]`. Faster, as the values are not kept. `biases` are [`Self::biases`],
+    /// of one row where all samples are at the same timestep.
     pub fn mean(
         &self,
         hidden: Tensor<B, 3>,
-        time_embedding: Tensor<B, 2>,
+        biases: Tensor<B, 2>,
         extra_tokens: usize,
     ) -> Tensor<B, 1> {
-        let biases = self.biases(time_embedding);
+        let ([batch, ..], [rows, outputs]) = (hidden.dims(), biases.dims());
+        let biases = match rows == batch {
+            true => biases,
+            false => biases.expand([batch, outputs]),
+        };
         let (seen, skipped) = match self.pooled {
             true => (self.pool(hidden.detach()), 0),
             false => (hidden.detach(), extra_tokens),
@@ -121,8 +126,8 @@ impl<B: Kernels> UncertaintyEstimator<B> {
         image.mean_dim(1)
     }
 
-    /// What is added to all tokens of a sample, `[batch, (p1 p2 C)]`.
-    fn biases(&self, time_embedding: Tensor<B, 2>) -> Tensor<B, 2> {
+    /// What is added to all tokens of a sample: `time_embedding` `[batch, width]` to `[batch, outputs]`.
+    pub fn biases(&self, time_embedding: Tensor<B, 2>) -> Tensor<B, 2> {
         let [batch, width] = time_embedding.dims();
         let [_, values] = self.tokens.weight.dims();
         let bias = self.tokens.bias.as_ref().map(|bias| bias.val());

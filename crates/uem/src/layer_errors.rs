@@ -102,8 +102,8 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for LayerErrors<'_, B, P> {
         for block in 0..blocks {
             state = backbone.block(block, state);
             let estimator = self.model.estimator(block);
-            let (after, time) = (state.hidden(), state.time_embedding());
-            means.push(estimator.mean(after, time, backbone.extra_tokens()));
+            let biases = estimator.biases(state.time_embedding());
+            means.push(estimator.mean(state.hidden(), biases, backbone.extra_tokens()));
             hidden.push(state.hidden());
         }
         let noise = self.model.decode_all(hidden);

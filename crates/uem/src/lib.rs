@@ -9,6 +9,7 @@ mod estimator;
 mod import;
 mod layer_errors;
 mod policy;
+mod time_biases;
 mod trace;
 
 pub use ada_diff::{AdaDiff, AdaDiffConfig, HeadForm, LayerPredictions};

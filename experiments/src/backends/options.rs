@@ -27,6 +27,12 @@ pub struct BackendsOptions {
     /// What to sample from; the device that it names is the one that the others are compared with.
     #[command(flatten)]
     pub sampling: SamplingOptions,
+    /// What the exit rule `distance` is calibrated by.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// The images to compare with, where there are no statistics of them.
+    #[command(flatten)]
+    pub place: PlaceOptions,
     /// Devices to compare, separated by commas [default: all that this program was built with]
     #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
     pub devices: Vec<DeviceName>,
@@ -61,8 +67,7 @@ impl BackendsOptions {
             let calibration = self.part_calibration.as_deref();
             let task = PartTask {
                 checkpoint,
-                surroundings: sampling
-                    .surroundings(&JudgeOptions::default(), &PlaceOptions::default()),
+                surroundings: sampling.surroundings(&self.judge, &self.place),
                 samples: self.samples,
                 calibration: calibration.map(Calibration::read).transpose()?,
                 stop,

@@ -153,7 +153,7 @@ pub fn table(rows: &[BackendRow]) -> Table {
 #[cfg(test)]
 pub(super) mod testing {
     use super::Part;
-    use crate::calibrations::{Calibration, ExitRule, every_block};
+    use crate::calibrations::Calibration;
 
     /// Two samples of one pixel and two evaluations.
     pub fn part() -> Part {
@@ -167,20 +167,7 @@ pub(super) mod testing {
             adaptive_seconds_per_image: 0.25,
             peak_memory_mib: None,
             batch: 2,
-            calibration: Calibration {
-                exit_rule: ExitRule::Threshold,
-                check_every: every_block(),
-                reduction: 0.4,
-                reached: 0.41,
-                threshold: 0.1,
-                floors: Vec::new(),
-                depths: Vec::new(),
-                windows: Vec::new(),
-                steps: 2,
-                samples: 64,
-                seed: 7,
-                attainment: None,
-            },
+            calibration: Calibration::example(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::FdIncrease;
+use crate::judge::YardstickName;
 
 /// A budget and what was measured of it, on samples that the threshold was not calibrated on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,9 @@ pub enum Attainment {
         measured: f64,
         /// The features of both.
         features: String,
+        /// What they were measured by, where the user named it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        yardstick: Option<YardstickName>,
         /// Samples of both.
         samples: usize,
         /// Their seed.

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use super::search::largest_within;
 use super::{Attainment, FdIncrease};
 use crate::calibrations::Calibration;
-use crate::judge::{Judge, ensure_enough};
+use crate::judge::{Judge, YardstickName, ensure_enough};
 use crate::study::{Draw, Study};
 use crate::tally::Tally;
 
@@ -21,13 +21,14 @@ const SAMPLES: usize = 1024;
 
 /// Finds the threshold that skips most blocks while the Fréchet distance exceeds the full network's by
 /// no more than `increase`: both of the same samples, whose seed neither the threshold's calibration
-/// nor any reported figure uses, from the judge's reference.
+/// nor any reported figure uses, from the judge's reference, whose name is `yardstick`.
 ///
 /// # Errors
 /// Where no threshold does, there are too few samples for a distance, or the user interrupts.
 pub fn calibrate<B: Kernels>(
     study: &Study<'_, B>,
     judge: &Judge<B>,
+    yardstick: Option<YardstickName>,
     increase: FdIncrease,
     samples: Option<usize>,
     bar: &ProgressBar,
@@ -61,6 +62,7 @@ pub fn calibrate<B: Kernels>(
                 full,
                 measured: found.value,
                 features: judge.features().to_owned(),
+                yardstick,
                 samples,
                 seed: draw.seed,
             }),

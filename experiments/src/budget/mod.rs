@@ -16,7 +16,7 @@ use indicatif::ProgressBar;
 
 use crate::calibrations::Calibration;
 use crate::device::DeviceName;
-use crate::judge::{Judge, JudgeOptions};
+use crate::judge::{Judge, JudgeOptions, YardstickName};
 use crate::preset::Place;
 use crate::study::Study;
 pub use attainment::Attainment;
@@ -53,13 +53,15 @@ impl Wish {
         device: &B::Device,
         bar: &ProgressBar,
     ) -> Result<Calibration> {
-        let calibration = match study.stored(|stored| self.is_met_by(study, stored)) {
+        let yardstick = YardstickName::of(&self.judge, &self.place, study.preset.data)?;
+        let suits = |stored: &Calibration| self.is_met_by(study, yardstick.as_ref(), stored);
+        let calibration = match study.stored(suits)? {
             Some(stored) => stored.clone(),
             None if self.only_stored => bail!(
                 "several processes must leave by one threshold: store it with `calibrate {}` first",
                 self.goal.option()
             ),
-            None => self.calibrate(study, judge, device, bar)?,
+            None => self.calibrate(study, judge, yardstick, device, bar)?,
         };
         if let Some(attainment) = &calibration.attainment {
             bar.suspend(|| println!("{attainment}, with {}", skipped(&calibration)));
@@ -72,6 +74,7 @@ impl Wish {
         &self,
         study: &Study<'_, B>,
         judge: Option<&Judge<B>>,
+        yardstick: Option<YardstickName>,
         device: &B::Device,
         bar: &ProgressBar,
     ) -> Result<Calibration> {
@@ -81,16 +84,25 @@ impl Wish {
             }
             Goal::FdIncrease(increase) => increase,
         };
-        if let Some(judge) = judge {
-            return distance::calibrate(study, judge, increase, self.samples, bar);
-        }
-        let (data, shape) = (study.preset.data, study.image_shape());
-        let judge = self.judge.judge(data, &self.place, shape, device)?;
-        distance::calibrate(study, &judge, increase, self.samples, bar)
+        let opened;
+        let judge = match judge {
+            Some(judge) => judge,
+            None => {
+                let (data, shape) = (study.preset.data, study.image_shape());
+                opened = self.judge.judge(data, &self.place, shape, device)?;
+                &opened
+            }
+        };
+        distance::calibrate(study, judge, yardstick, increase, self.samples, bar)
     }
 
     /// Whether a stored threshold was found for this wish, as the study now samples.
-    fn is_met_by<B: Kernels>(&self, study: &Study<'_, B>, stored: &Calibration) -> bool {
+    fn is_met_by<B: Kernels>(
+        &self,
+        study: &Study<'_, B>,
+        named: Option<&YardstickName>,
+        stored: &Calibration,
+    ) -> bool {
         let sampling = &study.preset.sampling;
         let attainment = stored.attainment.as_ref();
         stored.budget() == study.budget(stored.reduction)
@@ -112,12 +124,14 @@ impl Wish {
                     Attainment::FdIncrease {
                         asked,
                         features,
+                        yardstick,
                         samples,
                         ..
                     },
                     Goal::FdIncrease(increase),
                 ) => {
                     *asked == increase
+                        && named.is_none_or(|named| yardstick.as_ref() == Some(named))
                         && *features == self.judge.features(study.preset.data)
                         && self.samples.is_none_or(|count| count == *samples)
                 }

@@ -15,8 +15,10 @@ use rayon::prelude::*;
 
 use crate::metrics_tool::of_bytes;
 pub use extractor::Extractor;
-pub use plan::{FeatureName, JudgeOptions};
-pub use yardstick::Yardstick;
+#[cfg(test)]
+pub use plan::FeatureName;
+pub use plan::JudgeOptions;
+pub use yardstick::{Yardstick, YardstickName};
 
 /// A feature extractor and the statistics of the images that samples are compared with.
 #[derive(Debug)]
@@ -67,20 +69,15 @@ impl<B: Kernels> Judge<B> {
     }
 
     /// The bundled extractor of Fashion-MNIST and its statistics of the 60,000 training images, as
-    /// `reference` writes them.
+    /// `reference` writes them, for samples of this shape.
     ///
     /// # Errors
     /// Never, unless a bundled file was broken.
-    pub fn fashion_mnist_training(device: &B::Device) -> Result<Self> {
+    pub fn fashion_mnist_training(shape: [usize; 3], device: &B::Device) -> Result<Self> {
         let statistics = include_bytes!("../../assets/fashion_mnist/train_statistics.npz");
         let reference = parse_statistics(statistics, Path::new("the bundled statistics"))?;
-        let shape = ImageSet::shape(&test_images()?);
-        Self::new(
-            Extractor::fashion_cnn(device)?,
-            reference,
-            shape,
-            device.clone(),
-        )
+        let extractor = Extractor::fashion_cnn(device)?;
+        Self::new(extractor, reference, shape, device.clone())
     }
 
     /// The features' name.

@@ -22,17 +22,18 @@ pub enum FeatureName {
     Pixels,
 }
 
-/// What samples are judged by.
+/// What samples are judged by, and the exit rule `distance` is calibrated by.
 #[derive(Clone, Debug, Default, Args)]
 pub struct JudgeOptions {
-    /// Features to judge by [default: inception; for Fashion-MNIST its own]
+    /// Features to judge by, and to calibrate `--exit-rule distance` by [default: inception; for
+    /// Fashion-MNIST its own]
     #[arg(long, value_enum)]
     pub features: Option<FeatureName>,
     /// The weights of FID's Inception network, pt_inception-2015-12-05-6726825d.pth of pytorch-fid
     #[arg(long, value_name = "FILE")]
     pub inception: Option<PathBuf>,
-    /// Statistics of the images to compare with, an .npz of mu and sigma as `reference` and
-    /// pytorch-fid write it [default: those of --data]
+    /// Statistics of the images to compare with, also for `--exit-rule distance`: an .npz of mu and
+    /// sigma as `reference` and pytorch-fid write it [default: those of --data]
     #[arg(long, value_name = "FILE")]
     pub reference: Option<PathBuf>,
 }
@@ -55,12 +56,19 @@ impl JudgeOptions {
     }
 
     /// The features.
-    pub(super) fn name(&self, data: DataSet) -> FeatureName {
+    fn name(&self, data: DataSet) -> FeatureName {
         match (self.features, &self.inception, data) {
             (Some(name), ..) => name,
             (None, None, DataSet::FashionMnist) => FeatureName::FashionCnn,
             (None, ..) => FeatureName::Inception,
         }
+    }
+
+    /// Whether features and reference are those that come with Fashion-MNIST.
+    pub(super) fn is_bundled(&self, data: DataSet) -> bool {
+        data == DataSet::FashionMnist
+            && self.name(data) == FeatureName::FashionCnn
+            && self.reference.is_none()
     }
 
     /// Whether the features of a data set's samples can be told: their network was named, or none is
@@ -105,10 +113,7 @@ impl JudgeOptions {
         shape: [usize; 3],
         device: &B::Device,
     ) -> Result<Judge<B>> {
-        if data == DataSet::FashionMnist
-            && self.name(data) == FeatureName::FashionCnn
-            && self.reference.is_none()
-        {
+        if self.is_bundled(data) {
             return Judge::fashion_mnist(device);
         }
         let extractor = self.extractor::<B>(data, shape[0], device)?;

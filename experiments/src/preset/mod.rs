@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use data_set::{DataSet, Place};
 pub use variants::variant_names;
 
-use crate::calibrations::{Budget, ExitRule, every_block, is_every_block};
+use crate::calibrations::{Budget, ExitRule, every_block, is_every_block, is_zero};
 use crate::precision::Precision;
 
 /// Everything that an experiment depends on beside its data.
@@ -83,10 +83,6 @@ pub struct SamplingPreset {
     pub solver: SolverConfig,
 }
 
-fn is_zero(number: &f64) -> bool {
-    *number == 0.0
-}
-
 /// What presets without a solver mean: those of checkpoints that were written before there was a
 /// choice.
 fn fashion_mnist_solver() -> SolverConfig {
@@ -104,6 +100,7 @@ impl SamplingPreset {
             check_every: self.check_every,
             reduction: self.reduction,
             steps: self.steps,
+            guidance: self.guidance,
         }
     }
 }

@@ -16,8 +16,8 @@ use crate::calibrations::{Budget, Calibration, ExitRule};
 /// allocation leads to.
 const ROUNDS: usize = 2;
 
-/// Samples that are drawn for one allocation in so many steps, but for those that distances are
-/// measured of.
+/// Samples that are drawn for one allocation in so many steps. Those that distances are measured of are
+/// drawn once for all budgets, and are told when their number is known.
 pub(super) fn samples(rule: ExitRule, steps: usize) -> usize {
     let sensitivities = match rule {
         ExitRule::Distance => 0,
@@ -40,7 +40,10 @@ impl<B: Kernels> Study<'_, B> {
     /// # Errors
     /// As [`Study::calibrate`].
     pub(super) fn allocate(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
-        let draw = self.calibration_draw(budget.steps)?;
+        let draw = Draw {
+            guidance: budget.guidance,
+            ..self.calibration_draw(budget.steps)?
+        };
         let first = self.errors(&Never, &draw, bar)?;
         // A budget that cannot be met is told before much is measured for it.
         let equal = vec![1.0; first.steps.len()];
@@ -71,8 +74,13 @@ impl<B: Kernels> Study<'_, B> {
             depths: Vec::new(),
             windows: found.windows,
             steps: budget.steps,
+            guidance: budget.guidance,
             samples: draw.samples,
             seed: draw.seed,
+            yardstick: match budget.exit_rule {
+                ExitRule::Distance => self.yardstick.name(self.preset.data)?,
+                _ => None,
+            },
             attainment: None,
         })
     }

@@ -1,14 +1,16 @@
 //! How much farther from the data set's images samples are where blocks are skipped.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use adadiff_model::kernels::Kernels;
+use adadiff_sampler::SolverConfig;
 use adadiff_uem::{ErrorStep, ErrorTrace, ExitPolicy, Never};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
 
 use super::parts::{mean_error, parts, shallow_in};
-use super::{Draw, Study};
+use super::{Conditions, Draw, Study};
+use crate::judge::Judge;
 use crate::tally::Tally;
 
 /// Parts of a path in which blocks are skipped: each is tried at several depths.
@@ -71,41 +73,101 @@ impl Leaving {
     }
 }
 
+/// What was measured so far, of a network that studies share.
+#[derive(Debug)]
+pub(super) struct Damages<B: Kernels>(Mutex<Known<B>>);
+
+#[derive(Debug)]
+struct Known<B: Kernels> {
+    judge: Option<Arc<Judge<B>>>,
+    damages: Vec<(Circumstances, Arc<Damage>)>,
+}
+
+/// What damage depends on beside the network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Circumstances {
+    solver: SolverConfig,
+    steps: usize,
+    seed: u64,
+    guidance: f64,
+}
+
+impl<B: Kernels> Default for Damages<B> {
+    fn default() -> Self {
+        Self(Mutex::new(Known {
+            judge: None,
+            damages: Vec::new(),
+        }))
+    }
+}
+
+impl<B: Kernels> Damages<B> {
+    fn lock(&self) -> MutexGuard<'_, Known<B>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl<B: Kernels> Study<'_, B> {
     /// What leaving at each evaluation and depth adds to the distance of the samples from the data
     /// set's images, as the yardstick has it: measured by leaving there alone. It is kept for the next
-    /// budget in as many steps.
+    /// budget in the same circumstances.
     ///
     /// # Errors
-    /// Where there is no yardstick, the user interrupts or the device fails.
+    /// Where there is no yardstick or there are few prompts, the user interrupts or the device fails.
     pub(super) fn damage(
         &self,
         trace: &ErrorTrace,
         draw: &Draw,
         bar: &ProgressBar,
     ) -> Result<Arc<Damage>> {
-        let kept = || {
-            self.damages
-                .lock()
-                .unwrap_or_else(|broken| broken.into_inner())
+        let circumstances = Circumstances {
+            solver: self.preset.sampling.solver,
+            steps: draw.steps,
+            seed: draw.seed,
+            guidance: draw.guidance,
         };
-        if let Some(known) = kept().get(&draw.steps) {
-            return Ok(known.clone());
+        let known = self
+            .damages
+            .lock()
+            .damages
+            .iter()
+            .find_map(|(of, damage)| (*of == circumstances).then(|| damage.clone()));
+        if let Some(known) = known {
+            return Ok(known);
         }
         let damage = Arc::new(self.decoding().measure_damage(trace, draw, bar)?);
-        kept().insert(draw.steps, damage.clone());
+        let mut known = self.damages.lock();
+        known.damages.push((circumstances, damage.clone()));
         Ok(damage)
     }
 
-    fn measure_damage(&self, trace: &ErrorTrace, draw: &Draw, bar: &ProgressBar) -> Result<Damage> {
+    /// The opened yardstick.
+    fn yardstick_judge(&self) -> Result<Arc<Judge<B>>> {
+        if let Some(judge) = &self.damages.lock().judge {
+            return Ok(judge.clone());
+        }
         let (data, shape) = (self.preset.data, self.image_shape());
-        let judge = self.yardstick.open::<B>(data, shape, &self.device)?;
+        let judge = Arc::new(self.yardstick.open::<B>(data, shape, &self.device)?);
+        self.damages.lock().judge = Some(judge.clone());
+        Ok(judge)
+    }
+
+    fn measure_damage(&self, trace: &ErrorTrace, draw: &Draw, bar: &ProgressBar) -> Result<Damage> {
+        let judge = self.yardstick_judge()?;
         let samples = SAMPLES.max(judge.dims() + judge.dims() / 8);
         let draw = Draw {
-            seed: draw.seed,
-            steps: draw.steps,
-            ..self.plan(samples)?
+            samples,
+            ..draw.clone()
         };
+        if let Conditions::Texts(contexts) = &draw.conditions {
+            ensure!(
+                contexts.len() >= samples,
+                "{} prompts tell too little of the distance from a data set's images, by which the \
+                 exit rule `distance` is calibrated: run `calibrate` with --latents first, whose \
+                 thresholds are used from then on, or choose --exit-rule allocated",
+                contexts.len()
+            );
+        }
         let (blocks, evaluations) = (self.blocks(), trace.steps.len());
         let tried: Vec<_> = parts(evaluations, PARTS)
             .map(|part| (depths(&trace.steps[part.clone()], blocks), part))

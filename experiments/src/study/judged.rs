@@ -4,7 +4,7 @@ use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 
 use super::{Draw, Study};
-use crate::calibrations::{Calibration, Calibrations};
+use crate::calibrations::{Calibration, Calibrations, ExitRule};
 
 /// Added to a run's seed for the samples that budgets other than a share of blocks are judged on, so
 /// that they are neither those of the calibration nor those of a reported figure.
@@ -31,14 +31,21 @@ impl<B: Kernels> Study<'_, B> {
         })
     }
 
-    /// The first stored threshold that suits and is of the solver in use; one that was calibrated on
-    /// the run's own samples is passed over.
-    pub fn stored(&self, suits: impl Fn(&Calibration) -> bool) -> Option<&Calibration> {
+    /// The first stored threshold that suits and is of the solver in use. One that was calibrated on the
+    /// run's own samples is passed over, and so is one by another yardstick than the user named.
+    ///
+    /// # Errors
+    /// Where the user named statistics that cannot be read.
+    pub fn stored(&self, suits: impl Fn(&Calibration) -> bool) -> Result<Option<&Calibration>> {
         let sampling = &self.preset.sampling;
+        let named = self.yardstick.name(self.preset.data)?;
+        let by_another = |entry: &Calibration| {
+            entry.exit_rule == ExitRule::Distance && named.is_some() && named != entry.yardstick
+        };
         let mut entries = self.calibrations.entries().iter();
-        entries
-            .find(|entry| entry.seed != sampling.seed && suits(entry))
-            .filter(|_| sampling.solver == self.calibrated_solver)
+        let found =
+            entries.find(|entry| entry.seed != sampling.seed && !by_another(entry) && suits(entry));
+        Ok(found.filter(|_| sampling.solver == self.calibrated_solver))
     }
 
     /// Forgets the stored thresholds, so that they are calibrated again.
@@ -72,6 +79,7 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::Checkpoint;
+    use crate::judge::{FeatureName, JudgeOptions, Yardstick};
 
     #[test]
     fn thresholds_are_judged_on_samples_that_they_have_not_seen() {
@@ -106,9 +114,19 @@ mod tests {
         let mut study = Study::<Flex>::new(checkpoint, Default::default(), &stop).unwrap();
         let stored = study.calibrations.entries()[0].clone();
         let budget = stored.budget();
-        assert!(study.stored(|entry| entry.budget() == budget).is_some());
+        assert!(
+            study
+                .stored(|entry| entry.budget() == budget)
+                .unwrap()
+                .is_some()
+        );
         study.preset.sampling.seed = stored.seed;
-        assert!(study.stored(|entry| entry.budget() == budget).is_none());
+        assert!(
+            study
+                .stored(|entry| entry.budget() == budget)
+                .unwrap()
+                .is_none()
+        );
 
         let mut found = stored;
         found.reduction = 0.123;
@@ -116,6 +134,50 @@ mod tests {
         study.calibrations = Calibrations::default();
         study.adopt(found.clone());
         assert_eq!(study.preset.sampling.reduction, 0.123);
-        assert_eq!(study.stored(|_| true), Some(&found));
+        assert_eq!(study.stored(|_| true).unwrap(), Some(&found));
+    }
+    #[test]
+    fn a_threshold_by_another_yardstick_than_was_named_is_passed_over() {
+        let stop = AtomicBool::new(false);
+        let checkpoint = Checkpoint::bundled().unwrap();
+        let mut study = Study::<Flex>::new(checkpoint, Default::default(), &stop).unwrap();
+        let by = |rule: ExitRule| move |entry: &Calibration| entry.exit_rule == rule;
+        let pixels = Yardstick {
+            judge: JudgeOptions {
+                features: Some(FeatureName::Pixels),
+                ..JudgeOptions::default()
+            },
+            ..Yardstick::default()
+        };
+        let bundled = study.stored(by(ExitRule::Distance)).unwrap().cloned();
+        let bundled = bundled.expect("the bundled checkpoint has one");
+        assert_eq!(bundled.yardstick, None);
+
+        study = study.with_yardstick(pixels.clone());
+        assert_eq!(study.stored(by(ExitRule::Distance)).unwrap(), None);
+        // Other rules measure no distance.
+        let threshold = study.stored(by(ExitRule::Threshold)).unwrap();
+        assert!(threshold.is_some());
+
+        // One that was stored by what is named now, or where nothing is named, is used.
+        let stored = Calibration {
+            yardstick: pixels.name(study.preset.data).unwrap(),
+            ..bundled
+        };
+        study.remember(stored.clone());
+        assert_eq!(study.stored(by(ExitRule::Distance)).unwrap(), Some(&stored));
+        study = study.with_yardstick(Yardstick::default());
+        let budget = stored.budget();
+        let found = study.stored(|entry| entry.budget() == budget).unwrap();
+        assert_eq!(found, Some(&stored));
+
+        // Another guidance is another budget.
+        study.preset.sampling.guidance = 1.5;
+        let guided = study.budget(stored.reduction);
+        assert_ne!(guided, budget);
+        assert_eq!(
+            study.stored(|entry| entry.budget() == guided).unwrap(),
+            None
+        );
     }
 }

@@ -10,10 +10,9 @@ mod parts;
 mod sensitivity;
 mod timesteps;
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use adadiff_metrics::{ComputeCost, ComputeSummary};
@@ -34,7 +33,7 @@ pub use draw::{Conditions, Contexts, Draw};
 pub use effort::Effort;
 pub use latents::LatentDecoder;
 
-use damage::Damage;
+use damage::Damages;
 
 use crate::calibrations::{Budget, Calibration, Calibrations, ExitRule};
 use crate::checkpoint::Checkpoint;
@@ -68,8 +67,8 @@ pub struct Study<'a, B: Kernels> {
     keeps_latents: bool,
     contexts: Option<Arc<dyn Contexts>>,
     yardstick: Yardstick,
-    /// What was measured for rule [`ExitRule::Distance`], by solver steps.
-    damages: Mutex<BTreeMap<usize, Arc<Damage>>>,
+    /// What was measured for rule [`ExitRule::Distance`], of this network with any solver.
+    damages: Arc<Damages<B>>,
     device: B::Device,
     stop: &'a AtomicBool,
 }
@@ -119,7 +118,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             keeps_latents: false,
             contexts: None,
             yardstick: Yardstick::default(),
-            damages: Mutex::default(),
+            damages: Arc::default(),
             device,
             stop,
         })
@@ -144,7 +143,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             keeps_latents: false,
             contexts: None,
             yardstick: Yardstick::default(),
-            damages: Mutex::default(),
+            damages: Arc::default(),
             device,
             stop,
         }
@@ -165,6 +164,7 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// Calibrates the exit rule [`ExitRule::Distance`] by this.
     pub fn with_yardstick(mut self, yardstick: Yardstick) -> Self {
         self.yardstick = yardstick;
+        self.damages = Arc::default();
         self
     }
 
@@ -202,7 +202,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             keeps_latents: self.keeps_latents,
             contexts: self.contexts.clone(),
             yardstick: self.yardstick.clone(),
-            damages: Mutex::default(),
+            damages: self.damages.clone(),
             device: self.device.clone(),
             stop: self.stop,
         }
@@ -399,9 +399,12 @@ impl<'a, B: Kernels> Study<'a, B> {
     }
 
     /// The stored one of [`Self::threshold`], where there is one.
-    pub fn stored_threshold(&self, reduction: f64) -> Option<Calibration> {
+    ///
+    /// # Errors
+    /// As [`Self::stored`].
+    pub fn stored_threshold(&self, reduction: f64) -> Result<Option<Calibration>> {
         let budget = self.budget(reduction);
-        self.stored(|entry| entry.budget() == budget).cloned()
+        Ok(self.stored(|entry| entry.budget() == budget)?.cloned())
     }
 
     /// A share of blocks to skip as the preset samples otherwise.
@@ -418,7 +421,7 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// # Errors
     /// As [`Self::calibrate`].
     pub fn calibration(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
-        match self.stored(|entry| entry.budget() == budget) {
+        match self.stored(|entry| entry.budget() == budget)? {
             Some(calibration) => Ok(calibration.clone()),
             None => self.calibrate(budget, bar),
         }
@@ -441,7 +444,10 @@ impl<'a, B: Kernels> Study<'a, B> {
         if matches!(budget.exit_rule, ExitRule::Allocated | ExitRule::Distance) {
             return self.allocate(budget, bar);
         }
-        let draw = self.calibration_draw(budget.steps)?;
+        let draw = Draw {
+            guidance: budget.guidance,
+            ..self.calibration_draw(budget.steps)?
+        };
         let mut policy: Box<dyn ExitPolicy> = Box::new(Never);
         let mut calibration = None;
         for _ in 0..CALIBRATION_ROUNDS {
@@ -499,6 +505,7 @@ fn calibration_of(trace: &ExitTrace, budget: Budget, draw: &Draw) -> Result<Cali
         check_every: every,
         reduction,
         steps,
+        guidance,
     } = budget;
     let (found, floors, depths) = match exit_rule {
         ExitRule::Threshold => (calibrate(trace, reduction, every)?, Vec::new(), Vec::new()),
@@ -531,8 +538,10 @@ fn calibration_of(trace: &ExitTrace, budget: Budget, draw: &Draw) -> Result<Cali
         depths,
         windows: Vec::new(),
         steps,
+        guidance,
         samples: draw.samples,
         seed: draw.seed,
+        yardstick: None,
         attainment: None,
     })
 }

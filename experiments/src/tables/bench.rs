@@ -13,7 +13,8 @@ use super::networks::{Network, Networks};
 use super::plan::Plan;
 use super::results::{DrawnTable, Match, MatchKey, Quality, Results, Time};
 use super::row::{Row, stopped_or};
-use crate::judge::Judge;
+use crate::calibrations::ExitRule;
+use crate::judge::{Judge, YardstickName};
 use crate::methods::Method;
 use crate::study::Draw;
 
@@ -45,6 +46,8 @@ pub struct Bench<'a, B: Kernels> {
     pub networks: Networks<'a, B>,
     /// What samples are judged by.
     pub judge: Judge<B>,
+    /// What the exit rule `distance` is calibrated by, where the user named it.
+    pub yardstick: Option<YardstickName>,
     /// How rows are measured.
     pub settings: Settings,
     /// The folder that lines are added to.
@@ -336,11 +339,19 @@ impl<'a, B: Kernels> Bench<'a, B> {
 
     fn draw_key(&self, row: &Row<'_, 'a, B>, draw: &Draw) -> DrawKey {
         let sampling = &row.network.study.preset.sampling;
+        let by_distance = matches!(
+            row.method,
+            Method::AdaDiff {
+                rule: ExitRule::Distance,
+                ..
+            }
+        );
         DrawKey {
             experiment: self.networks.main().study.preset.name.clone(),
             network: row.network.key.clone(),
             method: row.method,
             companion_sha256: row.network.companion_sha256(row.method).map(str::to_owned),
+            yardstick: self.yardstick.clone().filter(|_| by_distance),
             solver: sampling.solver,
             steps: sampling.steps,
             batch: draw.batch,

@@ -62,13 +62,16 @@ pub enum Family {
     PaperRule,
     /// AdaDiff whose blocks are shared out by how far each image moves.
     Allocated,
+    /// AdaDiff whose blocks are shared out by how far all images are from the data.
+    Distance,
 }
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::PaperRule,
         Self::Allocated,
+        Self::Distance,
         Self::StaticDepth,
         Self::Published,
         Self::Saturation,
@@ -94,6 +97,7 @@ impl Family {
             Self::TokenMerging => "token merging",
             Self::PaperRule => "AdaDiff, one threshold (paper)",
             Self::Allocated => "AdaDiff, allocated by images",
+            Self::Distance => "AdaDiff, allocated by distance",
         }
     }
 
@@ -136,6 +140,7 @@ impl Family {
                 .collect(),
             Self::PaperRule => shares.map(by(ExitRule::Threshold)).collect(),
             Self::Allocated => shares.map(by(ExitRule::Allocated)).collect(),
+            Self::Distance => shares.map(by(ExitRule::Distance)).collect(),
             Self::Published => shares
                 .map(|reduction| Method::Published { reduction })
                 .collect(),
@@ -163,6 +168,7 @@ impl Family {
         match self {
             Self::PaperRule => rule == ExitRule::Threshold,
             Self::Allocated => rule == ExitRule::Allocated,
+            Self::Distance => rule == ExitRule::Distance,
             _ => false,
         }
     }
@@ -187,6 +193,7 @@ impl Family {
             Self::DuoDiff => Method::DuoDiff { switch: share },
             Self::PaperRule => by(ExitRule::Threshold)(reduction),
             Self::Allocated => by(ExitRule::Allocated)(reduction),
+            Self::Distance => by(ExitRule::Distance)(reduction),
             Self::Published => Method::Published { reduction },
             Self::Saturation => Method::Saturation { reduction },
             Self::LearnedExit => Method::LearnedExit { reduction },

@@ -25,6 +25,7 @@ fn draw_key(method: Method, seed: u64) -> DrawKey {
         },
         method,
         companion_sha256: None,
+        yardstick: None,
         solver: preset.sampling.solver,
         steps: 20,
         batch: 64,

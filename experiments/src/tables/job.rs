@@ -60,6 +60,7 @@ impl DeviceTask for Job<'_> {
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let data = self.checkpoint.preset.data;
         let preset = self.checkpoint.preset.to_toml()?;
+        let yardstick = self.surroundings.yardstick.name(data)?;
         let networks: Networks<'_, B> = Networks::new(
             self.checkpoint,
             self.surroundings,
@@ -78,6 +79,7 @@ impl DeviceTask for Job<'_> {
         let mut bench = Bench {
             networks,
             judge,
+            yardstick,
             settings: self.settings,
             results,
             bar: evaluations_bar(),

@@ -5,6 +5,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
+use crate::judge::YardstickName;
 use crate::methods::Method;
 use crate::metrics_tool::of_bytes;
 use crate::preset::Preset;
@@ -36,6 +37,9 @@ pub struct DrawKey {
     pub method: Method,
     /// The SHA-256 of the weights of the second network that the method needs.
     pub companion_sha256: Option<String>,
+    /// What the exit rule `distance` is calibrated by, where the user named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yardstick: Option<YardstickName>,
     /// The solver with its settings.
     pub solver: SolverConfig,
     /// Solver steps.

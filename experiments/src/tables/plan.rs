@@ -72,19 +72,13 @@ impl Plan<'_> {
         entries.push(given(Method::LearnedExit { reduction }));
         entries.push(given(Method::Saturation { reduction }));
         entries.push(given(Method::Published { reduction }));
-        let paper = Method::AdaDiff {
-            rule: ExitRule::Threshold,
-            reduction,
-        };
+        let by = |rule| Method::AdaDiff { rule, reduction };
+        let paper = by(ExitRule::Threshold);
         entries.push(
             Entry::on(self.preset, Some(DEE_DIFF), paper)
                 .named(format!("DeeDiff ({})", self.words(Some(DEE_DIFF)))),
         );
-        let images = Method::AdaDiff {
-            rule: ExitRule::Allocated,
-            reduction,
-        };
-        let others = [paper, images].map(given);
+        let others = [paper, by(ExitRule::Allocated), by(ExitRule::Distance)].map(given);
         let others = others.into_iter().filter(|_| !self.quick);
         entries.extend(others.filter(|other| other.choice != Choice::Given(self.preset_method())));
         entries.push(self.adadiff());

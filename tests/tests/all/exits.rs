@@ -333,3 +333,44 @@ fn patience_schedules_and_recording_choose_the_exits_they_should() {
     let test = "patience_schedules_and_recording_choose_the_exits_they_should";
     on_every_device(test, OtherPolicies);
 }
+
+#[derive(Clone, Copy)]
+struct Timesteps;
+
+impl DeviceTask for Timesteps {
+    type Output = ();
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        let network = Network::new(NetworkKind::Class, DEPTH);
+        let model = network.lively::<B>(&device);
+        let (noisy, condition) = network.inputs::<B>(3, &device);
+        let recording = AdaptiveUVit::new(&model, Never).recording_all();
+        let mut means = Vec::new();
+        // The third evaluation finds what the first one kept.
+        for timestep in [400.0, 10.0, 400.0] {
+            let whole = WholeRun::new(&model, noisy.clone(), timestep, &condition)?;
+            let recorded = recording.predict(noisy.clone(), timestep, &condition)?;
+            let [found, expected] =
+                [&recorded.uncertainty, &whole.uncertainty].map(|of| of.concat());
+            assert_close(
+                &format!("timestep {timestep}"),
+                &found,
+                &expected,
+                TOLERANCE,
+            );
+            means.push(found);
+        }
+        let farthest = means[0]
+            .iter()
+            .zip(&means[1])
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(farthest > 1e-3, "the estimators see the time: {farthest}");
+        Ok(())
+    }
+}
+
+#[test]
+fn estimators_see_the_timestep_of_every_evaluation() {
+    on_every_device("estimators_see_the_timestep_of_every_evaluation", Timesteps);
+}

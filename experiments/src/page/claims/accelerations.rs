@@ -1,7 +1,9 @@
 //! Statements about other ways to save time, beside exits and together with them.
 
+use std::collections::BTreeSet;
+
 use super::super::comparison::{Comparison, Order, told};
-use super::rows::{adadiff, is_adadiff, metric, rows};
+use super::rows::{adadiff, metric, rows};
 use super::{Claim, LITTLE, Verdict, all};
 use crate::calibrations::ExitRule;
 use crate::methods::Method;
@@ -19,14 +21,15 @@ pub fn goes_with_solvers(results: &Results, table: &DrawnTable) -> Option<Claim>
         })
         .collect();
     let mut losses = Vec::new();
+    let mut rules = BTreeSet::new();
     for entry in &table.entries {
         let adaptive = rows(results, entry);
         let Some(first) = adaptive.first() else {
             continue;
         };
-        if !first.setting.is_some_and(|method| is_adadiff(&method)) {
+        let Some(Method::AdaDiff { rule, .. }) = first.setting else {
             continue;
-        }
+        };
         let beside = full.iter().find(|(_, rows)| {
             rows.first()
                 .is_some_and(|row| (&row.solver, row.steps) == (&first.solver, first.steps))
@@ -35,6 +38,7 @@ pub fn goes_with_solvers(results: &Results, table: &DrawnTable) -> Option<Claim>
         if let Some(comparison) = comparison {
             let name = format!("{} in {} steps", first.solver, first.steps);
             losses.push((name, comparison.ratio() - 1.0));
+            rules.insert(rule.name());
         }
     }
     let worst = losses.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -47,9 +51,10 @@ pub fn goes_with_solvers(results: &Results, table: &DrawnTable) -> Option<Claim>
             false => Verdict::Fails,
         },
         evidence: format!(
-            "In {little} of {} settings AdaDiff's distance is at most {:.0} % above the full \
-             network's with the same solver and steps: {:+.0} % at best ({}), {:+.0} % at worst ({}).",
+            "In {little} of {} settings AdaDiff's distance, by exit rule {}, is at most {:.0} % above the \
+             full network's with the same solver and steps: {:+.0} % at best ({}), {:+.0} % at worst ({}).",
             losses.len(),
+            rules.into_iter().collect::<Vec<_>>().join(" and "),
             100.0 * LITTLE,
             100.0 * best.1,
             best.0,
