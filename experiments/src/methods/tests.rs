@@ -1,9 +1,11 @@
 //! Every method, prepared for a tiny network with initial weights.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_metrics::{Gaussian, write_statistics};
+use adadiff_sampler::{SolverConfig, UniPc};
 use adadiff_train::weights::{Precision, save};
 use adadiff_uem::AdaDiff;
 use burn_flex::Flex;
@@ -14,7 +16,7 @@ use crate::calibrations::ExitRule;
 use crate::checkpoint::{BACKBONE_PHASE, Checkpoint, PHASE_KEY, PRESET_KEY};
 use crate::judge::{FeatureName, JudgeOptions, Yardstick};
 use crate::preset::Preset;
-use crate::study::{Drawn, Study};
+use crate::study::{Contexts, Drawn, Study};
 
 const SAMPLES: usize = 8;
 
@@ -179,24 +181,13 @@ fn blocks_are_shared_out_by_a_distance_where_there_is_something_to_measure_it_by
     };
     let error = format!("{error:#}");
     assert!(
-        error.contains("`--exit-rule allocated` needs none"),
+        error.contains("`--exit-rule allocated` needs neither"),
         "{error}"
     );
 
-    // Grey images: the 48 colours of 4 x 4 areas have mean 0, each of them its own small variance.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("grey.npz");
-    let covariance = (0..48 * 48).map(|place| if place % 49 == 0 { 0.01 } else { 0.0 });
-    let grey = Gaussian::new(vec![0.0; 48], covariance.collect()).unwrap();
-    write_statistics(std::fs::File::create(&path).unwrap(), &grey).unwrap();
-    let study = study.with_yardstick(Yardstick {
-        judge: JudgeOptions {
-            features: Some(FeatureName::Pixels),
-            reference: Some(path.clone()),
-            ..JudgeOptions::default()
-        },
-        ..Yardstick::default()
-    });
+    let study = study.with_yardstick(grey_images(&path, 3));
     let prepared = method.prepare(&study, &bar).unwrap();
     let calibration = prepared.calibration.as_ref().unwrap();
     assert_eq!(calibration.exit_rule, ExitRule::Distance);
@@ -208,14 +199,93 @@ fn blocks_are_shared_out_by_a_distance_where_there_is_something_to_measure_it_by
         (1.0 - blocks / 5.0 - calibration.reached).abs() < 0.11,
         "{blocks}"
     );
-    // What was measured is kept: a second budget does not open the statistics again.
-    std::fs::remove_file(path).unwrap();
-    let again = crate::Budget {
-        exit_rule: ExitRule::Distance,
-        ..study.budget(0.6)
+    // It is told from one by other statistics.
+    let name = measured_by(&path).name(study.preset.data).unwrap();
+    assert_eq!(calibration.yardstick, name);
+    assert!(name.is_some());
+}
+
+/// Measures by the mean colours of 4 x 4 areas and the statistics at `path`.
+fn measured_by(path: &std::path::Path) -> Yardstick {
+    Yardstick {
+        judge: JudgeOptions {
+            features: Some(FeatureName::Pixels),
+            reference: Some(path.to_owned()),
+            ..JudgeOptions::default()
+        },
+        ..Yardstick::default()
+    }
+}
+
+/// Grey images of so many channels: the colours of their areas have mean 0, each of them its own small
+/// variance.
+fn grey_images(path: &std::path::Path, channels: usize) -> Yardstick {
+    let dims = 16 * channels;
+    let covariance = (0..dims * dims).map(|place| match place % (dims + 1) {
+        0 => 0.01,
+        _ => 0.0,
+    });
+    let grey = Gaussian::new(vec![0.0; dims], covariance.collect()).unwrap();
+    write_statistics(std::fs::File::create(path).unwrap(), &grey).unwrap();
+    measured_by(path)
+}
+
+/// So many prompts, of seven kinds.
+struct Prompts(usize);
+
+impl Contexts for Prompts {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn size(&self) -> [usize; 2] {
+        [77, 16]
+    }
+
+    fn context(&self, prompt: usize) -> Vec<f32> {
+        vec![(prompt % 7) as f32 / 7.0; 77 * 16]
+    }
+
+    fn empty(&self) -> Vec<f32> {
+        vec![0.0; 77 * 16]
+    }
+}
+
+#[test]
+fn a_few_prompts_are_no_data_set() {
+    println!("device: flex");
+    let stop = AtomicBool::new(false);
+    let preset = Preset::parse(include_str!("../../presets/coco-tiny.toml")).unwrap();
+    assert!(preset.sampling.guidance > 0.0);
+    let model: AdaDiff<Flex> = preset.model.init(3, &Default::default()).unwrap();
+    let study = Study::of_model(model, preset, Default::default(), &stop);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grey.npz");
+    let study = study.with_yardstick(grey_images(&path, 4));
+    let bar = ProgressBar::hidden();
+    let calibrate = |study: &Study<'_, Flex>, reduction| {
+        let budget = crate::Budget {
+            exit_rule: ExitRule::Distance,
+            ..study.budget(reduction)
+        };
+        study.calibrate(budget, &bar)
     };
-    let calibration = study.calibrate(again, &bar).unwrap();
-    assert!(calibration.reached >= 0.59, "{}", calibration.reached);
+
+    let study = study.with_contexts(Some(Arc::new(Prompts(3))));
+    let error = calibrate(&study, 0.4).unwrap_err().to_string();
+    assert!(error.starts_with("3 prompts tell too little"), "{error}");
+
+    let study = study.with_contexts(Some(Arc::new(Prompts(500))));
+    let calibration = calibrate(&study, 0.4).unwrap();
+    assert!(calibration.reached >= 0.39, "{}", calibration.reached);
+    assert_eq!(calibration.guidance, study.preset.sampling.guidance);
+
+    // What was measured is kept: neither another budget nor another solver opens the statistics again.
+    std::fs::write(path, "no statistics").unwrap();
+    let again = study.with_solver(SolverConfig::UniPc(UniPc::default()), 3);
+    for calibration in [calibrate(&study, 0.6), calibrate(&again, 0.6)] {
+        assert!(calibration.unwrap().reached >= 0.59);
+    }
 }
 
 #[test]
