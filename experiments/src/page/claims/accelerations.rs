@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::comparison::{Comparison, Order, told};
-use super::rows::{adadiff, metric, rows};
+use super::rows::{adadiff, change, metric, rows};
 use super::{Claim, LITTLE, Verdict, all};
 use crate::calibrations::ExitRule;
 use crate::methods::Method;
@@ -52,13 +52,13 @@ pub fn goes_with_solvers(results: &Results, table: &DrawnTable) -> Option<Claim>
         },
         evidence: format!(
             "In {little} of {} settings AdaDiff's distance, by exit rule {}, is at most {:.0} % above the \
-             full network's with the same solver and steps: {:+.0} % at best ({}), {:+.0} % at worst ({}).",
+             full network's with the same solver and steps: {} at best ({}), {} at worst ({}).",
             losses.len(),
             rules.into_iter().collect::<Vec<_>>().join(" and "),
             100.0 * LITTLE,
-            100.0 * best.1,
+            change(best.1),
             best.0,
-            100.0 * worst.1,
+            change(worst.1),
             worst.0
         ),
     })

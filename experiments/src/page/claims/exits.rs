@@ -1,7 +1,7 @@
 //! Statements about leaving early, against the full network and fixed depths.
 
 use super::super::comparison::{Comparison, told};
-use super::rows::{adadiff, full, mean, metric, rows};
+use super::rows::{adadiff, change, full, mean, metric, rows};
 use super::{Claim, LITTLE, Verdict};
 use crate::calibrations::ExitRule;
 use crate::methods::Method;
@@ -25,14 +25,14 @@ pub fn little_loss(results: &Results, table: &DrawnTable, rule: ExitRule) -> Opt
             false => Verdict::Fails,
         },
         evidence: format!(
-            "{} skips {:.1} % of the blocks; {} goes from {} to {}, {:+.0} % ({:.0} % counts as \
+            "{} skips {:.1} % of the blocks; {} goes from {} to {}, {} ({:.0} % counts as \
              little).",
             entry.label,
             100.0 * reduction,
             metric(&full),
             told(comparison.second),
             told(comparison.first),
-            100.0 * loss,
+            change(loss),
             100.0 * LITTLE
         ),
     })

@@ -53,3 +53,21 @@ pub fn full<'a>(
 ) -> Option<(&'a DrawnEntry, Vec<&'a ResultRow>)> {
     of_method(results, table, |method| *method == Method::Full)
 }
+
+/// A change as a share, in whole per cent with its sign; one that rounds to nothing has none of less.
+pub fn change(share: f64) -> String {
+    // Adding zero makes minus zero plain.
+    format!("{:+.0} %", (100.0 * share).round() + 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_have_a_sign() {
+        assert_eq!(change(0.123), "+12 %");
+        assert_eq!(change(-0.004), "+0 %");
+        assert_eq!(change(-0.13), "-13 %");
+    }
+}
