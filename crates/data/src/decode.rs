@@ -4,10 +4,9 @@
 //! becomes three equal channels and opacity is dropped. An orientation in EXIF is not applied, as
 //! the published readers do not apply it either.
 
-mod jpeg;
-
 use std::io::Cursor;
 
+use adadiff_jpeg::JpegError;
 use image::{ImageFormat, ImageReader, Limits, RgbImage};
 
 use crate::ImageError;
@@ -22,7 +21,9 @@ pub(crate) const MOST_PIXELS: u64 = 178_956_970;
 pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     let format = image::guess_format(bytes)?;
     if format == ImageFormat::Jpeg {
-        return jpeg::decode(bytes);
+        let picture = adadiff_jpeg::decode(bytes, MOST_PIXELS).map_err(of_jpeg)?;
+        let (width, height) = (picture.width, picture.height);
+        return RgbImage::from_raw(width, height, picture.rgb).ok_or(ImageError::Truncated);
     }
     let reader = || ImageReader::with_format(Cursor::new(bytes), format);
     let (width, height) = reader().into_dimensions()?;
@@ -33,6 +34,18 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     limits.max_alloc = Some(8 * MOST_PIXELS);
     reader.limits(limits);
     Ok(reader.decode()?.into_rgb8())
+}
+
+fn of_jpeg(error: JpegError) -> ImageError {
+    match error {
+        JpegError::Truncated => ImageError::Truncated,
+        JpegError::Large { width, height } => ImageError::Pixels {
+            width,
+            height,
+            most: MOST_PIXELS,
+        },
+        damaged @ JpegError::Damaged(_) => ImageError::Jpeg(damaged),
+    }
 }
 
 /// An error where a picture is larger than [`MOST_PIXELS`].

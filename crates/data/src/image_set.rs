@@ -2,9 +2,9 @@
 
 use std::io;
 
+use adadiff_jpeg::JpegError;
 use thiserror::Error;
 use zip::result::ZipError;
-use zune_jpeg::errors::DecodeErrors;
 
 use crate::transform::to_planes;
 
@@ -105,7 +105,7 @@ pub enum ImageError {
     Truncated,
     /// The file is a JPEG that cannot be decoded.
     #[error("is no intact JPEG ({0})")]
-    Jpeg(#[from] DecodeErrors),
+    Jpeg(#[source] JpegError),
     /// The file is no array, or another one than the data set's.
     #[error("is {found} instead of {expected}")]
     Array {

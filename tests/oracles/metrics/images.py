@@ -156,7 +156,7 @@ def check_forms(of, report: Report, a: Path, b: Path) -> None:
 
 
 def check_jpeg(of, report: Report, a: Path, b: Path, folder: Path) -> None:
-    """Decoders of JPEG files differ by their rounding, the network's features with them."""
+    """A decoder that rounds otherwise than Pillow's shifts the network's features."""
     jpegs = folder / "jpegs"
     jpegs.mkdir()
     for file in a.iterdir():

@@ -9,6 +9,11 @@ pub(crate) const CHANNELS: usize = 3;
 /// Bytes of the largest image that is read.
 pub(crate) const LARGEST_IMAGE: usize = 1 << 28;
 
+/// What is said of one that is larger.
+pub(super) fn too_large() -> String {
+    format!("it is larger than {} MiB", LARGEST_IMAGE >> 20)
+}
+
 /// Bytes after which a batch gets no further image.
 pub(crate) const LARGEST_BATCH: usize = 1 << 28;
 

@@ -2,15 +2,10 @@
 
 use std::io::Cursor;
 
+use adadiff_jpeg::JpegError;
 use image::{ImageError, ImageFormat, ImageReader, Limits};
 
-use super::batch::{CHANNELS, ImageBatch, LARGEST_IMAGE};
-
-/// A JPEG file's marker before compressed pixels.
-const START_OF_SCAN: [u8; 2] = [0xff, 0xda];
-
-/// The one at its end.
-const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
+use super::batch::{CHANNELS, ImageBatch, LARGEST_IMAGE, too_large};
 
 /// Decodes a PNG or JPEG file, told by its first bytes, to 8 bits for each of three channels, as
 /// published tools do: grey is repeated, transparency dropped, a note on orientation ignored.
@@ -24,12 +19,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ImageBatch, String> {
     limits.max_alloc = Some(LARGEST_IMAGE as u64);
     reader.limits(limits);
     match reader.format() {
-        Some(ImageFormat::Jpeg) if is_cut_off(bytes) => return Err("it is cut off".into()),
-        Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
+        Some(ImageFormat::Jpeg) => return decode_jpeg(bytes),
+        Some(ImageFormat::Png) => {}
         _ => return Err("it is neither a PNG nor a JPEG file".into()),
     }
     let image = reader.decode().map_err(|error| match error {
-        ImageError::Limits(_) => format!("it is larger than {} MiB", LARGEST_IMAGE >> 20),
+        ImageError::Limits(_) => too_large(),
         error => error.to_string(),
     })?;
     let image = image.into_rgb8();
@@ -38,11 +33,15 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ImageBatch, String> {
     Ok(ImageBatch::new(image.into_raw(), shape))
 }
 
-/// Whether a JPEG file lacks its end: the decoder makes up the pixels that are missing.
-fn is_cut_off(jpeg: &[u8]) -> bool {
-    // Within compressed pixels neither marker can stand.
-    let scan = jpeg.windows(2).rposition(|bytes| bytes == START_OF_SCAN);
-    !scan.is_some_and(|scan| jpeg[scan..].windows(2).any(|bytes| bytes == END_OF_IMAGE))
+fn decode_jpeg(bytes: &[u8]) -> Result<ImageBatch, String> {
+    let most = (LARGEST_IMAGE / CHANNELS) as u64;
+    let picture = adadiff_jpeg::decode(bytes, most).map_err(|error| match error {
+        JpegError::Truncated => "it is cut off".to_owned(),
+        JpegError::Large { .. } => too_large(),
+        JpegError::Damaged(reason) => reason,
+    })?;
+    let shape = [1, picture.height as usize, picture.width as usize, CHANNELS];
+    Ok(ImageBatch::new(picture.rgb, shape))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use zip::ZipArchive;
 
-use super::batch::{ImageBatch, LARGEST_IMAGE};
+use super::batch::{ImageBatch, LARGEST_IMAGE, too_large};
 use super::decode::decode;
 use super::error::ImageFilesError;
 use crate::features::blocks;
@@ -259,10 +259,6 @@ fn zipped_bytes(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Vec
         true => Err(too_large()),
         false => Ok(bytes),
     }
-}
-
-fn too_large() -> String {
-    format!("it is larger than {} MiB", LARGEST_IMAGE >> 20)
 }
 
 #[cfg(test)]
