@@ -14,7 +14,7 @@ use crate::progress::evaluations_bar;
 use crate::study::Study;
 use crate::surroundings::Surroundings;
 
-/// A share of blocks that was skipped beyond what was asked for is explained from here on.
+/// A share of blocks that was skipped beyond what was asked for is told from here on.
 const MUCH: f64 = 0.02;
 
 /// What to calibrate.
@@ -86,11 +86,9 @@ fn told(calibration: &Calibration) -> String {
             "bounds and a threshold for each step, which skip".to_owned()
         }
     };
-    let more = match exit_rule {
-        ExitRule::Distance if reached - reduction > MUCH => {
-            "; more than were asked for, as samples come no closer to the data by keeping them"
-        }
-        _ => "",
+    let more = match reached - reduction > MUCH {
+        true => ", more than was asked for",
+        false => "",
     };
     format!(
         "{asked:.0} % fewer blocks: {how} {reached_percent:.1} % of {samples} samples' blocks{more}"
@@ -116,7 +114,7 @@ mod tests {
         assert_eq!(
             told(&of_distance),
             "15 % fewer blocks: bounds and a threshold for each step, which skip 41.0 % of 64 samples' \
-             blocks; more than were asked for, as samples come no closer to the data by keeping them"
+             blocks, more than was asked for"
         );
     }
 }

@@ -33,8 +33,8 @@ pub enum ExitRule {
     /// samples suffer least from the blocks that are skipped
     Allocated,
     /// As `allocated`, but by how far the samples as a whole are from the images of the data set, not by
-    /// how far each moves: needs features and statistics to measure that by, and draws some fifty sets of
-    /// samples for it. May skip more blocks than were asked for, where that costs nothing
+    /// how far each moves: needs features and statistics to measure that by, and draws dozens of sets of
+    /// samples for it, in each run anew. May skip more blocks than were asked for, where that costs nothing
     Distance,
 }
 
@@ -237,10 +237,12 @@ impl Calibrations {
         Ok(write_atomically(path, &json)?)
     }
 
-    /// Adds a threshold, in place of an earlier one for the same budget.
+    /// Adds a threshold, in place of an earlier one for the same budget by the same yardstick.
     pub fn insert(&mut self, calibration: Calibration) {
-        self.entries
-            .retain(|entry| entry.budget() != calibration.budget());
+        let known = |entry: &Calibration| {
+            entry.budget() == calibration.budget() && entry.yardstick == calibration.yardstick
+        };
+        self.entries.retain(|entry| !known(entry));
         self.entries.push(calibration);
         self.entries.sort_by(|a, b| {
             a.steps

@@ -40,6 +40,9 @@ pub struct SamplingOptions {
     /// Solver steps [default: the preset's]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub steps: Option<usize>,
+    /// Guidance scale s of cond + s (cond - uncond) [default: the preset's]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub guidance: Option<f64>,
     /// Seed of all noise [default: the preset's, 0]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -95,6 +98,7 @@ impl SamplingOptions {
         };
         let sampling = &mut checkpoint.preset.sampling;
         sampling.steps = self.steps.unwrap_or(sampling.steps);
+        sampling.guidance = self.guidance.unwrap_or(sampling.guidance);
         sampling.seed = self.seed.unwrap_or(sampling.seed);
         sampling.batch = self.batch.unwrap_or(sampling.batch);
         sampling.reduction = self.reduction.unwrap_or(sampling.reduction);

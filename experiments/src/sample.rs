@@ -88,8 +88,6 @@ pub struct Sample<'a> {
     pub class: Option<usize>,
     /// Without a label at all.
     pub unconditional: bool,
-    /// Guidance scale, zero for none; the preset's where none was named.
-    pub guidance: Option<f64>,
     /// When samples leave.
     pub exit: Exit,
     /// Set when the user asks to stop.
@@ -105,12 +103,9 @@ impl DeviceTask for Sample<'_> {
         let mut study: Study<'_, B> =
             self.surroundings
                 .study(self.checkpoint, &device, self.stop)?;
-        // Thresholds are of the guidance that samples are drawn with.
-        let guidance = &mut study.preset.sampling.guidance;
-        *guidance = match self.unconditional {
-            true => 0.0,
-            false => self.guidance.unwrap_or(*guidance),
-        };
+        if self.unconditional {
+            study.preset.sampling.guidance = 0.0;
+        }
         let mut draw = study.plan(self.samples)?;
         let classes = match &draw.conditions {
             Conditions::Classes(classes) => classes.len(),

@@ -1,7 +1,7 @@
 //! What a timestep adds to the outputs of estimators: every evaluation at that timestep needs it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use adadiff_model::kernels::Kernels;
 use burn::tensor::Tensor;
@@ -9,13 +9,17 @@ use burn::tensor::backend::Backend;
 
 use crate::UncertaintyEstimator;
 
-/// Biases that are kept: those of more timesteps than a solver takes, batch after batch the same.
+/// Biases that are kept: those of a thousand timesteps of a network of thirty blocks. A solver's
+/// timesteps are the same batch after batch.
 const MOST: usize = 1 << 15;
 
-/// The biases `[1, outputs]` of a network's estimators, by the bits of a timestep and the block.
+/// By the bits of a timestep and the block.
+type Known<B> = BTreeMap<(u64, usize), Tensor<B, 2>>;
+
+/// The biases `[1, outputs]` of a network's estimators.
 #[derive(Debug)]
 pub(crate) struct TimeBiases<B: Backend> {
-    known: Mutex<BTreeMap<(u64, usize), Tensor<B, 2>>>,
+    known: Mutex<Known<B>>,
 }
 
 impl<B: Kernels> TimeBiases<B> {
@@ -34,15 +38,20 @@ impl<B: Kernels> TimeBiases<B> {
         timestep: f64,
         time_embedding: impl FnOnce() -> Tensor<B, 2>,
     ) -> Tensor<B, 2> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (timestep.to_bits(), block);
-        if let Some(biases) = known.get(&key) {
+        if let Some(biases) = self.lock().get(&key) {
             return biases.clone();
         }
-        let biases = estimator.biases(time_embedding().narrow(0, 0, 1));
+        // The lock is not held during an operation, whose thread may do others' work while it waits.
+        let biases = estimator.biases(time_embedding().narrow(0, 0, 1)).detach();
+        let mut known = self.lock();
         if known.len() < MOST {
             known.insert(key, biases.clone());
         }
         biases
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known<B>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,7 +17,7 @@ use indicatif::ProgressBar;
 use crate::calibrations::Calibration;
 use crate::device::DeviceName;
 use crate::judge::{Judge, JudgeOptions, YardstickName};
-use crate::preset::Place;
+use crate::preset::{DataSet, Place};
 use crate::study::Study;
 pub use attainment::Attainment;
 pub use goal::{FdIncrease, Goal};
@@ -53,15 +53,14 @@ impl Wish {
         device: &B::Device,
         bar: &ProgressBar,
     ) -> Result<Calibration> {
-        let yardstick = YardstickName::of(&self.judge, &self.place, study.preset.data)?;
-        let suits = |stored: &Calibration| self.is_met_by(study, yardstick.as_ref(), stored);
-        let calibration = match study.stored(suits)? {
+        let calibration = match study.stored(|stored| self.is_met_by(study, stored))? {
             Some(stored) => stored.clone(),
             None if self.only_stored => bail!(
-                "several processes must leave by one threshold: store it with `calibrate {}` first",
+                "several processes must leave by one threshold: store it with `calibrate {}` first, by \
+                 the same features, statistics and guidance",
                 self.goal.option()
             ),
-            None => self.calibrate(study, judge, yardstick, device, bar)?,
+            None => self.calibrate(study, judge, device, bar)?,
         };
         if let Some(attainment) = &calibration.attainment {
             bar.suspend(|| println!("{attainment}, with {}", skipped(&calibration)));
@@ -74,7 +73,6 @@ impl Wish {
         &self,
         study: &Study<'_, B>,
         judge: Option<&Judge<B>>,
-        yardstick: Option<YardstickName>,
         device: &B::Device,
         bar: &ProgressBar,
     ) -> Result<Calibration> {
@@ -84,6 +82,7 @@ impl Wish {
             }
             Goal::FdIncrease(increase) => increase,
         };
+        let yardstick = YardstickName::of(&self.judge, &self.place, study.preset.data)?;
         let opened;
         let judge = match judge {
             Some(judge) => judge,
@@ -97,12 +96,7 @@ impl Wish {
     }
 
     /// Whether a stored threshold was found for this wish, as the study now samples.
-    fn is_met_by<B: Kernels>(
-        &self,
-        study: &Study<'_, B>,
-        named: Option<&YardstickName>,
-        stored: &Calibration,
-    ) -> bool {
+    fn is_met_by<B: Kernels>(&self, study: &Study<'_, B>, stored: &Calibration) -> bool {
         let sampling = &study.preset.sampling;
         let attainment = stored.attainment.as_ref();
         stored.budget() == study.budget(stored.reduction)
@@ -131,12 +125,19 @@ impl Wish {
                     Goal::FdIncrease(increase),
                 ) => {
                     *asked == increase
-                        && named.is_none_or(|named| yardstick.as_ref() == Some(named))
+                        && self.is_measured_by(yardstick.as_ref(), study.preset.data)
                         && *features == self.judge.features(study.preset.data)
                         && self.samples.is_none_or(|count| count == *samples)
                 }
                 _ => false,
             })
+    }
+}
+
+impl Wish {
+    /// Statistics that cannot be read are none that anything was measured by: the measurement tells.
+    fn is_measured_by(&self, stored: Option<&YardstickName>, data: DataSet) -> bool {
+        self.judge.accept(stored, data).unwrap_or(false)
     }
 }
 

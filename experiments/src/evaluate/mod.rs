@@ -10,9 +10,10 @@ use std::sync::atomic::AtomicBool;
 
 use adadiff_metrics::CHUNK;
 use adadiff_model::kernels::Kernels;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::budget::Wish;
+use crate::calibrations::ExitRule;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceName, DeviceTask};
 use crate::judge::JudgeOptions;
@@ -72,6 +73,9 @@ impl DeviceTask for Evaluate<'_> {
             }
             wish.enter(&mut study, None, &device, &bar)?;
         }
+        if self.rank.size > 1 && self.exit == Exit::Adaptive {
+            ensure_one_distance(&study)?;
+        }
         let calibration = self.exit.calibration(&study, &bar)?;
         bar.finish_and_clear();
 
@@ -128,4 +132,17 @@ impl DeviceTask for Evaluate<'_> {
         );
         Ok(())
     }
+}
+
+/// Refuses to measure in each of several processes what the exit rule `distance` is calibrated by: it
+/// takes long, and they could come to different thresholds.
+fn ensure_one_distance<B: Kernels>(study: &Study<'_, B>) -> Result<()> {
+    let sampling = &study.preset.sampling;
+    let reduction = sampling.reduction;
+    ensure!(
+        sampling.exit_rule != ExitRule::Distance || study.stored_threshold(reduction)?.is_some(),
+        "several processes must leave by one threshold: store it with `calibrate --exit-rule distance \
+         --reduction {reduction}` first, by the same features, statistics, steps and guidance"
+    );
+    Ok(())
 }

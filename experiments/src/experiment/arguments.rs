@@ -260,10 +260,10 @@ pub struct EvaluateOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
-    /// What samples are judged by; `merge` compares, or --max-fd-increase.
+    /// What samples are judged by; `merge` compares, or --max-fd-increase and the exit rule `distance`.
     #[command(flatten)]
     pub judge: JudgeOptions,
-    /// The images that --max-fd-increase compares with, where there are no statistics of them.
+    /// The images that they compare with, where there are no statistics of them.
     #[command(flatten)]
     pub place: PlaceOptions,
     /// Which of several processes this is.
@@ -306,10 +306,10 @@ pub struct SampleOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
-    /// What --max-fd-increase judges by.
+    /// What --max-fd-increase and the exit rule `distance` judge by.
     #[command(flatten)]
     pub judge: JudgeOptions,
-    /// The images that it compares with, where there are no statistics of them.
+    /// The images that they compare with, where there are no statistics of them.
     #[command(flatten)]
     pub place: PlaceOptions,
     /// What to draw.
@@ -327,9 +327,6 @@ pub struct SampleOptions {
     /// Sample without a label
     #[arg(long, conflicts_with_all = ["class", "guidance"])]
     pub unconditional: bool,
-    /// Guidance scale s of cond + s (cond - uncond) [default: the preset's]
-    #[arg(long, value_name = "S", allow_negative_numbers = true)]
-    pub guidance: Option<f64>,
     /// Use the full network
     #[arg(long, conflicts_with_all = ["reduction", "speedup", "max_fd_increase", "depth"])]
     pub full: bool,
@@ -344,10 +341,10 @@ pub struct CalibrateOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
-    /// What --max-fd-increase judges by.
+    /// What --max-fd-increase and the exit rule `distance` judge by.
     #[command(flatten)]
     pub judge: JudgeOptions,
-    /// The images that it compares with, where there are no statistics of them.
+    /// The images that they compare with, where there are no statistics of them.
     #[command(flatten)]
     pub place: PlaceOptions,
     /// File to write [default: calibration.json beside --checkpoint]
@@ -364,10 +361,10 @@ pub struct TimingOptions {
     /// What to sample from.
     #[command(flatten)]
     pub sampling: SamplingOptions,
-    /// What --max-fd-increase judges by.
+    /// What --max-fd-increase and the exit rule `distance` judge by.
     #[command(flatten)]
     pub judge: JudgeOptions,
-    /// The images that it compares with, where there are no statistics of them.
+    /// The images that they compare with, where there are no statistics of them.
     #[command(flatten)]
     pub place: PlaceOptions,
     /// Sizes of the batches to time, in place of --batch

@@ -316,7 +316,6 @@ impl Experiment {
             samples: options.samples,
             class: options.class,
             unconditional: options.unconditional,
-            guidance: options.guidance,
             exit,
             stop: &STOP,
         };

@@ -1,6 +1,7 @@
 //! What calibrations measure the distance of samples by.
 
 use std::fs;
+use std::path::Path;
 
 use adadiff_model::kernels::Kernels;
 use anyhow::{Context, Result};
@@ -20,34 +21,27 @@ pub struct Yardstick {
     pub place: Place,
 }
 
-/// A yardstick that a user named, in what is stored.
+/// What a distance was measured by, in what is stored. Nothing stands for what comes with Fashion-MNIST.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct YardstickName {
     /// The features.
     pub features: String,
-    /// What samples are compared with: the SHA-256 of a file of statistics, or where the images lie.
+    /// What samples were compared with: the SHA-256 of a file of statistics, or where the images lie.
     pub reference: String,
 }
 
 impl YardstickName {
-    /// The name of what a user asked for; nothing where it is Fashion-MNIST's own, or the user named
-    /// neither features nor statistics.
+    /// What is measured by; nothing where that comes with Fashion-MNIST.
     ///
     /// # Errors
     /// Where the statistics cannot be read.
     pub fn of(judge: &JudgeOptions, place: &Place, data: DataSet) -> Result<Option<Self>> {
-        let JudgeOptions {
-            features,
-            inception,
-            reference,
-        } = judge;
-        let named = features.is_some() || inception.is_some() || reference.is_some();
-        if !named || judge.is_bundled(data) {
+        if judge.is_bundled(data) {
             return Ok(None);
         }
-        let reference = match (reference, &place.data) {
-            (Some(statistics), _) => format!("SHA-256 {}", of_file(statistics)?),
+        let reference = match (&judge.reference, &place.data) {
+            (Some(statistics), _) => of_statistics(statistics)?,
             (None, Some(images)) => {
                 let whole = fs::canonicalize(images).unwrap_or_else(|_| images.clone());
                 format!("images of {}", whole.display())
@@ -59,6 +53,35 @@ impl YardstickName {
             reference,
         }))
     }
+}
+
+impl JudgeOptions {
+    /// Whether what was measured by `stored` is what these options ask for: where they name features or
+    /// statistics, those must be the same. What they leave open is what was stored; with Fashion-MNIST
+    /// nothing is open, as it has its own.
+    ///
+    /// # Errors
+    /// Where the statistics cannot be read.
+    pub fn accept(&self, stored: Option<&YardstickName>, data: DataSet) -> Result<bool> {
+        if self.is_bundled(data) {
+            return Ok(stored.is_none());
+        }
+        let Some(stored) = stored else {
+            return Ok(data != DataSet::FashionMnist);
+        };
+        let open =
+            data != DataSet::FashionMnist && self.features.is_none() && self.inception.is_none();
+        let features = open || stored.features == self.features(data);
+        Ok(features
+            && match &self.reference {
+                Some(statistics) => stored.reference == of_statistics(statistics)?,
+                None => true,
+            })
+    }
+}
+
+fn of_statistics(path: &Path) -> Result<String> {
+    Ok(format!("SHA-256 {}", of_file(path)?))
 }
 
 impl Yardstick {
@@ -98,39 +121,71 @@ mod tests {
     use super::super::FeatureName;
     use super::*;
 
-    fn of(features: Option<FeatureName>, reference: Option<&std::path::Path>) -> Yardstick {
-        Yardstick {
-            judge: JudgeOptions {
-                features,
-                inception: None,
-                reference: reference.map(Into::into),
-            },
-            place: Place::default(),
+    fn options(features: Option<FeatureName>, reference: Option<&Path>) -> JudgeOptions {
+        JudgeOptions {
+            features,
+            inception: None,
+            reference: reference.map(Into::into),
         }
+    }
+
+    fn name(judge: &JudgeOptions, data: DataSet) -> Option<YardstickName> {
+        YardstickName::of(judge, &Place::default(), data).unwrap()
     }
 
     #[test]
     fn a_yardstick_is_told_from_others_by_features_and_content() {
-        let name = |yardstick: Yardstick| yardstick.name(DataSet::FashionMnist);
-        assert_eq!(name(of(None, None)).unwrap(), None);
-        let bundled = of(Some(FeatureName::FashionCnn), None);
-        assert_eq!(name(bundled).unwrap(), None);
-        let pixels = name(of(Some(FeatureName::Pixels), None)).unwrap().unwrap();
-        assert_eq!(pixels.features, "pixels-4x4");
-
+        let data = DataSet::FashionMnist;
         let folder = tempfile::tempdir().unwrap();
         let paths = ["a.npz", "b.npz", "c.npz"].map(|name| folder.path().join(name));
         for (path, content) in paths.iter().zip(["one", "two", "one"]) {
             fs::write(path, content).unwrap();
         }
-        let [one, two, copy] = paths.map(|path| name(of(None, Some(&path))).unwrap());
-        assert_eq!(one, copy);
-        assert_ne!(one, two);
-        assert_eq!(one.unwrap().features, "fashion-cnn");
-        let missing = of(None, Some(&folder.path().join("none.npz")));
-        assert!(name(missing).is_err());
+        let [one, two, copy] = [0, 1, 2].map(|place| options(None, Some(&paths[place])));
+        assert_eq!(name(&one, data), name(&copy, data));
+        assert_ne!(name(&one, data), name(&two, data));
+        assert_eq!(name(&one, data).unwrap().features, "fashion-cnn");
+        let missing = options(None, Some(&folder.path().join("none.npz")));
+        assert!(YardstickName::of(&missing, &Place::default(), data).is_err());
 
-        let unnamed = Yardstick::default().name(DataSet::Cifar10).unwrap();
-        assert_eq!(unnamed, None);
+        // On Fashion-MNIST nothing named is something: its own.
+        let stored = name(&one, data);
+        for (judge, accepted) in [
+            (&one, true),
+            (&copy, true),
+            (&two, false),
+            (&options(None, None), false),
+            (&options(Some(FeatureName::FashionCnn), None), false),
+            (&options(Some(FeatureName::Pixels), None), false),
+        ] {
+            let found = judge.accept(stored.as_ref(), data).unwrap();
+            assert_eq!(found, accepted, "{judge:?}");
+        }
+        for features in [None, Some(FeatureName::FashionCnn)] {
+            assert!(options(features, None).accept(None, data).unwrap());
+        }
+        let pixels = options(Some(FeatureName::Pixels), None);
+        assert!(!pixels.accept(None, data).unwrap());
+    }
+
+    #[test]
+    fn elsewhere_what_is_not_named_is_what_was_stored() {
+        let data = DataSet::Cifar10;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        fs::write(&path, "one").unwrap();
+        let stored = name(&options(Some(FeatureName::Pixels), Some(&path)), data);
+        let other = folder.path().join("b.npz");
+        fs::write(&other, "two").unwrap();
+        for (judge, accepted) in [
+            (options(None, None), true),
+            (options(Some(FeatureName::Pixels), None), true),
+            (options(None, Some(&path)), true),
+            (options(None, Some(&other)), false),
+            (options(Some(FeatureName::Inception), None), false),
+        ] {
+            let found = judge.accept(stored.as_ref(), data).unwrap();
+            assert_eq!(found, accepted, "{judge:?}");
+        }
     }
 }

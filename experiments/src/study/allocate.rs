@@ -78,7 +78,7 @@ impl<B: Kernels> Study<'_, B> {
             samples: draw.samples,
             seed: draw.seed,
             yardstick: match budget.exit_rule {
-                ExitRule::Distance => self.yardstick.name(self.preset.data)?,
+                ExitRule::Distance => self.opened_yardstick()?.1,
                 _ => None,
             },
             attainment: None,

@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 
 use super::parts::{mean_error, parts, shallow_in};
 use super::{Conditions, Draw, Study};
-use crate::judge::Judge;
+use crate::judge::{Judge, YardstickName};
 use crate::tally::Tally;
 
 /// Parts of a path in which blocks are skipped: each is tried at several depths.
@@ -79,9 +79,12 @@ pub(super) struct Damages<B: Kernels>(Mutex<Known<B>>);
 
 #[derive(Debug)]
 struct Known<B: Kernels> {
-    judge: Option<Arc<Judge<B>>>,
+    /// The opened yardstick and its name.
+    opened: Option<Opened<B>>,
     damages: Vec<(Circumstances, Arc<Damage>)>,
 }
+
+type Opened<B> = (Arc<Judge<B>>, Option<YardstickName>);
 
 /// What damage depends on beside the network.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,7 +98,7 @@ struct Circumstances {
 impl<B: Kernels> Default for Damages<B> {
     fn default() -> Self {
         Self(Mutex::new(Known {
-            judge: None,
+            opened: None,
             damages: Vec::new(),
         }))
     }
@@ -141,33 +144,30 @@ impl<B: Kernels> Study<'_, B> {
         Ok(damage)
     }
 
-    /// The opened yardstick.
-    fn yardstick_judge(&self) -> Result<Arc<Judge<B>>> {
-        if let Some(judge) = &self.damages.lock().judge {
-            return Ok(judge.clone());
+    /// The opened yardstick, and the name of what was opened.
+    pub(super) fn opened_yardstick(&self) -> Result<Opened<B>> {
+        if let Some(opened) = &self.damages.lock().opened {
+            return Ok(opened.clone());
         }
-        let (data, shape) = (self.preset.data, self.image_shape());
-        let judge = Arc::new(self.yardstick.open::<B>(data, shape, &self.device)?);
-        self.damages.lock().judge = Some(judge.clone());
-        Ok(judge)
+        let (data, shape) = (self.preset.data, self.decoding().image_shape());
+        let name = self.yardstick.name(data)?;
+        let judge = self.yardstick.open::<B>(data, shape, &self.device)?;
+        let opened = (Arc::new(judge), name);
+        self.damages.lock().opened = Some(opened.clone());
+        Ok(opened)
     }
 
     fn measure_damage(&self, trace: &ErrorTrace, draw: &Draw, bar: &ProgressBar) -> Result<Damage> {
-        let judge = self.yardstick_judge()?;
+        // Said before a network of features is opened, and again when their number is known.
+        ensure_prompts(draw, SAMPLES)?;
+        let (judge, _) = self.opened_yardstick()?;
         let samples = SAMPLES.max(judge.dims() + judge.dims() / 8);
+        ensure_prompts(draw, samples)?;
+        bar.set_message("measuring what leaving early does to the distance");
         let draw = Draw {
             samples,
             ..draw.clone()
         };
-        if let Conditions::Texts(contexts) = &draw.conditions {
-            ensure!(
-                contexts.len() >= samples,
-                "{} prompts tell too little of the distance from a data set's images, by which the \
-                 exit rule `distance` is calibrated: run `calibrate` with --latents first, whose \
-                 thresholds are used from then on, or choose --exit-rule allocated",
-                contexts.len()
-            );
-        }
         let (blocks, evaluations) = (self.blocks(), trace.steps.len());
         let tried: Vec<_> = parts(evaluations, PARTS)
             .map(|part| (depths(&trace.steps[part.clone()], blocks), part))
@@ -201,6 +201,21 @@ impl<B: Kernels> Study<'_, B> {
         }
         Ok(damage)
     }
+}
+
+/// Refuses prompts that are too few to stand for a data set.
+fn ensure_prompts(draw: &Draw, samples: usize) -> Result<()> {
+    let Conditions::Texts(contexts) = &draw.conditions else {
+        return Ok(());
+    };
+    ensure!(
+        contexts.len() >= samples,
+        "the exit rule `distance` is calibrated by the distance of {samples} samples from a data set's \
+         images, of which so few prompts ({}) tell too little: run `calibrate` with --latents and the \
+         same guidance first, whose thresholds are used from then on, or choose --exit-rule allocated",
+        contexts.len()
+    );
+    Ok(())
 }
 
 /// The numbers of blocks that are tried in a part of the path.

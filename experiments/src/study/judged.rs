@@ -31,21 +31,33 @@ impl<B: Kernels> Study<'_, B> {
         })
     }
 
-    /// The first stored threshold that suits and is of the solver in use. One that was calibrated on the
+    /// The latest stored threshold that suits and is of the solver in use. One that was calibrated on the
     /// run's own samples is passed over, and so is one by another yardstick than the user named.
     ///
     /// # Errors
     /// Where the user named statistics that cannot be read.
     pub fn stored(&self, suits: impl Fn(&Calibration) -> bool) -> Result<Option<&Calibration>> {
         let sampling = &self.preset.sampling;
-        let named = self.yardstick.name(self.preset.data)?;
-        let by_another = |entry: &Calibration| {
-            entry.exit_rule == ExitRule::Distance && named.is_some() && named != entry.yardstick
-        };
-        let mut entries = self.calibrations.entries().iter();
-        let found =
-            entries.find(|entry| entry.seed != sampling.seed && !by_another(entry) && suits(entry));
-        Ok(found.filter(|_| sampling.solver == self.calibrated_solver))
+        if sampling.solver != self.calibrated_solver {
+            return Ok(None);
+        }
+        // Of several the latest, which stands last.
+        for entry in self.calibrations.entries().iter().rev() {
+            let suits = entry.seed != sampling.seed && suits(entry);
+            if suits && self.measured_as_asked(entry)? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether an entry is of the yardstick that the user asks for, where it is of any.
+    fn measured_as_asked(&self, entry: &Calibration) -> Result<bool> {
+        if entry.exit_rule != ExitRule::Distance {
+            return Ok(true);
+        }
+        let (judge, data) = (&self.yardstick.judge, self.preset.data);
+        judge.accept(entry.yardstick.as_ref(), data)
     }
 
     /// Forgets the stored thresholds, so that they are calibrated again.
@@ -136,6 +148,7 @@ mod tests {
         assert_eq!(study.preset.sampling.reduction, 0.123);
         assert_eq!(study.stored(|_| true).unwrap(), Some(&found));
     }
+
     #[test]
     fn a_threshold_by_another_yardstick_than_was_named_is_passed_over() {
         let stop = AtomicBool::new(false);
@@ -159,17 +172,17 @@ mod tests {
         let threshold = study.stored(by(ExitRule::Threshold)).unwrap();
         assert!(threshold.is_some());
 
-        // One that was stored by what is named now, or where nothing is named, is used.
+        // One that was stored by what is named now is used, and the other where nothing is named.
         let stored = Calibration {
             yardstick: pixels.name(study.preset.data).unwrap(),
-            ..bundled
+            ..bundled.clone()
         };
         study.remember(stored.clone());
         assert_eq!(study.stored(by(ExitRule::Distance)).unwrap(), Some(&stored));
         study = study.with_yardstick(Yardstick::default());
         let budget = stored.budget();
         let found = study.stored(|entry| entry.budget() == budget).unwrap();
-        assert_eq!(found, Some(&stored));
+        assert_eq!(found, Some(&bundled));
 
         // Another guidance is another budget.
         study.preset.sampling.guidance = 1.5;

@@ -152,12 +152,14 @@ impl<'a, B: Kernels> Study<'a, B> {
     /// Turns latents into images.
     pub fn with_decoder(mut self, decoder: Option<LatentDecoder<B>>) -> Self {
         self.decoder = decoder.map(Arc::new);
+        self.damages = Arc::default();
         self
     }
 
     /// Draws samples for these prompts.
     pub fn with_contexts(mut self, contexts: Option<Arc<dyn Contexts>>) -> Self {
         self.contexts = contexts;
+        self.damages = Arc::default();
         self
     }
 

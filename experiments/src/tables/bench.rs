@@ -155,6 +155,10 @@ impl<'a, B: Kernels> Bench<'a, B> {
         let key = MatchKey {
             target: self.draw_key(target, &draw),
             family,
+            yardstick: self
+                .yardstick
+                .clone()
+                .filter(|_| family == Family::Distance),
             rounds,
         };
         let found = match self.results.matches.find(&key)? {

@@ -120,6 +120,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
     let key = MatchKey {
         target: draw_key(methods[1], 0),
         family: super::entry::Family::StaticDepth,
+        yardstick: None,
         rounds: 3,
     };
     entries[2].matched = Some(id(&key).unwrap());

@@ -10,6 +10,7 @@ use super::entry::{DrawnEntry, Family};
 use super::key::{DrawKey, QualityKey, TimingKey};
 use super::lines::Lines;
 use super::name::TableName;
+use crate::judge::YardstickName;
 use crate::methods::Method;
 use crate::report::ResultRow;
 
@@ -52,6 +53,10 @@ pub struct MatchKey {
     pub target: DrawKey,
     /// The family.
     pub family: Family,
+    /// What the family is calibrated by, where it is AdaDiff by the exit rule `distance` and that does not
+    /// come with the data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yardstick: Option<YardstickName>,
     /// Turns of every comparison.
     pub rounds: usize,
 }
