@@ -137,10 +137,13 @@ fn add<const N: usize>(
     for (input, weights) in panel.iter().enumerate() {
         for (logits, row) in logits.iter_mut().zip(rows) {
             let x = row[input];
-            *logits = array::from_fn(|lane| match fused {
-                true => x.mul_add(weights[lane], logits[lane]),
-                false => logits[lane] + x * weights[lane],
-            });
+            // A loop, not a closure: one that is not inlined knows nothing of the processor.
+            for lane in 0..LANES {
+                logits[lane] = match fused {
+                    true => x.mul_add(weights[lane], logits[lane]),
+                    false => logits[lane] + x * weights[lane],
+                };
+            }
         }
     }
     for logits in logits {
