@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::policy::{BlockContext, Evidence};
+use crate::time_biases::TimeBiases;
 use crate::{AdaDiff, ExitPolicy};
 
 /// A network that a whole batch leaves together, where a policy says so of the mean over all its
@@ -18,12 +19,17 @@ use crate::{AdaDiff, ExitPolicy};
 pub struct BatchExit<'a, B: Backend, P> {
     model: &'a AdaDiff<B>,
     policy: P,
+    time_biases: TimeBiases<B>,
 }
 
 impl<'a, B: Kernels, P: ExitPolicy> BatchExit<'a, B, P> {
     /// Lets `policy`, which may ask for [`Evidence::Uncertainty`], decide over the batches of `model`.
     pub fn new(model: &'a AdaDiff<B>, policy: P) -> Self {
-        Self { model, policy }
+        Self {
+            model,
+            policy,
+            time_biases: TimeBiases::new(),
+        }
     }
 
     /// [`Denoiser::predict`] on the thread that calls it.
@@ -51,7 +57,8 @@ impl<'a, B: Kernels, P: ExitPolicy> BatchExit<'a, B, P> {
             }
             if self.policy.evidence(context) == Evidence::Uncertainty {
                 let estimator = self.model.estimator(block);
-                let biases = estimator.biases(state.time_embedding());
+                let time = || state.time_embedding();
+                let biases = self.time_biases.of(estimator, block, timestep, time);
                 let mean = estimator.mean(state.hidden(), biases, backbone.extra_tokens());
                 let mean = mean.mean();
                 let mean = mean.into_data().convert::<f32>().into_vec::<f32>();

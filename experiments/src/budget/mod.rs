@@ -132,9 +132,7 @@ impl Wish {
                 _ => false,
             })
     }
-}
 
-impl Wish {
     /// Statistics that cannot be read are none that anything was measured by: the measurement tells.
     fn is_measured_by(&self, stored: Option<&YardstickName>, data: DataSet) -> bool {
         self.judge.accept(stored, data).unwrap_or(false)

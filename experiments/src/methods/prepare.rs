@@ -153,7 +153,7 @@ fn threshold<B: Kernels, P: ExitPolicy + 'static>(
     policy: impl Fn(f32) -> P,
     bar: &ProgressBar,
 ) -> Result<CalibratedThreshold> {
-    let draw = study.calibration_draw(study.preset.sampling.steps)?;
+    let draw = study.calibration_draw(study.preset.sampling.budget())?;
     let mut leaving: Box<dyn ExitPolicy> = Box::new(Never);
     let mut found = None;
     for _ in 0..CALIBRATION_ROUNDS {
@@ -175,7 +175,7 @@ fn published_threshold<B: Kernels>(
     bar: &ProgressBar,
 ) -> Result<CalibratedThreshold> {
     study.check_estimators()?;
-    let draw = study.calibration_draw(study.preset.sampling.steps)?;
+    let draw = study.calibration_draw(study.preset.sampling.budget())?;
     let mut leaving: Box<dyn ExitPolicy> = Box::new(Never);
     let mut found = None;
     for _ in 0..CALIBRATION_ROUNDS {

@@ -40,10 +40,7 @@ impl<B: Kernels> Study<'_, B> {
     /// # Errors
     /// As [`Study::calibrate`].
     pub(super) fn allocate(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
-        let draw = Draw {
-            guidance: budget.guidance,
-            ..self.calibration_draw(budget.steps)?
-        };
+        let draw = self.calibration_draw(budget)?;
         let first = self.errors(&Never, &draw, bar)?;
         // A budget that cannot be met is told before much is measured for it.
         let equal = vec![1.0; first.steps.len()];

@@ -103,7 +103,9 @@ mod tests {
             study.preset.sampling.seed = seed;
             let draws = [
                 study.plan(4).unwrap(),
-                study.calibration_draw(study.preset.sampling.steps).unwrap(),
+                study
+                    .calibration_draw(study.preset.sampling.budget())
+                    .unwrap(),
                 study.judged(4).unwrap(),
             ];
             let seeds: HashSet<u64> = draws.iter().map(|draw| draw.seed).collect();

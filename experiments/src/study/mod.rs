@@ -446,10 +446,7 @@ impl<'a, B: Kernels> Study<'a, B> {
         if matches!(budget.exit_rule, ExitRule::Allocated | ExitRule::Distance) {
             return self.allocate(budget, bar);
         }
-        let draw = Draw {
-            guidance: budget.guidance,
-            ..self.calibration_draw(budget.steps)?
-        };
+        let draw = self.calibration_draw(budget)?;
         let mut policy: Box<dyn ExitPolicy> = Box::new(Never);
         let mut calibration = None;
         for _ in 0..CALIBRATION_ROUNDS {
@@ -475,14 +472,15 @@ impl<'a, B: Kernels> Study<'a, B> {
         Ok(())
     }
 
-    /// The samples that methods are calibrated on.
+    /// The samples that methods are calibrated on, drawn as a budget has it.
     ///
     /// # Errors
     /// As [`Self::plan`].
-    pub fn calibration_draw(&self, steps: usize) -> Result<Draw> {
+    pub fn calibration_draw(&self, budget: Budget) -> Result<Draw> {
         Ok(Draw {
             seed: self.preset.sampling.seed.wrapping_add(CALIBRATION_SEED),
-            steps,
+            steps: budget.steps,
+            guidance: budget.guidance,
             ..self.plan(CALIBRATION_SAMPLES)?
         })
     }
