@@ -37,7 +37,7 @@ pub const CIFAR10: Experiment = Experiment {
     name: "cifar10",
     about: "AdaDiff on CIFAR-10, from the official archive to the paper's table; without a \
             command, compares the full network, static depths and AdaDiff",
-    presets: presets!("cifar10", "cifar10-tiny"),
+    presets: presets!("cifar10", "cifar10-small", "cifar10-tiny"),
     bundled: false,
 };
 
