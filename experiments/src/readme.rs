@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use adadiff_report::{Table, update_between_markers};
+use adadiff_storage::read_json_lines;
 use adadiff_train::LogLine;
 use anyhow::{Context, Result};
 use chrono::NaiveDateTime;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::presentation::timing_table;
-use crate::report::{Method, ResultRow, Table, read_rows, update_between_markers};
+use crate::results::{MethodKind, ResultRow, results_table};
 use crate::timing::Timing;
 
 /// Where the README's tables come from, seen from the repository's root.
@@ -59,9 +60,10 @@ struct Compared {
 /// # Errors
 /// Where a file of results is missing or damaged, or the README lacks a marker.
 pub fn update_readme(readme: &str, sources: Sources<'_>) -> Result<String> {
-    let rows = read_rows(&sources.run.join("results.jsonl"))?;
-    let timings: Vec<Timing> = read_lines(&sources.run.join("timing.jsonl"))?;
-    let curves = [sources.run, sources.paper_run].map(|run| read_rows(&run.join("curve.jsonl")));
+    let rows = read_json_lines(&sources.run.join("results.jsonl"))?;
+    let timings: Vec<Timing> = read_json_lines(&sources.run.join("timing.jsonl"))?;
+    let curves =
+        [sources.run, sources.paper_run].map(|run| read_json_lines(&run.join("curve.jsonl")));
     let [own, paper] = curves;
     let comparison = sources.comparison.join("compare.json");
     let comparison = fs::read_to_string(&comparison)
@@ -70,7 +72,7 @@ pub fn update_readme(readme: &str, sources: Sources<'_>) -> Result<String> {
         serde_json::from_str(&comparison).context("the comparison with PyTorch is damaged")?;
     let mut readme = readme.to_owned();
     for (name, table) in [
-        ("results", Table::of_results(&rows)),
+        ("results", results_table(&rows)),
         ("timing", timing_table(&timings)),
         ("rules", rules_table(&own?, &paper?)?),
         ("speed", speed_table(&compared)),
@@ -105,7 +107,7 @@ fn rules_table(own: &[ResultRow], paper: &[ResultRow]) -> Result<Table> {
     let mut rows = Vec::new();
     for pair in own.windows(2) {
         let [adaptive, next] = pair else { continue };
-        if adaptive.method == Method::Full {
+        if adaptive.method == MethodKind::Full {
             let distance = format!("{:.1}", adaptive.frechet_distance);
             rows.push(vec![
                 "0 %, the full model".to_owned(),
@@ -115,7 +117,7 @@ fn rules_table(own: &[ResultRow], paper: &[ResultRow]) -> Result<Table> {
                 "–".to_owned(),
             ]);
         }
-        let (Some(target), Method::Static) = (adaptive.target_reduction, next.method) else {
+        let (Some(target), MethodKind::Static) = (adaptive.target_reduction, next.method) else {
             continue;
         };
         let same = |row: &&ResultRow| {
@@ -183,7 +185,7 @@ pub fn update_model_card(card: &str, folder: &Path) -> Result<String> {
         rows: Vec::new(),
     };
     for phase in ["backbone", "joint"] {
-        let lines: Vec<LogLine> = read_lines(&folder.join(format!("{phase}_training.jsonl")))?;
+        let lines: Vec<LogLine> = read_json_lines(&folder.join(format!("{phase}_training.jsonl")))?;
         let last = lines
             .last()
             .with_context(|| format!("the log of phase {phase} is empty"))?;
@@ -205,15 +207,6 @@ pub fn update_model_card(card: &str, folder: &Path) -> Result<String> {
         ]);
     }
     Ok(update_between_markers(card, "training", &table.markdown())?)
-}
-
-fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))?
-        .lines()
-        .map(serde_json::from_str)
-        .collect::<Result<Vec<T>, _>>()
-        .with_context(|| format!("{} is damaged", path.display()))
 }
 
 #[cfg(test)]

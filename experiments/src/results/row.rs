@@ -5,13 +5,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ReportError, json_lines, write_atomically};
-use crate::methods::Method as Setting;
+use adadiff_report::ReportError;
+use adadiff_storage::{replace_file, to_json_lines};
+
+use crate::methods::Method;
 
 /// How blocks are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Method {
+pub enum MethodKind {
     /// Every block for every sample and step.
     Full,
     /// The same number of blocks for every sample and step.
@@ -49,14 +51,14 @@ pub struct ResultRow {
     /// The experiment's name, for example `fashion_mnist`.
     pub experiment: String,
     /// How blocks were chosen.
-    pub method: Method,
+    pub method: MethodKind,
     /// The method with its knob, for comparisons of many methods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub setting: Option<Setting>,
+    pub setting: Option<Method>,
     /// What distinguishes the network from AdaDiff as the paper has it, for example `own heads`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// Blocks run in every evaluation, for [`Method::Static`].
+    /// Blocks run in every evaluation, for [`MethodKind::Static`].
     pub depth: Option<u32>,
     /// The device, as the command line names it.
     pub device: String,
@@ -72,14 +74,14 @@ pub struct ResultRow {
     pub batch: usize,
     /// The seed of the noise.
     pub seed: u64,
-    /// What the threshold is compared with, for [`Method::Adadiff`]: `threshold` for the
+    /// What the threshold is compared with, for [`MethodKind::Adadiff`]: `threshold` for the
     /// uncertainty itself, the paper's rule, `excess` for what it exceeds the last block's by,
     /// `schedule` for depths over timesteps that were made of its exits.
     pub exit_rule: Option<String>,
     /// Samples were judged after every this many blocks, where that is not every block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check_every: Option<u32>,
-    /// The exit threshold, for [`Method::Adadiff`].
+    /// The exit threshold, for [`MethodKind::Adadiff`].
     pub threshold: Option<f64>,
     /// The share of blocks in `[0, 1]` that the threshold was calibrated to save.
     pub target_reduction: Option<f64>,
@@ -152,10 +154,10 @@ impl ResultRow {
             self.target_reduction,
             self.threshold,
         ) {
-            (Method::Full, ..) => "full model".to_owned(),
-            (Method::Static, Some(depth), ..) => format!("static depth {depth}"),
-            (Method::Static, None, ..) => "static depth".to_owned(),
-            (Method::Adadiff, _, Some(target), _) => {
+            (MethodKind::Full, ..) => "full model".to_owned(),
+            (MethodKind::Static, Some(depth), ..) => format!("static depth {depth}"),
+            (MethodKind::Static, None, ..) => "static depth".to_owned(),
+            (MethodKind::Adadiff, _, Some(target), _) => {
                 let rule = match self.exit_rule.as_deref() {
                     None | Some("threshold") => String::new(),
                     Some(rule) => format!(" ({rule})"),
@@ -167,10 +169,10 @@ impl ResultRow {
                 let target = 100.0 * target;
                 format!("AdaDiff{rule}{checks}, target {target:.0} %")
             }
-            (Method::Adadiff, _, None, Some(threshold)) => {
+            (MethodKind::Adadiff, _, None, Some(threshold)) => {
                 format!("AdaDiff, threshold {threshold:.4}")
             }
-            (Method::Adadiff, _, None, None) => "AdaDiff".to_owned(),
+            (MethodKind::Adadiff, _, None, None) => "AdaDiff".to_owned(),
             (method, ..) => match &self.setting {
                 Some(setting) => setting.to_string(),
                 None => format!("{method:?}"),
@@ -182,43 +184,17 @@ impl ResultRow {
 /// Writes one JSON object a row to `path`, atomically.
 ///
 /// # Errors
-/// [`ReportError::NotFinite`] for a number that JSON cannot hold, [`ReportError::Write`] where the
+/// [`ReportError::NotFinite`] for a number that JSON cannot hold, [`ReportError::Storage`] where the
 /// file cannot be written.
 pub fn write_rows(path: &Path, rows: &[ResultRow]) -> Result<(), ReportError> {
     rows.iter().try_for_each(ResultRow::check_finite)?;
-    let lines = json_lines(rows).map_err(|source| ReportError::Json {
-        what: "a result row",
-        source,
-    })?;
-    write_atomically(path, lines.as_bytes())
-}
-
-/// Reads the rows that [`write_rows`] wrote. A number comes back to within one unit in the last
-/// place.
-///
-/// # Errors
-/// [`ReportError::Read`] where the file cannot be read, [`ReportError::Row`] with the line's number
-/// where it holds something else.
-pub fn read_rows(path: &Path) -> Result<Vec<ResultRow>, ReportError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ReportError::Read {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    text.lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(index, line)| {
-            serde_json::from_str(line).map_err(|source| ReportError::Row {
-                path: path.to_path_buf(),
-                line: index + 1,
-                source,
-            })
-        })
-        .collect()
+    Ok(replace_file(path, to_json_lines(rows)?.as_bytes())?)
 }
 
 #[cfg(test)]
 mod tests {
+    use adadiff_storage::{StorageError, read_json_lines};
+
     use super::super::examples::example_rows;
     use super::*;
 
@@ -229,7 +205,7 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("results.jsonl");
         write_rows(&path, &example_rows())?;
-        assert_eq!(read_rows(&path)?, example_rows());
+        assert_eq!(read_json_lines::<ResultRow>(&path)?, example_rows());
         assert_eq!(std::fs::read_to_string(&path)?.lines().count(), 4);
         Ok(())
     }
@@ -310,8 +286,8 @@ mod tests {
         let text = std::fs::read_to_string(&path)?;
         std::fs::write(&path, format!("{text}{}", &text[..40]))?;
         assert!(matches!(
-            read_rows(&path),
-            Err(ReportError::Row { line: 2, .. })
+            read_json_lines::<ResultRow>(&path),
+            Err(StorageError::Line { line: 2, .. })
         ));
         Ok(())
     }
