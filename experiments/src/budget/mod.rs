@@ -17,7 +17,7 @@ use indicatif::ProgressBar;
 
 use crate::calibrations::Calibration;
 use crate::judge::{Judge, JudgeOptions, YardstickName};
-use crate::preset::{DataSet, Place};
+use crate::presets::{DataSet, Place};
 use crate::study::Study;
 pub use attainment::Attainment;
 pub use goal::{FdIncrease, Goal};

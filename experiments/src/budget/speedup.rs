@@ -11,8 +11,8 @@ use indicatif::ProgressBar;
 use super::Attainment;
 use super::search::smallest_reaching;
 use crate::calibrations::Calibration;
+use crate::methods::timing::samples_for;
 use crate::study::{Draw, Study};
-use crate::timing::samples_for;
 use crate::turns::{median, median_ratio, take_turns};
 
 /// Turns of each network that is timed, after one that does not count.

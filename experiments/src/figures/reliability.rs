@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clean::Clean;
 use super::curves::spread_over;
-use crate::preset::Place;
+use crate::presets::Place;
 use crate::study::Study;
 
 /// Bins of equal width over uncertainties in `[0, 1]`.

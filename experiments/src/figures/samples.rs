@@ -124,7 +124,7 @@ mod tests {
     fn words_tell_which_is_which() -> Result<()> {
         let pairs = SamplePairs {
             method: Method::AdaDiff {
-                rule: crate::ExitRule::Excess,
+                rule: crate::calibrations::ExitRule::Excess,
                 reduction: 0.45,
             },
             seed: 0,

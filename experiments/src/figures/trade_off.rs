@@ -6,8 +6,8 @@ use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
 
 use crate::calibrations::ExitRule;
 use crate::methods::Method;
-use crate::results::ResultRow;
-use crate::tables::{DrawnTable, MeanAndSpread, Results, Time, metric_name};
+use crate::results::{DrawnTable, MeanAndSpread, ResultRow, Results, Time};
+use crate::tables::metric_name;
 
 /// The points of all methods, from the table of the trade-off.
 #[derive(Clone, Debug)]
@@ -250,7 +250,7 @@ fn has_points(chart: &Chart) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tables::TableName;
+    use crate::results::TableName;
     use crate::tables::examples::example;
 
     #[test]

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Judge, JudgeOptions};
-use crate::preset::{DataSet, Place};
+use crate::presets::{DataSet, Place};
 
 /// The features and the images that the exit rule [`Distance`](crate::ExitRule::Distance) brings
 /// samples close to.

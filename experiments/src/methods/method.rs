@@ -7,7 +7,8 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::calibrations::ExitRule;
-use crate::results::MethodKind;
+use crate::checkpoint::Companion;
+use crate::methods::MethodKind;
 
 /// A way to draw samples with less work than the full network takes, and its one knob.
 ///
@@ -122,6 +123,15 @@ impl Method {
             Self::FewerSteps { .. } => MethodKind::FewerSteps,
             Self::FeatureCache { .. } => MethodKind::FeatureCache,
             Self::TokenMerging { .. } => MethodKind::TokenMerging,
+        }
+    }
+
+    /// The second network that the method needs.
+    pub fn companion(&self) -> Option<Companion> {
+        match self {
+            Self::DuoDiff { .. } => Some(Companion::Shallow),
+            Self::LearnedExit { .. } => Some(Companion::LearnedExit),
+            _ => None,
         }
     }
 

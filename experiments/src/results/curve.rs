@@ -2,7 +2,8 @@
 
 use adadiff_report::{CurvePoint, ReductionCurve, ReportError};
 
-use super::{MethodKind, ResultRow};
+use super::ResultRow;
+use crate::methods::MethodKind;
 
 /// The curve through those `rows` that were measured with this many samples.
 ///

@@ -1,6 +1,7 @@
 //! Rows for tests.
 
-use super::{MethodKind, ResultRow};
+use super::ResultRow;
+use crate::methods::MethodKind;
 
 /// A full model, two static depths and AdaDiff, as a run on 13 blocks leaves them.
 pub fn example_rows() -> Vec<ResultRow> {

@@ -4,13 +4,13 @@ use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
 
-use super::entry::{Choice, Entry, Family};
 use super::fast_solvers::fast_solvers;
-use super::name::TableName;
-use super::published::Published;
 use crate::calibrations::ExitRule;
-use crate::methods::{self, Companion, Method};
-use crate::preset::{Preset, variant_names};
+use crate::checkpoint::Companion;
+use crate::methods::{self, Family, Method};
+use crate::presets::{Preset, variant_names};
+use crate::results::{Published, TableName};
+use crate::tables::spec::{Choice, Entry};
 
 /// The rows of tables for a preset.
 #[derive(Clone, Copy, Debug)]
