@@ -202,7 +202,7 @@ impl<B: Kernels> Bench<'_, B> {
         for depth in [below, below + 1] {
             rows.extend(self.static_row(depth, &draw, full_seconds)?);
         }
-        let mut row = self.row(MethodKind::Adadiff, &adaptive, full_seconds)?;
+        let mut row = self.row(MethodKind::AdaDiff, &adaptive, full_seconds)?;
         calibration.enter(&mut row);
         rows.push(row);
 
@@ -248,7 +248,7 @@ impl<B: Kernels> Bench<'_, B> {
             self.say(&format!("the curve: {:.0} % fewer blocks", 100.0 * budget));
             let calibration = self.threshold(budget)?;
             let drawn = self.draw(&format!("curve-{budget}"), &calibration.policy(), &draw)?;
-            let mut row = self.row(MethodKind::Adadiff, &drawn, full_seconds)?;
+            let mut row = self.row(MethodKind::AdaDiff, &drawn, full_seconds)?;
             calibration.enter(&mut row);
             rows.push(row);
 
@@ -271,7 +271,7 @@ impl<B: Kernels> Bench<'_, B> {
         self.say(&format!("static depth {depth}"));
         let name = format!("depth-{depth}-of-{}-samples", draw.samples);
         let drawn = self.draw(&name, &FixedDepth(depth), draw)?;
-        let mut row = self.row(MethodKind::Static, &drawn, full_seconds)?;
+        let mut row = self.row(MethodKind::StaticDepth, &drawn, full_seconds)?;
         row.depth = Some(depth.get() as u32);
         Ok(Some(row))
     }

@@ -134,7 +134,7 @@ fn summary(findings: &Findings) -> String {
     let adaptive = findings
         .rows
         .iter()
-        .find(|row| row.method == MethodKind::Adadiff);
+        .find(|row| row.method == MethodKind::AdaDiff);
     let saved = adaptive.map_or(0.0, |row| row.block_reduction);
     let speedup = findings.full.seconds_per_image() / findings.adaptive.seconds_per_image();
     format!(

@@ -6,9 +6,9 @@ use std::num::NonZeroUsize;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::{MethodEntry, MethodKind};
 use crate::calibrations::ExitRule;
 use crate::checkpoint::Companion;
-use crate::methods::MethodKind;
 
 /// A way to draw samples with less work than the full network takes, and its one knob.
 ///
@@ -113,8 +113,8 @@ impl Method {
     pub fn kind(&self) -> MethodKind {
         match self {
             Self::Full => MethodKind::Full,
-            Self::StaticDepth { .. } => MethodKind::Static,
-            Self::AdaDiff { .. } => MethodKind::Adadiff,
+            Self::StaticDepth { .. } => MethodKind::StaticDepth,
+            Self::AdaDiff { .. } => MethodKind::AdaDiff,
             Self::Published { .. } => MethodKind::Published,
             Self::Saturation { .. } => MethodKind::Saturation,
             Self::LearnedExit { .. } => MethodKind::LearnedExit,
@@ -124,6 +124,15 @@ impl Method {
             Self::FeatureCache { .. } => MethodKind::FeatureCache,
             Self::TokenMerging { .. } => MethodKind::TokenMerging,
         }
+    }
+
+    /// The method in the list of all, where AdaDiff's exit rules stand apart.
+    pub fn entry(&self) -> &'static MethodEntry {
+        let kind = match *self {
+            Self::AdaDiff { rule, .. } => MethodKind::of_rule(rule),
+            _ => self.kind(),
+        };
+        kind.entry()
     }
 
     /// The second network that the method needs.

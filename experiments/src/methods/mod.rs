@@ -7,7 +7,6 @@
 
 mod cost;
 mod exit;
-mod family;
 mod kind;
 mod method;
 mod prepare;
@@ -18,8 +17,7 @@ mod variant;
 
 pub use cost::CostModel;
 pub use exit::Exit;
-pub use family::Family;
-pub use kind::MethodKind;
+pub use kind::{METHODS, MethodEntry, MethodKind, row_name};
 pub use method::Method;
 pub use prepared::PreparedMethod;
 pub use timing_table::timing_table;

@@ -117,7 +117,8 @@ fn rules_table(own: &[ResultRow], paper: &[ResultRow]) -> Result<Table> {
                 "–".to_owned(),
             ]);
         }
-        let (Some(target), MethodKind::Static) = (adaptive.target_reduction, next.method) else {
+        let (Some(target), MethodKind::StaticDepth) = (adaptive.target_reduction, next.method)
+        else {
             continue;
         };
         let same = |row: &&ResultRow| {

@@ -49,8 +49,8 @@ pub fn reduction_curve(rows: &[ResultRow], samples: usize) -> Result<ReductionCu
         samples,
         features,
         full: points(MethodKind::Full).into_iter().next(),
-        static_depths: points(MethodKind::Static),
-        budgets: points(MethodKind::Adadiff),
+        static_depths: points(MethodKind::StaticDepth),
+        budgets: points(MethodKind::AdaDiff),
     })
 }
 

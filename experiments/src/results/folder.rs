@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::judge::YardstickName;
-use crate::methods::{Family, Method};
+use crate::methods::{Method, MethodKind};
 use crate::results::{DrawKey, DrawnEntry, QualityKey, ResultRow, TableName, TimingKey};
 
 /// How good samples are, and what they cost.
@@ -48,7 +48,7 @@ pub struct MatchKey {
     /// The samples to match.
     pub target: DrawKey,
     /// The family.
-    pub family: Family,
+    pub family: MethodKind,
     /// What the family is calibrated by, where it is AdaDiff by the exit rule `distance` and that does not
     /// come with the data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -119,7 +119,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
     });
     let key = MatchKey {
         target: draw_key(methods[1], 0),
-        family: crate::methods::Family::StaticDepth,
+        family: crate::methods::MethodKind::StaticDepth,
         yardstick: None,
         rounds: 3,
     };

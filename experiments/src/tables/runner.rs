@@ -10,7 +10,7 @@ use super::networks::{Network, Networks};
 use super::plan::Plan;
 use crate::calibrations::ExitRule;
 use crate::judge::{Judge, YardstickName};
-use crate::methods::{Family, Method};
+use crate::methods::{Method, MethodKind};
 use crate::results::{
     DrawKey, DrawnEntry, DrawnTable, Match, MatchKey, Quality, QualityKey, Results, TableName,
     Time, TimingKey, prepared_row,
@@ -160,7 +160,7 @@ impl<'a, B: Kernels> Bench<'a, B> {
             yardstick: self
                 .yardstick
                 .clone()
-                .filter(|_| family == Family::Distance),
+                .filter(|_| family == MethodKind::Distance),
             rounds,
         };
         let found = match self.results.matches.find(&key)? {
@@ -188,7 +188,7 @@ impl<'a, B: Kernels> Bench<'a, B> {
     /// The setting of a family whose time is nearest to the target's, by turns with it.
     fn nearest_setting(
         &self,
-        family: Family,
+        family: MethodKind,
         network: &Network<'a, B>,
         target: &Row<'_, 'a, B>,
         rounds: usize,
@@ -198,7 +198,9 @@ impl<'a, B: Kernels> Bench<'a, B> {
             Err(missing) => return Ok(Err(missing)),
         };
         let study = &network.study;
-        let settings = family.settings(study.blocks(), study.preset.sampling.steps);
+        let settings = family
+            .entry()
+            .settings(study.blocks(), study.preset.sampling.steps);
         let needed = settings
             .first()
             .and_then(|&method| self.networks.missing_companion(network, method));

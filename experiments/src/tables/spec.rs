@@ -2,7 +2,7 @@
 
 use adadiff_sampler::SolverConfig;
 
-use crate::methods::{Family, Method};
+use crate::methods::{Method, MethodKind};
 use crate::presets::Preset;
 use crate::results::Published;
 
@@ -29,7 +29,7 @@ pub enum Choice {
     /// This one.
     Given(Method),
     /// The one of a family whose measured time is nearest to AdaDiff's.
-    EqualTime(Family),
+    EqualTime(MethodKind),
 }
 
 impl Entry {

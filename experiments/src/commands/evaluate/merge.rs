@@ -109,8 +109,8 @@ fn row(whole: &Shard, frechet_distance: f64) -> Result<ResultRow> {
         preset: &preset,
         method: match settings.exit {
             Exit::Full => MethodKind::Full,
-            Exit::Depth(_) => MethodKind::Static,
-            Exit::Adaptive => MethodKind::Adadiff,
+            Exit::Depth(_) => MethodKind::StaticDepth,
+            Exit::Adaptive => MethodKind::AdaDiff,
         },
         device: settings.device.clone(),
         cost: network_cost(&preset.model).into(),
