@@ -11,8 +11,7 @@ use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
 use crate::calibrations::Calibration;
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
+use crate::commands::inputs::Inputs;
 use crate::study::{Draw, Study};
 use crate::turns::median;
 
@@ -22,10 +21,8 @@ const REPETITIONS: usize = 3;
 /// What to compute.
 #[derive(Debug)]
 pub struct PartTask<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// Number of samples.
     pub samples: usize,
     /// The threshold of all devices; the device's own where it is the first.
@@ -63,10 +60,8 @@ impl DeviceTask for PartTask<'_> {
     type Output = Result<Part>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<Part> {
-        let study: Study<'_, B> = self
-            .surroundings
-            .study(self.checkpoint, &device, self.stop)?;
         let bar = ProgressBar::hidden();
+        let study: Study<'_, B> = self.inputs.study(&device, self.stop, &bar)?;
         let calibration = match self.calibration {
             Some(calibration) => calibration,
             None => study.threshold(study.preset.sampling.reduction, &bar)?,
