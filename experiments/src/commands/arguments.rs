@@ -10,8 +10,12 @@ use clap::{Args, Parser, Subcommand};
 
 use super::inputs::InputOptions;
 use crate::commands::backends::BackendsOptions;
+use crate::commands::evaluate::MergeOptions;
 use crate::commands::options::{PlaceOptions, PromptOptions};
+use crate::commands::prepare::PrepareOptions;
+use crate::commands::reference::ReferenceOptions;
 use crate::commands::table_options::{FigureOptions, StudyOptions, TableOptions};
+use crate::commands::train_features::TrainFeaturesOptions;
 use crate::judge::JudgeOptions;
 use crate::methods::timing::{BATCHES, ROUNDS};
 use crate::presets::{positive, share};
@@ -77,44 +81,6 @@ pub struct CompareOptions {
     /// A small run that shows that everything works: 96 samples, few budgets
     #[arg(long)]
     pub quick: bool,
-}
-
-/// Options of `prepare`.
-#[derive(Debug, Args)]
-pub struct PrepareOptions {
-    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
-    #[arg(long, value_name = "DEVICE", default_value = "flex")]
-    pub device: DeviceName,
-    /// The images.
-    #[command(flatten)]
-    pub place: PlaceOptions,
-    /// Preset that names the size of the images [default: the program's first]
-    #[arg(long, value_name = "PRESET")]
-    pub preset: Option<String>,
-    /// The weights of Stable Diffusion's autoencoder
-    #[arg(long, value_name = "FILE")]
-    pub autoencoder: PathBuf,
-    /// The weights of CLIP's text model, for captions
-    #[arg(long, value_name = "FILE")]
-    pub text_model: Option<PathBuf>,
-    /// The vocabulary of CLIP's tokenizer, bpe_simple_vocab_16e6.txt.gz or merges.txt
-    #[arg(long, value_name = "FILE")]
-    pub vocabulary: Option<PathBuf>,
-    /// Store 16 bits for each number in place of 32
-    #[arg(long)]
-    pub half: bool,
-    /// Images that are encoded together
-    #[arg(long, value_name = "N", value_parser = positive, default_value = "16")]
-    pub batch: usize,
-    /// Images of a file; what an interruption loses at most
-    #[arg(long, value_name = "N", value_parser = positive, default_value = "1024")]
-    pub images_per_shard: usize,
-    /// Images that may turn out bad; they are named and left out
-    #[arg(long, value_name = "N", default_value = "100")]
-    pub skip_bad: usize,
-    /// Folder to write
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
 }
 
 /// Options of `train`.
@@ -211,44 +177,6 @@ impl TrainOptions {
     }
 }
 
-/// Options of `train-features`.
-#[derive(Debug, Args)]
-pub struct TrainFeaturesOptions {
-    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
-    #[arg(long, value_name = "DEVICE", default_value = "flex")]
-    pub device: DeviceName,
-    /// Folder of the four Fashion-MNIST files [default: $ADADIFF_DATA, then Debian's]
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// Weights file to write
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "runs/fashion_cnn.safetensors"
-    )]
-    pub out: PathBuf,
-}
-
-/// Options of `reference`.
-#[derive(Debug, Args)]
-pub struct ReferenceOptions {
-    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
-    #[arg(long, value_name = "DEVICE", default_value = "flex")]
-    pub device: DeviceName,
-    /// The features.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images.
-    #[command(flatten)]
-    pub place: PlaceOptions,
-    /// Preset that names the size of the images [default: the program's first]
-    #[arg(long, value_name = "PRESET")]
-    pub preset: Option<String>,
-    /// Statistics file to write, .npz
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-}
-
 /// Options of `evaluate`.
 #[derive(Debug, Args)]
 pub struct EvaluateOptions {
@@ -273,20 +201,6 @@ pub struct EvaluateOptions {
     /// Folder of the parts of all processes
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-}
-
-/// Options of `merge`.
-#[derive(Debug, Args)]
-pub struct MergeOptions {
-    /// The folder that the processes of `evaluate` wrote
-    pub folder: PathBuf,
-    /// Write the statistics of all samples, .npz
-    #[arg(long, value_name = "FILE")]
-    pub write_statistics: Option<PathBuf>,
-    /// Statistics of the images to compare with, an .npz of mu and sigma as `reference` and
-    /// pytorch-fid write it
-    #[arg(long, value_name = "FILE")]
-    pub reference: PathBuf,
 }
 
 /// Options of `sample`.

@@ -23,8 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use adadiff_backends::{run_on, run_on_all};
-use adadiff_data::LatentStorage;
+use adadiff_backends::{DeviceName, DeviceTask, run_on, run_on_all};
 use adadiff_train::Node;
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, FromArgMatches};
@@ -34,10 +33,8 @@ use crate::calibrations::Calibrations;
 use crate::commands::calibrate::Calibrate;
 use crate::commands::compare::MainJob;
 use crate::commands::dry_run::DryRun;
-use crate::commands::evaluate::{Evaluate, Merge};
+use crate::commands::evaluate::Evaluate;
 use crate::commands::import::Import;
-use crate::commands::prepare::Prepare;
-use crate::commands::reference::Reference;
 use crate::commands::sample::Sample;
 use crate::commands::table::{Job, Wanted};
 use crate::commands::table_options::{
@@ -45,7 +42,6 @@ use crate::commands::table_options::{
 };
 use crate::commands::timing::TimeExits;
 use crate::commands::train::Train;
-use crate::commands::train_features::TrainFeatures;
 use crate::figures::{FIGURE_2, FigureArgument, FigureName};
 use crate::methods::Exit;
 use crate::pages::{write_document, write_report};
@@ -53,8 +49,7 @@ use crate::presets::Experiment;
 use crate::results::{Results, TableName};
 use arguments::{
     Arguments, CalibrateOptions, Command, CompareOptions, EvaluateOptions, ImportOptions,
-    MergeOptions, PrepareOptions, ReferenceOptions, SampleOptions, TimingOptions,
-    TrainFeaturesOptions, TrainOptions,
+    SampleOptions, TimingOptions, TrainOptions,
 };
 use inputs::Inputs;
 
@@ -68,6 +63,16 @@ const SAMPLES: usize = 512;
 
 /// The budgets of the curve beside the preset's own.
 const CURVE: [f64; 5] = [0.15, 0.3, 0.45, 0.6, 0.75];
+
+/// A command with its options, on a device.
+#[derive(Debug)]
+struct Task<'a, O> {
+    options: O,
+    /// The program, which knows its presets.
+    experiment: &'a Experiment,
+    /// Set when the user asks to stop.
+    stop: &'a AtomicBool,
+}
 
 impl Experiment {
     /// Runs the program; errors are told on standard error.
@@ -94,12 +99,12 @@ impl Experiment {
             .context("cannot handle Ctrl-C")?;
         match arguments.command {
             None => self.compare(arguments.compare),
-            Some(Command::Prepare(options)) => self.prepare(options),
+            Some(Command::Prepare(options)) => self.run_on(options.device, options),
             Some(Command::Train(options)) => self.train(options),
-            Some(Command::TrainFeatures(options)) => train_features(options),
-            Some(Command::Reference(options)) => self.reference(options),
+            Some(Command::TrainFeatures(options)) => self.run_on(options.device, options),
+            Some(Command::Reference(options)) => self.run_on(options.device, options),
             Some(Command::Evaluate(options)) => self.evaluate(options),
-            Some(Command::Merge(options)) => merge(options),
+            Some(Command::Merge(options)) => options.carry_out(),
             Some(Command::Table(options)) => self.table(options),
             Some(Command::Figure(options)) => self.figure(options),
             Some(Command::Study(options)) => study(&options),
@@ -109,6 +114,18 @@ impl Experiment {
             Some(Command::Backends(options)) => options.carry_out(self, &STOP),
             Some(Command::Import(options)) => self.import(options),
         }
+    }
+
+    fn run_on<O>(&self, device: DeviceName, options: O) -> Result<()>
+    where
+        for<'a> Task<'a, O>: DeviceTask<Output = Result<()>>,
+    {
+        let task = Task {
+            options,
+            experiment: self,
+            stop: &STOP,
+        };
+        run_on(device, task)
     }
 
     fn compare(&self, options: CompareOptions) -> Result<()> {
@@ -188,40 +205,6 @@ impl Experiment {
                 node,
                 out,
                 stop: &STOP,
-            },
-        )
-    }
-
-    fn prepare(&self, options: PrepareOptions) -> Result<()> {
-        run_on(
-            options.device,
-            Prepare {
-                preset: self.preset(options.preset.as_deref())?,
-                place: options.place.into(),
-                autoencoder: options.autoencoder,
-                text_model: options.text_model,
-                vocabulary: options.vocabulary,
-                storage: match options.half {
-                    true => LatentStorage::F16,
-                    false => LatentStorage::F32,
-                },
-                batch: options.batch,
-                images_per_shard: options.images_per_shard,
-                most_bad_images: options.skip_bad,
-                out: options.out,
-                stop: &STOP,
-            },
-        )
-    }
-
-    fn reference(&self, options: ReferenceOptions) -> Result<()> {
-        run_on(
-            options.device,
-            Reference {
-                preset: self.preset(options.preset.as_deref())?,
-                place: options.place.into(),
-                judge: options.judge,
-                out: options.out,
             },
         )
     }
@@ -368,36 +351,10 @@ impl Experiment {
     }
 }
 
-fn train_features(options: TrainFeaturesOptions) -> Result<()> {
-    let TrainFeaturesOptions { device, data, out } = options;
-    run_on(
-        device,
-        TrainFeatures {
-            data,
-            out,
-            stop: &STOP,
-        },
-    )
-}
-
 fn study(options: &StudyOptions) -> Result<()> {
     write_document(&options.results, &options.out)?;
     let report = write_report(&Results::read(&options.results)?)?;
     println!("document: {}", options.out.display());
     println!("report: {}", report.display());
     Ok(())
-}
-
-fn merge(options: MergeOptions) -> Result<()> {
-    let MergeOptions {
-        folder,
-        write_statistics,
-        reference,
-    } = options;
-    Merge {
-        folder,
-        statistics: write_statistics,
-        reference,
-    }
-    .carry_out()
 }

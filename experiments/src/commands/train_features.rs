@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use adadiff_backends::DeviceTask;
+use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_data::{FashionMnist, Split};
 use adadiff_metrics::FashionCnnConfig;
 use adadiff_model::kernels::Kernels;
@@ -12,25 +12,34 @@ use adadiff_train::weights::{Precision, save};
 use adadiff_train::{ClassifierConfig, train_classifier};
 use anyhow::Result;
 use burn_autodiff::Autodiff;
+use clap::Args;
 
+use super::Task;
 use crate::terminal::steps_bar;
 
-/// What to train the classifier on, and where to put it.
-#[derive(Debug)]
-pub struct TrainFeatures<'a> {
-    /// The folder of the data set, if one was named.
+/// Options of `train-features`.
+#[derive(Debug, Args)]
+pub struct TrainFeaturesOptions {
+    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+    /// Folder of the four Fashion-MNIST files [default: $ADADIFF_DATA, then Debian's]
+    #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// The weights file to write.
+    /// Weights file to write
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "runs/fashion_cnn.safetensors"
+    )]
     pub out: PathBuf,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for TrainFeatures<'_> {
+impl DeviceTask for Task<'_, TrainFeaturesOptions> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let folder = adadiff_data::locate(self.data.as_deref())?;
+        let folder = adadiff_data::locate(self.options.data.as_deref())?;
         let train = FashionMnist::load(&folder, Split::Train)?;
         let test = FashionMnist::load(&folder, Split::Test)?;
         let config = ClassifierConfig::new(FashionCnnConfig::new());
@@ -50,11 +59,16 @@ impl DeviceTask for TrainFeatures<'_> {
             ("steps", config.steps.to_string()),
             ("seed", config.seed.to_string()),
         ];
-        save(&trained.network, Precision::Half, &metadata, &self.out)?;
+        save(
+            &trained.network,
+            Precision::Half,
+            &metadata,
+            &self.options.out,
+        )?;
         println!(
             "test accuracy {:.2} %, weights in {}",
             100.0 * trained.test_accuracy,
-            self.out.display()
+            self.options.out.display()
         );
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use adadiff_metrics::read_statistics;
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, ensure};
+use clap::Args;
 
 use super::shard::Shard;
 use crate::commands::reference::write_statistics;
@@ -14,18 +15,21 @@ use crate::presets::Preset;
 use crate::results::{Measured, ResultRow};
 use crate::study::network_cost;
 
-/// Which parts to add up, and what to compare them with.
-#[derive(Debug)]
-pub struct Merge {
-    /// The folder of the parts.
+/// Options of `merge`.
+#[derive(Debug, Args)]
+pub struct MergeOptions {
+    /// The folder that the processes of `evaluate` wrote
     pub folder: PathBuf,
-    /// Where to write the statistics of all samples.
-    pub statistics: Option<PathBuf>,
-    /// Statistics of the reference images.
+    /// Write the statistics of all samples, .npz
+    #[arg(long, value_name = "FILE")]
+    pub write_statistics: Option<PathBuf>,
+    /// Statistics of the images to compare with, an .npz of mu and sigma as `reference` and
+    /// pytorch-fid write it
+    #[arg(long, value_name = "FILE")]
     pub reference: PathBuf,
 }
 
-impl Merge {
+impl MergeOptions {
     /// Adds the parts up, prints the row and writes it beside them as `results.jsonl`.
     ///
     /// # Errors
@@ -33,7 +37,7 @@ impl Merge {
     /// samples.
     pub fn carry_out(&self) -> Result<()> {
         let whole = self.whole()?;
-        if let Some(path) = &self.statistics {
+        if let Some(path) = &self.write_statistics {
             write_statistics(path, &whole.statistics.gaussian()?)?;
         }
         let distance = distance_from(&read_statistics(&self.reference)?, &whole.statistics)?;

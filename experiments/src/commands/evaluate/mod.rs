@@ -18,7 +18,7 @@ use crate::commands::inputs::Inputs;
 use crate::methods::Exit;
 use crate::study::{Effort, Study};
 use crate::terminal::samples_bar;
-pub use merge::Merge;
+pub use merge::MergeOptions;
 use shard::{Settings, Shard};
 
 /// What to evaluate, and which part of it.
