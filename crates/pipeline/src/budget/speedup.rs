@@ -4,16 +4,11 @@ use std::num::NonZeroUsize;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::{CheckedBlocks, ExitPolicy, FixedDepth, Never, Threshold};
-use anyhow::{Result, bail};
-use indicatif::ProgressBar;
 
-use super::Attainment;
+use super::BudgetResult;
 use super::search::smallest_reaching;
-use crate::calibrations::Calibration;
-use crate::device::DeviceName;
-use crate::study::{Draw, Study};
-use crate::timing::samples_for;
-use crate::turns::{median, median_ratio, take_turns};
+use crate::interleaved::{median, median_ratio, samples_to_time, time_interleaved};
+use crate::{Calibration, Calibrator, Monitor, Pipeline, PipelineError, SamplePlan};
 
 /// Turns of each network that is timed, after one that does not count.
 const REPETITIONS: usize = 4;
@@ -21,7 +16,7 @@ const REPETITIONS: usize = 4;
 /// What a measured speed-up may miss the one asked for by, as a share of it.
 const TOLERANCE: f64 = 0.02;
 
-/// Thresholds that are tried.
+/// Shares of blocks that are tried.
 const PROBES: usize = 5;
 
 /// What parts of the network take on this device, in seconds for an image.
@@ -37,16 +32,20 @@ struct Costs {
 
 impl Costs {
     /// Times the full network without and with judging, and half of its depth.
-    fn measure<B: Kernels>(study: &Study<'_, B>, draw: &Draw, bar: &ProgressBar) -> Result<Self> {
-        let blocks = study.blocks();
+    fn measure<B: Kernels>(
+        pipeline: &Pipeline<B>,
+        plan: &SamplePlan,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PipelineError> {
+        let blocks = pipeline.blocks();
         let half = NonZeroUsize::new(blocks / 2).unwrap_or(NonZeroUsize::MIN);
         // Everybody is judged, and nobody leaves.
         let judged = CheckedBlocks {
             policy: Threshold { uncertainty: 0.0 },
-            every: study.preset.sampling.check_every,
+            every: pipeline.config.sampling.check_every,
         };
         let policies: [&dyn ExitPolicy; 3] = [&Never, &judged, &FixedDepth(half)];
-        let seconds = time(study, &policies, draw, bar)?;
+        let seconds = time(pipeline, &policies, plan, monitor)?;
         let (full, judged, half_depth) = (
             median(&seconds[0]),
             median(&seconds[1]),
@@ -73,68 +72,72 @@ impl Costs {
     }
 }
 
-/// Finds the threshold that skips least blocks while samples are drawn `speedup` times as fast as with
-/// the full network, measured on this device in batches of the preset's size.
-///
-/// # Errors
-/// Where no threshold does, or the user interrupts.
-pub fn calibrate<B: Kernels>(
-    study: &Study<'_, B>,
-    speedup: f64,
-    device: DeviceName,
-    bar: &ProgressBar,
-) -> Result<Calibration> {
-    let batch = study.preset.sampling.batch;
-    let draw = study.judged(samples_for(batch))?;
-    bar.set_message("the time of blocks and estimators");
-    let costs = Costs::measure(study, &draw, bar)?;
-    let found = smallest_reaching(
-        speedup,
-        costs.reduction_for(speedup),
-        study.largest_reduction(),
-        costs.slope(),
-        (TOLERANCE, PROBES),
-        |reduction| {
-            bar.set_message(format!(
-                "the time of {:.1} % fewer blocks",
-                100.0 * reduction
-            ));
-            let calibration = study.calibrate(study.budget(reduction), bar)?;
-            let policy = calibration.policy();
-            let seconds = time(study, &[&Never, &policy], &draw, bar)?;
-            Ok((median_ratio(&seconds[0], &seconds[1]), calibration))
-        },
-    )?;
-    match found {
-        Ok(found) => Ok(Calibration {
-            attainment: Some(Attainment::Speedup {
+impl<B: Kernels> Calibrator<B> {
+    /// The exits that skip least blocks while samples are drawn `speedup` times as fast as with the full
+    /// network, measured now on this device in batches of the configured size. `device` is its name in
+    /// what is stored.
+    ///
+    /// # Errors
+    /// Where no exits do, or the monitor stops it.
+    pub fn for_speedup(
+        &self,
+        speedup: f64,
+        device: &str,
+        monitor: &dyn Monitor,
+    ) -> Result<Calibration, PipelineError> {
+        let batch = self.pipeline.config.sampling.batch;
+        let plan = self.budget_plan(samples_to_time(batch))?;
+        monitor.stage("the time of blocks and estimators");
+        let costs = Costs::measure(&self.pipeline, &plan, monitor)?;
+        let found = smallest_reaching(
+            speedup,
+            costs.reduction_for(speedup),
+            self.largest_reduction(),
+            costs.slope(),
+            (TOLERANCE, PROBES),
+            |reduction| {
+                monitor.stage(&format!(
+                    "the time of {:.1} % fewer blocks",
+                    100.0 * reduction
+                ));
+                let calibration = self.calibrate(self.key(reduction), monitor)?;
+                let policy = calibration.policy();
+                let seconds = time(&self.pipeline, &[&Never, &policy], &plan, monitor)?;
+                let ratio = median_ratio(&seconds[0], &seconds[1]);
+                Ok::<_, PipelineError>((ratio, calibration))
+            },
+        )?;
+        let found = found.map_err(|missed| PipelineError::TooSlow {
+            asked: speedup,
+            device: device.to_owned(),
+            batch,
+            reduction: missed.reduction,
+            measured: missed.value,
+        })?;
+        Ok(Calibration {
+            result: Some(BudgetResult::Speedup {
                 asked: speedup,
                 measured: found.value,
-                device: device.to_string(),
+                device: device.to_owned(),
                 batch,
-                samples: draw.samples,
-                seed: draw.seed,
+                samples: plan.samples,
+                seed: plan.seed,
             }),
             ..found.item
-        }),
-        Err(missed) => bail!(
-            "a speed-up of {speedup} was not reached on {device} in batches of {batch}: {:.1} % \
-             fewer blocks measured {:.2}",
-            100.0 * missed.reduction,
-            missed.value
-        ),
+        })
     }
 }
 
 /// Seconds for an image in each turn of each policy.
 fn time<B: Kernels>(
-    study: &Study<'_, B>,
+    pipeline: &Pipeline<B>,
     policies: &[&dyn ExitPolicy],
-    draw: &Draw,
-    bar: &ProgressBar,
-) -> Result<Vec<Vec<f64>>> {
-    take_turns(REPETITIONS, policies.len(), |place| {
-        Ok(study.draw(policies[place], draw, bar)?.seconds_per_image())
+    plan: &SamplePlan,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Vec<f64>>, PipelineError> {
+    time_interleaved(REPETITIONS, policies.len(), |place| {
+        let generated = pipeline.generate(policies[place], plan, monitor)?;
+        Ok(generated.seconds_per_image())
     })
 }
 

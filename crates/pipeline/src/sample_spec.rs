@@ -7,9 +7,44 @@ use adadiff_model::Condition;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
-/// Which samples to draw.
+/// Which samples to draw; what is left open is as the pipeline's configuration has it.
 #[derive(Clone, Debug)]
-pub struct Draw {
+pub struct SampleSpec {
+    /// The number of the first sample in the whole run: sample `n` is the same in any part of it.
+    pub first_sample: u64,
+    /// Number of samples.
+    pub samples: usize,
+    /// Samples of a batch.
+    pub batch: Option<usize>,
+    /// Network evaluations for each sample.
+    pub steps: Option<usize>,
+    /// Seed of all noise.
+    pub seed: Option<u64>,
+    /// What samples are conditioned on; all classes or prompts in turn where that is left open.
+    pub conditions: Option<Conditions>,
+    /// Guidance scale; zero for none.
+    pub guidance: Option<f64>,
+}
+
+impl SampleSpec {
+    /// So many samples, from the first on, with everything else left open.
+    pub fn new(samples: usize) -> Self {
+        Self {
+            first_sample: 0,
+            samples,
+            batch: None,
+            steps: None,
+            seed: None,
+            conditions: None,
+            guidance: None,
+        }
+    }
+}
+
+/// Which samples to draw, with nothing left open: [`Pipeline::plan`](crate::Pipeline::plan) makes it of
+/// a [`SampleSpec`].
+#[derive(Clone, Debug)]
+pub struct SamplePlan {
     /// The number of the first sample in the whole run: sample `n` is the same in any part of it.
     pub first_sample: u64,
     /// Number of samples.
@@ -67,7 +102,7 @@ impl fmt::Debug for Conditions {
     }
 }
 
-impl Draw {
+impl SamplePlan {
     /// The same run's samples from `offset` on, `samples` of them or as many as there are.
     pub fn part(&self, offset: usize, samples: usize) -> Self {
         Self {

@@ -5,12 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::FdIncrease;
-use crate::judge::YardstickName;
+use crate::ReferenceId;
 
 /// A budget and what was measured of it, on samples that the threshold was not calibrated on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "budget", rename_all = "snake_case")]
-pub enum Attainment {
+pub enum BudgetResult {
     /// A speed-up over the full network on a device.
     Speedup {
         /// What was asked for.
@@ -37,8 +37,12 @@ pub enum Attainment {
         /// The features of both.
         features: String,
         /// What they were measured by, where the user named it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        yardstick: Option<YardstickName>,
+        #[serde(
+            default,
+            rename = "yardstick",
+            skip_serializing_if = "Option::is_none"
+        )]
+        reference: Option<ReferenceId>,
         /// Samples of both.
         samples: usize,
         /// Their seed.
@@ -46,7 +50,7 @@ pub enum Attainment {
     },
 }
 
-impl fmt::Display for Attainment {
+impl fmt::Display for BudgetResult {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Speedup {

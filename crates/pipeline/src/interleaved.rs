@@ -1,7 +1,5 @@
 //! Measurements that take turns, so that whatever else the machine does meets all of them.
 
-use anyhow::Result;
-
 /// Measures each of `count` things, by its number, once in each of `rounds` turns, at least 1; returns each
 /// one's measurements, turn by turn.
 ///
@@ -10,11 +8,11 @@ use anyhow::Result;
 ///
 /// # Errors
 /// Those of `measure`, at once.
-pub fn take_turns(
+pub fn time_interleaved<E>(
     rounds: usize,
     count: usize,
-    mut measure: impl FnMut(usize) -> Result<f64>,
-) -> Result<Vec<Vec<f64>>> {
+    mut measure: impl FnMut(usize) -> Result<f64, E>,
+) -> Result<Vec<Vec<f64>>, E> {
     let mut measured = vec![Vec::with_capacity(rounds); count];
     for round in 0..=rounds {
         for position in 0..count {
@@ -51,6 +49,11 @@ pub fn median_ratio(numbers: &[f64], others: &[f64]) -> f64 {
     median(&ratios)
 }
 
+/// Samples that show the speed at a batch size: whole batches, and enough of small ones.
+pub fn samples_to_time(batch: usize) -> usize {
+    (2 * batch).clamp(8, batch.max(64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,13 +61,13 @@ mod tests {
     #[test]
     fn everybody_has_every_turn_and_the_first_is_not_counted() {
         let mut order = Vec::new();
-        let measured = take_turns(2, 3, |number| {
+        let measured = time_interleaved(2, 3, |number| {
             order.push(number);
-            Ok(order.len() as f64)
+            Ok::<_, &str>(order.len() as f64)
         });
         assert_eq!(order, [0, 1, 2, 2, 1, 0, 0, 1, 2]);
         assert_eq!(measured.unwrap(), [[6.0, 7.0], [5.0, 8.0], [4.0, 9.0]]);
-        assert!(take_turns(1, 1, |_| anyhow::bail!("stopped")).is_err());
+        assert_eq!(time_interleaved(1, 1, |_| Err("stopped")), Err("stopped"));
     }
 
     #[test]

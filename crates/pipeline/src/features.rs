@@ -1,27 +1,27 @@
 //! The features that samples are judged by.
 
-use std::path::Path;
-
 use adadiff_data::{from_byte, to_byte};
 use adadiff_metrics::{
-    CHUNK, FashionCnn, FashionCnnConfig, GaussianStats, INCEPTION_FEATURES, Inception,
-    Preprocessing,
+    CHUNK, FEATURES_NAME, FashionCnn, GaussianStats, INCEPTION_FEATURES, Inception, Preprocessing,
 };
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::load;
-use anyhow::{Result, ensure};
 use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Tensor, TensorData};
 
-use super::plan::FeatureName;
-use crate::network_file::open_inception;
+use crate::PipelineError;
 
-/// Side of what [`Extractor::Pixels`] reduces images to.
+/// Side of what [`FeatureExtractor::Pixels`] reduces images to.
 const PIXEL_SIDE: usize = 4;
+
+/// The name of FID's features in results.
+pub const INCEPTION_NAME: &str = "inception-2015-12-05";
+
+/// The name of [`FeatureExtractor::Pixels`] in results.
+pub const PIXELS_NAME: &str = "pixels-4x4";
 
 /// A network, or less, that tells features of images.
 #[derive(Debug)]
-pub enum Extractor<B: Kernels> {
+pub enum FeatureExtractor<B: Kernels> {
     /// The small classifier of Fashion-MNIST that comes with this program.
     FashionCnn(Box<FashionCnn<B>>),
     /// FID's network, fed as pytorch-fid does.
@@ -33,35 +33,14 @@ pub enum Extractor<B: Kernels> {
     },
 }
 
-impl<B: Kernels> Extractor<B> {
-    /// The bundled classifier.
-    ///
-    /// # Errors
-    /// Never, unless a file in the repository was broken.
-    pub fn fashion_cnn(device: &B::Device) -> Result<Self> {
-        let weights = include_bytes!("../../assets/fashion_mnist/fashion_cnn.safetensors");
-        let path = Path::new("the bundled feature extractor");
-        let network = FashionCnnConfig::new().init::<B>(device);
-        let network = load(network, weights.to_vec(), path)?;
-        Ok(Self::FashionCnn(Box::new(network)))
-    }
-
-    /// FID's network from a file of its weights.
-    ///
-    /// # Errors
-    /// Where the file holds anything else.
-    pub fn inception(path: &Path, device: &B::Device) -> Result<Self> {
-        Ok(Self::Inception(Box::new(open_inception(path, device)?)))
-    }
-
+impl<B: Kernels> FeatureExtractor<B> {
     /// The name of the features in results.
     pub fn name(&self) -> &'static str {
-        let name = match self {
-            Self::FashionCnn(_) => FeatureName::FashionCnn,
-            Self::Inception(_) => FeatureName::Inception,
-            Self::Pixels { .. } => FeatureName::Pixels,
-        };
-        name.in_results()
+        match self {
+            Self::FashionCnn(_) => FEATURES_NAME,
+            Self::Inception(_) => INCEPTION_NAME,
+            Self::Pixels { .. } => PIXELS_NAME,
+        }
     }
 
     /// Number of features.
@@ -85,11 +64,14 @@ impl<B: Kernels> Extractor<B> {
     ///
     /// # Errors
     /// Where the images have other channels.
-    pub fn features(&self, images: Tensor<B, 4>) -> Result<Tensor<B, 2>> {
+    pub fn features(&self, images: Tensor<B, 4>) -> Result<Tensor<B, 2>, PipelineError> {
         let [batch, channels, ..] = images.dims();
         match self {
             Self::FashionCnn(network) => {
-                ensure!(channels == 1, "{} is for grey images", self.name());
+                if channels != 1 {
+                    let features = self.name();
+                    return Err(PipelineError::NotGrey { features });
+                }
                 Ok(network.features(images))
             }
             Self::Inception(network) => {
@@ -112,7 +94,7 @@ impl<B: Kernels> Extractor<B> {
     ///
     /// # Errors
     /// Where a run cannot be cut there.
-    pub fn no_statistics(&self, first_sample: u64) -> Result<GaussianStats> {
+    pub fn no_statistics(&self, first_sample: u64) -> Result<GaussianStats, PipelineError> {
         // A part that would start at the end of a run has no samples, wherever that is.
         let first_sample = first_sample.next_multiple_of(CHUNK);
         Ok(GaussianStats::starting_at(self.dims(), first_sample)?)
@@ -129,7 +111,12 @@ impl<B: Kernels> Extractor<B> {
         pixels: &[f32],
         shape: [usize; 3],
         device: &B::Device,
-    ) -> Result<()> {
+    ) -> Result<(), PipelineError> {
+        // Rounding would make a number of what is none.
+        if let Some(sample) = first_not_finite(pixels, shape) {
+            let sample = statistics.count() + sample;
+            return Err(PipelineError::NotFinite { sample });
+        }
         let rounded: Vec<f32> = pixels
             .iter()
             .map(|&pixel| from_byte(to_byte(pixel)))
@@ -138,13 +125,16 @@ impl<B: Kernels> Extractor<B> {
     }
 
     /// [`Self::add`] for images that are of 8 bits already.
-    pub(super) fn add_exact(
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_exact(
         &self,
         statistics: &mut GaussianStats,
         pixels: &[f32],
         [channels, height, width]: [usize; 3],
         device: &B::Device,
-    ) -> Result<()> {
+    ) -> Result<(), PipelineError> {
         let size = channels * height * width;
         for pixels in pixels.chunks(self.batch() * size) {
             let shape = [pixels.len() / size, channels, height, width];
@@ -156,7 +146,13 @@ impl<B: Kernels> Extractor<B> {
     }
 }
 
-#[cfg(all(test, feature = "flex"))]
+/// The first of several images that holds a value which is not finite.
+pub(crate) fn first_not_finite(pixels: &[f32], shape: [usize; 3]) -> Option<u64> {
+    let place = pixels.iter().position(|pixel| !pixel.is_finite())?;
+    Some((place / shape.iter().product::<usize>().max(1)) as u64)
+}
+
+#[cfg(test)]
 mod tests {
     use burn_flex::{Flex, FlexDevice};
 
@@ -165,7 +161,7 @@ mod tests {
     #[test]
     fn samples_are_judged_as_images_of_8_bits() {
         println!("device: flex");
-        let extractor = Extractor::<Flex>::Pixels { channels: 1 };
+        let extractor = FeatureExtractor::<Flex>::Pixels { channels: 1 };
         let shape = [1, 4, 4];
         let exact: Vec<f32> = (0..64).map(|index| from_byte(index * 4)).collect();
         // Less than half a level beside them, and beyond both ends.
@@ -186,5 +182,21 @@ mod tests {
         };
         assert_eq!(statistics(&drawn, false), statistics(&exact, true));
         assert_ne!(statistics(&drawn, true), statistics(&exact, true));
+    }
+
+    #[test]
+    fn an_image_of_no_numbers_is_refused_and_not_taken_for_black() {
+        println!("device: flex");
+        let extractor = FeatureExtractor::<Flex>::Pixels { channels: 1 };
+        for broken in [f32::NAN, f32::INFINITY] {
+            let mut pixels = vec![0.0; 3 * 16];
+            pixels[35] = broken;
+            let mut statistics = extractor.no_statistics(0).unwrap();
+            let error = extractor
+                .add(&mut statistics, &pixels, [1, 4, 4], &FlexDevice)
+                .unwrap_err();
+            assert!(matches!(error, PipelineError::NotFinite { sample: 2 }), "{error}");
+            assert_eq!(statistics.count(), 0);
+        }
     }
 }

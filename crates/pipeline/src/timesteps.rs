@@ -5,11 +5,10 @@ use std::ops::ControlFlow;
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
 use adadiff_sampler::{NoiseSource, SampleRequest};
-use anyhow::Result;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::Study;
+use crate::{Pipeline, PipelineError};
 
 /// Predicts that there is no noise, at no cost: it is there to be asked.
 struct Asked;
@@ -35,13 +34,13 @@ impl<B: Backend> Denoiser<B> for Asked {
     }
 }
 
-impl<B: Kernels> Study<'_, B> {
-    /// The timesteps of the preset's solver in so many steps, in the order in which it asks about
+impl<B: Kernels> Pipeline<B> {
+    /// The timesteps of the configuration's solver in so many steps, in the order in which it asks about
     /// them and in the units that the network is given.
     ///
     /// # Errors
     /// Where the solver does not take so many steps.
-    pub fn timesteps(&self, steps: usize) -> Result<Vec<f64>> {
+    pub fn timesteps(&self, steps: usize) -> Result<Vec<f64>, PipelineError> {
         let request = SampleRequest {
             shape: [1, 1, 1],
             noise: NoiseSource::seeded(0),
@@ -49,7 +48,7 @@ impl<B: Kernels> Study<'_, B> {
             count: 1,
             batch: 1,
             condition: Condition::None,
-            device: self.device.clone(),
+            device: self.device().clone(),
         };
         let asked = self
             .sampler(steps)?

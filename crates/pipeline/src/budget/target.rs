@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 /// What the share of blocks to skip is chosen by.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Goal {
+pub enum BudgetTarget {
     /// To be so many times as fast as the full network; above 1.
     Speedup(f64),
     /// To be at most so far above the full network's Fréchet distance.
     FdIncrease(FdIncrease),
 }
 
-impl Goal {
-    /// The goal as the command line has it.
+impl BudgetTarget {
+    /// The target as the command line has it.
     pub fn option(self) -> String {
         match self {
             Self::Speedup(speedup) => format!("--speedup {speedup}"),

@@ -2,8 +2,9 @@
 
 use adadiff_model::autoencoder::Autoencoder;
 use adadiff_model::kernels::Kernels;
-use anyhow::Result;
 use burn::tensor::{Tensor, TensorData};
+
+use crate::PipelineError;
 
 /// Latents that are decoded together.
 const BATCH: usize = 8;
@@ -34,7 +35,7 @@ impl<B: Kernels> LatentDecoder<B> {
     ///
     /// # Errors
     /// Where the latents are not the autoencoder's.
-    pub fn decode(&self, latents: &[f32], shape: [usize; 3]) -> Result<Vec<f32>> {
+    pub fn decode(&self, latents: &[f32], shape: [usize; 3]) -> Result<Vec<f32>, PipelineError> {
         let [channels, height, width] = shape;
         let mut pixels = Vec::new();
         for latents in latents.chunks(BATCH * channels * height * width) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use adadiff_metrics::{ComputeCost, Evaluation, MetricsError};
+use crate::{ComputeCost, Evaluation, MetricsError};
 
 /// The operations of a method's evaluations, told from the number of blocks that they run.
 #[derive(Clone, Debug, PartialEq)]
