@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use adadiff_train::write_atomically;
+use adadiff_storage::write_atomically;
 use adadiff_uem::{
     CheckedBlocks, DepthSchedule, ExcessThreshold, ExitPolicy, ExitWindow, ExitWindows,
     ScheduledDepth, Threshold, UncertaintyFloor,
