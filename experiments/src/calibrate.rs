@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
+use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 
 use crate::budget::Wish;
 use crate::calibrations::{Calibration, Calibrations, ExitRule};
 use crate::checkpoint::Checkpoint;
-use crate::device::DeviceTask;
 use crate::progress::evaluations_bar;
 use crate::study::Study;
 use crate::surroundings::Surroundings;
@@ -35,7 +35,7 @@ pub struct Calibrate<'a> {
 }
 
 impl DeviceTask for Calibrate<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let mut calibrations = Calibrations::read(&self.out)?;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::{sha256_file, sha256_hex};
 use adadiff_train::weights::{load, metadata};
 use adadiff_uem::AdaDiff;
 use adadiff_weights::WeightFile;
@@ -11,7 +12,6 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::calibrations::Calibrations;
 use crate::methods::Companion;
-use crate::metrics_tool::{of_bytes, of_file};
 use crate::preset::Preset;
 use crate::published::{self, Published, predicts_noise};
 
@@ -193,8 +193,8 @@ impl Checkpoint {
     /// Where a published file can no longer be read.
     pub fn sha256(&self) -> Result<String> {
         match &self.weights {
-            Weights::Own(bytes) => Ok(of_bytes(bytes)),
-            Weights::Published => of_file(&self.path),
+            Weights::Own(bytes) => Ok(sha256_hex(bytes)),
+            Weights::Published => sha256_file(&self.path),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `train --dry-run`: what a training would take, before it starts.
 
+use adadiff_backends::DevicesTask;
 use adadiff_model::kernels::Kernels;
 use adadiff_train::{Objective, TrainConfig};
 use adadiff_uem::AdaDiff;
@@ -8,7 +9,6 @@ use burn::module::Module;
 use burn::tensor::{Distribution, Tensor};
 use std::time::{Duration, Instant};
 
-use crate::device::DevicesTask;
 use crate::preset::Preset;
 use crate::study::network_cost;
 
@@ -33,7 +33,7 @@ pub struct DryRun {
 }
 
 impl DevicesTask for DryRun {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, devices: &[B::Device]) -> Result<()> {
         let Some(device) = devices.first() else {

@@ -3,20 +3,17 @@
 // Unit tests leave out the command lines as well: they take longest to compile.
 #![cfg_attr(any(test, not(feature = "programs")), allow(dead_code, unused_imports))]
 
-pub mod allocator;
 mod backends;
 mod budget;
 mod calibrate;
 mod calibrations;
 mod checkpoint;
-pub mod device;
 mod dry_run;
 mod evaluate;
 pub mod experiment;
 pub mod figures;
 mod import;
 mod judge;
-mod kept;
 mod main_job;
 mod measured;
 pub mod methods;
@@ -24,7 +21,6 @@ pub mod metrics_tool;
 mod network_file;
 mod options;
 pub mod page;
-mod precision;
 mod prepare;
 mod prepared;
 mod presentation;
@@ -34,7 +30,6 @@ mod published;
 pub mod readme;
 mod reference;
 pub mod report;
-mod run_folder;
 mod sample;
 mod study;
 mod surroundings;
@@ -57,7 +52,6 @@ pub use calibrations::{Budget, Calibration, Calibrations, ExitRule};
 pub use checkpoint::Checkpoint;
 pub use judge::{Extractor, Judge, test_images};
 pub use methods::{Method, PreparedMethod};
-pub use precision::Precision;
 pub use preset::{DataSet, LatentPreset, Place, Preset, SamplingPreset};
 pub use study::{Conditions, Contexts, Draw, Drawn, Effort, LatentDecoder, Study};
 pub use tally::Tally;

@@ -4,7 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::ResumeStore;
+use adadiff_storage::RunFolder;
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::Result;
 use indicatif::ProgressBar;
@@ -13,15 +16,12 @@ use serde::Serialize;
 use crate::budget::Wish;
 use crate::calibrations::{Calibration, Calibrations};
 use crate::checkpoint::Checkpoint;
-use crate::device::{DeviceName, DeviceTask};
 use crate::figures::uncertainty_maps;
 use crate::judge::{Judge, JudgeOptions, YardstickName};
-use crate::kept::Kept;
 use crate::measured::Measured;
 use crate::preset::{Place, Preset};
 use crate::progress::evaluations_bar;
 use crate::report::{Method, ResultRow};
-use crate::run_folder::RunFolder;
 use crate::study::{Draw, Study, network_cost};
 use crate::surroundings::Surroundings;
 use crate::tally::Tally;
@@ -81,7 +81,7 @@ pub struct Findings {
 }
 
 impl DeviceTask for MainJob<'_> {
-    type Output = PathBuf;
+    type Output = Result<PathBuf>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<PathBuf> {
         let experiment = self.checkpoint.preset.name.clone();
@@ -106,7 +106,7 @@ impl DeviceTask for MainJob<'_> {
             curve_samples: self.curve_samples,
             device: self.device.backend.name(),
         };
-        let kept = Kept::open(folder.kept(), &settings)?;
+        let kept = ResumeStore::open(folder.kept(), &settings)?;
         let bar = evaluations_bar();
         if let Some(wish) = &self.wish {
             let calibration = match kept.read::<Calibration>(WISHED)? {
@@ -171,7 +171,7 @@ struct Settings {
 struct Bench<'a, B: Kernels> {
     study: &'a Study<'a, B>,
     judge: &'a Judge<B>,
-    kept: Kept,
+    kept: ResumeStore,
     device: DeviceName,
     bar: ProgressBar,
 }

@@ -4,16 +4,15 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use adadiff_backends::{DeviceName, Precision};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::budget::{FdIncrease, Goal, Wish};
 use crate::calibrations::ExitRule;
 use crate::checkpoint::Checkpoint;
-use crate::device::DeviceName;
 use crate::experiment::Experiment;
 use crate::judge::{JudgeOptions, Yardstick};
-use crate::precision::Precision;
 use crate::preset::Place;
 use crate::surroundings::Surroundings;
 

@@ -6,19 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
+use adadiff_backends::DeviceTask;
 use adadiff_data::{
     ImageError, ImageSet, LatentError, LatentHeader, LatentItem, LatentStorage, LatentWriter,
     to_planes,
 };
 use adadiff_model::autoencoder::Autoencoder;
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::sha256_file;
 use anyhow::{Result, bail, ensure};
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::device::DeviceTask;
-use crate::metrics_tool::of_file;
 use crate::network_file::open_autoencoder;
 use crate::prepared::source_name;
 use crate::preset::{Place, Preset};
@@ -67,7 +67,7 @@ struct Read {
 }
 
 impl DeviceTask for Prepare<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let Some(latents) = self.preset.latents else {
@@ -146,11 +146,11 @@ impl Prepare<'_> {
             width / reduction
         );
         let text_encoder_sha256 = match (&encoders.text, &self.text_model) {
-            (Some(_), Some(path)) => Some(of_file(path)?),
+            (Some(_), Some(path)) => Some(sha256_file(path)?),
             _ => None,
         };
         Ok(LatentHeader {
-            autoencoder_sha256: of_file(&self.autoencoder)?,
+            autoencoder_sha256: sha256_file(&self.autoencoder)?,
             text_encoder_sha256,
             source: source_name(&self.preset),
             source_fingerprint: fingerprint(images),

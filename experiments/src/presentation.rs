@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use adadiff_train::write_atomically;
+use adadiff_backends::DeviceName;
+use adadiff_storage::write_atomically;
 use anyhow::Result;
 
-use crate::device::DeviceName;
 use crate::main_job::Findings;
 use crate::preset::Preset;
 use crate::report::{
     ExitHeatmap, Figure, GridStyle, ImageBatch, Method, ReductionCurve, Report, Section, Table,
-    image_grid, json_lines, pair_grid, png_bytes, write_rows,
+    image_grid, pair_grid, png_bytes, write_rows,
 };
 use crate::timing::Timing;
 
@@ -30,7 +30,7 @@ pub fn write(
 ) -> Result<()> {
     write_rows(&folder.join("results.jsonl"), &findings.rows)?;
     write_rows(&folder.join("curve.jsonl"), &findings.curve)?;
-    let timings = json_lines(&findings.timings)?;
+    let timings = to_json_lines(&findings.timings)?;
     write_atomically(&folder.join("timing.jsonl"), timings.as_bytes())?;
     let toml = preset.to_toml()?;
     write_atomically(&folder.join("preset.toml"), toml.as_bytes())?;

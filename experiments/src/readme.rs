@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use adadiff_storage::read_json_lines;
 use adadiff_train::LogLine;
 use anyhow::{Context, Result};
 use chrono::NaiveDateTime;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::presentation::timing_table;
-use crate::report::{Method, ResultRow, Table, read_rows, update_between_markers};
+use crate::report::{Method, ResultRow, Table, update_between_markers};
 use crate::timing::Timing;
 
 /// Where the README's tables come from, seen from the repository's root.
@@ -59,9 +59,10 @@ struct Compared {
 /// # Errors
 /// Where a file of results is missing or damaged, or the README lacks a marker.
 pub fn update_readme(readme: &str, sources: Sources<'_>) -> Result<String> {
-    let rows = read_rows(&sources.run.join("results.jsonl"))?;
-    let timings: Vec<Timing> = read_lines(&sources.run.join("timing.jsonl"))?;
-    let curves = [sources.run, sources.paper_run].map(|run| read_rows(&run.join("curve.jsonl")));
+    let rows = read_json_lines(&sources.run.join("results.jsonl"))?;
+    let timings: Vec<Timing> = read_json_lines(&sources.run.join("timing.jsonl"))?;
+    let curves =
+        [sources.run, sources.paper_run].map(|run| read_json_lines(&run.join("curve.jsonl")));
     let [own, paper] = curves;
     let comparison = sources.comparison.join("compare.json");
     let comparison = fs::read_to_string(&comparison)
@@ -183,7 +184,7 @@ pub fn update_model_card(card: &str, folder: &Path) -> Result<String> {
         rows: Vec::new(),
     };
     for phase in ["backbone", "joint"] {
-        let lines: Vec<LogLine> = read_lines(&folder.join(format!("{phase}_training.jsonl")))?;
+        let lines: Vec<LogLine> = read_json_lines(&folder.join(format!("{phase}_training.jsonl")))?;
         let last = lines
             .last()
             .with_context(|| format!("the log of phase {phase} is empty"))?;
@@ -205,15 +206,6 @@ pub fn update_model_card(card: &str, folder: &Path) -> Result<String> {
         ]);
     }
     Ok(update_between_markers(card, "training", &table.markdown())?)
-}
-
-fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))?
-        .lines()
-        .map(serde_json::from_str)
-        .collect::<Result<Vec<T>, _>>()
-        .with_context(|| format!("{} is damaged", path.display()))
 }
 
 #[cfg(test)]

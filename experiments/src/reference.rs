@@ -3,12 +3,12 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use adadiff_backends::DeviceTask;
 use adadiff_metrics::Gaussian;
 use adadiff_model::kernels::Kernels;
-use adadiff_train::write_atomically;
+use adadiff_storage::write_atomically;
 use anyhow::Result;
 
-use crate::device::DeviceTask;
 use crate::judge::{JudgeOptions, image_statistics};
 use crate::preset::{Place, Preset};
 use crate::progress::samples_bar;
@@ -27,7 +27,7 @@ pub struct Reference {
 }
 
 impl DeviceTask for Reference {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let data = self.preset.data;

@@ -5,9 +5,11 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use adadiff_backends::DeviceTask;
 use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
 use adadiff_model::kernels::Kernels;
-use adadiff_train::write_atomically;
+use adadiff_storage::RunFolder;
+use adadiff_storage::write_atomically;
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
@@ -16,11 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::budget::Wish;
 use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
-use crate::device::DeviceTask;
 use crate::preset::DataSet;
 use crate::progress::evaluations_bar;
 use crate::report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
-use crate::run_folder::RunFolder;
 use crate::study::{Conditions, Study};
 use crate::surroundings::Surroundings;
 
@@ -95,7 +95,7 @@ pub struct Sample<'a> {
 }
 
 impl DeviceTask for Sample<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let experiment = format!("{}-sample", self.checkpoint.preset.name);

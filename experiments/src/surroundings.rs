@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::sha256_file;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::checkpoint::Checkpoint;
 use crate::judge::Yardstick;
-use crate::metrics_tool::of_file;
 use crate::network_file::open_autoencoder;
 use crate::prepared::{PreparedContexts, autoencoder_of};
 use crate::preset::Preset;
@@ -46,7 +46,7 @@ impl Surroundings {
     ) -> Result<Study<'a, B>> {
         if let (Some(expected), Some(path)) = (&checkpoint.autoencoder_sha256, &self.autoencoder) {
             ensure!(
-                *expected == of_file(path)?,
+                *expected == sha256_file(path)?,
                 "{} was trained on latents of another autoencoder than {}",
                 checkpoint.path.display(),
                 path.display()
@@ -104,7 +104,7 @@ impl Surroundings {
             return Ok(());
         };
         ensure!(
-            expected == of_file(autoencoder)?,
+            expected == sha256_file(autoencoder)?,
             "{} holds latents of another autoencoder than {}",
             folder.display(),
             autoencoder.display()

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
+use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
-use adadiff_train::write_atomically;
+use adadiff_storage::to_json_lines;
+use adadiff_storage::write_atomically;
 use anyhow::Result;
 
 use crate::budget::Wish;
 use crate::checkpoint::Checkpoint;
-use crate::device::DeviceTask;
 use crate::presentation::timing_table;
 use crate::progress::evaluations_bar;
-use crate::report::json_lines;
 use crate::study::Study;
 use crate::surroundings::Surroundings;
 use crate::timing;
@@ -37,7 +37,7 @@ pub struct TimeExits<'a> {
 }
 
 impl DeviceTask for TimeExits<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let mut study: Study<'_, B> =
@@ -54,7 +54,7 @@ impl DeviceTask for TimeExits<'_> {
         bar.finish_and_clear();
         println!("{}", timing_table(&timings).terminal());
         if let Some(path) = &self.out {
-            write_atomically(path, json_lines(&timings)?.as_bytes())?;
+            write_atomically(path, to_json_lines(&timings)?.as_bytes())?;
             println!("timings: {}", path.display());
         }
         Ok(())

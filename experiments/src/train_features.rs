@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use adadiff_backends::DeviceTask;
 use adadiff_data::{FashionMnist, Split};
 use adadiff_metrics::FashionCnnConfig;
 use adadiff_model::kernels::Kernels;
@@ -12,7 +13,6 @@ use adadiff_train::{ClassifierConfig, train_classifier};
 use anyhow::Result;
 use burn_autodiff::Autodiff;
 
-use crate::device::DeviceTask;
 use crate::progress::steps_bar;
 
 /// What to train the classifier on, and where to put it.
@@ -27,7 +27,7 @@ pub struct TrainFeatures<'a> {
 }
 
 impl DeviceTask for TrainFeatures<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let folder = adadiff_data::locate(self.data.as_deref())?;

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use adadiff_experiments::device::{BackendName, DeviceName, DeviceTask, compiled_devices, run_on};
+use adadiff_backends::{BackendName, DeviceName, DeviceTask, compiled_devices, run_on};
 use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use anyhow::Result;
 struct Probe;
 
 impl DeviceTask for Probe {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, _device: B::Device) -> Result<()> {
         Ok(())

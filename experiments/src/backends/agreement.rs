@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use adadiff_backends::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::Part;
-use crate::precision::Precision;
 
 /// What may differ where two devices agree: rounding, and what follows from it.
 struct Tolerance {

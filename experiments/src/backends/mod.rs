@@ -14,13 +14,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use adadiff_train::write_atomically;
+use adadiff_backends::DeviceName;
+use adadiff_storage::to_json_lines;
+use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::device::DeviceName;
 use crate::preset::Preset;
-use crate::report::json_lines;
 use agreement::{Agreement, Verdict};
 pub use options::BackendsOptions;
 use options::{PART, PART_CALIBRATION, PART_DEVICE};
@@ -80,7 +80,7 @@ impl Backends<'_> {
         let Some((reference, _)) = reference else {
             bail!("no device could be used");
         };
-        let lines = json_lines(&rows)?;
+        let lines = to_json_lines(&rows)?;
         if let Some(out) = &self.out {
             write_atomically(out, lines.as_bytes())?;
         }

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use adadiff_train::write_atomically;
+use adadiff_backends::{DeviceName, distinct_devices, run_on};
+use adadiff_storage::write_atomically;
 use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Backends, PartTask};
 use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
-use crate::device::{DeviceName, distinct_devices, run_on};
 use crate::judge::JudgeOptions;
 use crate::options::{PlaceOptions, SamplingOptions, positive};
 

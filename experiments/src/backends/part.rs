@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use adadiff_train::peak_resident_mib;
 use adadiff_uem::{AdaptiveUVit, ExitTrace, Never};
@@ -11,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
-use crate::device::DeviceTask;
 use crate::study::{Draw, Study};
 use crate::surroundings::Surroundings;
 use crate::turns::median;
@@ -60,7 +60,7 @@ pub struct Part {
 }
 
 impl DeviceTask for PartTask<'_> {
-    type Output = Part;
+    type Output = Result<Part>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<Part> {
         let study: Study<'_, B> = self

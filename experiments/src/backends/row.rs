@@ -1,9 +1,9 @@
 //! A device's line of results, and the table of all of them.
 
+use adadiff_backends::DeviceName;
 use serde::{Deserialize, Serialize};
 
 use super::{Agreement, Part, Verdict};
-use crate::device::DeviceName;
 use crate::preset::Preset;
 use crate::report::Table;
 
@@ -175,7 +175,7 @@ pub(super) mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::json_lines;
+    use adadiff_storage::to_json_lines;
 
     fn device(name: &str) -> DeviceName {
         name.parse().unwrap()
@@ -195,7 +195,7 @@ mod tests {
             ),
             BackendRow::absent(&preset, device("cuda:1"), "it is not there".to_owned()),
         ];
-        let text = json_lines(&rows).unwrap();
+        let text = to_json_lines(&rows).unwrap();
         let read: Vec<BackendRow> = text
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())

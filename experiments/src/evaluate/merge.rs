@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use adadiff_metrics::read_statistics;
-use adadiff_train::write_atomically;
+use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, ensure};
 
 use super::shard::Shard;

@@ -1,28 +1,26 @@
 //! The command `evaluate`: many samples of one method, judged as they are drawn, by as many processes
 //! as there are; each leaves its part, which `merge` adds up.
 
-mod launch;
 mod merge;
 mod shard;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
+use adadiff_backends::{DeviceName, DeviceTask, ProcessRank};
 use adadiff_metrics::CHUNK;
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::sha256_file;
 use anyhow::{Context, Result, ensure};
 
 use crate::budget::Wish;
 use crate::calibrations::ExitRule;
 use crate::checkpoint::Checkpoint;
-use crate::device::{DeviceName, DeviceTask};
 use crate::judge::JudgeOptions;
-use crate::metrics_tool::of_file;
 use crate::progress::samples_bar;
 use crate::sample::Exit;
 use crate::study::{Effort, Study};
 use crate::surroundings::Surroundings;
-pub use launch::{Rank, RankOptions};
 pub use merge::Merge;
 use shard::{Settings, Shard};
 
@@ -44,7 +42,7 @@ pub struct Evaluate<'a> {
     /// Samples of all parts.
     pub samples: u64,
     /// Which part.
-    pub rank: Rank,
+    pub rank: ProcessRank,
     /// The device, as named on the command line.
     pub device: DeviceName,
     /// The folder of all parts.
@@ -54,11 +52,11 @@ pub struct Evaluate<'a> {
 }
 
 impl DeviceTask for Evaluate<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let data = self.checkpoint.preset.data;
-        let checkpoint_sha256 = self.weights.as_deref().map(of_file).transpose()?;
+        let checkpoint_sha256 = self.weights.as_deref().map(sha256_file).transpose()?;
         let mut study: Study<'_, B> =
             self.surroundings
                 .study(self.checkpoint, &device, self.stop)?;
@@ -79,7 +77,7 @@ impl DeviceTask for Evaluate<'_> {
         let calibration = self.exit.calibration(&study, &bar)?;
         bar.finish_and_clear();
 
-        let share = self.rank.share(self.samples);
+        let share = self.rank.share(self.samples, CHUNK);
         let shard = Shard {
             settings: Settings {
                 preset: study.preset.to_toml()?,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adadiff_metrics::GaussianStats;
-use adadiff_train::write_atomically;
+use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 

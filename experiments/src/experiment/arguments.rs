@@ -3,13 +3,12 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use adadiff_backends::{DeviceName, RankOptions};
 use adadiff_train::{Judging, TrainConfig};
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::backends::BackendsOptions;
-use crate::device::DeviceName;
-use crate::evaluate::RankOptions;
 use crate::judge::JudgeOptions;
 use crate::options::{PlaceOptions, PromptOptions, SamplingOptions, positive, share};
 use crate::tables::{FigureOptions, StudyOptions, TableOptions};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use adadiff_backends::{run_on, run_on_all};
 use adadiff_data::LatentStorage;
 use adadiff_train::Node;
 use anyhow::{Context, Result, bail};
@@ -17,7 +18,6 @@ use crate::budget::Wish;
 use crate::calibrate::Calibrate;
 use crate::calibrations::Calibrations;
 use crate::checkpoint::Checkpoint;
-use crate::device::{run_on, run_on_all};
 use crate::dry_run::DryRun;
 use crate::evaluate::{Evaluate, Merge};
 use crate::figures::{FIGURE_2, FigureArgument, FigureName};
@@ -56,7 +56,7 @@ impl Experiment {
     /// Runs the program; errors are told on standard error.
     #[cfg(all(feature = "programs", not(test)))]
     pub fn main(&self) -> ExitCode {
-        crate::allocator::keep_freed_memory();
+        adadiff_backends::keep_freed_memory();
         match self.run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use adadiff_train::write_atomically;
+use adadiff_storage::{read_json, write_atomically};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::name::FigureName;
 use crate::report::{Chart, Figure};
-use crate::tables::{DrawKey, read_json};
+use crate::tables::DrawKey;
 
 /// What a figure was drawn from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

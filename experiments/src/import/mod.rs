@@ -5,11 +5,11 @@ mod parts;
 
 use std::path::PathBuf;
 
+use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use adadiff_weights::WeightFile;
 use anyhow::{Result, bail, ensure};
 
-use crate::device::DeviceTask;
 use crate::preset::Preset;
 use crate::published::predicts_noise;
 
@@ -32,7 +32,7 @@ pub struct Import {
 }
 
 impl DeviceTask for Import {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         ensure!(

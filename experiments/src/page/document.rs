@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use adadiff_train::write_atomically;
+use adadiff_storage::write_atomically;
 use anyhow::{Context, Result};
 
 use super::{Shown, claims, facts};

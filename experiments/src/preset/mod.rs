@@ -6,6 +6,7 @@ mod variants;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use adadiff_backends::Precision;
 use adadiff_sampler::{DpmSolverPlusPlus, ScheduleConfig, SolverConfig};
 use adadiff_train::TrainConfig;
 use adadiff_uem::AdaDiffConfig;
@@ -16,7 +17,6 @@ pub use data_set::{DataSet, Place};
 pub use variants::variant_names;
 
 use crate::calibrations::{Budget, ExitRule, every_block, is_every_block, is_zero};
-use crate::precision::Precision;
 
 /// Everything that an experiment depends on beside its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -110,7 +110,7 @@ impl ReductionCurve {
     /// Writes the figure to `<name>.svg` and `<name>.png` and its data to `<name>.json` in `folder`.
     ///
     /// # Errors
-    /// As for [`Chart::drawing`], and [`ReportError::Write`] where a file cannot be written.
+    /// As for [`Chart::drawing`], and [`ReportError::Storage`] where a file cannot be written.
     pub fn write(&self, folder: &Path, name: &str) -> Result<(), ReportError> {
         write_json(
             &folder.join(format!("{name}.json")),

@@ -1,39 +1,12 @@
-use std::path::PathBuf;
-
+use adadiff_storage::StorageError;
 use thiserror::Error;
 
 /// What can go wrong when results are written, read or drawn.
 #[derive(Debug, Error)]
 pub enum ReportError {
     /// A file that could not be written.
-    #[error(
-        "could not write `{}`; its folder must exist, be writable and have space left",
-        path.display()
-    )]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// A file that could not be read.
-    #[error("could not read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// A line of a results file that is no result row.
-    #[error("line {line} of `{}` is not a result row of this version", path.display())]
-    Row {
-        /// The results file.
-        path: PathBuf,
-        /// The line's number, counted from one.
-        line: usize,
-        /// What the JSON reader said.
-        source: serde_json::Error,
-    },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// Data that could not be written as JSON.
     #[error("could not express {what} as JSON")]
     Json {

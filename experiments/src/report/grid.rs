@@ -3,10 +3,11 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use adadiff_storage::replace_file;
 use image::{ImageFormat, Rgb, RgbImage};
 
 use super::palette::{BLUE, Colour, VERMILLION};
-use super::{ImageBatch, ReportError, write_atomically};
+use super::{ImageBatch, ReportError};
 
 /// How images are laid out. Lengths are in pixels of the PNG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,10 +128,10 @@ pub fn png_bytes(image: &RgbImage) -> Result<Vec<u8>, ReportError> {
 /// Writes the image as a PNG file, atomically.
 ///
 /// # Errors
-/// [`ReportError::Png`] where the encoder fails, [`ReportError::Write`] where the file cannot be
+/// [`ReportError::Png`] where the encoder fails, [`ReportError::Storage`] where the file cannot be
 /// written.
 pub fn write_png(path: &Path, image: &RgbImage) -> Result<(), ReportError> {
-    write_atomically(path, &png_bytes(image)?)
+    Ok(replace_file(path, &png_bytes(image)?)?)
 }
 
 /// Cells in reading order, each of one or more images that stand `gap` apart; cells of more than

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use adadiff_storage::replace_file;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use super::axis::CountAxis;
 use super::files::write_json;
 use super::palette::{VERMILLION, sequential};
 use super::raster::{DRAWING_SCALE, png_of_svg};
-use super::{Figure, ReportError, write_atomically};
+use super::{Figure, ReportError};
 
 /// One network evaluation of all samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,7 +120,7 @@ impl ExitHeatmap {
     /// Writes the figure to `<name>.svg` and `<name>.png` and its data to `<name>.json` in `folder`.
     ///
     /// # Errors
-    /// As for [`svg`](Self::svg), and [`ReportError::Write`] where a file cannot be written.
+    /// As for [`svg`](Self::svg), and [`ReportError::Storage`] where a file cannot be written.
     pub fn write(&self, folder: &Path, name: &str) -> Result<(), ReportError> {
         write_json(
             &folder.join(format!("{name}.json")),
@@ -128,8 +129,8 @@ impl ExitHeatmap {
         )?;
         let svg = self.svg()?;
         let png = png_of_svg(&svg, DRAWING_SCALE)?;
-        write_atomically(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
-        write_atomically(&folder.join(format!("{name}.png")), &png)
+        replace_file(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
+        Ok(replace_file(&folder.join(format!("{name}.png")), &png)?)
     }
 
     /// The figure with its caption, for the HTML report.

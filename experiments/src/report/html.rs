@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{Figure, ReportError, write_atomically};
+use adadiff_storage::replace_file;
+
+use super::{Figure, ReportError};
 
 /// A part of the page under a heading of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,9 +85,9 @@ impl Report {
     /// Writes the page to `path`, atomically.
     ///
     /// # Errors
-    /// [`ReportError::Write`] where the file cannot be written.
+    /// [`ReportError::Storage`] where the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        write_atomically(path, self.html().as_bytes())
+        Ok(replace_file(path, self.html().as_bytes())?)
     }
 }
 

@@ -3,12 +3,13 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use adadiff_storage::replace_file;
 use image::RgbImage;
 
 use super::figure::data_uri;
 use super::html::escape;
 use super::raster::png_of_svg;
-use super::{ReportError, png_bytes, write_atomically};
+use super::{ReportError, png_bytes};
 
 /// Images and words on white. Lengths are in pixels.
 #[derive(Clone, Debug, Default)]
@@ -96,11 +97,11 @@ impl Picture {
     /// Writes the picture to `<name>.svg` and `<name>.png` in `folder`.
     ///
     /// # Errors
-    /// As for [`png`](Self::png), and [`ReportError::Write`] where a file cannot be written.
+    /// As for [`png`](Self::png), and [`ReportError::Storage`] where a file cannot be written.
     pub fn write(&self, folder: &Path, name: &str) -> Result<(), ReportError> {
         let png = self.png()?;
-        write_atomically(&folder.join(format!("{name}.svg")), self.svg().as_bytes())?;
-        write_atomically(&folder.join(format!("{name}.png")), &png)
+        replace_file(&folder.join(format!("{name}.svg")), self.svg().as_bytes())?;
+        Ok(replace_file(&folder.join(format!("{name}.png")), &png)?)
     }
 }
 

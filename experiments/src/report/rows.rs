@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ReportError, json_lines, write_atomically};
+use adadiff_storage::{replace_file, to_json_lines};
+
+use super::ReportError;
 use crate::methods::Method as Setting;
 
 /// How blocks are chosen.
@@ -182,43 +184,17 @@ impl ResultRow {
 /// Writes one JSON object a row to `path`, atomically.
 ///
 /// # Errors
-/// [`ReportError::NotFinite`] for a number that JSON cannot hold, [`ReportError::Write`] where the
+/// [`ReportError::NotFinite`] for a number that JSON cannot hold, [`ReportError::Storage`] where the
 /// file cannot be written.
 pub fn write_rows(path: &Path, rows: &[ResultRow]) -> Result<(), ReportError> {
     rows.iter().try_for_each(ResultRow::check_finite)?;
-    let lines = json_lines(rows).map_err(|source| ReportError::Json {
-        what: "a result row",
-        source,
-    })?;
-    write_atomically(path, lines.as_bytes())
-}
-
-/// Reads the rows that [`write_rows`] wrote. A number comes back to within one unit in the last
-/// place.
-///
-/// # Errors
-/// [`ReportError::Read`] where the file cannot be read, [`ReportError::Row`] with the line's number
-/// where it holds something else.
-pub fn read_rows(path: &Path) -> Result<Vec<ResultRow>, ReportError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ReportError::Read {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    text.lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(index, line)| {
-            serde_json::from_str(line).map_err(|source| ReportError::Row {
-                path: path.to_path_buf(),
-                line: index + 1,
-                source,
-            })
-        })
-        .collect()
+    Ok(replace_file(path, to_json_lines(rows)?.as_bytes())?)
 }
 
 #[cfg(test)]
 mod tests {
+    use adadiff_storage::{StorageError, read_json_lines};
+
     use super::super::examples::example_rows;
     use super::*;
 
@@ -229,7 +205,7 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("results.jsonl");
         write_rows(&path, &example_rows())?;
-        assert_eq!(read_rows(&path)?, example_rows());
+        assert_eq!(read_json_lines::<ResultRow>(&path)?, example_rows());
         assert_eq!(std::fs::read_to_string(&path)?.lines().count(), 4);
         Ok(())
     }
@@ -310,8 +286,8 @@ mod tests {
         let text = std::fs::read_to_string(&path)?;
         std::fs::write(&path, format!("{text}{}", &text[..40]))?;
         assert!(matches!(
-            read_rows(&path),
-            Err(ReportError::Row { line: 2, .. })
+            read_json_lines::<ResultRow>(&path),
+            Err(StorageError::Line { line: 2, .. })
         ));
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! Measures the rows of tables that were not measured before.
 
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::record_id;
 use anyhow::{Error, Result};
 use indicatif::ProgressBar;
 
 use super::clock::{Clock, Turn};
 use super::entry::{Choice, DrawnEntry, Entry, Family};
 use super::equal_time::nearest;
-use super::key::{DrawKey, QualityKey, TimingKey, id};
+use super::key::{DrawKey, QualityKey, TimingKey};
 use super::name::TableName;
 use super::networks::{Network, Networks};
 use super::plan::Plan;
@@ -177,7 +178,7 @@ impl<'a, B: Kernels> Bench<'a, B> {
             }
         };
         if let Ok(found) = &found {
-            line.matched = Some(id(&key)?);
+            line.matched = Some(record_id(&key)?);
             line.label = found.method.to_string();
         }
         Ok(found.map(|found| found.method))
@@ -251,7 +252,7 @@ impl<'a, B: Kernels> Bench<'a, B> {
                 features: self.judge.features().to_owned(),
                 reference_sha256: self.judge.reference_sha256(),
             };
-            let id = id(&key)?;
+            let id = record_id(&key)?;
             if self.results.quality.get(&id).is_none() && self.settings.quality {
                 let prepared = match row.prepared(&self.bar)? {
                     Ok(prepared) => prepared,
@@ -291,7 +292,7 @@ impl<'a, B: Kernels> Bench<'a, B> {
                 draw: self.draw_key(row, &draw),
                 rounds,
             };
-            let id = id(&key)?;
+            let id = record_id(&key)?;
             if self.results.timing.get(&id).is_none() {
                 missing.push((*place, row, key));
             } else {
@@ -325,7 +326,7 @@ impl<'a, B: Kernels> Bench<'a, B> {
             .map_err(|error| stopped_or(stopped(), error))?;
         let full_seconds_per_image = times[0].seconds_per_image;
         for (place, key, turn) in timed {
-            lines[place].timing = Some(id(&key)?);
+            lines[place].timing = Some(record_id(&key)?);
             let time = Time {
                 full_seconds_per_image,
                 ..times[turn]

@@ -3,8 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use adadiff_storage::record_id;
+
 use super::entry::DrawnEntry;
-use super::key::{DrawKey, NetworkKey, QualityKey, TimingKey, id};
+use super::key::{DrawKey, NetworkKey, QualityKey, TimingKey};
 use super::name::TableName;
 use super::published::Published;
 use super::results::{DrawnTable, Match, MatchKey, Quality, Results, Time};
@@ -61,7 +63,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
                 features: row.features.clone(),
                 reference_sha256: "reference".into(),
             };
-            quality.push(id(&key).unwrap());
+            quality.push(record_id(&key).unwrap());
             let result = ResultRow {
                 setting: Some(method),
                 seed,
@@ -73,7 +75,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
             draw: draw_key(method, 0),
             rounds: 5,
         };
-        let timing = id(&key).unwrap();
+        let timing = record_id(&key).unwrap();
         let time = Time {
             seconds_per_image: own,
             full_seconds_per_image: full,
@@ -123,7 +125,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
         yardstick: None,
         rounds: 3,
     };
-    entries[2].matched = Some(id(&key).unwrap());
+    entries[2].matched = Some(record_id(&key).unwrap());
     let found = Match {
         method: methods[2],
         time_ratio: 1.1,

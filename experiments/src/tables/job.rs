@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
+use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
-use adadiff_train::write_atomically;
+use adadiff_storage::write_atomically;
 use anyhow::Result;
 
 use super::bench::{Bench, Settings};
@@ -14,7 +15,6 @@ use super::render::Rendered;
 use super::results::Results;
 use super::variants::Variants;
 use crate::checkpoint::Checkpoint;
-use crate::device::DeviceTask;
 use crate::figures::{FigureName, Figures, Outcome};
 use crate::judge::{JudgeOptions, ensure_enough};
 use crate::page;
@@ -55,7 +55,7 @@ pub struct Job<'a> {
 }
 
 impl DeviceTask for Job<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let data = self.checkpoint.preset.data;

@@ -1,13 +1,13 @@
 //! What a measured number depends on: equal keys are never measured twice.
 
 use adadiff_sampler::SolverConfig;
+use adadiff_storage::sha256_hex;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
 use crate::judge::YardstickName;
 use crate::methods::Method;
-use crate::metrics_tool::of_bytes;
 use crate::preset::Preset;
 
 /// A network by what it was made from.
@@ -91,7 +91,7 @@ impl NetworkKey {
             variant: variant.map(str::to_owned),
             preset_sha256: preset_sha256(&checkpoint.preset)?,
             checkpoint_sha256: checkpoint.sha256()?,
-            calibration_sha256: of_bytes(&thresholds),
+            calibration_sha256: sha256_hex(&thresholds),
         })
     }
 }
@@ -107,17 +107,7 @@ fn preset_sha256(preset: &Preset) -> Result<String> {
     sampling.seed = 0;
     sampling.samples = None;
     sampling.reduction = neutral.reduction;
-    Ok(of_bytes(preset.to_toml()?.as_bytes()))
-}
-
-/// The short name of a key: the first 16 digits of the SHA-256 of its JSON.
-///
-/// # Errors
-/// Where a number of the key is not finite.
-pub fn id<T: Serialize>(key: &T) -> Result<String> {
-    let mut digest = of_bytes(&serde_json::to_vec(key)?);
-    digest.truncate(16);
-    Ok(digest)
+    Ok(sha256_hex(preset.to_toml()?.as_bytes()))
 }
 
 #[cfg(test)]

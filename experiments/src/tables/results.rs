@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use adadiff_train::write_atomically;
+use adadiff_storage::{JsonLines, read_json, write_atomically};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::entry::{DrawnEntry, Family};
 use super::key::{DrawKey, QualityKey, TimingKey};
-use super::lines::Lines;
 use super::name::TableName;
 use crate::judge::YardstickName;
 use crate::methods::Method;
@@ -89,11 +88,11 @@ pub struct DrawnTable {
 pub struct Results {
     folder: PathBuf,
     /// Quality and cost.
-    pub quality: Lines<QualityKey, Quality>,
+    pub quality: JsonLines<QualityKey, Quality>,
     /// Times.
-    pub timing: Lines<TimingKey, Time>,
+    pub timing: JsonLines<TimingKey, Time>,
     /// Settings at equal time.
-    pub matches: Lines<MatchKey, Match>,
+    pub matches: JsonLines<MatchKey, Match>,
 }
 
 impl Results {
@@ -115,9 +114,9 @@ impl Results {
     /// As [`Self::open`].
     pub fn read(folder: &Path) -> Result<Self> {
         Ok(Self {
-            quality: Lines::open(&folder.join("quality.jsonl"))?,
-            timing: Lines::open(&folder.join("timing.jsonl"))?,
-            matches: Lines::open(&folder.join("matches.jsonl"))?,
+            quality: JsonLines::open(&folder.join("quality.jsonl"))?,
+            timing: JsonLines::open(&folder.join("timing.jsonl"))?,
+            matches: JsonLines::open(&folder.join("matches.jsonl"))?,
             folder: folder.to_owned(),
         })
     }
@@ -157,7 +156,7 @@ impl Results {
     /// # Errors
     /// Where its file is damaged.
     pub fn table(&self, name: TableName) -> Result<Option<DrawnTable>> {
-        read_json(&self.table_path(name, "json"))
+        Ok(read_json(&self.table_path(name, "json"))?)
     }
 
     /// The qualities of an entry's seeds.
@@ -193,20 +192,4 @@ impl Results {
     pub fn matched(&self, entry: &DrawnEntry) -> Option<&Match> {
         self.matches.get(entry.matched.as_deref()?)
     }
-}
-
-/// Reads a JSON file; nothing where it is not there.
-///
-/// # Errors
-/// Where it cannot be read or holds something else.
-pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    let text = match std::fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    };
-    let value = serde_json::from_slice(&text);
-    Ok(Some(value.with_context(|| {
-        format!("{} is damaged", path.display())
-    })?))
 }

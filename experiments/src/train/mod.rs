@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use adadiff_backends::DevicesTask;
 use adadiff_data::{Pixels, TrainingSet};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::{Precision, save};
@@ -20,7 +21,6 @@ use burn_autodiff::Autodiff;
 use crate::checkpoint::{
     AUTOENCODER_KEY, BACKBONE_PHASE, Checkpoint, JOINT_PHASE, PHASE_KEY, PRESET_KEY, STEPS_KEY,
 };
-use crate::device::DevicesTask;
 use crate::judge::JudgeOptions;
 use crate::prepared::{autoencoder_of, open_latents};
 use crate::preset::{Place, Preset};
@@ -63,7 +63,7 @@ pub struct Train<'a> {
 }
 
 impl DevicesTask for Train<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, devices: &[B::Device]) -> Result<()> {
         let Some(device) = devices.first() else {

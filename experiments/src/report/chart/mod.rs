@@ -5,11 +5,12 @@ mod style;
 
 use std::path::Path;
 
+use adadiff_storage::replace_file;
 use serde::{Deserialize, Serialize};
 
 use super::files::write_json;
 use super::raster::{DRAWING_SCALE, png_of_svg};
-use super::{Figure, ReportError, write_atomically};
+use super::{Figure, ReportError};
 
 pub use drawing::{Drawing, Hotspot};
 pub use style::Style;
@@ -127,12 +128,12 @@ impl Chart {
     /// Writes the chart to `<name>.svg` and `<name>.png` in `folder`.
     ///
     /// # Errors
-    /// As for [`drawing`](Self::drawing), and [`ReportError::Write`] where a file cannot be written.
+    /// As for [`drawing`](Self::drawing), and [`ReportError::Storage`] where a file cannot be written.
     pub fn write_pictures(&self, folder: &Path, name: &str) -> Result<(), ReportError> {
         let svg = self.drawing()?.svg;
         let png = png_of_svg(&svg, DRAWING_SCALE)?;
-        write_atomically(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
-        write_atomically(&folder.join(format!("{name}.png")), &png)
+        replace_file(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
+        Ok(replace_file(&folder.join(format!("{name}.png")), &png)?)
     }
 
     /// Writes the chart's pictures and, to `<name>.json`, its data.

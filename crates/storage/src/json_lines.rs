@@ -5,15 +5,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::key::id;
+use crate::{StorageError, record_id};
 
-/// A measured line and what it depends on.
+/// A measured record: a line of the file, and what it depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line<K, V> {
+pub struct Record<K, V> {
     /// The short name of the key.
     pub id: String,
     /// What the values depend on.
@@ -25,12 +24,12 @@ pub struct Line<K, V> {
 
 /// A file of lines, all of one kind.
 #[derive(Debug)]
-pub struct Lines<K, V> {
+pub struct JsonLines<K, V> {
     path: PathBuf,
-    lines: Vec<Line<K, V>>,
+    lines: Vec<Record<K, V>>,
 }
 
-impl<K, V> Lines<K, V>
+impl<K, V> JsonLines<K, V>
 where
     K: Clone + Serialize + DeserializeOwned,
     V: Clone + Serialize + DeserializeOwned,
@@ -40,31 +39,18 @@ where
     ///
     /// # Errors
     /// Where the file cannot be read, or another line is damaged.
-    pub fn open(path: &Path) -> Result<Self> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", path.display()));
-            }
-        };
+    pub fn open(path: &Path) -> Result<Self, StorageError> {
+        let text = String::from_utf8(read_if_there(path)?.unwrap_or_default())
+            .map_err(|error| StorageError::file("read", path)(std::io::Error::other(error)))?;
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let read = |(number, line): (usize, &str)| {
-            serde_json::from_str(line)
-                .with_context(|| format!("line {} of {} is damaged", number + 1, path.display()))
-        };
-        let lines = whole
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| !line.is_empty());
         Ok(Self {
-            lines: lines.map(read).collect::<Result<_>>()?,
+            lines: parse_lines(whole, path)?,
             path: path.to_owned(),
         })
     }
 
     /// All lines in the order in which they were measured.
-    pub fn all(&self) -> &[Line<K, V>] {
+    pub fn all(&self) -> &[Record<K, V>] {
         &self.lines
     }
 
@@ -78,28 +64,95 @@ where
     ///
     /// # Errors
     /// Where a number of the key is not finite.
-    pub fn find(&self, key: &K) -> Result<Option<&V>> {
-        Ok(self.get(&id(key)?))
+    pub fn find(&self, key: &K) -> Result<Option<&V>, StorageError> {
+        Ok(self.get(&record_id(key)?))
     }
 
     /// Adds a line to the file and then to these lines. Several processes may add to one file.
     ///
     /// # Errors
     /// Where a number is not finite or the file cannot be written.
-    pub fn add(&mut self, key: K, value: V) -> Result<()> {
-        let line = Line {
-            id: id(&key)?,
+    pub fn add(&mut self, key: K, value: V) -> Result<(), StorageError> {
+        let line = Record {
+            id: record_id(&key)?,
             key,
             value,
         };
         let mut json = serde_json::to_string(&line)?;
-        // JSON has no numbers that are not finite, and would hold them as null.
-        serde_json::from_str::<Line<K, V>>(&json).context("a measured number is not finite")?;
+        // JSON would hold a number that is not finite as null, which is no number to read back.
+        serde_json::from_str::<Record<K, V>>(&json).map_err(StorageError::NotFinite)?;
         json.push('\n');
-        append(&self.path, json.as_bytes())
-            .with_context(|| format!("cannot write {}", self.path.display()))?;
+        append(&self.path, json.as_bytes()).map_err(StorageError::file("write", &self.path))?;
         self.lines.push(line);
         Ok(())
+    }
+}
+
+/// One JSON object a line for each value.
+///
+/// # Errors
+/// Where a value has no JSON form.
+pub fn to_json_lines<T: Serialize>(values: &[T]) -> Result<String, StorageError> {
+    let mut lines = String::new();
+    for value in values {
+        lines += &serde_json::to_string(value)?;
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+/// Reads the values of a file that [`to_json_lines`] wrote.
+///
+/// # Errors
+/// Where the file cannot be read, [`StorageError::Line`] where a line holds something else.
+pub fn read_json_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, StorageError> {
+    let text = std::fs::read_to_string(path).map_err(StorageError::file("read", path))?;
+    parse_lines(&text, path)
+}
+
+fn parse_lines<T: DeserializeOwned>(text: &str, path: &Path) -> Result<Vec<T>, StorageError> {
+    let lines = text.lines().enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(index, line)| {
+            serde_json::from_str(line).map_err(|source| StorageError::Line {
+                path: path.to_owned(),
+                line: index + 1,
+                source,
+            })
+        })
+        .collect()
+}
+
+/// Reads a JSON file; nothing where it is not there.
+///
+/// # Errors
+/// Where it cannot be read or holds something else.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StorageError> {
+    read_json_or(path, "")
+}
+
+/// [`read_json`] whose error says what to do about a damaged file.
+pub(crate) fn read_json_or<T: DeserializeOwned>(
+    path: &Path,
+    help: &'static str,
+) -> Result<Option<T>, StorageError> {
+    let Some(text) = read_if_there(path)? else {
+        return Ok(None);
+    };
+    let value = serde_json::from_slice(&text).map_err(|source| StorageError::Damaged {
+        path: path.to_owned(),
+        help,
+        source,
+    })?;
+    Ok(Some(value))
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StorageError::file("read", path)(error)),
     }
 }
 
@@ -146,18 +199,21 @@ mod tests {
     fn a_line_that_was_cut_off_is_written_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lines.jsonl");
-        let mut lines = Lines::<u32, Value>::open(&path).unwrap();
+        let mut lines = JsonLines::<u32, Value>::open(&path).unwrap();
         lines.add(1, value(0.5)).unwrap();
         lines.add(2, value(1.0 / 3.0)).unwrap();
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
 
-        let mut lines = Lines::<u32, Value>::open(&path).unwrap();
+        let mut lines = JsonLines::<u32, Value>::open(&path).unwrap();
         assert_eq!(lines.find(&1).unwrap(), Some(&value(0.5)));
         assert_eq!(lines.find(&2).unwrap(), None);
         lines.add(2, value(1.0 / 3.0)).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
-        assert_eq!(Lines::<u32, Value>::open(&path).unwrap().all(), lines.all());
+        assert_eq!(
+            JsonLines::<u32, Value>::open(&path).unwrap().all(),
+            lines.all()
+        );
     }
 
     #[test]
@@ -165,7 +221,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lines.jsonl");
         std::fs::write(&path, "{\"id\":\n\n").unwrap();
-        let error = Lines::<u32, Value>::open(&path).unwrap_err().to_string();
+        let error = JsonLines::<u32, Value>::open(&path)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("line 1 of"), "{error}");
     }
 
@@ -173,7 +231,7 @@ mod tests {
     fn a_number_that_is_not_finite_is_not_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lines.jsonl");
-        let mut lines = Lines::<u32, Value>::open(&path).unwrap();
+        let mut lines = JsonLines::<u32, Value>::open(&path).unwrap();
         assert!(lines.add(1, value(f64::NAN)).is_err());
         assert!(!path.exists() && lines.all().is_empty());
     }

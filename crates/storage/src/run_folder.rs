@@ -1,9 +1,9 @@
 //! The folder of a run: it appears whole or not at all.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use crate::{FolderLock, StorageError};
 
 /// A folder that is written under another name and gets its own once it is complete.
 ///
@@ -14,7 +14,7 @@ pub struct RunFolder {
     working: PathBuf,
     target: PathBuf,
     /// Held as long as the run lasts.
-    _lock: File,
+    _lock: FolderLock,
     // Dropped after the folder that lies in them.
     parents: MadeFolders,
 }
@@ -50,7 +50,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// Where the folder cannot be written, holds files already, or another process writes it.
-    pub fn create(out: Option<&Path>, experiment: &str) -> Result<Self> {
+    pub fn create(out: Option<&Path>, experiment: &str) -> Result<Self, StorageError> {
         let target = match out {
             Some(out) => out.to_owned(),
             None => {
@@ -63,32 +63,26 @@ impl RunFolder {
             Err(_) => target.exists(),
         };
         let Some(name) = target.file_name().filter(|_| !occupied) else {
-            bail!(
-                "{} holds files already; choose another folder with --out",
-                target.display()
-            );
+            return Err(StorageError::Occupied { folder: target });
         };
         let parent = match target.parent() {
             Some(parent) if parent != Path::new("") => parent.to_owned(),
             _ => PathBuf::from("."),
         };
-        let explain = || {
-            format!(
-                "cannot write into {}; choose another with --out",
-                parent.display()
-            )
+        let unwritable = |source| StorageError::Unwritable {
+            folder: parent.clone(),
+            source,
         };
-        let parents = MadeFolders::make(&parent).with_context(explain)?;
+        let parents = MadeFolders::make(&parent).map_err(unwritable)?;
         let working = parent.join(format!(".{}.unfinished", name.to_string_lossy()));
-        fs::create_dir_all(&working).with_context(explain)?;
-        let lock = File::create(working.join("lock")).with_context(explain)?;
-        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        let lock = FolderLock::try_new(&working).map_err(|error| match error {
             // The other one's folder is not this one's to remove.
-            bail!(
-                "another process writes {} at this moment; choose another folder with --out",
-                target.display()
-            );
-        }
+            StorageError::InUse { .. } => StorageError::InUse {
+                folder: target.clone(),
+            },
+            StorageError::File { source, .. } => unwritable(source),
+            other => other,
+        })?;
         let folder = Self {
             working,
             target,
@@ -97,9 +91,9 @@ impl RunFolder {
         };
         if folder.path().exists() {
             // Of a process that was killed.
-            fs::remove_dir_all(folder.path()).with_context(explain)?;
+            fs::remove_dir_all(folder.path()).map_err(unwritable)?;
         }
-        fs::create_dir(folder.path()).with_context(explain)?;
+        fs::create_dir(folder.path()).map_err(unwritable)?;
         Ok(folder)
     }
 
@@ -125,9 +119,9 @@ impl RunFolder {
     ///
     /// # Errors
     /// Where that fails; what was written is then removed.
-    pub fn finish(mut self) -> Result<PathBuf> {
+    pub fn finish(mut self) -> Result<PathBuf, StorageError> {
         fs::rename(self.path(), &self.target)
-            .with_context(|| format!("cannot write the folder {}", self.target.display()))?;
+            .map_err(StorageError::file("write the folder", &self.target))?;
         // What was kept has done its service; where it cannot be removed, the run is complete all
         // the same.
         let _ = fs::remove_dir_all(self.kept());

@@ -2,11 +2,12 @@
 
 use adadiff_model::cast;
 use adadiff_model::kernels::Kernels;
-use anyhow::{Result, bail};
 use burn::module::Module;
 use burn::tensor::FloatDType;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+
+use crate::BackendError;
 
 /// The type of weights and hidden states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -31,7 +32,8 @@ impl Precision {
         }
     }
 
-    pub(crate) fn is_full(&self) -> bool {
+    /// Whether it is what networks compute in unless they are asked to do otherwise.
+    pub fn is_full(&self) -> bool {
         *self == Self::F32
     }
 
@@ -48,15 +50,16 @@ impl Precision {
     ///
     /// # Errors
     /// Where the device does not compute in it.
-    pub fn cast<B: Kernels, M: Module<B>>(self, model: M, device: &B::Device) -> Result<M> {
+    pub fn cast<B: Kernels, M: Module<B>>(
+        self,
+        model: M,
+        device: &B::Device,
+    ) -> Result<M, BackendError> {
         if self == Self::F32 {
             return Ok(model);
         }
         if !B::supports_dtype(device, self.float_dtype().into()) {
-            bail!(
-                "this device does not compute in {}; leave --precision out",
-                self.name()
-            );
+            return Err(BackendError::Unsupported(self));
         }
         Ok(cast(model, self.float_dtype()))
     }

@@ -4,9 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use adadiff_model::kernels::Kernels;
-use anyhow::{Context, Result, bail};
 
-use crate::evaluate::Rank;
+use crate::{BackendError, ProcessRank};
 
 /// A device by backend and index, as `--device` takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,14 +48,13 @@ impl BackendName {
             .map_or("flex", |(_, name)| name)
     }
 
-    /// Unit tests have Flex alone, as a backend's operations take longest to compile.
     fn is_compiled_in(self) -> bool {
         match self {
             Self::Flex => cfg!(feature = "flex"),
-            Self::NdArray => cfg!(all(feature = "ndarray", not(test))),
-            Self::Wgpu => cfg!(all(feature = "untuned-wgpu", not(test))),
-            Self::Vulkan => cfg!(all(feature = "vulkan", not(test))),
-            Self::Cuda => cfg!(all(feature = "cuda", not(test))),
+            Self::NdArray => cfg!(feature = "ndarray"),
+            Self::Wgpu => cfg!(feature = "untuned-wgpu"),
+            Self::Vulkan => cfg!(feature = "vulkan"),
+            Self::Cuda => cfg!(feature = "cuda"),
         }
     }
 }
@@ -67,15 +65,9 @@ impl DeviceName {
     ///
     /// # Errors
     /// Where the process's launcher does not tell that number.
-    pub fn of_process(self, rank: Rank) -> Result<Self> {
-        let index = rank.local.context(
-            "the launcher does not tell this process's number among those of its machine: name an \
-             index with --device",
-        )?;
-        Ok(Self {
-            index: index as usize,
-            ..self
-        })
+    pub fn of_process(self, rank: ProcessRank) -> Result<Self, BackendError> {
+        let index = rank.local.ok_or(BackendError::NoLocalRank)? as usize;
+        Ok(Self { index, ..self })
     }
 }
 
@@ -115,38 +107,34 @@ impl fmt::Display for DeviceName {
 
 /// Work that any backend can do.
 pub trait DeviceTask {
-    /// What comes out.
+    /// What comes out, for [`run_on`] a `Result`.
     type Output;
 
     /// Does the work on a device.
-    ///
-    /// # Errors
-    /// Whatever the work runs into.
-    fn run<B: Kernels>(self, device: B::Device) -> Result<Self::Output>;
+    fn run<B: Kernels>(self, device: B::Device) -> Self::Output;
 }
 
-/// Work that any backend can do on several of its devices.
+/// Work that any backend can do on several of its devices together.
 pub trait DevicesTask {
-    /// What comes out.
+    /// What comes out, for [`run_on_all`] a `Result`.
     type Output;
 
-    /// Does the work on devices, of which there is at least one.
-    ///
-    /// # Errors
-    /// Whatever the work runs into.
-    fn run<B: Kernels>(self, devices: &[B::Device]) -> Result<Self::Output>;
+    /// Does the work on the devices, of which there is at least one.
+    fn run<B: Kernels>(self, devices: &[B::Device]) -> Self::Output;
 }
 
 /// Work on the first of several devices.
 struct OnFirst<T>(T);
 
-impl<T: DeviceTask> DevicesTask for OnFirst<T> {
+impl<T, O, E> DevicesTask for OnFirst<T>
+where
+    T: DeviceTask<Output = Result<O, E>>,
+    E: From<BackendError>,
+{
     type Output = T::Output;
 
-    fn run<B: Kernels>(self, devices: &[B::Device]) -> Result<T::Output> {
-        let Some(device) = devices.first() else {
-            bail!("name a device");
-        };
+    fn run<B: Kernels>(self, devices: &[B::Device]) -> T::Output {
+        let device = devices.first().ok_or(BackendError::NoDevice)?;
         self.0.run::<B>(device.clone())
     }
 }
@@ -155,7 +143,11 @@ impl<T: DeviceTask> DevicesTask for OnFirst<T> {
 ///
 /// # Errors
 /// As [`run_on_all`].
-pub fn run_on<T: DeviceTask>(name: DeviceName, task: T) -> Result<T::Output> {
+pub fn run_on<T, O, E>(name: DeviceName, task: T) -> Result<O, E>
+where
+    T: DeviceTask<Output = Result<O, E>>,
+    E: From<BackendError>,
+{
     run_on_all(&[name], OnFirst(task))
 }
 
@@ -164,19 +156,17 @@ pub fn run_on<T: DeviceTask>(name: DeviceName, task: T) -> Result<T::Output> {
 /// # Errors
 /// Where the backend was not compiled in or a device is not there, with what to do about it, where
 /// the devices are of several backends, and what the task itself runs into.
-pub fn run_on_all<T: DevicesTask>(names: &[DeviceName], task: T) -> Result<T::Output> {
-    let Some(first) = names.first() else {
-        bail!("name a device");
-    };
-    if let Some(other) = names.iter().find(|name| name.backend != first.backend) {
-        bail!("'{first}' and '{other}' are devices of two backends, which do not work together");
+pub fn run_on_all<T, O, E>(names: &[DeviceName], task: T) -> Result<O, E>
+where
+    T: DevicesTask<Output = Result<O, E>>,
+    E: From<BackendError>,
+{
+    let &first = names.first().ok_or(BackendError::NoDevice)?;
+    if let Some(&other) = names.iter().find(|name| name.backend != first.backend) {
+        return Err(BackendError::TwoBackends { first, other }.into());
     }
     if !first.backend.is_compiled_in() {
-        let feature = first.backend.name();
-        bail!(
-            "this program was built without the device '{first}'; build it with \
-             `cargo build --release --features {feature}`"
-        );
+        return Err(BackendError::NotBuilt(first).into());
     }
     match first.backend {
         #[cfg(feature = "flex")]
@@ -184,18 +174,18 @@ pub fn run_on_all<T: DevicesTask>(names: &[DeviceName], task: T) -> Result<T::Ou
             let devices = each(names, only_index_zero)?;
             task.run::<burn_flex::Flex>(&devices)
         }
-        #[cfg(all(feature = "ndarray", not(test)))]
+        #[cfg(feature = "ndarray")]
         BackendName::NdArray => {
             let devices = each(names, only_index_zero)?;
             task.run::<burn_ndarray::NdArray>(&devices)
         }
         // Where Vulkan is to be had, wgpu chooses it by itself.
-        #[cfg(all(feature = "untuned-wgpu", not(test)))]
+        #[cfg(feature = "untuned-wgpu")]
         BackendName::Wgpu | BackendName::Vulkan => {
             let devices = each(names, graphics_device)?;
             task.run::<burn_wgpu::Wgpu>(&devices)
         }
-        #[cfg(all(feature = "cuda", not(test)))]
+        #[cfg(feature = "cuda")]
         BackendName::Cuda => {
             let devices = each(names, cuda_device)?;
             task.run::<burn_cuda::Cuda>(&devices)
@@ -204,28 +194,29 @@ pub fn run_on_all<T: DevicesTask>(names: &[DeviceName], task: T) -> Result<T::Ou
             unreachable_patterns,
             reason = "which backends are left depends on the features"
         )]
-        _ => bail!("the device '{first}' is not available in this build"),
+        _ => Err(BackendError::NotBuilt(first).into()),
     }
 }
 
 /// The device of each name.
-fn each<D>(names: &[DeviceName], device: impl Fn(DeviceName) -> Result<D>) -> Result<Vec<D>> {
+fn each<D>(
+    names: &[DeviceName],
+    device: impl Fn(DeviceName) -> Result<D, BackendError>,
+) -> Result<Vec<D>, BackendError> {
     names.iter().map(|&name| device(name)).collect()
 }
 
 #[cfg(any(feature = "flex", feature = "ndarray"))]
-fn only_index_zero<D: Default>(name: DeviceName) -> Result<D> {
-    match name.index {
+fn only_index_zero<D: Default>(name: DeviceName) -> Result<D, BackendError> {
+    let DeviceName { backend, index } = name;
+    match index {
         0 => Ok(D::default()),
-        index => bail!(
-            "there is only one {} device, index {index} does not exist",
-            name.backend.name()
-        ),
+        _ => Err(BackendError::NoSuchIndex { backend, index }),
     }
 }
 
-#[cfg(all(feature = "untuned-wgpu", not(test)))]
-fn graphics_device(name: DeviceName) -> Result<burn_wgpu::WgpuDevice> {
+#[cfg(feature = "untuned-wgpu")]
+fn graphics_device(name: DeviceName) -> Result<burn_wgpu::WgpuDevice, BackendError> {
     let device = match name.index {
         0 => burn_wgpu::WgpuDevice::DefaultDevice,
         index => burn_wgpu::WgpuDevice::DiscreteGpu(index),
@@ -238,8 +229,8 @@ fn graphics_device(name: DeviceName) -> Result<burn_wgpu::WgpuDevice> {
     Ok(device)
 }
 
-#[cfg(all(feature = "cuda", not(test)))]
-fn cuda_device(name: DeviceName) -> Result<burn_cuda::CudaDevice> {
+#[cfg(feature = "cuda")]
+fn cuda_device(name: DeviceName) -> Result<burn_cuda::CudaDevice, BackendError> {
     let device = burn_cuda::CudaDevice::new(name.index);
     probe::<burn_cuda::Cuda>(
         &device,
@@ -251,17 +242,21 @@ fn cuda_device(name: DeviceName) -> Result<burn_cuda::CudaDevice> {
 }
 
 /// Computes a sum on the device: backends that miss their driver say so by a panic.
-#[cfg(all(any(feature = "untuned-wgpu", feature = "cuda"), not(test)))]
-fn probe<B: Kernels>(device: &B::Device, name: DeviceName, advice: &str) -> Result<()> {
+#[cfg(any(feature = "untuned-wgpu", feature = "cuda"))]
+fn probe<B: Kernels>(
+    device: &B::Device,
+    name: DeviceName,
+    advice: &'static str,
+) -> Result<(), BackendError> {
     use std::sync::Mutex;
 
     use burn::tensor::Tensor;
 
     /// Devices that answered, which need not be asked again.
     static PRESENT: Mutex<Vec<DeviceName>> = Mutex::new(Vec::new());
-    let Ok(mut present) = PRESENT.lock() else {
-        bail!("the device '{name}' failed before");
-    };
+    let mut present = PRESENT
+        .lock()
+        .map_err(|_| BackendError::FailedBefore(name))?;
     if present.contains(&name) {
         return Ok(());
     }
@@ -279,7 +274,10 @@ fn probe<B: Kernels>(device: &B::Device, name: DeviceName, advice: &str) -> Resu
             present.push(name);
             Ok(())
         }
-        _ => bail!("the device '{name}' is not there: {advice}"),
+        _ => Err(BackendError::NotThere {
+            device: name,
+            advice,
+        }),
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use adadiff_metrics::CHUNK;
-use anyhow::{Result, bail, ensure};
 use clap::Args;
+
+use crate::BackendError;
 
 /// Which of how many processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rank {
+pub struct ProcessRank {
     /// Its number, from 0.
     pub rank: u64,
     /// Number of processes.
@@ -77,17 +77,21 @@ impl RankOptions {
     ///
     /// # Errors
     /// Where they contradict themselves.
-    pub fn rank(self) -> Result<Rank> {
+    pub fn rank(self) -> Result<ProcessRank, BackendError> {
         self.rank_in(|name| std::env::var(name).ok())
     }
 
-    fn rank_in(self, variable: impl Fn(&str) -> Option<String>) -> Result<Rank> {
+    fn rank_in(
+        self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<ProcessRank, BackendError> {
         if let (Some(rank), Some(size)) = (self.rank, self.world_size) {
-            ensure!(
-                rank < size,
-                "--rank {rank} is not one of --world-size {size}: ranks start at 0"
-            );
-            return Ok(Rank {
+            if rank >= size {
+                return Err(BackendError::Rank(format!(
+                    "--rank {rank} is not one of --world-size {size}: ranks start at 0"
+                )));
+            }
+            return Ok(ProcessRank {
                 rank,
                 size,
                 local: None,
@@ -99,27 +103,25 @@ impl RankOptions {
                 continue;
             };
             let Some(size) = number(launcher.size) else {
-                bail!(
+                return Err(BackendError::Rank(format!(
                     "{} says that this is process {rank} and not of how many: set {}, or name \
                      --rank and --world-size",
-                    launcher.name,
-                    launcher.size
-                );
+                    launcher.name, launcher.size
+                )));
             };
-            ensure!(
-                rank < size,
-                "{} says that this is process {rank} of {size}: {} does not fit {}",
-                launcher.name,
-                launcher.rank,
-                launcher.size
-            );
-            return Ok(Rank {
+            if rank >= size {
+                return Err(BackendError::Rank(format!(
+                    "{} says that this is process {rank} of {size}: {} does not fit {}",
+                    launcher.name, launcher.rank, launcher.size
+                )));
+            }
+            return Ok(ProcessRank {
                 rank,
                 size,
                 local: number(launcher.local),
             });
         }
-        Ok(Rank {
+        Ok(ProcessRank {
             rank: 0,
             size: 1,
             local: None,
@@ -127,15 +129,15 @@ impl RankOptions {
     }
 }
 
-impl Rank {
-    /// This process's share of `samples` samples. Shares are cut where statistics merge bit for bit,
-    /// so that there may be fewer shares than processes.
-    pub fn share(self, samples: u64) -> Range<u64> {
-        let chunks = samples.div_ceil(CHUNK);
+impl ProcessRank {
+    /// This process's share of `samples` samples. Shares are cut at multiples of `chunk`, where
+    /// statistics merge bit for bit, so that there may be fewer shares than processes.
+    pub fn share(self, samples: u64, chunk: u64) -> Range<u64> {
+        let chunks = samples.div_ceil(chunk);
         let border = |rank: u64| {
             // u128: ranks times chunks may exceed 64 bits.
-            let chunk = u128::from(chunks) * u128::from(rank) / u128::from(self.size);
-            (chunk as u64 * CHUNK).min(samples)
+            let border = u128::from(chunks) * u128::from(rank) / u128::from(self.size);
+            (border as u64 * chunk).min(samples)
         };
         border(self.rank)..border(self.rank + 1)
     }
@@ -145,7 +147,7 @@ impl Rank {
 mod tests {
     use super::*;
 
-    fn rank(variables: &[(&str, &str)]) -> Result<Rank> {
+    fn rank(variables: &[(&str, &str)]) -> Result<ProcessRank, BackendError> {
         RankOptions::default().rank_in(|name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
@@ -189,23 +191,23 @@ mod tests {
         for (samples, size) in [(50_000, 64), (1000, 3), (256, 2), (100, 4), (30_000, 7)] {
             let mut end = 0;
             for rank in 0..size {
-                let share = Rank {
+                let share = ProcessRank {
                     rank,
                     size,
                     local: None,
                 }
-                .share(samples);
+                .share(samples, CHUNK);
                 assert_eq!(share.start, end);
                 assert!(share.start.is_multiple_of(CHUNK) || share.start == samples);
                 end = share.end;
             }
             assert_eq!(end, samples);
         }
-        let middle = Rank {
+        let middle = ProcessRank {
             rank: 1,
             size: 3,
             local: None,
         };
-        assert_eq!(middle.share(1000), 256..512);
+        assert_eq!(middle.share(1000, CHUNK), 256..512);
     }
 }
