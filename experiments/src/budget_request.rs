@@ -1,38 +1,24 @@
-//! Budgets that are no share of blocks: a speed-up on this device, or how far the Fréchet distance may
-//! grow. Each is turned into the share of blocks that meets it.
-//!
-//! Thresholds are calibrated on samples of one seed and a budget is judged on those of another
-//! ([`Study::judged`]), so that neither has seen the samples that a figure is reported of.
-
-mod attainment;
-mod distance;
-mod goal;
-mod search;
-mod speedup;
+//! Budgets that a user asks for in place of a share of blocks: a speed-up on this device, or how far the
+//! Fréchet distance may grow.
 
 use adadiff_backends::DeviceName;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{BudgetResult, BudgetTarget, Calibration, Evaluator, Monitor};
 use anyhow::{Result, bail};
-use indicatif::ProgressBar;
 
-use crate::calibrations::Calibration;
-use crate::judge::{Judge, JudgeOptions, YardstickName};
-use crate::preset::{DataSet, Place};
-use crate::study::Study;
-pub use attainment::Attainment;
-pub use goal::{FdIncrease, Goal};
+use crate::evaluator::DataSetReference;
+use crate::loaded::LoadedCheckpoint;
+use crate::progress::Terminal;
 
 /// A budget that a user asks for, and what it takes to find the share of blocks for it.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct BudgetRequest {
     /// What is asked for.
-    pub goal: Goal,
+    pub target: BudgetTarget,
     /// The device, as named on the command line.
     pub device: DeviceName,
     /// What a distance is judged by.
-    pub judge: JudgeOptions,
-    /// The images to compare with, where there are no statistics of them.
-    pub place: Place,
+    pub reference: DataSetReference,
     /// Samples that a distance is measured of, where the user says how many.
     pub samples: Option<usize>,
     /// Whether only what was stored beside the checkpoint will do: several processes that measured
@@ -40,109 +26,122 @@ pub struct Wish {
     pub only_stored: bool,
 }
 
-impl Wish {
-    /// Finds the threshold that meets the budget, the stored one where there is one, tells of it, and
-    /// lets the study sample by it.
+impl BudgetRequest {
+    /// Finds the exits that meet the budget, the stored ones where there are some, tells of them, and
+    /// lets the checkpoint sample by them.
     ///
     /// # Errors
-    /// Where the budget cannot be met, there is nothing to judge by, or the user interrupts.
+    /// As [`Self::find`].
     pub fn enter<B: Kernels>(
         &self,
-        study: &mut Study<'_, B>,
-        judge: Option<&Judge<B>>,
-        device: &B::Device,
-        bar: &ProgressBar,
+        loaded: &mut LoadedCheckpoint<B>,
+        evaluator: Option<&Evaluator<B>>,
+        terminal: &Terminal,
     ) -> Result<Calibration> {
-        let calibration = match study.stored(|stored| self.is_met_by(study, stored))? {
-            Some(stored) => stored.clone(),
-            None if self.only_stored => bail!(
-                "several processes must leave by one threshold: store it with `calibrate {}` first, by \
-                 the same features, statistics and guidance",
-                self.goal.option()
-            ),
-            None => self.calibrate(study, judge, device, bar)?,
-        };
-        if let Some(attainment) = &calibration.attainment {
-            bar.suspend(|| println!("{attainment}, with {}", skipped(&calibration)));
-        }
-        study.adopt(calibration.clone());
+        let calibration = self.find(loaded, evaluator, terminal)?;
+        tell(&calibration, terminal)?;
+        loaded.adopt(calibration.clone());
         Ok(calibration)
     }
 
-    fn calibrate<B: Kernels>(
+    /// Finds the exits that meet the budget, the stored ones where there are some.
+    ///
+    /// # Errors
+    /// Where the budget cannot be met, there is nothing to judge by, or the user interrupts.
+    pub fn find<B: Kernels>(
         &self,
-        study: &Study<'_, B>,
-        judge: Option<&Judge<B>>,
-        device: &B::Device,
-        bar: &ProgressBar,
+        loaded: &LoadedCheckpoint<B>,
+        evaluator: Option<&Evaluator<B>>,
+        monitor: &dyn Monitor,
     ) -> Result<Calibration> {
-        let increase = match self.goal {
-            Goal::Speedup(speedup) => {
-                return speedup::calibrate(study, speedup, self.device, bar);
+        let calibrator = loaded.calibrator();
+        if let Some(stored) = calibrator.stored(|stored| self.is_met_by(loaded, stored), monitor)? {
+            return Ok(stored.clone());
+        }
+        if self.only_stored {
+            bail!(
+                "several processes must leave by one threshold: store it with `calibrate {}` first, by \
+                 the same features, statistics and guidance",
+                self.target.option()
+            );
+        }
+        let increase = match self.target {
+            BudgetTarget::Speedup(speedup) => {
+                let device = self.device.to_string();
+                return Ok(calibrator.for_speedup(speedup, &device, monitor)?);
             }
-            Goal::FdIncrease(increase) => increase,
+            BudgetTarget::FdIncrease(increase) => increase,
         };
-        let yardstick = YardstickName::of(&self.judge, &self.place, study.preset.data)?;
+        let (data, pipeline) = (loaded.preset().data, loaded.pipeline());
+        let id = self.reference.id(data)?;
         let opened;
-        let judge = match judge {
-            Some(judge) => judge,
+        let evaluator = match evaluator {
+            Some(evaluator) => evaluator,
             None => {
-                let (data, shape) = (study.preset.data, study.image_shape());
-                opened = self.judge.judge(data, &self.place, shape, device)?;
+                let shape = pipeline.image_shape();
+                opened = self.reference.evaluator(data, shape, pipeline.device())?;
                 &opened
             }
         };
-        distance::calibrate(study, judge, yardstick, increase, self.samples, bar)
+        Ok(calibrator.for_fd_increase(increase, evaluator, id, self.samples, monitor)?)
     }
 
-    /// Whether a stored threshold was found for this wish, as the study now samples.
-    fn is_met_by<B: Kernels>(&self, study: &Study<'_, B>, stored: &Calibration) -> bool {
-        let sampling = &study.preset.sampling;
-        let attainment = stored.attainment.as_ref();
-        stored.budget() == study.budget(stored.reduction)
-            && attainment.is_some_and(|attainment| match (attainment, self.goal) {
+    /// Whether a stored calibration was found for this request, as the checkpoint now samples.
+    fn is_met_by<B: Kernels>(&self, loaded: &LoadedCheckpoint<B>, stored: &Calibration) -> bool {
+        let Some(result) = &stored.result else {
+            return false;
+        };
+        let as_now = stored.key() == loaded.calibrator().key(stored.reduction);
+        as_now
+            && match (result, self.target) {
                 (
-                    Attainment::Speedup {
+                    BudgetResult::Speedup {
                         asked,
                         device,
                         batch,
                         ..
                     },
-                    Goal::Speedup(speedup),
+                    BudgetTarget::Speedup(speedup),
                 ) => {
                     *asked == speedup
                         && *device == self.device.to_string()
-                        && *batch == sampling.batch
+                        && *batch == loaded.preset().sampling.batch
                 }
                 (
-                    Attainment::FdIncrease {
+                    BudgetResult::FdIncrease {
                         asked,
                         features,
-                        yardstick,
+                        reference,
                         samples,
                         ..
                     },
-                    Goal::FdIncrease(increase),
+                    BudgetTarget::FdIncrease(increase),
                 ) => {
+                    let data = loaded.preset().data;
+                    // Statistics that cannot be read are none that anything was measured by: the
+                    // measurement tells.
+                    let accepted = self.reference.accepts(data, reference.as_ref());
                     *asked == increase
-                        && self.is_measured_by(yardstick.as_ref(), study.preset.data)
-                        && *features == self.judge.features(study.preset.data)
+                        && accepted.unwrap_or(false)
+                        && *features == self.reference.options.features(data)
                         && self.samples.is_none_or(|count| count == *samples)
                 }
                 _ => false,
-            })
-    }
-
-    /// Statistics that cannot be read are none that anything was measured by: the measurement tells.
-    fn is_measured_by(&self, stored: Option<&YardstickName>, data: DataSet) -> bool {
-        self.judge.accept(stored, data).unwrap_or(false)
+            }
     }
 }
 
-fn skipped(calibration: &Calibration) -> String {
-    format!(
-        "{:.1} % fewer blocks on the {} samples of the calibration",
+/// Tells what a budget reached.
+///
+/// # Errors
+/// Where standard output takes nothing.
+pub fn tell(calibration: &Calibration, terminal: &Terminal) -> Result<()> {
+    let Some(result) = &calibration.result else {
+        return Ok(());
+    };
+    terminal.print(format_args!(
+        "{result}, with {:.1} % fewer blocks on the {} samples of the calibration",
         100.0 * calibration.reached,
         calibration.samples
-    )
+    ))
 }

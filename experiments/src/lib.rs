@@ -4,16 +4,16 @@
 #![cfg_attr(any(test, not(feature = "programs")), allow(dead_code, unused_imports))]
 
 mod backends;
-mod budget;
+mod budget_request;
 mod calibrate;
-mod calibrations;
 mod checkpoint;
 mod dry_run;
 mod evaluate;
+mod evaluator;
 pub mod experiment;
 pub mod figures;
 mod import;
-mod judge;
+mod loaded;
 mod main_job;
 mod measured;
 pub mod methods;
@@ -31,27 +31,22 @@ pub mod readme;
 mod reference;
 pub mod report;
 mod sample;
-mod study;
 mod surroundings;
 pub mod tables;
-mod tally;
+mod terminal;
 mod text_encoder;
 mod time_exits;
 mod timing;
 mod train;
 mod train_features;
-mod turns;
 
 /// Compiles and runs the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-pub use budget::{Attainment, FdIncrease, Goal};
-pub use calibrations::{Budget, Calibration, Calibrations, ExitRule};
 pub use checkpoint::Checkpoint;
-pub use judge::{Extractor, Judge, test_images};
+pub use evaluator::test_images;
+pub use loaded::LoadedCheckpoint;
 pub use methods::{Method, PreparedMethod};
-pub use preset::{DataSet, LatentPreset, Place, Preset, SamplingPreset};
-pub use study::{Conditions, Contexts, Draw, Drawn, Effort, LatentDecoder, Study};
-pub use tally::Tally;
+pub use preset::{DataSet, LatentPreset, Place, Preset};

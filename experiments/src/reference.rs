@@ -9,9 +9,9 @@ use adadiff_model::kernels::Kernels;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
 
-use crate::judge::{JudgeOptions, image_statistics};
+use crate::evaluator::{EvaluatorOptions, image_statistics};
 use crate::preset::{Place, Preset};
-use crate::progress::samples_bar;
+use crate::progress::{Terminal, samples_bar};
 
 /// Which images to measure by which features, and where to put the statistics.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Reference {
     /// Where the images lie.
     pub place: Place,
     /// The features.
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The file to write.
     pub out: PathBuf,
 }
@@ -36,8 +36,9 @@ impl DeviceTask for Reference {
             .judge
             .extractor::<B>(data, images.shape()[0], &device)?;
         let bar = samples_bar(images.len() as u64).with_prefix("reference");
-        let gaussian = image_statistics(&extractor, &*images, &device, &bar)?.gaussian()?;
-        bar.finish_and_clear();
+        let terminal = Terminal::over(bar);
+        let gaussian = image_statistics(&extractor, &*images, &device, &terminal)?.gaussian()?;
+        terminal.finish();
         write_statistics(&self.out, &gaussian)?;
         println!(
             "statistics of {} images over {} features ({}): {}",

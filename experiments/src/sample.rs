@@ -3,25 +3,23 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
 use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{Calibration, Conditions, Monitor};
 use adadiff_storage::RunFolder;
 use adadiff_storage::write_atomically;
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::{Context, Result, bail};
-use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
-use crate::budget::Wish;
-use crate::calibrations::Calibration;
+use crate::budget_request::BudgetRequest;
 use crate::checkpoint::Checkpoint;
+use crate::loaded::LoadedCheckpoint;
 use crate::preset::DataSet;
-use crate::progress::evaluations_bar;
+use crate::progress::Terminal;
 use crate::report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
-use crate::study::{Conditions, Study};
 use crate::surroundings::Surroundings;
 
 /// When samples leave the network.
@@ -49,14 +47,17 @@ impl Exit {
     /// The threshold for the preset's reduction, where samples leave by one.
     ///
     /// # Errors
-    /// As [`Study::threshold`].
+    /// As [`Calibrator::for_reduction`](adadiff_pipeline::Calibrator::for_reduction).
     pub fn calibration<B: Kernels>(
         self,
-        study: &Study<'_, B>,
-        bar: &ProgressBar,
+        loaded: &LoadedCheckpoint<B>,
+        monitor: &dyn Monitor,
     ) -> Result<Option<Calibration>> {
         match self {
-            Self::Adaptive => Ok(Some(study.threshold(study.preset.sampling.reduction, bar)?)),
+            Self::Adaptive => {
+                let reduction = loaded.preset().sampling.reduction;
+                Ok(Some(loaded.calibrator().for_reduction(reduction, monitor)?))
+            }
             Self::Full | Self::Depth(_) => Ok(None),
         }
     }
@@ -73,13 +74,13 @@ impl Exit {
 
 /// What to sample.
 #[derive(Debug)]
-pub struct Sample<'a> {
+pub struct Sample {
     /// The trained network.
     pub checkpoint: Checkpoint,
     /// What stands before and behind it.
     pub surroundings: Surroundings,
     /// The budget, where it is none of blocks.
-    pub wish: Option<Wish>,
+    pub request: Option<BudgetRequest>,
     /// The folder to write, if one was named.
     pub out: Option<PathBuf>,
     /// Number of samples.
@@ -90,23 +91,19 @@ pub struct Sample<'a> {
     pub unconditional: bool,
     /// When samples leave.
     pub exit: Exit,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for Sample<'_> {
+impl DeviceTask for Sample {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let experiment = format!("{}-sample", self.checkpoint.preset.name);
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
-        let mut study: Study<'_, B> =
-            self.surroundings
-                .study(self.checkpoint, &device, self.stop)?;
+        let mut loaded: LoadedCheckpoint<B> = self.surroundings.load(self.checkpoint, &device)?;
         if self.unconditional {
-            study.preset.sampling.guidance = 0.0;
+            loaded.change_sampling(|sampling| sampling.guidance = 0.0);
         }
-        let mut draw = study.plan(self.samples)?;
+        let mut draw = loaded.plan(self.samples)?;
         let classes = match &draw.conditions {
             Conditions::Classes(classes) => classes.len(),
             _ => 0,
@@ -124,22 +121,23 @@ impl DeviceTask for Sample<'_> {
             draw.conditions = Conditions::Classes(vec![classes]);
         }
 
-        let bar = evaluations_bar();
-        if let Some(wish) = &self.wish {
-            let calibration = wish.enter(&mut study, None, &device, &bar)?;
+        let terminal = Terminal::evaluations();
+        if let Some(request) = &self.request {
+            let calibration = request.enter(&mut loaded, None, &terminal)?;
             calibration.write_beside(&folder.path())?;
         }
-        bar.set_message("calibrating");
-        let calibration = self.exit.calibration(&study, &bar)?;
+        terminal.stage("calibrating");
+        let calibration = self.exit.calibration(&loaded, &terminal)?;
         let policy = self.exit.policy(calibration.as_ref());
-        bar.set_length(bar.position() + (self.samples * study.preset.sampling.steps) as u64);
-        bar.set_message("sampling");
-        let drawn = study
-            .draw(policy, &draw, &bar)
+        terminal.expect((self.samples * loaded.preset().sampling.steps) as u64);
+        terminal.stage("sampling");
+        let pipeline = loaded.pipeline();
+        let drawn = pipeline
+            .generate(policy, &draw, &terminal)
             .context("nothing was written")?;
-        bar.finish_and_clear();
+        terminal.finish();
 
-        let [channels, height, width] = study.image_shape();
+        let [channels, height, width] = pipeline.image_shape();
         let shape = [self.samples, channels, height, width];
         let images = ImageBatch::new(&drawn.pixels, shape)?;
         write_png(
@@ -153,15 +151,15 @@ impl DeviceTask for Sample<'_> {
             .write(&folder.path(), "exit_depth")?;
         let trace = serde_json::to_vec(&drawn.trace)?;
         write_atomically(&folder.path().join("trace.json"), &trace)?;
-        let preset = study.preset.to_toml()?;
+        let preset = loaded.preset().to_toml()?;
         write_atomically(&folder.path().join("preset.toml"), preset.as_bytes())?;
         let folder = folder.finish()?;
         println!(
             "{} samples of {}: {:.2} of {} blocks, {:.4} s an image, in {}",
             self.samples,
-            subject(study.preset.data, &draw.conditions),
-            study.cost(&drawn.effort)?.blocks_mean,
-            study.blocks(),
+            subject(loaded.preset().data, &draw.conditions),
+            pipeline.cost(&drawn.counts)?.blocks_mean,
+            pipeline.blocks(),
             drawn.seconds_per_image(),
             folder.display()
         );

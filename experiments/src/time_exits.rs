@@ -1,7 +1,6 @@
 //! The command `timing`: how much of the skipped blocks' time a device really saves.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
@@ -9,49 +8,48 @@ use adadiff_storage::to_json_lines;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
 
-use crate::budget::Wish;
+use crate::budget_request::BudgetRequest;
 use crate::checkpoint::Checkpoint;
+use crate::loaded::LoadedCheckpoint;
 use crate::presentation::timing_table;
-use crate::progress::evaluations_bar;
-use crate::study::Study;
+use crate::progress::Terminal;
 use crate::surroundings::Surroundings;
 use crate::timing;
 
 /// What to time.
 #[derive(Debug)]
-pub struct TimeExits<'a> {
+pub struct TimeExits {
     /// The trained network.
     pub checkpoint: Checkpoint,
     /// What stands before and behind it.
     pub surroundings: Surroundings,
     /// The budget, where it is none of blocks.
-    pub wish: Option<Wish>,
+    pub request: Option<BudgetRequest>,
     /// The sizes of batches.
     pub batches: Vec<usize>,
     /// Turns of each network.
     pub rounds: usize,
     /// The file of JSON lines to write, if one was named.
     pub out: Option<PathBuf>,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for TimeExits<'_> {
+impl DeviceTask for TimeExits {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let mut study: Study<'_, B> =
-            self.surroundings
-                .study(self.checkpoint, &device, self.stop)?;
-        let bar = evaluations_bar();
-        if let Some(wish) = &self.wish {
-            wish.enter(&mut study, None, &device, &bar)?;
+        let mut loaded: LoadedCheckpoint<B> = self.surroundings.load(self.checkpoint, &device)?;
+        let terminal = Terminal::evaluations();
+        if let Some(request) = &self.request {
+            request.enter(&mut loaded, None, &terminal)?;
         }
-        bar.set_message("calibrating");
-        let calibration = study.threshold(study.preset.sampling.reduction, &bar)?;
-        bar.set_message("speed");
-        let timings = timing::measure(&study, &calibration, &self.batches, self.rounds, &bar)?;
-        bar.finish_and_clear();
+        terminal.stage("calibrating");
+        let reduction = loaded.preset().sampling.reduction;
+        let calibration = loaded.calibrator().for_reduction(reduction, &terminal)?;
+        terminal.stage("speed");
+        let pipeline = loaded.pipeline();
+        let (batches, rounds) = (&self.batches, self.rounds);
+        let timings = timing::measure(pipeline, &calibration, batches, rounds, &terminal)?;
+        terminal.finish();
         println!("{}", timing_table(&timings).terminal());
         if let Some(path) = &self.out {
             write_atomically(path, to_json_lines(&timings)?.as_bytes())?;

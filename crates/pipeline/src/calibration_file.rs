@@ -54,6 +54,16 @@ impl CalibrationFile {
         write_json(path, &file)
     }
 
+    /// Checks that entries can be added to the file at `path`.
+    ///
+    /// # Errors
+    /// Where it is damaged or its folder cannot be written into.
+    pub fn check(path: &Path) -> Result<(), PipelineError> {
+        let _lock = FolderLock::wait_for_file(path)?;
+        Self::read(path)?;
+        Ok(())
+    }
+
     /// All entries, by solver steps and budget; of one budget the latest last.
     pub fn entries(&self) -> &[StoredCalibration] {
         &self.entries

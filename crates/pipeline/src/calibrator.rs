@@ -10,8 +10,8 @@ use adadiff_uem::{ErrorTrace, ExitPolicy, Never};
 use crate::exit_cost::{ExitCost, ExitCostKey};
 use crate::reference::NoReference;
 use crate::{
-    Calibration, CalibrationFile, CalibrationKey, CalibrationReference, ExitRule, Monitor, Pipeline,
-    PipelineError, ReferenceSource, SamplePlan, SampleSpec, allocated,
+    Calibration, CalibrationFile, CalibrationKey, CalibrationReference, ExitRule, Monitor,
+    Pipeline, PipelineError, ReferenceSource, SamplePlan, SampleSpec, allocated,
 };
 
 /// Added to a run's seed for the samples that exits are calibrated on, so that no reported figure is
@@ -60,12 +60,12 @@ impl<B: Kernels> fmt::Debug for Calibrator<B> {
 }
 
 impl<B: Kernels> Calibrator<B> {
-    /// Calibrates this pipeline, whose stored calibrations are those of its present solver.
+    /// Calibrates this pipeline.
     pub fn new(pipeline: &Pipeline<B>) -> Self {
         Self {
             pipeline: pipeline.clone(),
             stored: pipeline.stored.clone(),
-            stored_solver: pipeline.config.sampling.solver,
+            stored_solver: pipeline.stored_solver,
             reference: Arc::new(NoReference),
             measured: Arc::default(),
         }

@@ -76,11 +76,7 @@ impl<B: Kernels> Evaluator<B> {
     ///
     /// # Errors
     /// Where the pixels are no such images, or not finite.
-    pub fn add(
-        &self,
-        statistics: &mut GaussianStats,
-        pixels: &[f32],
-    ) -> Result<(), PipelineError> {
+    pub fn add(&self, statistics: &mut GaussianStats, pixels: &[f32]) -> Result<(), PipelineError> {
         self.extractor
             .add(statistics, pixels, self.shape, &self.device)
     }

@@ -127,8 +127,7 @@ impl ExitCost {
                 let added = distance(&shallow_in(trace, &segment, depth, blocks))? - full;
                 let until = depths.get(place + 1).copied().unwrap_or(blocks);
                 let errors: Vec<f64> = steps.iter().map(|step| mean_error(step, depth)).collect();
-                for ((costs, share), error) in found.iter_mut().zip(shares(&errors)).zip(&errors)
-                {
+                for ((costs, share), error) in found.iter_mut().zip(shares(&errors)).zip(&errors) {
                     costs[depth - 1..until - 1].fill(DepthCost {
                         distance: added * share,
                         error: *error,

@@ -195,7 +195,10 @@ mod tests {
             let error = extractor
                 .add(&mut statistics, &pixels, [1, 4, 4], &FlexDevice)
                 .unwrap_err();
-            assert!(matches!(error, PipelineError::NotFinite { sample: 2 }), "{error}");
+            assert!(
+                matches!(error, PipelineError::NotFinite { sample: 2 }),
+                "{error}"
+            );
             assert_eq!(statistics.count(), 0);
         }
     }

@@ -48,6 +48,8 @@ mod sampling_config;
 mod segments;
 mod sensitivity;
 mod stored;
+#[cfg(test)]
+mod testing;
 mod threshold;
 mod timesteps;
 

@@ -27,6 +27,8 @@ pub struct Pipeline<B: Kernels> {
     /// How samples are drawn.
     pub config: PipelineConfig,
     pub(crate) stored: CalibrationFile,
+    /// The solver that the stored calibrations are of.
+    pub(crate) stored_solver: SolverConfig,
     pub(crate) weights_sha256: Option<String>,
     pub(crate) trained_estimators: bool,
     decoder: Option<Arc<LatentDecoder<B>>>,
@@ -69,7 +71,9 @@ impl<B: Kernels> Pipeline<B> {
         let model = file.model(&config.model, &device)?;
         let model = config.sampling.precision.cast(model, &device)?;
         let stored = CalibrationFile::read(&CalibrationFile::path_beside(path))?;
-        let pipeline = Self::new(model, config, device).with_stored(file.sha256(), stored);
+        let solver = config.sampling.solver;
+        let pipeline = Self::new(model, config, device);
+        let pipeline = pipeline.with_stored(file.sha256(), stored, solver);
         Ok(pipeline.with_trained_estimators(file.has_trained_estimators()))
     }
 
@@ -78,8 +82,9 @@ impl<B: Kernels> Pipeline<B> {
     pub fn new(model: AdaDiff<B>, config: PipelineConfig, device: B::Device) -> Self {
         Self {
             model,
-            config,
             stored: CalibrationFile::default(),
+            stored_solver: config.sampling.solver,
+            config,
             weights_sha256: None,
             trained_estimators: true,
             decoder: None,
@@ -89,9 +94,16 @@ impl<B: Kernels> Pipeline<B> {
         }
     }
 
-    /// Knows the stored calibrations, of which those of the weights with this SHA-256 are used.
-    pub fn with_stored(mut self, weights_sha256: String, stored: CalibrationFile) -> Self {
+    /// Knows the stored calibrations, all of them for `solver`, of which those of the weights with this
+    /// SHA-256 are used.
+    pub fn with_stored(
+        mut self,
+        weights_sha256: String,
+        stored: CalibrationFile,
+        solver: SolverConfig,
+    ) -> Self {
         self.stored = stored;
+        self.stored_solver = solver;
         self.weights_sha256 = Some(weights_sha256);
         self
     }

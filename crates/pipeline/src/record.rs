@@ -220,7 +220,11 @@ mod tests {
             (json("distance", "0.1", ""), "lacks windows"),
             (json("threshold", "1e60", ""), "not finite"),
             (
-                json("threshold", "0.1", r#""depths":[{"timestep":1.0,"blocks":3}],"#),
+                json(
+                    "threshold",
+                    "0.1",
+                    r#""depths":[{"timestep":1.0,"blocks":3}],"#,
+                ),
                 "has no use for depths",
             ),
         ] {

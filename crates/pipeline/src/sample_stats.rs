@@ -34,8 +34,7 @@ pub struct SampleStats {
 }
 
 /// What is shown the statistics after each part of a run, to keep them.
-pub type KeepStats<'k> =
-    dyn FnMut(&SampleStats) -> Result<(), Box<dyn Error + Send + Sync>> + 'k;
+pub type KeepStats<'k> = dyn FnMut(&SampleStats) -> Result<(), Box<dyn Error + Send + Sync>> + 'k;
 
 impl SampleStats {
     /// Of no samples yet.

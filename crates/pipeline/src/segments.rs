@@ -21,7 +21,11 @@ pub(crate) fn shallow_in(
     let evaluations = trace.steps.iter().enumerate();
     let depths = evaluations.map(|(index, step)| ScheduledDepth {
         timestep: step.timestep,
-        blocks: if segment.contains(&index) { depth } else { blocks },
+        blocks: if segment.contains(&index) {
+            depth
+        } else {
+            blocks
+        },
     });
     DepthSchedule::new(depths.collect())
 }

@@ -20,9 +20,9 @@ impl<B: Kernels> Calibrator<B> {
         let plan = self.plan(key)?;
         settle(CALIBRATION_ROUNDS, |policy| {
             let recording = AdaptiveUVit::new(&self.pipeline.model, policy).recording_all();
-            let generated =
-                self.pipeline
-                    .generate_with(&recording, &plan, monitor, &mut |_| ())?;
+            let generated = self
+                .pipeline
+                .generate_with(&recording, &plan, monitor, &mut |_| ())?;
             let mut trace = generated.trace;
             // With guidance the uncertainties are those of one of the two evaluations.
             trace.blocks_per_prediction = self.pipeline.blocks() as u32;

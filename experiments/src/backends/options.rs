@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::{DeviceName, distinct_devices, run_on};
+use adadiff_pipeline::Calibration;
 use adadiff_storage::write_atomically;
 use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Backends, PartTask};
-use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
-use crate::judge::JudgeOptions;
+use crate::evaluator::EvaluatorOptions;
 use crate::options::{PlaceOptions, SamplingOptions, positive};
 
 /// Where a process that was started for one device leaves what it made.
@@ -29,7 +29,7 @@ pub struct BackendsOptions {
     pub sampling: SamplingOptions,
     /// What the exit rule `distance` is calibrated by.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The images to compare with, where there are no statistics of them.
     #[command(flatten)]
     pub place: PlaceOptions,
@@ -70,7 +70,6 @@ impl BackendsOptions {
                 surroundings: sampling.surroundings(&self.judge, &self.place),
                 samples: self.samples,
                 calibration: calibration.map(Calibration::read).transpose()?,
-                stop,
             };
             let part = run_on(device, task)?;
             return Ok(write_atomically(path, &serde_json::to_vec(&part)?)?);

@@ -3,17 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use adadiff_metrics::read_statistics;
+use adadiff_pipeline::{distance_from, network_cost};
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, ensure};
 
 use super::shard::Shard;
-use crate::judge::distance_from;
-use crate::measured::Measured;
+use crate::measured::{Measured, enter_exits};
 use crate::preset::Preset;
 use crate::reference::write_statistics;
 use crate::report::{Method, ResultRow};
 use crate::sample::Exit;
-use crate::study::network_cost;
 
 /// Which parts to add up, and what to compare them with.
 #[derive(Debug)]
@@ -126,7 +125,7 @@ fn row(whole: &Shard, frechet_distance: f64) -> Result<ResultRow> {
         row.depth = Some(depth.get() as u32);
     }
     if let Some(calibration) = &settings.calibration {
-        calibration.enter(&mut row);
+        enter_exits(calibration, &mut row);
     }
     Ok(row)
 }

@@ -1,15 +1,16 @@
-//! Which features samples are judged by, and against what.
+//! Which features samples are judged by, as the command line names them.
 
 use std::path::PathBuf;
 
-use adadiff_metrics::{FEATURES_NAME, read_statistics};
+use adadiff_metrics::FEATURES_NAME;
 use adadiff_model::kernels::Kernels;
-use anyhow::{Context, Result, bail};
+use adadiff_pipeline::{FeatureExtractor, INCEPTION_NAME, PIXELS_NAME};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
-use super::{Extractor, Judge, image_statistics};
-use crate::preset::{DataSet, Place};
-use crate::progress::samples_bar;
+use super::fashion_mnist::fashion_cnn;
+use crate::network_file::open_inception;
+use crate::preset::DataSet;
 
 /// Features to judge by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,7 +25,7 @@ pub enum FeatureName {
 
 /// What samples are judged by, and the exit rule `distance` is calibrated by.
 #[derive(Clone, Debug, Default, Args)]
-pub struct JudgeOptions {
+pub struct EvaluatorOptions {
     /// Features to judge by, and to calibrate `--exit-rule distance` by [default: inception; for
     /// Fashion-MNIST its own]
     #[arg(long, value_enum)]
@@ -43,13 +44,13 @@ impl FeatureName {
     pub fn in_results(self) -> &'static str {
         match self {
             Self::FashionCnn => FEATURES_NAME,
-            Self::Inception => "inception-2015-12-05",
-            Self::Pixels => "pixels-4x4",
+            Self::Inception => INCEPTION_NAME,
+            Self::Pixels => PIXELS_NAME,
         }
     }
 }
 
-impl JudgeOptions {
+impl EvaluatorOptions {
     /// The features' name in results.
     pub fn features(&self, data: DataSet) -> &'static str {
         self.name(data).in_results()
@@ -86,10 +87,10 @@ impl JudgeOptions {
         data: DataSet,
         channels: usize,
         device: &B::Device,
-    ) -> Result<Extractor<B>> {
+    ) -> Result<FeatureExtractor<B>> {
         match self.name(data) {
-            FeatureName::FashionCnn => Extractor::fashion_cnn(device),
-            FeatureName::Pixels => Ok(Extractor::Pixels { channels }),
+            FeatureName::FashionCnn => fashion_cnn(device),
+            FeatureName::Pixels => Ok(FeatureExtractor::Pixels { channels }),
             FeatureName::Inception => {
                 let weights = self.inception.as_deref().context(
                     "samples are judged by the features of FID's Inception network: name its \
@@ -97,45 +98,10 @@ impl JudgeOptions {
                      https://github.com/mseitzer/pytorch-fid/releases, with --inception FILE, or \
                      choose --features pixels to see that everything works",
                 )?;
-                Extractor::inception(weights, device)
+                Ok(FeatureExtractor::Inception(Box::new(open_inception(
+                    weights, device,
+                )?)))
             }
         }
-    }
-
-    /// Loads network and reference.
-    ///
-    /// # Errors
-    /// Where either is missing, damaged or of other features.
-    pub fn judge<B: Kernels>(
-        &self,
-        data: DataSet,
-        place: &Place,
-        shape: [usize; 3],
-        device: &B::Device,
-    ) -> Result<Judge<B>> {
-        if self.is_bundled(data) {
-            return Judge::fashion_mnist(device);
-        }
-        let extractor = self.extractor::<B>(data, shape[0], device)?;
-        let reference = match &self.reference {
-            Some(path) => read_statistics(path)?,
-            None => {
-                let images = data.open(place).context(
-                    "there is nothing to compare samples with: name statistics with --reference, \
-                     or the images",
-                )?;
-                if images.shape() != shape {
-                    bail!(
-                        "the samples are images of {shape:?}, those to compare with have {:?}",
-                        images.shape()
-                    );
-                }
-                let bar = samples_bar(images.len() as u64).with_prefix("reference");
-                let statistics = image_statistics(&extractor, &*images, device, &bar)?;
-                bar.finish_and_clear();
-                statistics.gaussian()?
-            }
-        };
-        Judge::new(extractor, reference, shape, device.clone())
     }
 }

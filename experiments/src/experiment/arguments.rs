@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::backends::BackendsOptions;
-use crate::judge::JudgeOptions;
+use crate::evaluator::EvaluatorOptions;
 use crate::options::{PlaceOptions, PromptOptions, SamplingOptions, positive, share};
 use crate::tables::{FigureOptions, StudyOptions, TableOptions};
 use crate::timing::{BATCHES, ROUNDS};
@@ -68,7 +68,7 @@ pub struct CompareOptions {
     pub sampling: SamplingOptions,
     /// What samples are judged by.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The images to compare with, where there are no statistics of them.
     #[command(flatten)]
     pub place: PlaceOptions,
@@ -175,7 +175,7 @@ pub struct TrainOptions {
     pub backbone_only: bool,
     /// What samples are judged by during training.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// Steps between judgements by the Fréchet distance of a few samples; the best weights are kept;
     /// 0 for none [default: the preset's]
     #[arg(long, value_name = "STEPS")]
@@ -241,7 +241,7 @@ pub struct ReferenceOptions {
     pub device: DeviceName,
     /// The features.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The images.
     #[command(flatten)]
     pub place: PlaceOptions,
@@ -261,7 +261,7 @@ pub struct EvaluateOptions {
     pub sampling: SamplingOptions,
     /// What samples are judged by; `merge` compares, or --max-fd-increase and the exit rule `distance`.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The images that they compare with, where there are no statistics of them.
     #[command(flatten)]
     pub place: PlaceOptions,
@@ -307,7 +307,7 @@ pub struct SampleOptions {
     pub sampling: SamplingOptions,
     /// What --max-fd-increase and the exit rule `distance` judge by.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The images that they compare with, where there are no statistics of them.
     #[command(flatten)]
     pub place: PlaceOptions,
@@ -342,7 +342,7 @@ pub struct CalibrateOptions {
     pub sampling: SamplingOptions,
     /// What --max-fd-increase and the exit rule `distance` judge by.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The images that they compare with, where there are no statistics of them.
     #[command(flatten)]
     pub place: PlaceOptions,
@@ -362,7 +362,7 @@ pub struct TimingOptions {
     pub sampling: SamplingOptions,
     /// What --max-fd-increase and the exit rule `distance` judge by.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The images that they compare with, where there are no statistics of them.
     #[command(flatten)]
     pub place: PlaceOptions,

@@ -5,18 +5,18 @@ mod known;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use adadiff_backends::{run_on, run_on_all};
 use adadiff_data::LatentStorage;
+use adadiff_pipeline::CalibrationFile;
 use adadiff_train::Node;
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::backends::BackendsOptions;
-use crate::budget::Wish;
+use crate::budget_request::BudgetRequest;
 use crate::calibrate::Calibrate;
-use crate::calibrations::Calibrations;
 use crate::checkpoint::Checkpoint;
 use crate::dry_run::DryRun;
 use crate::evaluate::{Evaluate, Merge};
@@ -25,6 +25,7 @@ use crate::import::Import;
 use crate::main_job::MainJob;
 use crate::page::{write_document, write_report};
 use crate::prepare::Prepare;
+use crate::progress::STOP;
 use crate::reference::Reference;
 use crate::sample::{Exit, Sample};
 use crate::tables::{
@@ -40,8 +41,6 @@ use arguments::{
     TrainFeaturesOptions, TrainOptions,
 };
 pub use known::{CELEBA, CIFAR10, COCO, Experiment, FASHION_MNIST, FOLDER, IMAGENET};
-
-static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Samples of a quick run: enough for a covariance of 64 features.
 const QUICK_SAMPLES: usize = 96;
@@ -107,15 +106,15 @@ impl Experiment {
                  asked for; `sample --samples {samples}` draws a few pictures without judging them"
             );
         }
-        let wish = options.sampling.wish(&options.judge, &options.place);
+        let request = options
+            .sampling
+            .budget_request(&options.judge, &options.place);
         let surroundings = options
             .sampling
             .surroundings(&options.judge, &options.place);
         let job = MainJob {
             checkpoint,
-            wish,
-            judge: options.judge,
-            place: options.place.into(),
+            request,
             surroundings,
             device: options.sampling.device,
             out: options.out,
@@ -127,7 +126,6 @@ impl Experiment {
                 CURVE.to_vec()
             },
             command: std::env::args().collect::<Vec<_>>().join(" "),
-            stop: &STOP,
         };
         run_on(options.sampling.device, job)?;
         Ok(())
@@ -223,26 +221,26 @@ impl Experiment {
             false => options.sampling.device,
         };
         let samples = options.samples.or(checkpoint.preset.sampling.samples);
-        let wish = options.sampling.wish(&options.judge, &options.place);
-        let wish = wish.map(|wish| Wish {
+        let request = options
+            .sampling
+            .budget_request(&options.judge, &options.place);
+        let request = request.map(|request| BudgetRequest {
             device,
             only_stored: rank.size > 1,
-            ..wish
+            ..request
         });
         let task = Evaluate {
             checkpoint,
-            wish,
+            request,
             weights: options.sampling.checkpoint.clone(),
             surroundings: options
                 .sampling
                 .surroundings(&options.judge, &options.place),
-            judge: options.judge,
             exit: Exit::new(options.full, options.depth),
             samples: samples.unwrap_or(SAMPLES) as u64,
             rank,
             device,
             out: options.out,
-            stop: &STOP,
         };
         run_on(device, task)
     }
@@ -294,10 +292,7 @@ impl Experiment {
             variants: options.variants(self, preset),
             settings: options.settings(preset)?,
             folder: options.folder(preset),
-            judge: options.judge,
-            place: options.place.into(),
             checkpoint,
-            stop: &STOP,
         };
         run_on(options.sampling.device, job)
     }
@@ -311,13 +306,14 @@ impl Experiment {
         let task = Sample {
             checkpoint: options.sampling.checkpoint(self)?,
             surroundings,
-            wish: options.sampling.wish(&options.judge, &options.place),
+            request: options
+                .sampling
+                .budget_request(&options.judge, &options.place),
             out: options.out,
             samples: options.samples,
             class: options.class,
             unconditional: options.unconditional,
             exit,
-            stop: &STOP,
         };
         run_on(options.sampling.device, task)
     }
@@ -326,7 +322,7 @@ impl Experiment {
         let checkpoint = options.sampling.checkpoint(self)?;
         let out: PathBuf = match (&options.out, &options.sampling.checkpoint) {
             (Some(out), _) => out.clone(),
-            (None, Some(weights)) => Calibrations::path_beside(weights),
+            (None, Some(weights)) => CalibrationFile::path_beside(weights),
             (None, None) => bail!(
                 "the bundled checkpoint is part of the program; name a file for its thresholds \
                  with --out, or weights of your own with --checkpoint"
@@ -343,10 +339,11 @@ impl Experiment {
                 surroundings: options
                     .sampling
                     .surroundings(&options.judge, &options.place),
-                wish: options.sampling.wish(&options.judge, &options.place),
+                request: options
+                    .sampling
+                    .budget_request(&options.judge, &options.place),
                 out,
                 reductions,
-                stop: &STOP,
             },
         )
     }
@@ -357,11 +354,12 @@ impl Experiment {
             surroundings: options
                 .sampling
                 .surroundings(&options.judge, &options.place),
-            wish: options.sampling.wish(&options.judge, &options.place),
+            request: options
+                .sampling
+                .budget_request(&options.judge, &options.place),
             batches: options.batches,
             rounds: options.rounds,
             out: options.out,
-            stop: &STOP,
         };
         run_on(options.sampling.device, task)
     }

@@ -12,10 +12,10 @@ use super::reliability::Reliability;
 use super::samples::SamplePairs;
 use super::trade_off::TradeOff;
 use super::uncertainty_maps;
+use crate::loaded::LoadedCheckpoint;
 use crate::methods::{Method, PreparedMethod};
 use crate::preset::Place;
 use crate::report::{Chart, ExitHeatmap};
-use crate::study::Study;
 use crate::tables::{Bench, DrawKey, TableName};
 
 /// Samples that errors, exits and reliability are measured on.
@@ -25,9 +25,9 @@ const SAMPLES: usize = 64;
 const PAIRS: usize = 32;
 
 /// Measures the figures of a checkpoint.
-pub struct Figures<'b, 'a, B: Kernels> {
+pub struct Figures<'b, B: Kernels> {
     /// What measures.
-    pub bench: &'b mut Bench<'a, B>,
+    pub bench: &'b mut Bench<B>,
     /// Where images are that errors are measured on.
     pub place: &'b Place,
     /// The device.
@@ -38,14 +38,14 @@ pub struct Figures<'b, 'a, B: Kernels> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Its files are there.
-    Drawn,
+    Generated,
     /// They were there before.
     Kept,
     /// Why it was not drawn.
     Missing(String),
 }
 
-impl<'a, B: Kernels> Figures<'_, 'a, B> {
+impl<B: Kernels> Figures<'_, B> {
     /// Draws a figure, unless it is there and nothing that it depends on has changed.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
     }
 
     fn few(&self, samples: usize) -> usize {
-        let batch = self.study().preset.sampling.batch;
+        let batch = self.loaded().preset().sampling.batch;
         let most = if self.bench.settings.quick {
             8
         } else {
@@ -68,8 +68,8 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
         most.min(batch)
     }
 
-    fn study(&self) -> &Study<'a, B> {
-        &self.bench.networks.main().study
+    fn loaded(&self) -> &LoadedCheckpoint<B> {
+        &self.bench.networks.main().loaded
     }
 
     fn of_samples(&mut self, name: FigureName) -> Result<Outcome> {
@@ -87,19 +87,19 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
         if known.is_some_and(|known| known.key.as_ref() == Some(&key)) {
             return Ok(Outcome::Kept);
         }
-        self.bench.bar.set_message(format!("figure {file}"));
+        self.bench.terminal.stage(&format!("figure {file}"));
         match self.measure(name, count, key, file) {
             Ok(figure) => {
                 figure.write(&folder, file)?;
                 Ok(Outcome::Drawn)
             }
-            Err(error) if self.study().is_stopped() => Err(error),
+            Err(error) if self.bench.terminal.stopped() => Err(error),
             Err(error) => Ok(Outcome::Missing(format!("not drawn: {error:#}"))),
         }
     }
 
     fn method(&self) -> Method {
-        let sampling = &self.study().preset.sampling;
+        let sampling = &self.loaded().preset().sampling;
         Method::AdaDiff {
             rule: sampling.exit_rule,
             reduction: sampling.reduction,
@@ -107,7 +107,7 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
     }
 
     fn prepared(&self) -> Result<PreparedMethod<'_, B>> {
-        self.method().prepare(self.study(), &self.bench.bar)
+        self.method().prepare(self.loaded(), &self.bench.terminal)
     }
 
     /// Measures a figure of samples; pictures that are no charts are written at once.
@@ -118,7 +118,8 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
         key: DrawKey,
         file: &str,
     ) -> Result<FigureFile> {
-        let (study, bar) = (self.study(), &self.bench.bar);
+        let (loaded, monitor) = (self.loaded(), &self.bench.terminal);
+        let pipeline = loaded.pipeline();
         let folder = self.bench.results.figures();
         let figure = |title: &str, caption: String, chart: Option<Chart>, data: Value| FigureFile {
             figure: name,
@@ -130,7 +131,7 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
         };
         match name {
             FigureName::LayerErrors | FigureName::LayerErrorsOverSteps => {
-                let errors = LayerErrors::measure(study, count, bar)?;
+                let errors = LayerErrors::measure(pipeline, count, monitor)?;
                 let over_blocks = name == FigureName::LayerErrors;
                 let (title, chart) = match over_blocks {
                     true => ("Error of every block's prediction", errors.over_blocks()),
@@ -144,7 +145,7 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
                 Ok(figure(title, caption, Some(chart), to_value(&errors)?))
             }
             FigureName::Samples => {
-                let pairs = SamplePairs::draw(study, &self.prepared()?, count, bar)?;
+                let pairs = SamplePairs::draw(loaded, &self.prepared()?, count, monitor)?;
                 pairs.picture()?.write(&folder, file)?;
                 let caption = format!(
                     "{count} pairs with the same noise: the full model at the left of each, over a \
@@ -158,7 +159,7 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
                 let prepared = self.prepared()?;
                 let policy = prepared.calibration.as_ref();
                 let policy = policy.ok_or_else(|| anyhow!("the method has no threshold"))?;
-                let maps = uncertainty_maps(study, policy.policy(), bar)?;
+                let maps = uncertainty_maps(pipeline, policy.policy(), monitor)?;
                 maps.picture()?.write(&folder, file)?;
                 let caption = "Estimated uncertainty of each pixel at the block where the sample \
                                left, at selected steps, and the image that came out. Under a map \
@@ -168,7 +169,9 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
                 Ok(figure(title, caption.to_owned(), None, maps::data(&maps)))
             }
             FigureName::ExitDepth => {
-                let drawn = self.prepared()?.draw(study, &study.plan(count)?, bar)?;
+                let drawn = self
+                    .prepared()?
+                    .draw(pipeline, &loaded.plan(count)?, monitor)?;
                 let exits = drawn.trace.steps.iter();
                 let exits = exits.map(|step| (step.timestep, step.blocks.as_slice()));
                 let heatmap = ExitHeatmap::of_exits(drawn.trace.blocks_per_prediction, exits)?;
@@ -177,7 +180,7 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
                 Ok(figure(title, heatmap.caption(), None, to_value(&heatmap)?))
             }
             FigureName::Reliability => {
-                let found = Reliability::measure(study, self.place, count, &self.device, bar)?;
+                let found = Reliability::measure(loaded, self.place, count, &self.device, monitor)?;
                 let caption = format!(
                     "What the estimators say against the error really made, on {} {} with known \
                      noise of {} levels, every value of every block in a bin of its estimate. The \

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::calibrations::ExitRule;
+use adadiff_pipeline::ExitRule;
+
 use crate::methods::Method;
 use crate::report::ResultRow;
 use crate::report::chart::{Axis, Chart, Point, Scale, Series, Style};

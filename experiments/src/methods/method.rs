@@ -3,10 +3,10 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
+use adadiff_pipeline::ExitRule;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::calibrations::ExitRule;
 use crate::report;
 
 /// A way to draw samples with less work than the full network takes, and its one knob.

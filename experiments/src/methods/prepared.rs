@@ -1,20 +1,19 @@
 //! A method that is ready to draw samples.
 
-use adadiff_metrics::ComputeSummary;
+use adadiff_metrics::{ComputeSummary, CostModel, EvaluationCounts};
 use adadiff_model::Denoiser;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{
+    Calibration, Evaluator, Generated, Monitor, Pipeline, PipelineError, SamplePlan, SampleStats,
+};
 use anyhow::Result;
-use indicatif::ProgressBar;
 
-use super::{CostModel, Method, variant};
-use crate::calibrations::Calibration;
-use crate::judge::Judge;
-use crate::measured::Measured;
+use super::{Method, variant};
+use crate::measured::{Measured, enter_exits};
+use crate::preset::Preset;
 use crate::report::ResultRow;
-use crate::study::{Draw, Drawn, Effort, Study};
-use crate::tally::Tally;
 
-/// A method, calibrated for a study whose network it draws from.
+/// A method, calibrated for a network that it draws from.
 pub struct PreparedMethod<'s, B: Kernels> {
     /// The method.
     pub method: Method,
@@ -32,8 +31,8 @@ pub struct PreparedMethod<'s, B: Kernels> {
 
 impl<B: Kernels> PreparedMethod<'_, B> {
     /// The samples of `draw`, in this method's number of steps.
-    pub fn plan(&self, draw: &Draw) -> Draw {
-        Draw {
+    pub fn plan(&self, draw: &SamplePlan) -> SamplePlan {
+        SamplePlan {
             steps: self.steps,
             ..draw.clone()
         }
@@ -43,33 +42,44 @@ impl<B: Kernels> PreparedMethod<'_, B> {
     ///
     /// # Errors
     /// Where the user interrupts or the device fails.
-    pub fn draw(&self, study: &Study<'_, B>, draw: &Draw, bar: &ProgressBar) -> Result<Drawn> {
-        study.draw_from(self.denoiser.as_ref(), &self.plan(draw), bar, &mut |_| ())
+    pub fn draw(
+        &self,
+        pipeline: &Pipeline<B>,
+        draw: &SamplePlan,
+        monitor: &dyn Monitor,
+    ) -> Result<Generated, PipelineError> {
+        pipeline.generate_with(
+            self.denoiser.as_ref(),
+            &self.plan(draw),
+            monitor,
+            &mut |_| (),
+        )
     }
 
     /// Draws samples and judges them.
     ///
     /// # Errors
     /// As [`Self::draw`].
-    pub fn tally(
+    pub fn judge(
         &self,
-        study: &Study<'_, B>,
-        judge: &Judge<B>,
-        draw: &Draw,
-        bar: &ProgressBar,
-    ) -> Result<Tally> {
+        pipeline: &Pipeline<B>,
+        evaluator: &Evaluator<B>,
+        draw: &SamplePlan,
+        monitor: &dyn Monitor,
+    ) -> Result<SampleStats> {
         let plan = self.plan(draw);
-        let none = Tally::none(judge, &plan)?;
-        let denoiser: &dyn Denoiser<B> = self.denoiser.as_ref();
-        none.draw_from(study, judge, denoiser, &plan, bar, &mut |_| Ok(()))
+        let none = SampleStats::new(evaluator, &plan)?;
+        let denoiser = self.denoiser.as_ref();
+        let keep = &mut |_: &SampleStats| Ok(());
+        Ok(none.complete(pipeline, evaluator, denoiser, &plan, monitor, keep)?)
     }
 
     /// Blocks and operations of samples that were drawn.
     ///
     /// # Errors
     /// Where they ran more blocks than the network has.
-    pub fn cost(&self, effort: &Effort) -> Result<ComputeSummary> {
-        effort.summary(&self.cost)
+    pub fn cost(&self, counts: &EvaluationCounts) -> Result<ComputeSummary> {
+        Ok(counts.summary(&self.cost)?)
     }
 
     /// The row of results of samples that were drawn and judged, without a speed-up.
@@ -78,25 +88,25 @@ impl<B: Kernels> PreparedMethod<'_, B> {
     /// Where there are too few samples.
     pub fn row(
         &self,
-        study: &Study<'_, B>,
-        judge: &Judge<B>,
+        preset: &Preset,
+        evaluator: &Evaluator<B>,
         device: &str,
-        drawn: &Tally,
+        drawn: &SampleStats,
     ) -> Result<ResultRow> {
         let measured = Measured {
-            preset: &study.preset,
+            preset,
             method: self.method.kind(),
             device: device.to_owned(),
             cost: self.cost.clone(),
             steps: self.steps,
-            effort: &drawn.effort,
+            effort: &drawn.counts,
             seconds: drawn.seconds,
-            features: judge.features(),
-            frechet_distance: judge.frechet_distance(&drawn.statistics)?,
+            features: evaluator.features(),
+            frechet_distance: evaluator.frechet_distance(&drawn.statistics)?,
         };
         let mut row = measured.row()?;
         self.enter(&mut row);
-        row.variant = variant(&study.preset);
+        row.variant = variant(preset);
         Ok(row)
     }
 
@@ -111,7 +121,7 @@ impl<B: Kernels> PreparedMethod<'_, B> {
             row.depth = Some(depth.get() as u32);
         }
         if let Some(calibration) = &self.calibration {
-            calibration.enter(row);
+            enter_exits(calibration, row);
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::num::NonZeroUsize;
 
+use adadiff_pipeline::ExitRule;
 use adadiff_sampler::SolverConfig;
 use serde::{Deserialize, Serialize};
 
 use super::published::Published;
-use crate::calibrations::ExitRule;
 use crate::methods::Method;
 use crate::preset::Preset;
 

@@ -1,10 +1,10 @@
 //! The commands `table` and `figure`.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::ensure_enough;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
 
@@ -16,10 +16,8 @@ use super::results::Results;
 use super::variants::Variants;
 use crate::checkpoint::Checkpoint;
 use crate::figures::{FigureName, Figures, Outcome};
-use crate::judge::{JudgeOptions, ensure_enough};
 use crate::page;
-use crate::preset::Place;
-use crate::progress::evaluations_bar;
+use crate::progress::Terminal;
 use crate::surroundings::Surroundings;
 
 /// What is to be measured and drawn.
@@ -33,7 +31,7 @@ pub enum Wanted {
 
 /// Measures and draws tables or figures.
 #[derive(Debug)]
-pub struct Job<'a> {
+pub struct Job {
     /// What.
     pub wanted: Wanted,
     /// The trained network.
@@ -42,34 +40,28 @@ pub struct Job<'a> {
     pub surroundings: Surroundings,
     /// Where networks are that were trained otherwise.
     pub variants: Variants,
-    /// What samples are judged by.
-    pub judge: JudgeOptions,
-    /// The images to compare with, where there are no statistics of them.
-    pub place: Place,
     /// How rows are measured.
     pub settings: Settings,
     /// The folder of results.
     pub folder: PathBuf,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for Job<'_> {
+impl DeviceTask for Job {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let data = self.checkpoint.preset.data;
         let preset = self.checkpoint.preset.to_toml()?;
-        let yardstick = self.surroundings.yardstick.name(data)?;
-        let networks: Networks<'_, B> = Networks::new(
+        let reference = self.surroundings.reference.clone();
+        let yardstick = reference.id(data)?;
+        let networks: Networks<B> = Networks::new(
             self.checkpoint,
             self.surroundings,
             self.variants,
             device.clone(),
-            self.stop,
         )?;
-        let shape = networks.main().study.image_shape();
-        let judge = self.judge.judge(data, &self.place, shape, &device)?;
+        let shape = networks.main().loaded.pipeline().image_shape();
+        let judge = reference.evaluator(data, shape, &device)?;
         // Said before hours of sampling, not after.
         let samples = self.settings.samples;
         let asked = format!("{samples} were asked for");
@@ -82,40 +74,39 @@ impl DeviceTask for Job<'_> {
             yardstick,
             settings: self.settings,
             results,
-            bar: evaluations_bar(),
+            terminal: Terminal::evaluations(),
         };
         match self.wanted {
             Wanted::Tables(names) => tables(&mut bench, &names)?,
             Wanted::Figures(names) => {
                 let figures = Figures {
                     bench: &mut bench,
-                    place: &self.place,
+                    place: &reference.place,
                     device,
                 };
                 self::figures(figures, &names)?;
             }
         }
-        bench.bar.finish_and_clear();
+        bench.terminal.finish();
         let report = page::write_report(&bench.results)?;
         println!("report: {}", report.display());
         Ok(())
     }
 }
 
-fn tables<B: Kernels>(bench: &mut Bench<'_, B>, names: &[TableName]) -> Result<()> {
+fn tables<B: Kernels>(bench: &mut Bench<B>, names: &[TableName]) -> Result<()> {
     for &name in names {
         let drawn = bench.table(name)?;
         let rendered = Rendered::of(&bench.results, &drawn);
         let path = bench.results.table_path(name, "md");
         write_atomically(&path, rendered.markdown().as_bytes())?;
-        bench.bar.suspend(|| {
-            println!("{}\n\n{}", name.title(), rendered.terminal());
-        });
+        let line = format_args!("{}\n\n{}", name.title(), rendered.terminal());
+        bench.terminal.print(line)?;
     }
     Ok(())
 }
 
-fn figures<B: Kernels>(mut figures: Figures<'_, '_, B>, names: &[FigureName]) -> Result<()> {
+fn figures<B: Kernels>(mut figures: Figures<'_, B>, names: &[FigureName]) -> Result<()> {
     for &name in names {
         let outcome = figures.draw(name)?;
         let folder = figures.bench.results.figures();
@@ -124,11 +115,12 @@ fn figures<B: Kernels>(mut figures: Figures<'_, '_, B>, names: &[FigureName]) ->
             .map(|file| folder.join(format!("{file}.png")).display().to_string())
             .collect();
         let files = files.join(", ");
-        figures.bench.bar.suspend(|| match outcome {
-            Outcome::Drawn => println!("{files}"),
-            Outcome::Kept => println!("{files}, as it was"),
-            Outcome::Missing(reason) => println!("{files}: {reason}"),
-        });
+        let terminal = &figures.bench.terminal;
+        match outcome {
+            Outcome::Drawn => terminal.print(format_args!("{files}")),
+            Outcome::Kept => terminal.print(format_args!("{files}, as it was")),
+            Outcome::Missing(reason) => terminal.print(format_args!("{files}: {reason}")),
+        }?;
     }
     Ok(())
 }

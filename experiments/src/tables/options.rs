@@ -9,9 +9,9 @@ use clap::{Args, ValueEnum};
 use super::bench::Settings;
 use super::name::TableName;
 use super::variants::Variants;
+use crate::evaluator::EvaluatorOptions;
 use crate::experiment::Experiment;
 use crate::figures::FigureArgument;
-use crate::judge::JudgeOptions;
 use crate::options::{PlaceOptions, SamplingOptions, positive};
 use crate::preset::Preset;
 
@@ -62,7 +62,7 @@ pub struct MeasuringOptions {
     pub sampling: SamplingOptions,
     /// What samples are judged by.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The images to compare with, where there are no statistics of them.
     #[command(flatten)]
     pub place: PlaceOptions,

@@ -2,13 +2,13 @@
 
 use std::num::NonZeroUsize;
 
+use adadiff_pipeline::ExitRule;
 use clap::ValueEnum;
 
 use super::entry::{Choice, Entry, Family};
 use super::fast_solvers::fast_solvers;
 use super::name::TableName;
 use super::published::Published;
-use crate::calibrations::ExitRule;
 use crate::methods::{self, Companion, Method};
 use crate::preset::{Preset, variant_names};
 

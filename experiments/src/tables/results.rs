@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use adadiff_pipeline::ReferenceId;
 use adadiff_storage::{JsonLines, read_json, write_atomically};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::entry::{DrawnEntry, Family};
 use super::key::{DrawKey, QualityKey, TimingKey};
 use super::name::TableName;
-use crate::judge::YardstickName;
 use crate::methods::Method;
 use crate::report::ResultRow;
 
@@ -55,7 +55,7 @@ pub struct MatchKey {
     /// What the family is calibrated by, where it is AdaDiff by the exit rule `distance` and that does not
     /// come with the data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yardstick: Option<YardstickName>,
+    pub yardstick: Option<ReferenceId>,
     /// Turns of every comparison.
     pub rounds: usize,
 }

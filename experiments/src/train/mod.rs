@@ -21,7 +21,7 @@ use burn_autodiff::Autodiff;
 use crate::checkpoint::{
     AUTOENCODER_KEY, BACKBONE_PHASE, Checkpoint, JOINT_PHASE, PHASE_KEY, PRESET_KEY, STEPS_KEY,
 };
-use crate::judge::JudgeOptions;
+use crate::evaluator::EvaluatorOptions;
 use crate::prepared::{autoencoder_of, open_latents};
 use crate::preset::{Place, Preset};
 use crate::published;
@@ -47,7 +47,7 @@ pub struct Train<'a> {
     /// The weights of the autoencoder, without which no pictures of latents are drawn or judged.
     pub autoencoder: Option<PathBuf>,
     /// What samples are judged by during training, where the preset asks for it.
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// Whether they must be judged: the command line asks for it, not the preset alone.
     pub must_judge: bool,
     /// Weights that take the place of the first phase's.

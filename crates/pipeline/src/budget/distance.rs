@@ -7,9 +7,7 @@ use adadiff_uem::{ExitPolicy, Never};
 use super::search::largest_within;
 use super::{BudgetResult, FdIncrease};
 use crate::evaluator::ensure_enough;
-use crate::{
-    Calibration, Calibrator, Evaluator, Monitor, PipelineError, ReferenceId, SampleStats,
-};
+use crate::{Calibration, Calibrator, Evaluator, Monitor, PipelineError, ReferenceId, SampleStats};
 
 /// Shares of blocks that are tried: the last two lie within about 1.5 % of all blocks of each other.
 const PROBES: usize = 7;

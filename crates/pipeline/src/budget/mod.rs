@@ -16,7 +16,7 @@ pub use target::{BudgetTarget, FdIncrease};
 
 /// Added to a run's seed for the samples that budgets other than a share of blocks are judged on, so
 /// that they are neither those of the calibration nor those of a reported figure.
-const BUDGET_SEED: u64 = 0x6275_6467_6574;
+pub(crate) const BUDGET_SEED: u64 = 0x6275_6467_6574;
 
 impl<B: Kernels> Calibrator<B> {
     /// The largest share of blocks that exits can skip: everybody leaves at the first block that is
@@ -30,7 +30,7 @@ impl<B: Kernels> Calibrator<B> {
 
     /// Samples that a budget is judged on: of a seed that neither calibrations nor reported figures
     /// use.
-    fn budget_plan(&self, samples: usize) -> Result<SamplePlan, PipelineError> {
+    pub(crate) fn budget_plan(&self, samples: usize) -> Result<SamplePlan, PipelineError> {
         let seed = self.pipeline.config.sampling.seed;
         self.pipeline.plan(&SampleSpec {
             seed: Some(seed.wrapping_add(BUDGET_SEED)),

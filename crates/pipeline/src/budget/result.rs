@@ -37,11 +37,7 @@ pub enum BudgetResult {
         /// The features of both.
         features: String,
         /// What they were measured by, where the user named it.
-        #[serde(
-            default,
-            rename = "yardstick",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(default, rename = "yardstick", skip_serializing_if = "Option::is_none")]
         reference: Option<ReferenceId>,
         /// Samples of both.
         samples: usize,
