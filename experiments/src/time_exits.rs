@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::Monitor;
 use adadiff_storage::to_json_lines;
 use adadiff_storage::write_atomically;
 use anyhow::Result;

@@ -2,7 +2,7 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{
-    Calibration, Monitor, Pipeline, SamplePlan, SampleSpec, median, median_ratio, samples_to_time,
+    Calibration, Monitor, Pipeline, PipelineError, SamplePlan, SampleSpec, median, median_ratio, samples_to_time,
     time_interleaved,
 };
 use adadiff_uem::{ExitPolicy, Never, Threshold};
@@ -79,7 +79,7 @@ pub fn measure<B: Kernels>(
             let seconds = time_interleaved(rounds, policies.len(), |place| {
                 let drawn = pipeline.generate(policies[place], &draw, monitor)?;
                 reductions[place] = pipeline.cost(&drawn.counts)?.block_reduction;
-                Ok(drawn.seconds_per_image())
+                Ok::<_, PipelineError>(drawn.seconds_per_image())
             })?;
             let (full, judged, adaptive) = (&seconds[0], &seconds[1], &seconds[2]);
             let (speedup, reduction) = (median_ratio(full, adaptive), reductions[2]);

@@ -5,5 +5,7 @@ mod options;
 mod reference;
 
 pub use fashion_mnist::{image_statistics, test_images};
-pub use options::{EvaluatorOptions, FeatureName};
+pub use options::EvaluatorOptions;
+#[cfg(test)]
+pub use options::FeatureName;
 pub use reference::DataSetReference;

@@ -35,7 +35,7 @@ impl FigureFile {
     /// # Errors
     /// Where its file is damaged.
     pub fn read(folder: &Path, name: &str) -> Result<Option<Self>> {
-        read_json(&folder.join(format!("{name}.json")))
+        Ok(read_json(&folder.join(format!("{name}.json")))?)
     }
 
     /// Writes the chart's pictures and the data.

@@ -1,6 +1,7 @@
 //! Measures and draws figures that are not there yet.
 
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::Monitor;
 use anyhow::{Result, anyhow};
 use serde_json::{Value, to_value};
 
@@ -38,7 +39,7 @@ pub struct Figures<'b, B: Kernels> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Its files are there.
-    Generated,
+    Drawn,
     /// They were there before.
     Kept,
     /// Why it was not drawn.

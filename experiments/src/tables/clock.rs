@@ -2,7 +2,7 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Monitor, Pipeline, SamplePlan, median, median_ratio, time_interleaved};
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use super::results::Time;
 use crate::methods::PreparedMethod;
@@ -57,7 +57,7 @@ impl Clock {
             let turn = &turns[place];
             let drawn = turn.method.draw(turn.pipeline, turn.draw, monitor)?;
             blocks[place] = turn.method.cost(&drawn.counts)?.blocks_mean;
-            Ok(drawn.seconds_per_image())
+            Ok::<_, Error>(drawn.seconds_per_image())
         })?;
         let times = relative_medians(&seconds).into_iter().zip(blocks);
         Ok(times
