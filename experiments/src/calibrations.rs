@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Attainment;
 use crate::judge::YardstickName;
-use crate::report::ResultRow;
+use crate::results::ResultRow;
 
 /// When a sample leaves the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

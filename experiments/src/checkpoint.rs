@@ -194,7 +194,7 @@ impl Checkpoint {
     pub fn sha256(&self) -> Result<String> {
         match &self.weights {
             Weights::Own(bytes) => Ok(sha256_hex(bytes)),
-            Weights::Published => sha256_file(&self.path),
+            Weights::Published => Ok(sha256_file(&self.path)?),
         }
     }
 

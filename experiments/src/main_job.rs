@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_model::kernels::Kernels;
-use adadiff_storage::ResumeStore;
-use adadiff_storage::RunFolder;
+use adadiff_report::UncertaintyMaps;
+use adadiff_storage::{ResumeStore, RunFolder};
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::Result;
 use indicatif::ProgressBar;
@@ -19,14 +19,14 @@ use crate::checkpoint::Checkpoint;
 use crate::figures::uncertainty_maps;
 use crate::judge::{Judge, JudgeOptions, YardstickName};
 use crate::measured::Measured;
+use crate::presentation;
 use crate::preset::{Place, Preset};
 use crate::progress::evaluations_bar;
-use crate::report::{Method, ResultRow};
+use crate::results::{MethodKind, ResultRow};
 use crate::study::{Draw, Study, network_cost};
 use crate::surroundings::Surroundings;
 use crate::tally::Tally;
 use crate::timing::{self, Timing};
-use crate::{presentation, report};
 
 /// The name under which the threshold of a budget other than blocks is kept, as measuring it again
 /// would find another.
@@ -75,7 +75,7 @@ pub struct Findings {
     /// AdaDiff's.
     pub adaptive: Tally,
     /// Uncertainty maps of a few samples.
-    pub maps: report::UncertaintyMaps,
+    pub maps: UncertaintyMaps,
     /// Channels, height and width of an image.
     pub image_shape: [usize; 3],
 }
@@ -193,7 +193,7 @@ impl<B: Kernels> Bench<'_, B> {
         self.say("the full network");
         let full = self.draw("full", &Never, &draw)?;
         let full_seconds = full.seconds_per_image();
-        let mut rows = vec![self.row(Method::Full, &full, full_seconds)?];
+        let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
 
         self.say("AdaDiff");
         let adaptive = self.draw("adadiff", &calibration.policy(), &draw)?;
@@ -202,7 +202,7 @@ impl<B: Kernels> Bench<'_, B> {
         for depth in [below, below + 1] {
             rows.extend(self.static_row(depth, &draw, full_seconds)?);
         }
-        let mut row = self.row(Method::Adadiff, &adaptive, full_seconds)?;
+        let mut row = self.row(MethodKind::Adadiff, &adaptive, full_seconds)?;
         calibration.enter(&mut row);
         rows.push(row);
 
@@ -243,12 +243,12 @@ impl<B: Kernels> Bench<'_, B> {
         self.say("the curve: full network");
         let full = self.draw("curve-full", &Never, &draw)?;
         let full_seconds = full.seconds_per_image();
-        let mut rows = vec![self.row(Method::Full, &full, full_seconds)?];
+        let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
         for &budget in budgets {
             self.say(&format!("the curve: {:.0} % fewer blocks", 100.0 * budget));
             let calibration = self.threshold(budget)?;
             let drawn = self.draw(&format!("curve-{budget}"), &calibration.policy(), &draw)?;
-            let mut row = self.row(Method::Adadiff, &drawn, full_seconds)?;
+            let mut row = self.row(MethodKind::Adadiff, &drawn, full_seconds)?;
             calibration.enter(&mut row);
             rows.push(row);
 
@@ -271,12 +271,12 @@ impl<B: Kernels> Bench<'_, B> {
         self.say(&format!("static depth {depth}"));
         let name = format!("depth-{depth}-of-{}-samples", draw.samples);
         let drawn = self.draw(&name, &FixedDepth(depth), draw)?;
-        let mut row = self.row(Method::Static, &drawn, full_seconds)?;
+        let mut row = self.row(MethodKind::Static, &drawn, full_seconds)?;
         row.depth = Some(depth.get() as u32);
         Ok(Some(row))
     }
 
-    fn row(&self, method: Method, drawn: &Tally, full_seconds: f64) -> Result<ResultRow> {
+    fn row(&self, method: MethodKind, drawn: &Tally, full_seconds: f64) -> Result<ResultRow> {
         let row = Measured {
             preset: self.preset(),
             method,
@@ -316,7 +316,7 @@ impl<B: Kernels> Bench<'_, B> {
         };
         let evaluations = so_far.effort.samples * self.preset().sampling.steps as u64;
         self.bar.inc(evaluations);
-        let mut keep = |tally: &Tally| self.kept.write(name, tally);
+        let mut keep = |tally: &Tally| Ok(self.kept.write(name, tally)?);
         so_far.draw(self.study, self.judge, policy, draw, &self.bar, &mut keep)
     }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::methods::CostModel;
 use crate::preset::Preset;
-use crate::report::{Method, ResultRow};
+use crate::results::{MethodKind, ResultRow};
 use crate::study::Effort;
 
 /// What was measured of one method's samples.
@@ -13,7 +13,7 @@ pub struct Measured<'a> {
     /// The preset with the command line's changes.
     pub preset: &'a Preset,
     /// How blocks were chosen.
-    pub method: Method,
+    pub method: MethodKind,
     /// The device.
     pub device: String,
     /// What an evaluation costs.

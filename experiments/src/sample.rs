@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicBool;
 use adadiff_backends::DeviceTask;
 use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
 use adadiff_model::kernels::Kernels;
-use adadiff_storage::RunFolder;
-use adadiff_storage::write_atomically;
+use adadiff_report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
+use adadiff_storage::{RunFolder, write_atomically};
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
@@ -20,7 +20,6 @@ use crate::calibrations::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::preset::DataSet;
 use crate::progress::evaluations_bar;
-use crate::report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
 use crate::study::{Conditions, Study};
 use crate::surroundings::Surroundings;
 

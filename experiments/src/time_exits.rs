@@ -5,8 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
-use adadiff_storage::to_json_lines;
-use adadiff_storage::write_atomically;
+use adadiff_storage::{to_json_lines, write_atomically};
 use anyhow::Result;
 
 use crate::budget::Wish;

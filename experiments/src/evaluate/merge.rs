@@ -11,7 +11,7 @@ use crate::judge::distance_from;
 use crate::measured::Measured;
 use crate::preset::Preset;
 use crate::reference::write_statistics;
-use crate::report::{Method, ResultRow};
+use crate::results::{MethodKind, ResultRow};
 use crate::sample::Exit;
 use crate::study::network_cost;
 
@@ -109,9 +109,9 @@ fn row(whole: &Shard, frechet_distance: f64) -> Result<ResultRow> {
     let row = Measured {
         preset: &preset,
         method: match settings.exit {
-            Exit::Full => Method::Full,
-            Exit::Depth(_) => Method::Static,
-            Exit::Adaptive => Method::Adadiff,
+            Exit::Full => MethodKind::Full,
+            Exit::Depth(_) => MethodKind::Static,
+            Exit::Adaptive => MethodKind::Adadiff,
         },
         device: settings.device.clone(),
         cost: network_cost(&preset.model).into(),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
+
 use crate::calibrations::ExitRule;
 use crate::methods::Method;
-use crate::report::ResultRow;
-use crate::report::chart::{Axis, Chart, Point, Scale, Series, Style};
+use crate::results::ResultRow;
 use crate::tables::{DrawnTable, MeanAndSpread, Results, Time, metric_name};
 
 /// The points of all methods, from the table of the trade-off.

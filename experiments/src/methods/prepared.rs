@@ -10,7 +10,7 @@ use super::{CostModel, Method, variant};
 use crate::calibrations::Calibration;
 use crate::judge::Judge;
 use crate::measured::Measured;
-use crate::report::ResultRow;
+use crate::results::ResultRow;
 use crate::study::{Draw, Drawn, Effort, Study};
 use crate::tally::Tally;
 

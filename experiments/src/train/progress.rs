@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_data::BadImage;
 use adadiff_model::kernels::Kernels;
+use adadiff_report::{GridStyle, ImageBatch, image_grid, write_png};
 use adadiff_train::{LogLine, TrainObserver};
 use adadiff_uem::{AdaDiff, Never};
 use anyhow::Result;
@@ -18,7 +19,6 @@ use super::Train;
 use super::judging::Best;
 use crate::preset::Preset;
 use crate::progress::steps_bar;
-use crate::report::{GridStyle, ImageBatch, image_grid, write_png};
 use crate::study::Study;
 use crate::surroundings::Surroundings;
 

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
-use adadiff_backends::{DeviceTask, run_on};
-use adadiff_experiments::{Checkpoint, Precision, Study};
+use adadiff_backends::{DeviceTask, Precision, run_on};
+use adadiff_experiments::{Checkpoint, Study};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
 use adadiff_sampler::NoiseStream;
@@ -151,7 +151,7 @@ struct PredictIn(Precision);
 impl DeviceTask for PredictIn {
     type Output = Result<Option<Vec<f32>>>;
 
-    fn run<B: Kernels>(self, device: B::Device) -> Result<Self::Output> {
+    fn run<B: Kernels>(self, device: B::Device) -> Self::Output {
         let stop = AtomicBool::new(false);
         let mut checkpoint = Checkpoint::bundled()?;
         checkpoint.preset.sampling.precision = self.0;

@@ -2,7 +2,7 @@
 
 use crate::calibrations::ExitRule;
 use crate::methods::Method;
-use crate::report::ResultRow;
+use crate::results::ResultRow;
 use crate::tables::{DrawnEntry, DrawnTable, MeanAndSpread, Results, metric_name};
 
 /// The rows of an entry, the metric's name and the mean of a number.
