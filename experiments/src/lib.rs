@@ -29,7 +29,7 @@ mod progress;
 mod published;
 pub mod readme;
 mod reference;
-pub mod report;
+pub mod results;
 mod sample;
 mod surroundings;
 pub mod tables;

@@ -8,8 +8,8 @@ use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{
     Calibration, Evaluator, Monitor, ReferenceId, SamplePlan, SampleStats, network_cost,
 };
-use adadiff_storage::ResumeStore;
-use adadiff_storage::RunFolder;
+use adadiff_report::UncertaintyMaps;
+use adadiff_storage::{ResumeStore, RunFolder};
 use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, Never};
 use anyhow::Result;
 use serde::Serialize;
@@ -19,12 +19,12 @@ use crate::checkpoint::Checkpoint;
 use crate::figures::uncertainty_maps;
 use crate::loaded::LoadedCheckpoint;
 use crate::measured::{Measured, enter_exits};
+use crate::presentation;
 use crate::preset::Preset;
 use crate::progress::Terminal;
-use crate::report::{Method, ResultRow};
+use crate::results::{MethodKind, ResultRow};
 use crate::surroundings::Surroundings;
 use crate::timing::{self, Timing};
-use crate::{presentation, report};
 
 /// The name under which the threshold of a budget other than blocks is kept, as measuring it again
 /// would find another.
@@ -67,7 +67,7 @@ pub struct Findings {
     /// AdaDiff's.
     pub adaptive: SampleStats,
     /// Uncertainty maps of a few samples.
-    pub maps: report::UncertaintyMaps,
+    pub maps: UncertaintyMaps,
     /// Channels, height and width of an image.
     pub image_shape: [usize; 3],
 }
@@ -184,7 +184,7 @@ impl<B: Kernels> Bench<'_, B> {
         self.say("the full network");
         let full = self.draw("full", &Never, &draw)?;
         let full_seconds = full.seconds_per_image();
-        let mut rows = vec![self.row(Method::Full, &full, full_seconds)?];
+        let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
 
         self.say("AdaDiff");
         let adaptive = self.draw("adadiff", &calibration.policy(), &draw)?;
@@ -193,7 +193,7 @@ impl<B: Kernels> Bench<'_, B> {
         for depth in [below, below + 1] {
             rows.extend(self.static_row(depth, &draw, full_seconds)?);
         }
-        let mut row = self.row(Method::Adadiff, &adaptive, full_seconds)?;
+        let mut row = self.row(MethodKind::Adadiff, &adaptive, full_seconds)?;
         enter_exits(&calibration, &mut row);
         rows.push(row);
 
@@ -236,12 +236,12 @@ impl<B: Kernels> Bench<'_, B> {
         self.say("the curve: full network");
         let full = self.draw("curve-full", &Never, &draw)?;
         let full_seconds = full.seconds_per_image();
-        let mut rows = vec![self.row(Method::Full, &full, full_seconds)?];
+        let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
         for &budget in budgets {
             self.say(&format!("the curve: {:.0} % fewer blocks", 100.0 * budget));
             let calibration = self.threshold(budget)?;
             let drawn = self.draw(&format!("curve-{budget}"), &calibration.policy(), &draw)?;
-            let mut row = self.row(Method::Adadiff, &drawn, full_seconds)?;
+            let mut row = self.row(MethodKind::Adadiff, &drawn, full_seconds)?;
             enter_exits(&calibration, &mut row);
             rows.push(row);
 
@@ -264,12 +264,12 @@ impl<B: Kernels> Bench<'_, B> {
         self.say(&format!("static depth {depth}"));
         let name = format!("depth-{depth}-of-{}-samples", draw.samples);
         let drawn = self.draw(&name, &FixedDepth(depth), draw)?;
-        let mut row = self.row(Method::Static, &drawn, full_seconds)?;
+        let mut row = self.row(MethodKind::Static, &drawn, full_seconds)?;
         row.depth = Some(depth.get() as u32);
         Ok(Some(row))
     }
 
-    fn row(&self, method: Method, drawn: &SampleStats, full_seconds: f64) -> Result<ResultRow> {
+    fn row(&self, method: MethodKind, drawn: &SampleStats, full_seconds: f64) -> Result<ResultRow> {
         let row = Measured {
             preset: self.preset(),
             method,

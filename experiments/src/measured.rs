@@ -5,7 +5,7 @@ use adadiff_pipeline::Calibration;
 use anyhow::Result;
 
 use crate::preset::Preset;
-use crate::report::{Method, ResultRow};
+use crate::results::{MethodKind, ResultRow};
 
 /// What was measured of one method's samples.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct Measured<'a> {
     /// The preset with the command line's changes.
     pub preset: &'a Preset,
     /// How blocks were chosen.
-    pub method: Method,
+    pub method: MethodKind,
     /// The device.
     pub device: String,
     /// What an evaluation costs.

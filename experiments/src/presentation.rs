@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use adadiff_backends::DeviceName;
-use adadiff_storage::write_atomically;
+use adadiff_report::{
+    ExitHeatmap, Figure, GridStyle, ImageBatch, Report, Section, Table, image_grid, pair_grid,
+    png_bytes,
+};
+use adadiff_storage::{to_json_lines, write_atomically};
 use anyhow::Result;
 
 use crate::main_job::Findings;
 use crate::preset::Preset;
-use crate::report::{
-    ExitHeatmap, Figure, GridStyle, ImageBatch, Method, ReductionCurve, Report, Section, Table,
-    image_grid, pair_grid, png_bytes, write_rows,
-};
+use crate::results::{MethodKind, reduction_curve, results_table, write_rows};
 use crate::timing::Timing;
 
 /// Images in a grid at most.
@@ -34,11 +35,11 @@ pub fn write(
     write_atomically(&folder.join("timing.jsonl"), timings.as_bytes())?;
     let toml = preset.to_toml()?;
     write_atomically(&folder.join("preset.toml"), toml.as_bytes())?;
-    let table = Table::of_results(&findings.rows);
+    let table = results_table(&findings.rows);
     write_atomically(&folder.join("table.md"), table.markdown().as_bytes())?;
 
     let curve_samples = findings.curve.first().map_or(0, |row| row.samples);
-    let curve = ReductionCurve::of_results(&findings.curve, curve_samples)?;
+    let curve = reduction_curve(&findings.curve, curve_samples)?;
     curve.write(folder, "fd_over_reduction")?;
     let trace = &findings.adaptive.trace;
     let exits = trace
@@ -154,7 +155,7 @@ fn summary(findings: &Findings) -> String {
     let adaptive = findings
         .rows
         .iter()
-        .find(|row| row.method == Method::Adadiff);
+        .find(|row| row.method == MethodKind::Adadiff);
     let saved = adaptive.map_or(0.0, |row| row.block_reduction);
     let speedup = findings.full.seconds_per_image() / findings.adaptive.seconds_per_image();
     format!(
@@ -218,7 +219,7 @@ pub fn timing_table(timings: &[Timing]) -> Table {
 
 /// Prints the tables and where the files are.
 pub fn print(findings: &Findings, folder: &Path) {
-    println!("{}", Table::of_results(&findings.rows).terminal());
+    println!("{}", results_table(&findings.rows).terminal());
     println!("{}", timing_table(&findings.timings).terminal());
     println!("{}", summary(findings));
     println!("report: {}", folder.join("report.html").display());

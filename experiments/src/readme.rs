@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use adadiff_report::{Table, update_between_markers};
 use adadiff_storage::read_json_lines;
 use adadiff_train::LogLine;
 use anyhow::{Context, Result};
@@ -10,7 +11,7 @@ use chrono::NaiveDateTime;
 use serde::Deserialize;
 
 use crate::presentation::timing_table;
-use crate::report::{Method, ResultRow, Table, update_between_markers};
+use crate::results::{MethodKind, ResultRow, results_table};
 use crate::timing::Timing;
 
 /// Where the README's tables come from, seen from the repository's root.
@@ -71,7 +72,7 @@ pub fn update_readme(readme: &str, sources: Sources<'_>) -> Result<String> {
         serde_json::from_str(&comparison).context("the comparison with PyTorch is damaged")?;
     let mut readme = readme.to_owned();
     for (name, table) in [
-        ("results", Table::of_results(&rows)),
+        ("results", results_table(&rows)),
         ("timing", timing_table(&timings)),
         ("rules", rules_table(&own?, &paper?)?),
         ("speed", speed_table(&compared)),
@@ -106,7 +107,7 @@ fn rules_table(own: &[ResultRow], paper: &[ResultRow]) -> Result<Table> {
     let mut rows = Vec::new();
     for pair in own.windows(2) {
         let [adaptive, next] = pair else { continue };
-        if adaptive.method == Method::Full {
+        if adaptive.method == MethodKind::Full {
             let distance = format!("{:.1}", adaptive.frechet_distance);
             rows.push(vec![
                 "0 %, the full model".to_owned(),
@@ -116,7 +117,7 @@ fn rules_table(own: &[ResultRow], paper: &[ResultRow]) -> Result<Table> {
                 "–".to_owned(),
             ]);
         }
-        let (Some(target), Method::Static) = (adaptive.target_reduction, next.method) else {
+        let (Some(target), MethodKind::Static) = (adaptive.target_reduction, next.method) else {
             continue;
         };
         let same = |row: &&ResultRow| {

@@ -8,6 +8,7 @@ use adadiff_backends::DeviceTask;
 use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Calibration, Conditions, Monitor};
+use adadiff_report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
 use adadiff_storage::RunFolder;
 use adadiff_storage::write_atomically;
 use adadiff_uem::{ExitPolicy, FixedDepth, Never};
@@ -19,7 +20,6 @@ use crate::checkpoint::Checkpoint;
 use crate::loaded::LoadedCheckpoint;
 use crate::preset::DataSet;
 use crate::progress::Terminal;
-use crate::report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
 use crate::surroundings::Surroundings;
 
 /// When samples leave the network.

@@ -2,8 +2,8 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{
-    Calibration, Monitor, Pipeline, PipelineError, SamplePlan, SampleSpec, median, median_ratio, samples_to_time,
-    time_interleaved,
+    Calibration, Monitor, Pipeline, PipelineError, SamplePlan, SampleSpec, median, median_ratio,
+    samples_to_time, time_interleaved,
 };
 use adadiff_uem::{ExitPolicy, Never, Threshold};
 use anyhow::{Result, ensure};

@@ -57,7 +57,7 @@ pub fn announce(test: &str, devices: &[DeviceName]) {
 ///
 /// # Panics
 /// Where the task fails on one of them.
-pub fn on_every_device<T: DeviceTask<Output = ()> + Clone>(test: &str, task: T) {
+pub fn on_every_device<T: DeviceTask<Output = Result<()>> + Clone>(test: &str, task: T) {
     let devices = devices_under_test();
     announce(test, &devices);
     for device in devices {

@@ -113,7 +113,8 @@ mod tests {
     use super::*;
     use crate::testing::{Notes, bundled, pipeline};
     use crate::{
-        CalibrationReference, ExitSetting, Pipeline, ReferenceId, ReferenceSource, SampleSpec, Silent,
+        CalibrationReference, ExitSetting, Pipeline, ReferenceId, ReferenceSource, SampleSpec,
+        Silent,
     };
 
     #[test]

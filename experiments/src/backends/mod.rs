@@ -15,8 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_backends::DeviceName;
-use adadiff_storage::to_json_lines;
-use adadiff_storage::write_atomically;
+use adadiff_storage::{to_json_lines, write_atomically};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 

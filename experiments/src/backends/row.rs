@@ -1,11 +1,11 @@
 //! A device's line of results, and the table of all of them.
 
 use adadiff_backends::DeviceName;
+use adadiff_report::Table;
 use serde::{Deserialize, Serialize};
 
 use super::{Agreement, Part, Verdict};
 use crate::preset::Preset;
-use crate::report::Table;
 
 /// A device beside the reference. What was not measured is `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use super::shard::Shard;
 use crate::measured::{Measured, enter_exits};
 use crate::preset::Preset;
 use crate::reference::write_statistics;
-use crate::report::{Method, ResultRow};
+use crate::results::{MethodKind, ResultRow};
 use crate::sample::Exit;
 
 /// Which parts to add up, and what to compare them with.
@@ -108,9 +108,9 @@ fn row(whole: &Shard, frechet_distance: f64) -> Result<ResultRow> {
     let row = Measured {
         preset: &preset,
         method: match settings.exit {
-            Exit::Full => Method::Full,
-            Exit::Depth(_) => Method::Static,
-            Exit::Adaptive => Method::Adadiff,
+            Exit::Full => MethodKind::Full,
+            Exit::Depth(_) => MethodKind::Static,
+            Exit::Adaptive => MethodKind::Adadiff,
         },
         device: settings.device.clone(),
         cost: network_cost(&preset.model).into(),

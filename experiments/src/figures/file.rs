@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use adadiff_report::{Chart, Figure};
 use adadiff_storage::{read_json, write_atomically};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::name::FigureName;
-use crate::report::{Chart, Figure};
 use crate::tables::DrawKey;
 
 /// What a figure was drawn from.

@@ -2,6 +2,7 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::Monitor;
+use adadiff_report::{Chart, ExitHeatmap};
 use anyhow::{Result, anyhow};
 use serde_json::{Value, to_value};
 
@@ -16,7 +17,6 @@ use super::uncertainty_maps;
 use crate::loaded::LoadedCheckpoint;
 use crate::methods::{Method, PreparedMethod};
 use crate::preset::Place;
-use crate::report::{Chart, ExitHeatmap};
 use crate::tables::{Bench, DrawKey, TableName};
 
 /// Samples that errors, exits and reliability are measured on.

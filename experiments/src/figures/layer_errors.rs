@@ -5,13 +5,13 @@ use std::cell::RefCell;
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
 use adadiff_pipeline::{Monitor, Pipeline, SamplePlan, SampleSpec};
+use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
 use adadiff_uem::AdaDiff;
 use anyhow::Result;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::curves::{numbered, spread_over};
-use crate::report::chart::{Axis, Chart, Point, Scale, Series, Style};
 
 /// The errors of all blocks along the full network's path from noise to image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

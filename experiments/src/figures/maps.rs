@@ -2,12 +2,12 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Monitor, Pipeline, SampleSpec};
+use adadiff_report::{MapRow, UncertaintyMap, UncertaintyMaps};
 use adadiff_uem::{AdaptiveUVit, ExitPolicy};
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::curves::spread_over;
-use crate::report::{MapRow, UncertaintyMap, UncertaintyMaps};
 
 /// Samples whose maps are kept.
 const SAMPLES: usize = 4;

@@ -2,6 +2,7 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::Monitor;
+use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
 use adadiff_sampler::{NoiseStream, diffuse};
 use anyhow::Result;
 use burn::tensor::Tensor;
@@ -11,7 +12,6 @@ use super::clean::Clean;
 use super::curves::spread_over;
 use crate::loaded::LoadedCheckpoint;
 use crate::preset::Place;
-use crate::report::chart::{Axis, Chart, Point, Scale, Series, Style};
 
 /// Bins of equal width over uncertainties in `[0, 1]`.
 const BINS: usize = 20;

@@ -2,12 +2,12 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::Monitor;
+use adadiff_report::{Align, GridStyle, ImageBatch, Picture, pair_grid};
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::loaded::LoadedCheckpoint;
 use crate::methods::{Method, PreparedMethod};
-use crate::report::{Align, GridStyle, ImageBatch, Picture, pair_grid};
 
 /// Pairs of samples.
 #[derive(Clone, Debug, Serialize)]

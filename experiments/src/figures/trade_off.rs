@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use adadiff_pipeline::ExitRule;
 
 use crate::methods::Method;
-use crate::report::ResultRow;
-use crate::report::chart::{Axis, Chart, Point, Scale, Series, Style};
+use crate::results::ResultRow;
 use crate::tables::{DrawnTable, MeanAndSpread, Results, Time, metric_name};
+use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
 
 /// The points of all methods, from the table of the trade-off.
 #[derive(Clone, Debug)]

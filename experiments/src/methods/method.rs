@@ -7,7 +7,7 @@ use adadiff_pipeline::ExitRule;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::report;
+use crate::results::MethodKind;
 
 /// A way to draw samples with less work than the full network takes, and its one knob.
 ///
@@ -109,19 +109,19 @@ impl Method {
     }
 
     /// The method's kind in a row of results.
-    pub fn kind(&self) -> report::Method {
+    pub fn kind(&self) -> MethodKind {
         match self {
-            Self::Full => report::Method::Full,
-            Self::StaticDepth { .. } => report::Method::Static,
-            Self::AdaDiff { .. } => report::Method::Adadiff,
-            Self::Published { .. } => report::Method::Published,
-            Self::Saturation { .. } => report::Method::Saturation,
-            Self::LearnedExit { .. } => report::Method::LearnedExit,
-            Self::DuoDiff { .. } => report::Method::DuoDiff,
-            Self::DepthDrop { .. } => report::Method::DepthDrop,
-            Self::FewerSteps { .. } => report::Method::FewerSteps,
-            Self::FeatureCache { .. } => report::Method::FeatureCache,
-            Self::TokenMerging { .. } => report::Method::TokenMerging,
+            Self::Full => MethodKind::Full,
+            Self::StaticDepth { .. } => MethodKind::Static,
+            Self::AdaDiff { .. } => MethodKind::Adadiff,
+            Self::Published { .. } => MethodKind::Published,
+            Self::Saturation { .. } => MethodKind::Saturation,
+            Self::LearnedExit { .. } => MethodKind::LearnedExit,
+            Self::DuoDiff { .. } => MethodKind::DuoDiff,
+            Self::DepthDrop { .. } => MethodKind::DepthDrop,
+            Self::FewerSteps { .. } => MethodKind::FewerSteps,
+            Self::FeatureCache { .. } => MethodKind::FeatureCache,
+            Self::TokenMerging { .. } => MethodKind::TokenMerging,
         }
     }
 

@@ -11,7 +11,7 @@ use anyhow::Result;
 use super::{Method, variant};
 use crate::measured::{Measured, enter_exits};
 use crate::preset::Preset;
-use crate::report::ResultRow;
+use crate::results::ResultRow;
 
 /// A method, calibrated for a network that it draws from.
 pub struct PreparedMethod<'s, B: Kernels> {

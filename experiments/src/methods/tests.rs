@@ -309,9 +309,9 @@ fn rows_say_which_method_they_are_of() {
     let loaded = loaded(false);
     let method = Method::Saturation { reduction: 0.4 };
     let prepared = method.prepare(&loaded, &Silent).unwrap();
-    let mut row = crate::report::examples::example_rows().remove(0);
+    let mut row = crate::results::examples::example_rows().remove(0);
     prepared.enter(&mut row);
-    assert_eq!(row.method, crate::report::Method::Saturation);
+    assert_eq!(row.method, crate::results::MethodKind::Saturation);
     assert_eq!(row.setting, Some(method));
     assert_eq!(row.target_reduction, Some(0.4));
     assert!(row.threshold.is_some());
@@ -319,7 +319,7 @@ fn rows_say_which_method_they_are_of() {
     let line = serde_json::to_string(&row).unwrap();
     assert!(line.contains(r#""setting":{"name":"saturation","reduction":0.4}"#));
     assert_eq!(
-        serde_json::from_str::<crate::report::ResultRow>(&line).unwrap(),
+        serde_json::from_str::<crate::results::ResultRow>(&line).unwrap(),
         row
     );
 }

@@ -1,6 +1,6 @@
 //! Whether one number is smaller than another, given how far both vary over seeds.
 
-use crate::report::ResultRow;
+use crate::results::ResultRow;
 use crate::tables::MeanAndSpread;
 
 /// Two Fréchet distances beside each other.

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use adadiff_report::update_between_markers;
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result};
 
 use super::{Shown, claims, facts};
-use crate::report::update_between_markers;
 use crate::tables::Results;
 
 /// A document without words of its own.

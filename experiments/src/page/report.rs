@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use adadiff_report::{Figure, Report, Section};
 use anyhow::Result;
 
 use super::{Shown, claims, facts, program};
 use crate::presentation::note_on_features;
-use crate::report::{Figure, Report, Section};
 use crate::tables::Results;
 
 /// Writes `report.html` into the folder of results.

@@ -12,8 +12,8 @@ use super::published::Published;
 use super::results::{DrawnTable, Match, MatchKey, Quality, Results, Time};
 use crate::methods::Method;
 use crate::preset::Preset;
-use crate::report::ResultRow;
-use crate::report::examples::example_rows;
+use crate::results::ResultRow;
+use crate::results::examples::example_rows;
 
 fn draw_key(method: Method, seed: u64) -> DrawKey {
     let preset = Preset::fashion_mnist().unwrap();

@@ -11,7 +11,7 @@ use super::entry::{DrawnEntry, Family};
 use super::key::{DrawKey, QualityKey, TimingKey};
 use super::name::TableName;
 use crate::methods::Method;
-use crate::report::ResultRow;
+use crate::results::ResultRow;
 
 /// How good samples are, and what they cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_data::BadImage;
 use adadiff_model::kernels::Kernels;
+use adadiff_report::{GridStyle, ImageBatch, image_grid, write_png};
 use adadiff_train::{LogLine, TrainObserver};
 use adadiff_uem::{AdaDiff, Never};
 use anyhow::Result;
@@ -19,7 +20,6 @@ use super::judging::Best;
 use crate::loaded::LoadedCheckpoint;
 use crate::preset::Preset;
 use crate::progress::{Terminal, steps_bar};
-use crate::report::{GridStyle, ImageBatch, image_grid, write_png};
 use crate::surroundings::Surroundings;
 
 /// Samples of a picture that is drawn during training.

@@ -137,6 +137,9 @@ fn a_closed_output_loses_no_calibration() {
     let output = start(folder, "0.2,0.3", writer.into());
     let output = output.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !told.contains("panicked"), "{told}");
+    assert!(
+        output.status.success() && !told.contains("panicked"),
+        "{told}"
+    );
     assert_eq!(reductions(folder), [0.2, 0.3, 0.4]);
 }

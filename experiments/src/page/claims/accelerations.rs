@@ -8,7 +8,7 @@ use super::super::comparison::{Comparison, Order, told};
 use super::rows::{adadiff, change, metric, rows};
 use super::{Claim, LITTLE, Verdict, all};
 use crate::methods::Method;
-use crate::report::ResultRow;
+use crate::results::ResultRow;
 use crate::tables::{DrawnEntry, DrawnTable, MeanAndSpread, Results};
 
 pub fn goes_with_solvers(results: &Results, table: &DrawnTable) -> Option<Claim> {

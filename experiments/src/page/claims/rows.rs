@@ -3,7 +3,7 @@
 use adadiff_pipeline::ExitRule;
 
 use crate::methods::Method;
-use crate::report::ResultRow;
+use crate::results::ResultRow;
 use crate::tables::{DrawnEntry, DrawnTable, MeanAndSpread, Results, metric_name};
 
 /// The rows of an entry, the metric's name and the mean of a number.

@@ -190,17 +190,20 @@ pub(super) fn data_uri(media_type: &str, bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::chart::Hotspot;
-    use super::super::examples::example_rows;
     use super::*;
 
     #[test]
     fn table_cells_stand_in_order() {
-        let table = Table::of_results(&example_rows()[..1]);
+        let table = Table {
+            heading: vec![String::new(); 3],
+            rows: vec![
+                ["full model", "13.00 of 13", "1.00×"]
+                    .map(str::to_owned)
+                    .to_vec(),
+            ],
+        };
         let html = Figure::table(&table, "").html;
-        assert!(html.contains(
-            "<tr><td>full model</td><td>512</td><td>4.25</td><td>13.00 of 13</td>\
-             <td>0.0 %</td><td>8.12</td><td>0.125</td><td>1.00×</td></tr>"
-        ));
+        assert!(html.contains("<tr><td>full model</td><td>13.00 of 13</td><td>1.00×</td></tr>"));
         assert!(!html.contains("figcaption"));
     }
 

@@ -5,15 +5,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use adadiff_report::ReportError;
 use adadiff_storage::{replace_file, to_json_lines};
 
-use super::ReportError;
-use crate::methods::Method as Setting;
+use crate::methods::Method;
 
 /// How blocks are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Method {
+pub enum MethodKind {
     /// Every block for every sample and step.
     Full,
     /// The same number of blocks for every sample and step.
@@ -51,14 +51,14 @@ pub struct ResultRow {
     /// The experiment's name, for example `fashion_mnist`.
     pub experiment: String,
     /// How blocks were chosen.
-    pub method: Method,
+    pub method: MethodKind,
     /// The method with its knob, for comparisons of many methods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub setting: Option<Setting>,
+    pub setting: Option<Method>,
     /// What distinguishes the network from AdaDiff as the paper has it, for example `own heads`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// Blocks run in every evaluation, for [`Method::Static`].
+    /// Blocks run in every evaluation, for [`MethodKind::Static`].
     pub depth: Option<u32>,
     /// The device, as the command line names it.
     pub device: String,
@@ -74,14 +74,14 @@ pub struct ResultRow {
     pub batch: usize,
     /// The seed of the noise.
     pub seed: u64,
-    /// What the threshold is compared with, for [`Method::Adadiff`]: `threshold` for the
+    /// What the threshold is compared with, for [`MethodKind::Adadiff`]: `threshold` for the
     /// uncertainty itself, the paper's rule, `excess` for what it exceeds the last block's by,
     /// `schedule` for depths over timesteps that were made of its exits.
     pub exit_rule: Option<String>,
     /// Samples were judged after every this many blocks, where that is not every block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check_every: Option<u32>,
-    /// The exit threshold, for [`Method::Adadiff`].
+    /// The exit threshold, for [`MethodKind::Adadiff`].
     pub threshold: Option<f64>,
     /// The share of blocks in `[0, 1]` that the threshold was calibrated to save.
     pub target_reduction: Option<f64>,
@@ -154,10 +154,10 @@ impl ResultRow {
             self.target_reduction,
             self.threshold,
         ) {
-            (Method::Full, ..) => "full model".to_owned(),
-            (Method::Static, Some(depth), ..) => format!("static depth {depth}"),
-            (Method::Static, None, ..) => "static depth".to_owned(),
-            (Method::Adadiff, _, Some(target), _) => {
+            (MethodKind::Full, ..) => "full model".to_owned(),
+            (MethodKind::Static, Some(depth), ..) => format!("static depth {depth}"),
+            (MethodKind::Static, None, ..) => "static depth".to_owned(),
+            (MethodKind::Adadiff, _, Some(target), _) => {
                 let rule = match self.exit_rule.as_deref() {
                     None | Some("threshold") => String::new(),
                     Some(rule) => format!(" ({rule})"),
@@ -169,10 +169,10 @@ impl ResultRow {
                 let target = 100.0 * target;
                 format!("AdaDiff{rule}{checks}, target {target:.0} %")
             }
-            (Method::Adadiff, _, None, Some(threshold)) => {
+            (MethodKind::Adadiff, _, None, Some(threshold)) => {
                 format!("AdaDiff, threshold {threshold:.4}")
             }
-            (Method::Adadiff, _, None, None) => "AdaDiff".to_owned(),
+            (MethodKind::Adadiff, _, None, None) => "AdaDiff".to_owned(),
             (method, ..) => match &self.setting {
                 Some(setting) => setting.to_string(),
                 None => format!("{method:?}"),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chart::{Axis, Chart, Point, Scale, Series, Style};
 use super::files::write_json;
-use super::{Figure, Method, ReportError, ResultRow};
+use super::{Figure, ReportError};
 
 /// One method's place on the curve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,55 +36,6 @@ pub struct ReductionCurve {
 }
 
 impl ReductionCurve {
-    /// The curve through those `rows` that were measured with this many samples.
-    ///
-    /// # Errors
-    /// [`ReportError::Data`] where there is none, or where they were measured with different
-    /// feature extractors; [`ReportError::NotFinite`] where a distance or reduction is not finite.
-    pub fn of_results(rows: &[ResultRow], samples: usize) -> Result<Self, ReportError> {
-        let rows: Vec<&ResultRow> = rows.iter().filter(|row| row.samples == samples).collect();
-        let fail = |expected: &str, found: &str| ReportError::Data {
-            what: format!("results of {samples} samples for the curve"),
-            expected: expected.into(),
-            found: found.into(),
-        };
-        let features = match rows.first() {
-            Some(row) => row.features.clone(),
-            None => return Err(fail("at least one", "none")),
-        };
-        if let Some(other) = rows.iter().find(|row| row.features != features) {
-            return Err(fail(&format!("all with {features}"), &other.features));
-        }
-        for row in &rows {
-            for value in [row.block_reduction, row.frechet_distance] {
-                if !value.is_finite() {
-                    let what = format!("a coordinate of `{row}` on the curve");
-                    return Err(ReportError::NotFinite { what, value });
-                }
-            }
-        }
-        let points = |method: Method| {
-            let mut points: Vec<CurvePoint> = rows
-                .iter()
-                .filter(|row| row.method == method)
-                .map(|row| CurvePoint {
-                    block_reduction: row.block_reduction,
-                    blocks_mean: row.blocks_mean,
-                    frechet_distance: row.frechet_distance,
-                })
-                .collect();
-            points.sort_by(|a, b| a.block_reduction.total_cmp(&b.block_reduction));
-            points
-        };
-        Ok(Self {
-            samples,
-            features,
-            full: points(Method::Full).into_iter().next(),
-            static_depths: points(Method::Static),
-            budgets: points(Method::Adadiff),
-        })
-    }
-
     /// The curve as a chart.
     pub fn chart(&self) -> Chart {
         let series = |name: &str, style: Style, points: &[CurvePoint]| Series {
@@ -155,37 +106,30 @@ impl CurvePoint {
     }
 }
 
+/// A full model, two static depths and AdaDiff on 13 blocks.
+#[cfg(test)]
+pub(crate) fn example_curve() -> ReductionCurve {
+    let point = |block_reduction, blocks_mean, frechet_distance| CurvePoint {
+        block_reduction,
+        blocks_mean,
+        frechet_distance,
+    };
+    ReductionCurve {
+        samples: 512,
+        features: "fashion-cnn".into(),
+        full: Some(point(0.0, 13.0, 4.25)),
+        static_depths: vec![point(0.3846, 8.0, 22.75), point(0.4615, 7.0, 31.5)],
+        budgets: vec![point(0.45, 7.15, 5.5)],
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::examples::example_rows;
     use super::*;
 
     #[test]
-    fn rows_are_sorted_into_the_series() -> Result<(), ReportError> {
-        let mut rows = example_rows();
-        rows.push(ResultRow {
-            samples: 128,
-            ..rows[3].clone()
-        });
-        let curve = ReductionCurve::of_results(&rows, 512)?;
-        assert_eq!(
-            curve.full.as_ref().map(|point| point.frechet_distance),
-            Some(4.25)
-        );
-        let depths: Vec<f64> = curve
-            .static_depths
-            .iter()
-            .map(|point| point.blocks_mean)
-            .collect();
-        assert_eq!(depths, [8.0, 7.0]);
-        assert_eq!(curve.budgets.len(), 1);
-        assert!(ReductionCurve::of_results(&rows, 3).is_err());
-        Ok(())
-    }
-
-    #[test]
-    fn points_tell_their_numbers() -> Result<(), ReportError> {
-        let chart = ReductionCurve::of_results(&example_rows(), 512)?.chart();
+    fn points_tell_their_numbers() {
+        let chart = example_curve().chart();
         let told = chart.series.iter().map(|series| {
             let texts = series.points.iter().map(|point| point.text.as_str());
             (series.name.as_str(), texts.collect::<Vec<_>>())
@@ -205,13 +149,12 @@ mod tests {
             ]
         );
         assert_eq!(chart.y.label, "FD (fashion-cnn), 512 samples");
-        Ok(())
     }
 
     #[test]
     fn the_data_lies_beside_the_figure() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
-        let curve = ReductionCurve::of_results(&example_rows(), 512)?;
+        let curve = example_curve();
         curve.write(folder.path(), "curve")?;
         let json = std::fs::read(folder.path().join("curve.json"))?;
         assert_eq!(serde_json::from_slice::<ReductionCurve>(&json)?, curve);

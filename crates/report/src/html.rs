@@ -124,17 +124,21 @@ pub(super) fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::examples::example_rows;
-    use super::super::{ExitHeatmap, ReductionCurve, Table};
+    use super::super::curve::example_curve;
+    use super::super::{ExitHeatmap, Table};
     use super::*;
 
     const HOSTILE: &str = "<script>alert('1 & 2')</script>\"";
 
     fn example() -> Result<Report, ReportError> {
         let exits: [(f64, &[u32]); 2] = [(999.0, &[1, 2]), (12.0, &[13, 13])];
+        let table = Table {
+            heading: vec!["method".into()],
+            rows: vec![vec!["full model".into()]],
+        };
         let figures = vec![
-            Figure::table(&Table::of_results(&example_rows()), HOSTILE),
-            ReductionCurve::of_results(&example_rows(), 512)?.figure()?,
+            Figure::table(&table, HOSTILE),
+            example_curve().figure()?,
             ExitHeatmap::of_exits(13, exits)?.figure()?,
             Figure::png(b"png", HOSTILE, HOSTILE),
         ];

@@ -1,12 +1,12 @@
-//! What the tests of this module draw.
+//! Rows for tests.
 
-use super::{Method, ResultRow};
+use super::{MethodKind, ResultRow};
 
 /// A full model, two static depths and AdaDiff, as a run on 13 blocks leaves them.
 pub fn example_rows() -> Vec<ResultRow> {
     let full = ResultRow {
         experiment: "fashion_mnist".into(),
-        method: Method::Full,
+        method: MethodKind::Full,
         setting: None,
         variant: None,
         depth: None,
@@ -33,7 +33,7 @@ pub fn example_rows() -> Vec<ResultRow> {
         crate_version: "0.1.0".into(),
     };
     let adadiff = ResultRow {
-        method: Method::Adadiff,
+        method: MethodKind::Adadiff,
         exit_rule: Some("threshold".into()),
         threshold: Some(0.0725),
         target_reduction: Some(0.45),
@@ -47,7 +47,7 @@ pub fn example_rows() -> Vec<ResultRow> {
         ..full.clone()
     };
     let with_depth = |depth: u32, reduction: f64, seconds: f64, speedup: f64| ResultRow {
-        method: Method::Static,
+        method: MethodKind::Static,
         depth: Some(depth),
         blocks_mean: f64::from(depth),
         blocks_total: 512 * 20 * u64::from(depth),
