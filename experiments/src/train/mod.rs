@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 use adadiff_backends::DevicesTask;
 use adadiff_data::{Pixels, TrainingSet};
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::write_atomically;
 use adadiff_train::weights::{Precision, save};
 use adadiff_train::{Node, Outcome, TrainConfig, Trainer, Workers, trainable};
 use adadiff_uem::AdaDiff;
