@@ -77,17 +77,6 @@ impl<B: Kernels> LoadedCheckpoint<B> {
         }
     }
 
-    /// Adds a second network for methods that need one.
-    ///
-    /// # Errors
-    /// Where it does not suit the network, or its weights are damaged.
-    pub fn with_companion(mut self, companion: Companion, second: &Checkpoint) -> Result<Self> {
-        let device = self.pipeline().device().clone();
-        self.companions
-            .insert(companion, second, &self.preset, &device)?;
-        Ok(self)
-    }
-
     /// A second network.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ pub struct Surroundings {
     pub text_model: Option<PathBuf>,
     /// The vocabulary of its tokenizer.
     pub vocabulary: Option<PathBuf>,
-    /// What samples are judged by, and the exit rule [`Distance`](crate::ExitRule::Distance) is calibrated
+    /// What samples are judged by, and the exit rule [`Distance`](adadiff_pipeline::ExitRule::Distance) is calibrated
     /// by.
     pub reference: DataSetReference,
 }

@@ -126,7 +126,7 @@ mod tests {
     fn words_tell_which_is_which() -> Result<()> {
         let pairs = SamplePairs {
             method: Method::AdaDiff {
-                rule: crate::ExitRule::Excess,
+                rule: adadiff_pipeline::ExitRule::Excess,
                 reduction: 0.45,
             },
             seed: 0,

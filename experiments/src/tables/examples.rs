@@ -50,7 +50,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
     let methods = [
         Method::Full,
         Method::AdaDiff {
-            rule: crate::ExitRule::Distance,
+            rule: adadiff_pipeline::ExitRule::Distance,
             reduction: 0.45,
         },
         Method::StaticDepth { depth },

@@ -151,7 +151,7 @@ struct PredictIn(Precision);
 impl DeviceTask for PredictIn {
     type Output = Result<Option<Vec<f32>>>;
 
-    fn run<B: Kernels>(self, device: B::Device) -> Result<Self::Output> {
+    fn run<B: Kernels>(self, device: B::Device) -> Self::Output {
         let file = NetworkFile::read(Path::new(WEIGHTS))?;
         let config = file.config()?.model;
         let Ok(model) = self.0.cast(file.model(&config, &device)?, &device) else {
