@@ -147,6 +147,8 @@ impl ProcessRank {
 mod tests {
     use super::*;
 
+    const CHUNK: u64 = 256;
+
     fn rank(variables: &[(&str, &str)]) -> Result<ProcessRank, BackendError> {
         RankOptions::default().rank_in(|name| {
             let found = variables.iter().find(|(known, _)| *known == name);

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use super::fashion_mnist::fashion_cnn;
-use crate::network_file::open_inception;
-use crate::preset::DataSet;
+use crate::networks::open_inception;
+use crate::presets::DataSet;
 
 /// Features to judge by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -14,8 +14,8 @@ use anyhow::{Context, Result, bail};
 
 use super::fashion_mnist::{fashion_mnist, fashion_mnist_training, image_statistics};
 use super::options::EvaluatorOptions;
-use crate::preset::{DataSet, Place};
-use crate::progress::{Terminal, samples_bar};
+use crate::presets::{DataSet, Place};
+use crate::terminal::{Terminal, samples_bar};
 
 /// The features that samples are judged by, and the images of a data set that they are compared with.
 #[derive(Clone, Debug, Default)]

@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use burn::tensor::{Tensor, TensorData};
 
 use super::curves::spread_over;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::evaluator::test_images;
-use crate::loaded::LoadedCheckpoint;
-use crate::preset::{DataSet, Place};
+use crate::presets::{DataSet, Place};
 
 /// Clean images and what they are conditioned on.
 pub struct Clean<B: Kernels> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::name::FigureName;
-use crate::tables::DrawKey;
+use crate::results::DrawKey;
 
 /// What a figure was drawn from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

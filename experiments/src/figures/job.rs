@@ -14,10 +14,11 @@ use super::reliability::Reliability;
 use super::samples::SamplePairs;
 use super::trade_off::TradeOff;
 use super::uncertainty_maps;
-use crate::loaded::LoadedCheckpoint;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::methods::{Method, PreparedMethod};
-use crate::preset::Place;
-use crate::tables::{Bench, DrawKey, TableName};
+use crate::presets::Place;
+use crate::results::{DrawKey, TableName};
+use crate::tables::Bench;
 
 /// Samples that errors, exits and reliability are measured on.
 const SAMPLES: usize = 64;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::clean::Clean;
 use super::curves::spread_over;
-use crate::loaded::LoadedCheckpoint;
-use crate::preset::Place;
+use crate::checkpoint::LoadedCheckpoint;
+use crate::presets::Place;
 
 /// Bins of equal width over uncertainties in `[0, 1]`.
 const BINS: usize = 20;

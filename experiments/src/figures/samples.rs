@@ -6,7 +6,7 @@ use adadiff_report::{Align, GridStyle, ImageBatch, Picture, pair_grid};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::loaded::LoadedCheckpoint;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::methods::{Method, PreparedMethod};
 
 /// Pairs of samples.

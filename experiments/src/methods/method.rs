@@ -7,7 +7,8 @@ use adadiff_pipeline::ExitRule;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::results::MethodKind;
+use super::{MethodEntry, MethodKind};
+use crate::checkpoint::Companion;
 
 /// A way to draw samples with less work than the full network takes, and its one knob.
 ///
@@ -112,8 +113,8 @@ impl Method {
     pub fn kind(&self) -> MethodKind {
         match self {
             Self::Full => MethodKind::Full,
-            Self::StaticDepth { .. } => MethodKind::Static,
-            Self::AdaDiff { .. } => MethodKind::Adadiff,
+            Self::StaticDepth { .. } => MethodKind::StaticDepth,
+            Self::AdaDiff { .. } => MethodKind::AdaDiff,
             Self::Published { .. } => MethodKind::Published,
             Self::Saturation { .. } => MethodKind::Saturation,
             Self::LearnedExit { .. } => MethodKind::LearnedExit,
@@ -122,6 +123,24 @@ impl Method {
             Self::FewerSteps { .. } => MethodKind::FewerSteps,
             Self::FeatureCache { .. } => MethodKind::FeatureCache,
             Self::TokenMerging { .. } => MethodKind::TokenMerging,
+        }
+    }
+
+    /// The method in the list of all, where AdaDiff's exit rules stand apart.
+    pub fn entry(&self) -> &'static MethodEntry {
+        let kind = match *self {
+            Self::AdaDiff { rule, .. } => MethodKind::of_rule(rule),
+            _ => self.kind(),
+        };
+        kind.entry()
+    }
+
+    /// The second network that the method needs.
+    pub fn companion(&self) -> Option<Companion> {
+        match self {
+            Self::DuoDiff { .. } => Some(Companion::Shallow),
+            Self::LearnedExit { .. } => Some(Companion::LearnedExit),
+            _ => None,
         }
     }
 

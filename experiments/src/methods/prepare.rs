@@ -10,8 +10,9 @@ use adadiff_uem::{
 };
 use anyhow::{Context, Result};
 
-use super::{Companion, Method, PreparedMethod};
-use crate::loaded::LoadedCheckpoint;
+use crate::checkpoint::Companion;
+use crate::checkpoint::LoadedCheckpoint;
+use crate::methods::{Method, PreparedMethod};
 
 impl Method {
     /// Calibrates the method to its budget on samples that no figure is measured on, where it has

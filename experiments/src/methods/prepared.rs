@@ -8,10 +8,7 @@ use adadiff_pipeline::{
 };
 use anyhow::Result;
 
-use super::{Method, variant};
-use crate::measured::{Measured, enter_exits};
-use crate::preset::Preset;
-use crate::results::ResultRow;
+use super::Method;
 
 /// A method, calibrated for a network that it draws from.
 pub struct PreparedMethod<'s, B: Kernels> {
@@ -80,48 +77,5 @@ impl<B: Kernels> PreparedMethod<'_, B> {
     /// Where they ran more blocks than the network has.
     pub fn cost(&self, counts: &EvaluationCounts) -> Result<ComputeSummary> {
         Ok(counts.summary(&self.cost)?)
-    }
-
-    /// The row of results of samples that were drawn and judged, without a speed-up.
-    ///
-    /// # Errors
-    /// Where there are too few samples.
-    pub fn row(
-        &self,
-        preset: &Preset,
-        evaluator: &Evaluator<B>,
-        device: &str,
-        drawn: &SampleStats,
-    ) -> Result<ResultRow> {
-        let measured = Measured {
-            preset,
-            method: self.method.kind(),
-            device: device.to_owned(),
-            cost: self.cost.clone(),
-            steps: self.steps,
-            effort: &drawn.counts,
-            seconds: drawn.seconds,
-            features: evaluator.features(),
-            frechet_distance: evaluator.frechet_distance(&drawn.statistics)?,
-        };
-        let mut row = measured.row()?;
-        self.enter(&mut row);
-        row.variant = variant(preset);
-        Ok(row)
-    }
-
-    /// Says in a row of results which method it is of.
-    pub fn enter(&self, row: &mut ResultRow) {
-        row.method = self.method.kind();
-        row.setting = Some(self.method);
-        row.steps = self.steps;
-        row.target_reduction = self.method.reduction();
-        row.threshold = self.threshold.map(f64::from);
-        if let Method::StaticDepth { depth } = self.method {
-            row.depth = Some(depth.get() as u32);
-        }
-        if let Some(calibration) = &self.calibration {
-            enter_exits(calibration, row);
-        }
     }
 }

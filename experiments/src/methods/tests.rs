@@ -11,10 +11,10 @@ use adadiff_uem::AdaDiff;
 use burn_flex::Flex;
 
 use super::*;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::{BACKBONE_PHASE, Checkpoint, PHASE_KEY, PRESET_KEY};
 use crate::evaluator::{DataSetReference, EvaluatorOptions, FeatureName};
-use crate::loaded::LoadedCheckpoint;
-use crate::preset::Preset;
+use crate::presets::Preset;
 
 const SAMPLES: usize = 8;
 
@@ -41,7 +41,7 @@ fn write(folder: &std::path::Path, name: &str, preset: &Preset, phase: &str) {
 }
 
 /// A tiny network on the device, with or without the second networks beside it.
-fn loaded(companions: bool) -> LoadedCheckpoint<Flex> {
+pub(crate) fn loaded(companions: bool) -> LoadedCheckpoint<Flex> {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "weights", &preset(None), "joint");
     if companions {
@@ -301,27 +301,6 @@ fn a_few_prompts_are_no_data_set() {
         assert!(calibration.reached >= 0.59, "{}", calibration.reached);
         assert!(id.is_some() && calibration.exits.reference() == id.as_ref());
     }
-}
-
-#[test]
-fn rows_say_which_method_they_are_of() {
-    println!("device: flex");
-    let loaded = loaded(false);
-    let method = Method::Saturation { reduction: 0.4 };
-    let prepared = method.prepare(&loaded, &Silent).unwrap();
-    let mut row = crate::results::examples::example_rows().remove(0);
-    prepared.enter(&mut row);
-    assert_eq!(row.method, crate::results::MethodKind::Saturation);
-    assert_eq!(row.setting, Some(method));
-    assert_eq!(row.target_reduction, Some(0.4));
-    assert!(row.threshold.is_some());
-    assert_eq!(row.to_string(), "CALM, target 40 %");
-    let line = serde_json::to_string(&row).unwrap();
-    assert!(line.contains(r#""setting":{"name":"saturation","reduction":0.4}"#));
-    assert_eq!(
-        serde_json::from_str::<crate::results::ResultRow>(&line).unwrap(),
-        row
-    );
 }
 
 #[test]

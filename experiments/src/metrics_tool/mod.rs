@@ -19,7 +19,7 @@ use adadiff_metrics::Preprocessing;
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 
-use crate::options::positive;
+use crate::presets::positive;
 use plan::Plan;
 use record::Record;
 

@@ -11,8 +11,8 @@ use super::gather::{Gathered, gather};
 use super::networks::{DeviceNetworks, Networks};
 use super::plan::{Part, Plan};
 use super::record::Record;
-use crate::network_file::{open_clip_vision, open_inception};
-use crate::progress::samples_bar;
+use crate::networks::{open_clip_vision, open_inception};
+use crate::terminal::samples_bar;
 
 /// Both sets, gathered.
 pub(super) struct Sets {

@@ -2,7 +2,8 @@
 
 use adadiff_report::{CurvePoint, ReductionCurve, ReportError};
 
-use super::{MethodKind, ResultRow};
+use super::ResultRow;
+use crate::methods::MethodKind;
 
 /// The curve through those `rows` that were measured with this many samples.
 ///
@@ -48,8 +49,8 @@ pub fn reduction_curve(rows: &[ResultRow], samples: usize) -> Result<ReductionCu
         samples,
         features,
         full: points(MethodKind::Full).into_iter().next(),
-        static_depths: points(MethodKind::Static),
-        budgets: points(MethodKind::Adadiff),
+        static_depths: points(MethodKind::StaticDepth),
+        budgets: points(MethodKind::AdaDiff),
     })
 }
 

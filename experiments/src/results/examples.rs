@@ -1,6 +1,7 @@
 //! Rows for tests.
 
-use super::{MethodKind, ResultRow};
+use super::ResultRow;
+use crate::methods::MethodKind;
 
 /// A full model, two static depths and AdaDiff, as a run on 13 blocks leaves them.
 pub fn example_rows() -> Vec<ResultRow> {
@@ -33,7 +34,7 @@ pub fn example_rows() -> Vec<ResultRow> {
         crate_version: "0.1.0".into(),
     };
     let adadiff = ResultRow {
-        method: MethodKind::Adadiff,
+        method: MethodKind::AdaDiff,
         exit_rule: Some("threshold".into()),
         threshold: Some(0.0725),
         target_reduction: Some(0.45),
@@ -47,7 +48,7 @@ pub fn example_rows() -> Vec<ResultRow> {
         ..full.clone()
     };
     let with_depth = |depth: u32, reduction: f64, seconds: f64, speedup: f64| ResultRow {
-        method: MethodKind::Static,
+        method: MethodKind::StaticDepth,
         depth: Some(depth),
         blocks_mean: f64::from(depth),
         blocks_total: 512 * 20 * u64::from(depth),

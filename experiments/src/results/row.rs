@@ -3,46 +3,11 @@
 use std::fmt;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use adadiff_report::ReportError;
 use adadiff_storage::{replace_file, to_json_lines};
+use serde::{Deserialize, Serialize};
 
-use crate::methods::Method;
-
-/// How blocks are chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MethodKind {
-    /// Every block for every sample and step.
-    Full,
-    /// The same number of blocks for every sample and step.
-    Static,
-    /// Early exit per sample and step by estimated uncertainty.
-    Adadiff,
-    /// Early exit of the whole batch by its mean uncertainty, as the published code has it.
-    Published,
-    /// Early exit where hidden states hardly change any more: CALM.
-    Saturation,
-    /// Early exit by a learned estimate that does not know the time: BERxiT.
-    #[serde(rename = "learned_exit")]
-    LearnedExit,
-    /// A shallow network first, the full one afterwards.
-    #[serde(rename = "duo_diff")]
-    DuoDiff,
-    /// A depth that falls towards noise, by hand: ASE.
-    #[serde(rename = "depth_drop")]
-    DepthDrop,
-    /// The full network in fewer steps.
-    #[serde(rename = "fewer_steps")]
-    FewerSteps,
-    /// Inner blocks' results that are used again in later steps.
-    #[serde(rename = "feature_cache")]
-    FeatureCache,
-    /// Blocks on fewer tokens.
-    #[serde(rename = "token_merging")]
-    TokenMerging,
-}
+use crate::methods::{Method, MethodKind, row_name};
 
 /// One method, measured once. Fields that do not apply are `null` in its JSON object, or missing
 /// where the first version's objects did not have them.
@@ -51,6 +16,7 @@ pub struct ResultRow {
     /// The experiment's name, for example `fashion_mnist`.
     pub experiment: String,
     /// How blocks were chosen.
+    #[serde(with = "row_name")]
     pub method: MethodKind,
     /// The method with its knob, for comparisons of many methods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,14 +40,14 @@ pub struct ResultRow {
     pub batch: usize,
     /// The seed of the noise.
     pub seed: u64,
-    /// What the threshold is compared with, for [`MethodKind::Adadiff`]: `threshold` for the
+    /// What the threshold is compared with, for [`MethodKind::AdaDiff`]: `threshold` for the
     /// uncertainty itself, the paper's rule, `excess` for what it exceeds the last block's by,
     /// `schedule` for depths over timesteps that were made of its exits.
     pub exit_rule: Option<String>,
     /// Samples were judged after every this many blocks, where that is not every block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check_every: Option<u32>,
-    /// The exit threshold, for [`MethodKind::Adadiff`].
+    /// The exit threshold, for [`MethodKind::AdaDiff`].
     pub threshold: Option<f64>,
     /// The share of blocks in `[0, 1]` that the threshold was calibrated to save.
     pub target_reduction: Option<f64>,
@@ -155,9 +121,9 @@ impl ResultRow {
             self.threshold,
         ) {
             (MethodKind::Full, ..) => "full model".to_owned(),
-            (MethodKind::Static, Some(depth), ..) => format!("static depth {depth}"),
-            (MethodKind::Static, None, ..) => "static depth".to_owned(),
-            (MethodKind::Adadiff, _, Some(target), _) => {
+            (MethodKind::StaticDepth, Some(depth), ..) => format!("static depth {depth}"),
+            (MethodKind::StaticDepth, None, ..) => "static depth".to_owned(),
+            (MethodKind::AdaDiff, _, Some(target), _) => {
                 let rule = match self.exit_rule.as_deref() {
                     None | Some("threshold") => String::new(),
                     Some(rule) => format!(" ({rule})"),
@@ -169,10 +135,10 @@ impl ResultRow {
                 let target = 100.0 * target;
                 format!("AdaDiff{rule}{checks}, target {target:.0} %")
             }
-            (MethodKind::Adadiff, _, None, Some(threshold)) => {
+            (MethodKind::AdaDiff, _, None, Some(threshold)) => {
                 format!("AdaDiff, threshold {threshold:.4}")
             }
-            (MethodKind::Adadiff, _, None, None) => "AdaDiff".to_owned(),
+            (MethodKind::AdaDiff, _, None, None) => "AdaDiff".to_owned(),
             (method, ..) => match &self.setting {
                 Some(setting) => setting.to_string(),
                 None => format!("{method:?}"),

@@ -5,15 +5,13 @@ use std::path::Path;
 
 use adadiff_storage::record_id;
 
-use super::entry::DrawnEntry;
-use super::key::{DrawKey, NetworkKey, QualityKey, TimingKey};
-use super::name::TableName;
-use super::published::Published;
-use super::results::{DrawnTable, Match, MatchKey, Quality, Results, Time};
 use crate::methods::Method;
-use crate::preset::Preset;
-use crate::results::ResultRow;
+use crate::presets::Preset;
 use crate::results::examples::example_rows;
+use crate::results::{
+    DrawKey, DrawnEntry, DrawnTable, Match, MatchKey, NetworkKey, Published, Quality, QualityKey,
+    ResultRow, Results, TableName, Time, TimingKey,
+};
 
 fn draw_key(method: Method, seed: u64) -> DrawKey {
     let preset = Preset::fashion_mnist().unwrap();
@@ -121,7 +119,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
     });
     let key = MatchKey {
         target: draw_key(methods[1], 0),
-        family: super::entry::Family::StaticDepth,
+        family: crate::methods::MethodKind::StaticDepth,
         yardstick: None,
         rounds: 3,
     };

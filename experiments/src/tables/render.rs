@@ -2,11 +2,7 @@
 
 use adadiff_report::{Table, decimals};
 
-use super::entry::DrawnEntry;
-use super::name::TableName;
-use super::results::{DrawnTable, Results};
-use super::summary::MeanAndSpread;
-use crate::results::ResultRow;
+use crate::results::{DrawnEntry, DrawnTable, MeanAndSpread, ResultRow, Results, TableName};
 
 /// A table and what its reader should know.
 #[derive(Clone, Debug, PartialEq, Eq)]

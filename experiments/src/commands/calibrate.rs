@@ -1,0 +1,133 @@
+//! The command `calibrate`: thresholds for budgets, stored beside the checkpoint.
+
+use std::path::PathBuf;
+
+use adadiff_backends::DeviceTask;
+use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{Calibration, CalibrationFile, ExitSetting, Monitor};
+use anyhow::Result;
+
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::LoadedCheckpoint;
+use crate::checkpoint::components::Surroundings;
+use crate::commands::budget_request::{self, BudgetRequest};
+use crate::terminal::Terminal;
+
+/// A share of blocks that was skipped beyond what was asked for is told from here on.
+const MUCH: f64 = 0.02;
+
+/// What to calibrate.
+#[derive(Debug)]
+pub struct Calibrate {
+    /// The trained network.
+    pub checkpoint: Checkpoint,
+    /// What stands before and behind it.
+    pub surroundings: Surroundings,
+    /// The budget, where it is none of blocks.
+    pub request: Option<BudgetRequest>,
+    /// The file to add to.
+    pub out: PathBuf,
+    /// The shares of blocks to skip, where there is no other budget.
+    pub reductions: Vec<f64>,
+}
+
+impl DeviceTask for Calibrate {
+    type Output = Result<()>;
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        // A file that cannot be added to is told before anything is measured for it.
+        CalibrationFile::check(&self.out)?;
+        let mut loaded: LoadedCheckpoint<B> = self.surroundings.load(self.checkpoint, &device)?;
+        let terminal = Terminal::evaluations();
+        // What was found is stored before it is told of, whoever reads that.
+        let store = |loaded: &LoadedCheckpoint<B>, found: &Calibration| {
+            CalibrationFile::add(&self.out, loaded.calibrator().entry(found.clone()))
+        };
+        if let Some(request) = &self.request {
+            loaded.forget();
+            let found = request.find(&loaded, None, &terminal)?;
+            store(&loaded, &found)?;
+            budget_request::tell(&found, &terminal)?;
+        } else {
+            let calibrator = loaded.calibrator();
+            terminal.expect(calibrator.evaluations() * self.reductions.len() as u64);
+            for reduction in self.reductions {
+                terminal.stage(&format!("{:.0} % fewer blocks", 100.0 * reduction));
+                let found = calibrator.calibrate(calibrator.key(reduction), &terminal)?;
+                store(&loaded, &found)?;
+                terminal.print(format_args!("{}", told(&found)))?;
+            }
+        }
+        terminal.finish();
+        terminal.print(format_args!("thresholds: {}", self.out.display()))
+    }
+}
+
+/// What was found, in words.
+fn told(calibration: &Calibration) -> String {
+    let Calibration {
+        exits,
+        reduction,
+        reached,
+        samples,
+        ..
+    } = calibration;
+    let (asked, reached_percent) = (100.0 * reduction, 100.0 * reached);
+    let how = match exits {
+        ExitSetting::Threshold { .. } | ExitSetting::Excess { .. } => {
+            format!("threshold {:.6}, which skips", exits.threshold())
+        }
+        ExitSetting::Schedule { .. } => "a depth for each step, which skips".to_owned(),
+        ExitSetting::Allocated { .. } | ExitSetting::Distance { .. } => {
+            "bounds and a threshold for each step, which skip".to_owned()
+        }
+    };
+    let more = if reached - reduction > MUCH {
+        ", more than was asked for"
+    } else {
+        ""
+    };
+    format!(
+        "{asked:.0} % fewer blocks: {how} {reached_percent:.1} % of {samples} samples' blocks{more}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+
+    #[test]
+    fn what_was_found_is_told() {
+        let of_one_threshold = Calibration {
+            exits: ExitSetting::Threshold { uncertainty: 0.1 },
+            check_every: NonZeroUsize::MIN,
+            reduction: 0.4,
+            reached: 0.41,
+            steps: 2,
+            guidance: 0.0,
+            samples: 64,
+            seed: 7,
+            result: None,
+        };
+        assert_eq!(
+            told(&of_one_threshold),
+            "40 % fewer blocks: threshold 0.100000, which skips 41.0 % of 64 samples' blocks"
+        );
+        let of_distance = Calibration {
+            exits: ExitSetting::Distance {
+                windows: Vec::new(),
+                price: 0.1,
+                reference: None,
+            },
+            reduction: 0.15,
+            ..of_one_threshold
+        };
+        assert_eq!(
+            told(&of_distance),
+            "15 % fewer blocks: bounds and a threshold for each step, which skip 41.0 % of 64 samples' \
+             blocks, more than was asked for"
+        );
+    }
+}

@@ -1,0 +1,332 @@
+//! The main job: the full network, static depths and AdaDiff on the same seeds, compared.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use adadiff_backends::{DeviceName, DeviceTask};
+use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{
+    Calibration, Evaluator, Monitor, ReferenceId, SamplePlan, SampleStats, network_cost,
+};
+use adadiff_report::UncertaintyMaps;
+use adadiff_storage::{ResumeStore, RunFolder};
+use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, Never};
+use anyhow::Result;
+use serde::Serialize;
+
+use super::compare_report;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::LoadedCheckpoint;
+use crate::checkpoint::components::Surroundings;
+use crate::commands::budget_request::BudgetRequest;
+use crate::figures::uncertainty_maps;
+use crate::methods::MethodKind;
+use crate::methods::timing::{self, Timing};
+use crate::presets::Preset;
+use crate::results::{Measured, ResultRow, enter_exits};
+use crate::terminal::Terminal;
+
+/// The name under which the threshold of a budget other than blocks is kept, as measuring it again
+/// would find another.
+const WISHED: &str = "wished";
+
+/// The main job and its options.
+#[derive(Debug)]
+pub struct MainJob {
+    /// The trained network.
+    pub checkpoint: Checkpoint,
+    /// The budget, where it is none of blocks.
+    pub request: Option<BudgetRequest>,
+    /// What stands before and behind the network.
+    pub surroundings: Surroundings,
+    /// The device, as named on the command line.
+    pub device: DeviceName,
+    /// The folder to write, if one was named.
+    pub out: Option<PathBuf>,
+    /// Samples of the main rows.
+    pub samples: usize,
+    /// Samples of each point of the curve.
+    pub curve_samples: usize,
+    /// Shares of blocks to skip, for the curve.
+    pub curve: Vec<f64>,
+    /// The command line, for the report.
+    pub command: String,
+}
+
+/// Everything that the report shows.
+#[derive(Debug)]
+pub struct Findings {
+    /// The rows of the table.
+    pub rows: Vec<ResultRow>,
+    /// The rows of the curve, on fewer samples.
+    pub curve: Vec<ResultRow>,
+    /// Speed at several batch sizes.
+    pub timings: Vec<Timing>,
+    /// The full network's samples.
+    pub full: SampleStats,
+    /// AdaDiff's.
+    pub adaptive: SampleStats,
+    /// Uncertainty maps of a few samples.
+    pub maps: UncertaintyMaps,
+    /// Channels, height and width of an image.
+    pub image_shape: [usize; 3],
+}
+
+impl DeviceTask for MainJob {
+    type Output = Result<PathBuf>;
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<PathBuf> {
+        let experiment = self.checkpoint.preset.name.clone();
+        let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
+        let data = self.checkpoint.preset.data;
+        let checkpoint_sha256 = self.checkpoint.sha256.clone();
+        let reference = &self.surroundings.reference;
+        let yardstick = reference.id(data)?;
+        let mut loaded: LoadedCheckpoint<B> = self.surroundings.load(self.checkpoint, &device)?;
+        let shape = loaded.pipeline().image_shape();
+        let judge = reference.evaluator(data, shape, &device)?;
+        let request = self.request.as_ref();
+        let settings = Settings {
+            preset: loaded.preset().to_toml()?,
+            checkpoint_sha256,
+            calibrations: loaded.calibrator().all_stored().cloned().collect(),
+            wish: request.map(|request| request.target.option()),
+            features: judge.features(),
+            yardstick,
+            samples: self.samples,
+            curve_samples: self.curve_samples,
+            device: self.device.backend.name(),
+        };
+        let kept = ResumeStore::open(folder.kept(), &settings)?;
+        let terminal = Terminal::evaluations();
+        if let Some(request) = request {
+            let calibration = match kept.read::<Calibration>(WISHED)? {
+                Some(calibration) => {
+                    loaded.adopt(calibration.clone());
+                    calibration
+                }
+                None => {
+                    let found = request.enter(&mut loaded, Some(&judge), &terminal)?;
+                    kept.write(WISHED, &found)?;
+                    found
+                }
+            };
+            calibration.write_beside(&folder.path())?;
+        }
+        let bench = Bench {
+            loaded: &loaded,
+            judge: &judge,
+            kept,
+            device: self.device,
+            terminal,
+        };
+        let findings = bench.findings(self.samples, self.curve_samples, &self.curve);
+        let findings = findings.map_err(|error| match folder.continues() {
+            Some(how) => error.context(how),
+            None if bench.terminal.stopped() => error.context("nothing was written"),
+            None => error,
+        })?;
+        bench.terminal.finish();
+        compare_report::write(
+            &folder.path(),
+            &findings,
+            loaded.preset(),
+            self.device,
+            &self.command,
+        )?;
+        let folder = folder.finish()?;
+        compare_report::print(&findings, &folder);
+        Ok(folder)
+    }
+}
+
+/// What a run's samples depend on.
+#[derive(Debug, Serialize)]
+struct Settings {
+    /// The preset with the command line's changes, in TOML.
+    preset: String,
+    /// SHA-256 of the weights.
+    checkpoint_sha256: String,
+    /// The thresholds that came with the weights.
+    calibrations: Vec<Calibration>,
+    /// The budget as on the command line, where it is none of blocks.
+    wish: Option<String>,
+    features: &'static str,
+    /// What the exit rule `distance` is calibrated by, where the user named it.
+    yardstick: Option<ReferenceId>,
+    samples: usize,
+    curve_samples: usize,
+    device: &'static str,
+}
+
+struct Bench<'a, B: Kernels> {
+    loaded: &'a LoadedCheckpoint<B>,
+    judge: &'a Evaluator<B>,
+    kept: ResumeStore,
+    device: DeviceName,
+    terminal: Terminal,
+}
+
+impl<B: Kernels> Bench<'_, B> {
+    fn preset(&self) -> &Preset {
+        self.loaded.preset()
+    }
+
+    fn findings(&self, samples: usize, curve_samples: usize, budgets: &[f64]) -> Result<Findings> {
+        let reduction = self.preset().sampling.reduction;
+        let draw = self.loaded.plan(samples)?;
+        self.expect(4 * samples);
+        // First of all, because a budget that cannot be met should not cost a full run.
+        self.say("calibrating");
+        let calibration = self.threshold(reduction)?;
+        self.warm_up()?;
+
+        self.say("the full network");
+        let full = self.draw("full", &Never, &draw)?;
+        let full_seconds = full.seconds_per_image();
+        let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
+
+        self.say("AdaDiff");
+        let adaptive = self.draw("adadiff", &calibration.policy(), &draw)?;
+        let blocks_mean = self.loaded.pipeline().cost(&adaptive.counts)?.blocks_mean;
+        let below = (blocks_mean.floor() as usize).max(1);
+        for depth in [below, below + 1] {
+            rows.extend(self.static_row(depth, &draw, full_seconds)?);
+        }
+        let mut row = self.row(MethodKind::AdaDiff, &adaptive, full_seconds)?;
+        enter_exits(&calibration, &mut row);
+        rows.push(row);
+
+        let curve = self.curve(curve_samples, budgets)?;
+        self.say("speed");
+        let timings = timing::measure(
+            self.loaded.pipeline(),
+            &calibration,
+            &timing::BATCHES,
+            timing::ROUNDS,
+            &self.terminal,
+        )?;
+        self.say("uncertainty maps");
+        let maps = uncertainty_maps(self.loaded.pipeline(), calibration.policy(), &self.terminal)?;
+        Ok(Findings {
+            rows,
+            curve,
+            timings,
+            full,
+            adaptive,
+            maps,
+            image_shape: self.loaded.pipeline().image_shape(),
+        })
+    }
+
+    /// The first evaluation of a process pays for memory and kernels; it is not timed.
+    fn warm_up(&self) -> Result<()> {
+        let batch = self.preset().sampling.batch;
+        let plan = self.loaded.plan(batch)?;
+        self.loaded
+            .pipeline()
+            .generate(Never, &plan, &self.terminal)?;
+        Ok(())
+    }
+
+    /// The points of the curve, all on the same samples.
+    fn curve(&self, samples: usize, budgets: &[f64]) -> Result<Vec<ResultRow>> {
+        let draw = self.loaded.plan(samples)?;
+        self.expect(samples * (budgets.len() + 2));
+        self.say("the curve: full network");
+        let full = self.draw("curve-full", &Never, &draw)?;
+        let full_seconds = full.seconds_per_image();
+        let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
+        for &budget in budgets {
+            self.say(&format!("the curve: {:.0} % fewer blocks", 100.0 * budget));
+            let calibration = self.threshold(budget)?;
+            let drawn = self.draw(&format!("curve-{budget}"), &calibration.policy(), &draw)?;
+            let mut row = self.row(MethodKind::AdaDiff, &drawn, full_seconds)?;
+            enter_exits(&calibration, &mut row);
+            rows.push(row);
+
+            let depth = (1.0 - budget) * self.loaded.pipeline().blocks() as f64;
+            rows.extend(self.static_row(depth.round() as usize, &draw, full_seconds)?);
+        }
+        Ok(rows)
+    }
+
+    /// Draws samples that all leave after `depth` blocks; there is no row for no blocks.
+    fn static_row(
+        &self,
+        depth: usize,
+        draw: &SamplePlan,
+        full_seconds: f64,
+    ) -> Result<Option<ResultRow>> {
+        let Some(depth) = NonZeroUsize::new(depth) else {
+            return Ok(None);
+        };
+        self.say(&format!("static depth {depth}"));
+        let name = format!("depth-{depth}-of-{}-samples", draw.samples);
+        let drawn = self.draw(&name, &FixedDepth(depth), draw)?;
+        let mut row = self.row(MethodKind::StaticDepth, &drawn, full_seconds)?;
+        row.depth = Some(depth.get() as u32);
+        Ok(Some(row))
+    }
+
+    fn row(&self, method: MethodKind, drawn: &SampleStats, full_seconds: f64) -> Result<ResultRow> {
+        let row = Measured {
+            preset: self.preset(),
+            method,
+            device: self.device.to_string(),
+            cost: network_cost(&self.preset().model).into(),
+            steps: self.preset().sampling.steps,
+            effort: &drawn.counts,
+            seconds: drawn.seconds,
+            features: self.judge.features(),
+            frechet_distance: self.judge.frechet_distance(&drawn.statistics)?,
+        };
+        Ok(ResultRow {
+            speedup: Some(full_seconds / drawn.seconds_per_image()),
+            ..row.row()?
+        })
+    }
+
+    /// The threshold of a budget, the same one after an interruption.
+    fn threshold(&self, reduction: f64) -> Result<Calibration> {
+        if let Some(calibration) = self
+            .loaded
+            .calibrator()
+            .stored_for_reduction(reduction, &self.terminal)?
+        {
+            return Ok(calibration.clone());
+        }
+        let name = format!("calibration-{reduction}");
+        if let Some(calibration) = self.kept.read(&name)? {
+            return Ok(calibration);
+        }
+        let calibrator = self.loaded.calibrator();
+        let calibration = calibrator.for_reduction(reduction, &self.terminal)?;
+        self.kept.write(&name, &calibration)?;
+        Ok(calibration)
+    }
+
+    /// Draws what is missing of the samples `name`.
+    fn draw(&self, name: &str, policy: &dyn ExitPolicy, draw: &SamplePlan) -> Result<SampleStats> {
+        let so_far: SampleStats = match self.kept.read(name)? {
+            Some(tally) => tally,
+            None => SampleStats::new(self.judge, draw)?,
+        };
+        let evaluations = so_far.counts.samples * self.preset().sampling.steps as u64;
+        self.terminal.advance(evaluations);
+        let pipeline = self.loaded.pipeline();
+        let denoiser = AdaptiveUVit::new(&pipeline.model, policy);
+        let mut keep = |stats: &SampleStats| Ok(self.kept.write(name, stats)?);
+        let monitor = &self.terminal;
+        Ok(so_far.complete(pipeline, self.judge, &denoiser, draw, monitor, &mut keep)?)
+    }
+
+    fn say(&self, what: &str) {
+        self.terminal.stage(what);
+    }
+
+    fn expect(&self, samples: usize) {
+        self.terminal
+            .expect((samples * self.preset().sampling.steps) as u64);
+    }
+}

@@ -1,0 +1,60 @@
+//! The command `timing`: how much of the skipped blocks' time a device really saves.
+
+use std::path::PathBuf;
+
+use adadiff_backends::DeviceTask;
+use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::Monitor;
+use adadiff_storage::to_json_lines;
+use adadiff_storage::write_atomically;
+use anyhow::Result;
+
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::LoadedCheckpoint;
+use crate::checkpoint::components::Surroundings;
+use crate::commands::budget_request::BudgetRequest;
+use crate::methods::{timing, timing_table};
+use crate::terminal::Terminal;
+
+/// What to time.
+#[derive(Debug)]
+pub struct TimeExits {
+    /// The trained network.
+    pub checkpoint: Checkpoint,
+    /// What stands before and behind it.
+    pub surroundings: Surroundings,
+    /// The budget, where it is none of blocks.
+    pub request: Option<BudgetRequest>,
+    /// The sizes of batches.
+    pub batches: Vec<usize>,
+    /// Turns of each network.
+    pub rounds: usize,
+    /// The file of JSON lines to write, if one was named.
+    pub out: Option<PathBuf>,
+}
+
+impl DeviceTask for TimeExits {
+    type Output = Result<()>;
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        let mut loaded: LoadedCheckpoint<B> = self.surroundings.load(self.checkpoint, &device)?;
+        let terminal = Terminal::evaluations();
+        if let Some(request) = &self.request {
+            request.enter(&mut loaded, None, &terminal)?;
+        }
+        terminal.stage("calibrating");
+        let reduction = loaded.preset().sampling.reduction;
+        let calibration = loaded.calibrator().for_reduction(reduction, &terminal)?;
+        terminal.stage("speed");
+        let pipeline = loaded.pipeline();
+        let (batches, rounds) = (&self.batches, self.rounds);
+        let timings = timing::measure(pipeline, &calibration, batches, rounds, &terminal)?;
+        terminal.finish();
+        println!("{}", timing_table(&timings).terminal());
+        if let Some(path) = &self.out {
+            write_atomically(path, to_json_lines(&timings)?.as_bytes())?;
+            println!("timings: {}", path.display());
+        }
+        Ok(())
+    }
+}
