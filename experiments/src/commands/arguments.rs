@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use adadiff_backends::{DeviceName, RankOptions};
@@ -8,17 +7,19 @@ use adadiff_train::{Judging, TrainConfig};
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
-use super::inputs::InputOptions;
+use super::calibrate::CalibrateOptions;
+use super::compare::CompareOptions;
+use super::evaluate::{EvaluateOptions, MergeOptions};
+use super::options::PlaceOptions;
+use super::prepare::PrepareOptions;
+use super::reference::ReferenceOptions;
+use super::sample::SampleOptions;
+use super::timing::TimingOptions;
+use super::train_features::TrainFeaturesOptions;
 use crate::commands::backends::BackendsOptions;
-use crate::commands::evaluate::MergeOptions;
-use crate::commands::options::{PlaceOptions, PromptOptions};
-use crate::commands::prepare::PrepareOptions;
-use crate::commands::reference::ReferenceOptions;
 use crate::commands::table_options::{FigureOptions, StudyOptions, TableOptions};
-use crate::commands::train_features::TrainFeaturesOptions;
-use crate::judge::JudgeOptions;
-use crate::methods::timing::{BATCHES, ROUNDS};
-use crate::presets::{positive, share};
+use crate::evaluator::EvaluatorOptions;
+use crate::presets::positive;
 
 /// What the program is asked to do; without a command it compares methods.
 #[derive(Debug, Parser)]
@@ -64,23 +65,6 @@ pub enum Command {
     Backends(BackendsOptions),
     /// Turn published PyTorch or safetensors weights into this project's own
     Import(ImportOptions),
-}
-
-/// Options of the comparison.
-#[derive(Debug, Args)]
-pub struct CompareOptions {
-    /// What to sample from, and what samples are judged by.
-    #[command(flatten)]
-    pub inputs: InputOptions,
-    /// Folder to write [default: runs/PRESET/DATE]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Samples of each row [default: the preset's, 512 for Fashion-MNIST]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub samples: Option<usize>,
-    /// A small run that shows that everything works: 96 samples, few budgets
-    #[arg(long)]
-    pub quick: bool,
 }
 
 /// Options of `train`.
@@ -137,7 +121,7 @@ pub struct TrainOptions {
     pub backbone_only: bool,
     /// What samples are judged by during training.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// Steps between judgements by the Fréchet distance of a few samples; the best weights are kept;
     /// 0 for none [default: the preset's]
     #[arg(long, value_name = "STEPS")]
@@ -175,92 +159,6 @@ impl TrainOptions {
         };
         Ok(phase.validate()?)
     }
-}
-
-/// Options of `evaluate`.
-#[derive(Debug, Args)]
-pub struct EvaluateOptions {
-    /// What to sample from, and what samples are judged by.
-    #[command(flatten)]
-    pub inputs: InputOptions,
-    /// Which of several processes this is.
-    #[command(flatten)]
-    pub rank: RankOptions,
-    /// Compute on the device whose index is the process's number among those of its machine
-    #[arg(long)]
-    pub device_by_rank: bool,
-    /// Samples of all processes [default: the preset's]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub samples: Option<usize>,
-    /// Use the full network
-    #[arg(long, conflicts_with_all = ["reduction", "speedup", "max_fd_increase", "depth"])]
-    pub full: bool,
-    /// Leave after this many blocks
-    #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
-    pub depth: Option<NonZeroUsize>,
-    /// Folder of the parts of all processes
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-}
-
-/// Options of `sample`.
-#[derive(Debug, Args)]
-pub struct SampleOptions {
-    /// What to sample from, and what samples are judged by.
-    #[command(flatten)]
-    pub inputs: InputOptions,
-    /// What to draw.
-    #[command(flatten)]
-    pub prompts: PromptOptions,
-    /// Folder to write [default: runs/PRESET-sample/DATE]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Number of samples
-    #[arg(long, value_name = "N", value_parser = positive, default_value = "64")]
-    pub samples: usize,
-    /// Label of all samples, from 0 [default: all classes in turn]
-    #[arg(long, value_name = "LABEL")]
-    pub class: Option<usize>,
-    /// Sample without a label
-    #[arg(long, conflicts_with_all = ["class", "guidance"])]
-    pub unconditional: bool,
-    /// Use the full network
-    #[arg(long, conflicts_with_all = ["reduction", "speedup", "max_fd_increase", "depth"])]
-    pub full: bool,
-    /// Leave after this many blocks
-    #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
-    pub depth: Option<NonZeroUsize>,
-}
-
-/// Options of `calibrate`.
-#[derive(Debug, Args)]
-pub struct CalibrateOptions {
-    /// What to sample from, and what samples are judged by.
-    #[command(flatten)]
-    pub inputs: InputOptions,
-    /// File to write [default: calibration.json beside --checkpoint]
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Shares of blocks to skip, in place of --reduction
-    #[arg(long, value_name = "R", value_delimiter = ',', value_parser = share, conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
-    pub reductions: Vec<f64>,
-}
-
-/// Options of `timing`.
-#[derive(Debug, Args)]
-pub struct TimingOptions {
-    /// What to sample from, and what samples are judged by.
-    #[command(flatten)]
-    pub inputs: InputOptions,
-    /// Sizes of the batches to time, in place of --batch
-    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive, default_values_t = BATCHES, conflicts_with = "batch")]
-    pub batches: Vec<usize>,
-    /// Turns of each network, after one that does not count; their ratios' medians are shown
-    #[arg(long, value_name = "N", value_parser = positive, default_value_t = ROUNDS)]
-    pub rounds: usize,
-    /// File of JSON lines to write
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
 }
 
 /// Options of `import`.

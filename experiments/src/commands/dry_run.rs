@@ -2,6 +2,7 @@
 
 use adadiff_backends::DevicesTask;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::network_cost;
 use adadiff_train::{Objective, TrainConfig};
 use adadiff_uem::AdaDiff;
 use anyhow::{Result, bail};
@@ -10,7 +11,6 @@ use burn::tensor::{Distribution, Tensor};
 use std::time::{Duration, Instant};
 
 use crate::presets::Preset;
-use crate::study::network_cost;
 
 /// A backward pass costs about two forward passes.
 const PASSES: f64 = 3.0;

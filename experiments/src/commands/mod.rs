@@ -2,6 +2,7 @@
 
 mod arguments;
 mod backends;
+mod budget_request;
 mod calibrate;
 mod compare;
 mod compare_report;
@@ -19,41 +20,29 @@ mod timing;
 mod train;
 mod train_features;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use adadiff_backends::{DeviceName, DeviceTask, run_on, run_on_all};
 use adadiff_train::Node;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches};
 
-use crate::budget::Wish;
-use crate::calibrations::Calibrations;
-use crate::commands::calibrate::Calibrate;
-use crate::commands::compare::MainJob;
 use crate::commands::dry_run::DryRun;
-use crate::commands::evaluate::Evaluate;
 use crate::commands::import::Import;
-use crate::commands::sample::Sample;
+use crate::commands::inputs::Inputs;
 use crate::commands::table::{Job, Wanted};
 use crate::commands::table_options::{
     FigureOptions, MeasuringOptions, StudyOptions, TableArgument, TableOptions,
 };
-use crate::commands::timing::TimeExits;
 use crate::commands::train::Train;
 use crate::figures::{FIGURE_2, FigureArgument, FigureName};
-use crate::methods::Exit;
 use crate::pages::{write_document, write_report};
 use crate::presets::Experiment;
 use crate::results::{Results, TableName};
-use arguments::{
-    Arguments, CalibrateOptions, Command, CompareOptions, EvaluateOptions, ImportOptions,
-    SampleOptions, TimingOptions, TrainOptions,
-};
-use inputs::Inputs;
-
-static STOP: AtomicBool = AtomicBool::new(false);
+use crate::terminal::STOP;
+use arguments::{Arguments, Command, ImportOptions, TrainOptions};
 
 /// Samples of a quick run: enough for a covariance of 64 features.
 const QUICK_SAMPLES: usize = 96;
@@ -61,17 +50,12 @@ const QUICK_SAMPLES: usize = 96;
 /// Samples of a row where the preset names no number.
 const SAMPLES: usize = 512;
 
-/// The budgets of the curve beside the preset's own.
-const CURVE: [f64; 5] = [0.15, 0.3, 0.45, 0.6, 0.75];
-
 /// A command with its options, on a device.
 #[derive(Debug)]
 struct Task<'a, O> {
     options: O,
     /// The program, which knows its presets.
     experiment: &'a Experiment,
-    /// Set when the user asks to stop.
-    stop: &'a AtomicBool,
 }
 
 impl Experiment {
@@ -98,19 +82,21 @@ impl Experiment {
         ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed))
             .context("cannot handle Ctrl-C")?;
         match arguments.command {
-            None => self.compare(arguments.compare),
+            None => self.run_on(arguments.compare.inputs.sampling.device, arguments.compare),
             Some(Command::Prepare(options)) => self.run_on(options.device, options),
             Some(Command::Train(options)) => self.train(options),
             Some(Command::TrainFeatures(options)) => self.run_on(options.device, options),
             Some(Command::Reference(options)) => self.run_on(options.device, options),
-            Some(Command::Evaluate(options)) => self.evaluate(options),
+            Some(Command::Evaluate(mut options)) => self.run_on(options.device()?, options),
             Some(Command::Merge(options)) => options.carry_out(),
             Some(Command::Table(options)) => self.table(options),
             Some(Command::Figure(options)) => self.figure(options),
             Some(Command::Study(options)) => study(&options),
-            Some(Command::Sample(options)) => self.sample(options),
-            Some(Command::Calibrate(options)) => self.calibrate(options),
-            Some(Command::Timing(options)) => self.timing(options),
+            Some(Command::Sample(options)) => self.run_on(options.inputs.sampling.device, options),
+            Some(Command::Calibrate(options)) => {
+                self.run_on(options.inputs.sampling.device, options)
+            }
+            Some(Command::Timing(options)) => self.run_on(options.inputs.sampling.device, options),
             Some(Command::Backends(options)) => options.carry_out(self, &STOP),
             Some(Command::Import(options)) => self.import(options),
         }
@@ -123,42 +109,8 @@ impl Experiment {
         let task = Task {
             options,
             experiment: self,
-            stop: &STOP,
         };
         run_on(device, task)
-    }
-
-    fn compare(&self, options: CompareOptions) -> Result<()> {
-        let inputs = options.inputs.resolve(self)?;
-        let samples = options
-            .samples
-            .or(inputs.checkpoint.preset.sampling.samples);
-        let samples = match (samples.unwrap_or(SAMPLES), options.quick) {
-            (samples, true) => samples.min(QUICK_SAMPLES),
-            (samples, false) => samples,
-        };
-        if samples <= 64 {
-            bail!(
-                "the Fréchet distance over 64 features needs more than 64 samples, {samples} were \
-                 asked for; `sample --samples {samples}` draws a few pictures without judging them"
-            );
-        }
-        let device = inputs.device;
-        let job = MainJob {
-            inputs,
-            out: options.out,
-            samples,
-            curve_samples: samples.min(128),
-            curve: if options.quick {
-                vec![0.3, 0.6]
-            } else {
-                CURVE.to_vec()
-            },
-            command: std::env::args().collect::<Vec<_>>().join(" "),
-            stop: &STOP,
-        };
-        run_on(device, job)?;
-        Ok(())
     }
 
     fn train(&self, options: TrainOptions) -> Result<()> {
@@ -209,34 +161,8 @@ impl Experiment {
         )
     }
 
-    fn evaluate(&self, options: EvaluateOptions) -> Result<()> {
-        let mut inputs = options.inputs.resolve(self)?;
-        let rank = options.rank.rank()?;
-        if options.device_by_rank {
-            inputs.device = inputs.device.of_process(rank)?;
-        }
-        let device = inputs.device;
-        inputs.wish = inputs.wish.map(|wish| Wish {
-            device,
-            only_stored: rank.size > 1,
-            ..wish
-        });
-        let samples = options
-            .samples
-            .or(inputs.checkpoint.preset.sampling.samples);
-        let task = Evaluate {
-            inputs,
-            exit: Exit::new(options.full, options.depth),
-            samples: samples.unwrap_or(SAMPLES) as u64,
-            rank,
-            out: options.out,
-            stop: &STOP,
-        };
-        run_on(device, task)
-    }
-
     fn table(&self, options: TableOptions) -> Result<()> {
-        let inputs = options.measuring.inputs.clone().resolve(self)?;
+        let inputs = options.measuring.inputs.resolve(self)?;
         let preset = &inputs.checkpoint.preset;
         let mut names = Vec::new();
         for name in options.names {
@@ -263,7 +189,7 @@ impl Experiment {
         if names.is_empty() {
             return Ok(());
         }
-        let inputs = options.measuring.inputs.clone().resolve(self)?;
+        let inputs = options.measuring.inputs.resolve(self)?;
         self.measure(&options.measuring, inputs, Wanted::Figures(names))
     }
 
@@ -276,62 +202,8 @@ impl Experiment {
             settings: options.settings(preset)?,
             folder: options.folder(preset),
             inputs,
-            stop: &STOP,
         };
         run_on(device, job)
-    }
-
-    fn sample(&self, options: SampleOptions) -> Result<()> {
-        let mut inputs = options.inputs.resolve(self)?;
-        options.prompts.enter(&mut inputs.surroundings)?;
-        let device = inputs.device;
-        let task = Sample {
-            inputs,
-            out: options.out,
-            samples: options.samples,
-            class: options.class,
-            unconditional: options.unconditional,
-            exit: Exit::new(options.full, options.depth),
-            stop: &STOP,
-        };
-        run_on(device, task)
-    }
-
-    fn calibrate(&self, options: CalibrateOptions) -> Result<()> {
-        let inputs = options.inputs.resolve(self)?;
-        let out: PathBuf = match (options.out, &inputs.weights) {
-            (Some(out), _) => out,
-            (None, Some(weights)) => Calibrations::path_beside(weights),
-            (None, None) => bail!(
-                "the bundled checkpoint is part of the program; name a file for its thresholds \
-                 with --out, or weights of your own with --checkpoint"
-            ),
-        };
-        let reductions = match options.reductions.is_empty() {
-            true => vec![inputs.checkpoint.preset.sampling.reduction],
-            false => options.reductions,
-        };
-        let device = inputs.device;
-        let task = Calibrate {
-            inputs,
-            out,
-            reductions,
-            stop: &STOP,
-        };
-        run_on(device, task)
-    }
-
-    fn timing(&self, options: TimingOptions) -> Result<()> {
-        let inputs = options.inputs.resolve(self)?;
-        let device = inputs.device;
-        let task = TimeExits {
-            inputs,
-            batches: options.batches,
-            rounds: options.rounds,
-            out: options.out,
-            stop: &STOP,
-        };
-        run_on(device, task)
     }
 
     fn import(&self, options: ImportOptions) -> Result<()> {

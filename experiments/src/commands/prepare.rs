@@ -21,12 +21,12 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::Task;
+use super::options::PlaceOptions;
 use crate::checkpoint::latents::source_name;
-use crate::checkpoint::networks::open_autoencoder;
 use crate::checkpoint::text_encoder::TextEncoder;
-use crate::commands::options::PlaceOptions;
+use crate::networks::open_autoencoder;
 use crate::presets::{Preset, positive};
-use crate::terminal::samples_bar;
+use crate::terminal::{STOP, samples_bar};
 
 /// Options of `prepare`.
 #[derive(Debug, Args)]
@@ -219,7 +219,7 @@ impl Task<'_, PrepareOptions> {
             let (sender, receiver) = sync_channel(1);
             scope.spawn(move || read(images, first, self.options.batch, &sender));
             for read in receiver {
-                if self.stop.load(Ordering::Relaxed) {
+                if STOP.load(Ordering::Relaxed) {
                     bail!(
                         "interrupted; the same command continues after the last whole shard of \
                          {} images",

@@ -11,9 +11,9 @@ use anyhow::Result;
 use clap::Args;
 
 use super::Task;
-use crate::commands::options::PlaceOptions;
-use crate::judge::{JudgeOptions, image_statistics};
-use crate::terminal::samples_bar;
+use super::options::PlaceOptions;
+use crate::evaluator::{EvaluatorOptions, image_statistics};
+use crate::terminal::{Terminal, samples_bar};
 
 /// Options of `reference`.
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub struct ReferenceOptions {
     pub device: DeviceName,
     /// The features.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The images.
     #[command(flatten)]
     pub place: PlaceOptions,
@@ -50,8 +50,9 @@ impl DeviceTask for Task<'_, ReferenceOptions> {
         let images = data.open(&place.into())?;
         let extractor = judge.extractor::<B>(data, images.shape()[0], &device)?;
         let bar = samples_bar(images.len() as u64).with_prefix("reference");
-        let gaussian = image_statistics(&extractor, &*images, &device, &bar)?.gaussian()?;
-        bar.finish_and_clear();
+        let terminal = Terminal::over(bar);
+        let gaussian = image_statistics(&extractor, &*images, &device, &terminal)?.gaussian()?;
+        terminal.finish();
         write_statistics(&out, &gaussian)?;
         println!(
             "statistics of {} images over {} features ({}): {}",

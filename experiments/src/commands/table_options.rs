@@ -7,16 +7,11 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
 use super::inputs::InputOptions;
+use super::{QUICK_SAMPLES, SAMPLES};
 use crate::figures::FigureArgument;
 use crate::presets::{Experiment, Preset, positive};
 use crate::results::TableName;
 use crate::tables::{Settings, Variants};
-
-/// Samples of a row where the preset names no number.
-const SAMPLES: usize = 512;
-
-/// Samples of a row of a quick run: enough for a covariance of 64 features.
-const QUICK_SAMPLES: usize = 96;
 
 /// Options of `table`.
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use burn_autodiff::Autodiff;
 use clap::Args;
 
 use super::Task;
-use crate::terminal::steps_bar;
+use crate::terminal::{STOP, steps_bar};
 
 /// Options of `train-features`.
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ impl DeviceTask for Task<'_, TrainFeaturesOptions> {
             train_classifier::<Autodiff<B>>(&config, &train, &test, &device, |progress| {
                 bar.set_position(progress.step as u64);
                 bar.set_message(format!("cross entropy {:.3}", progress.loss));
-                match self.stop.load(Ordering::Relaxed) {
+                match STOP.load(Ordering::Relaxed) {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
                 }

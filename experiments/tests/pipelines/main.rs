@@ -4,6 +4,7 @@
 mod backends;
 mod bad_data;
 mod budgets;
+mod calibrations;
 mod full_disk;
 mod killed;
 mod made;

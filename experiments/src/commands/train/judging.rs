@@ -2,22 +2,21 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{Evaluator, SampleStats, ensure_enough};
 use adadiff_train::weights::{Precision, metadata, save};
 use adadiff_train::{Judging, TrainError};
 use adadiff_uem::{AdaDiff, Never};
 use anyhow::{Context, Result, ensure};
-use indicatif::ProgressBar;
 
 use super::Train;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::STEPS_KEY;
 use crate::checkpoint::components::Opened;
-use crate::judge::{Judge, ensure_enough};
+use crate::evaluator::DataSetReference;
 use crate::presets::Preset;
-use crate::study::Study;
-use crate::tally::Tally;
+use crate::terminal::Terminal;
 
 /// The file of a phase's best averaged weights, in half precision.
 const BEST_FILE: &str = "best.safetensors";
@@ -30,7 +29,7 @@ const JUDGED_BY_KEY: &str = "judged_by";
 
 /// What judges a training's samples.
 pub(super) struct Jury<B: Kernels> {
-    judge: Judge<B>,
+    judge: Evaluator<B>,
     around: Opened<B>,
     device: B::Device,
 }
@@ -63,9 +62,11 @@ impl<B: Kernels> Jury<B> {
         let jury = || -> Result<Self> {
             let around = train.surroundings().open(preset, device)?;
             let shape = around.image_shape(preset);
-            let judge = train
-                .judge
-                .judge(preset.data, &train.place, shape, device)?;
+            let reference = DataSetReference {
+                options: train.judge.clone(),
+                place: train.place.clone(),
+            };
+            let judge = reference.evaluator(preset.data, shape, device)?;
             let asked = format!("the preset or --judge-samples asks for {fewest}");
             ensure_enough(fewest as u64, judge.dims(), &asked)?;
             Ok(Self {
@@ -91,7 +92,6 @@ pub(super) struct Best<'a, B: Kernels> {
     judged_by: String,
     /// What the header of the file tells beside step and distance.
     metadata: Vec<(&'static str, String)>,
-    stop: &'a AtomicBool,
     /// Their step and distance.
     found: Option<(u64, f64)>,
 }
@@ -132,7 +132,6 @@ impl<'a, B: Kernels> Best<'a, B> {
             path,
             judged_by,
             metadata: train.metadata(name)?,
-            stop: train.stop,
             found: None,
         };
         if best.path.exists() {
@@ -177,13 +176,11 @@ impl<'a, B: Kernels> Best<'a, B> {
             device,
         } = self.jury;
         let (model, preset) = (average.clone(), self.preset.clone());
-        let study = Study::of_model(model, preset, device.clone(), self.stop);
-        let study = around.place(study);
-        let draw = study.plan(self.samples)?;
-        let bar = ProgressBar::hidden();
-        let none = Tally::none(judge, &draw)?;
-        let tally = none.draw(&study, judge, &Never, &draw, &bar, &mut |_| Ok(()))?;
-        judge.frechet_distance(&tally.statistics)
+        let loaded = around.place(LoadedCheckpoint::of_model(model, preset, device.clone()));
+        let draw = loaded.plan(self.samples)?;
+        let monitor = Terminal::hidden();
+        let stats = SampleStats::generate(loaded.pipeline(), judge, &Never, &draw, &monitor)?;
+        Ok(judge.frechet_distance(&stats.statistics)?)
     }
 
     /// Keeps the weights of a step if none were better.

@@ -25,7 +25,7 @@ use crate::checkpoint::{
     AUTOENCODER_KEY, BACKBONE_PHASE, Checkpoint, JOINT_PHASE, PHASE_KEY, PRESET_KEY, STEPS_KEY,
     published,
 };
-use crate::judge::JudgeOptions;
+use crate::evaluator::EvaluatorOptions;
 use crate::presets::{Place, Preset};
 use judging::{Best, Jury};
 use progress::Progress;
@@ -48,7 +48,7 @@ pub struct Train<'a> {
     /// The weights of the autoencoder, without which no pictures of latents are drawn or judged.
     pub autoencoder: Option<PathBuf>,
     /// What samples are judged by during training, where the preset asks for it.
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// Whether they must be judged: the command line asks for it, not the preset alone.
     pub must_judge: bool,
     /// Weights that take the place of the first phase's.

@@ -17,10 +17,10 @@ use indicatif::ProgressBar;
 
 use super::Train;
 use super::judging::Best;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::components::Surroundings;
 use crate::presets::Preset;
-use crate::study::Study;
-use crate::terminal::steps_bar;
+use crate::terminal::{Terminal, steps_bar};
 
 /// Samples of a picture that is drawn during training.
 const DRAWN_SAMPLES: usize = 40;
@@ -75,16 +75,13 @@ impl<'a, B: Kernels> Progress<'a, B> {
 
     /// Draws samples of all classes with the full network into a picture.
     fn draw(&self, step: u64, model: &AdaDiff<B>, folder: &Path) -> Result<()> {
-        let study = Study::of_model(
-            model.clone(),
-            self.preset.clone(),
-            self.device.clone(),
-            self.stop,
-        );
-        let study = self.surroundings.place(study, &self.device)?;
-        let draw = study.plan(DRAWN_SAMPLES)?;
-        let drawn = study.draw(Never, &draw, &ProgressBar::hidden())?;
-        let [channels, height, width] = study.image_shape();
+        let (preset, device) = (self.preset.clone(), self.device.clone());
+        let loaded = LoadedCheckpoint::of_model(model.clone(), preset, device);
+        let loaded = self.surroundings.place(loaded, &self.device)?;
+        let draw = loaded.plan(DRAWN_SAMPLES)?;
+        let pipeline = loaded.pipeline();
+        let drawn = pipeline.generate(Never, &draw, &Terminal::hidden())?;
+        let [channels, height, width] = pipeline.image_shape();
         let shape = [DRAWN_SAMPLES, channels, height, width];
         let style = GridStyle {
             columns: 10,
