@@ -19,8 +19,8 @@ use super::inputs::{InputOptions, Inputs};
 use super::{QUICK_SAMPLES, SAMPLES, Task, compare_report};
 use crate::checkpoint::LoadedCheckpoint;
 use crate::figures::uncertainty_maps;
-use crate::methods::MethodKind;
 use crate::methods::timing::{self, Timing};
+use crate::methods::{MethodKind, judge_samples};
 use crate::presets::{Preset, positive};
 use crate::results::{Measured, ResultRow, enter_exits};
 use crate::terminal::Terminal;
@@ -334,17 +334,10 @@ impl<B: Kernels> Bench<'_, B> {
 
     /// Draws what is missing of the samples `name`.
     fn draw(&self, name: &str, policy: &dyn ExitPolicy, draw: &SamplePlan) -> Result<SampleStats> {
-        let so_far: SampleStats = match self.kept.read(name)? {
-            Some(tally) => tally,
-            None => SampleStats::new(self.judge, draw)?,
-        };
-        let evaluations = so_far.counts.samples * self.preset().sampling.steps as u64;
-        self.terminal.advance(evaluations);
         let pipeline = self.loaded.pipeline();
         let denoiser = AdaptiveUVit::new(&pipeline.model, policy);
-        let mut keep = |stats: &SampleStats| Ok(self.kept.write(name, stats)?);
-        let monitor = &self.terminal;
-        Ok(so_far.complete(pipeline, self.judge, &denoiser, draw, monitor, &mut keep)?)
+        let kept = (&self.kept, name);
+        judge_samples(pipeline, self.judge, &denoiser, draw, kept, &self.terminal)
     }
 
     fn say(&self, what: &str) {

@@ -6,6 +6,7 @@
 //! ```
 
 mod exit;
+mod judged;
 mod kind;
 mod method;
 mod prepare;
@@ -15,6 +16,7 @@ mod timing_table;
 mod variant;
 
 pub use exit::Exit;
+pub use judged::judge_samples;
 pub use kind::{METHODS, MethodEntry, MethodKind, row_name};
 pub use method::Method;
 pub use prepared::PreparedMethod;

@@ -6,9 +6,10 @@ use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{
     Calibration, Evaluator, Generated, Monitor, Pipeline, PipelineError, SamplePlan, SampleStats,
 };
+use adadiff_storage::ResumeStore;
 use anyhow::Result;
 
-use super::Method;
+use super::{Method, judge_samples};
 
 /// A method, calibrated for a network that it draws from.
 pub struct PreparedMethod<'s, B: Kernels> {
@@ -53,22 +54,28 @@ impl<B: Kernels> PreparedMethod<'_, B> {
         )
     }
 
-    /// Draws samples and judges them.
+    /// Draws what is missing of the samples that `store` keeps, and judges them.
     ///
     /// # Errors
-    /// As [`Self::draw`].
+    /// As [`judge_samples`].
     pub fn judge(
         &self,
         pipeline: &Pipeline<B>,
         evaluator: &Evaluator<B>,
         draw: &SamplePlan,
+        store: &ResumeStore,
         monitor: &dyn Monitor,
     ) -> Result<SampleStats> {
         let plan = self.plan(draw);
-        let none = SampleStats::new(evaluator, &plan)?;
         let denoiser = self.denoiser.as_ref();
-        let keep = &mut |_: &SampleStats| Ok(());
-        Ok(none.complete(pipeline, evaluator, denoiser, &plan, monitor, keep)?)
+        judge_samples(
+            pipeline,
+            evaluator,
+            denoiser,
+            &plan,
+            (store, "samples"),
+            monitor,
+        )
     }
 
     /// Blocks and operations of samples that were drawn.

@@ -1,11 +1,15 @@
 //! Every method, prepared for a tiny network with initial weights.
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use adadiff_metrics::{Gaussian, write_statistics};
-use adadiff_pipeline::{CalibrationKey, Contexts, ExitRule, ExitSetting, Generated, Silent};
+use adadiff_pipeline::{
+    CalibrationKey, Contexts, ExitRule, ExitSetting, Generated, Monitor, SampleStats, Silent,
+};
 use adadiff_sampler::{SolverConfig, UniPc};
+use adadiff_storage::ResumeStore;
 use adadiff_train::weights::{Precision, save};
 use adadiff_uem::AdaDiff;
 use burn_flex::Flex;
@@ -340,4 +344,58 @@ fn second_networks_must_suit_the_first() {
         error.to_string().contains("does not suit the network"),
         "{error}"
     );
+}
+
+/// Ends work after so many evaluations of single samples.
+struct EndsAfter {
+    most: u64,
+    done: Cell<u64>,
+}
+
+impl Monitor for EndsAfter {
+    fn advance(&self, evaluations: u64) {
+        self.done.set(self.done.get() + evaluations);
+    }
+
+    fn stopped(&self) -> bool {
+        self.done.get() >= self.most
+    }
+}
+
+#[test]
+fn a_row_resumes_within_its_samples() {
+    println!("device: flex");
+    let loaded = loaded(false);
+    let folder = tempfile::tempdir().unwrap();
+    let reference = grey_images(&folder.path().join("grey.npz"), 3);
+    let pipeline = loaded.pipeline();
+    let evaluator = reference
+        .evaluator(
+            loaded.preset().data,
+            pipeline.image_shape(),
+            pipeline.device(),
+        )
+        .unwrap();
+    // Kept after 256 samples, of which one evaluation each is enough.
+    let method = Method::FewerSteps { steps: count(1) };
+    let prepared = method.prepare(&loaded, &Silent).unwrap();
+    let draw = loaded.plan(300).unwrap();
+    let judge = |name: &str, monitor: &dyn Monitor| {
+        let store = ResumeStore::open(folder.path().join(name), &"these samples").unwrap();
+        prepared.judge(pipeline, &evaluator, &draw, &store, monitor)
+    };
+    let ends_after = |most| EndsAfter {
+        most,
+        done: Cell::new(0),
+    };
+    let whole = judge("whole", &Silent).unwrap();
+    assert!(judge("resumed", &ends_after(260)).is_err());
+    // The first 256 count as done at once; the rest is 44.
+    let monitor = ends_after(u64::MAX);
+    let resumed = judge("resumed", &monitor).unwrap();
+    assert_eq!(monitor.done.get(), 300);
+    assert_eq!(resumed.counts, whole.counts);
+    assert_eq!(resumed.pixels, whole.pixels);
+    let distance = |stats: &SampleStats| evaluator.frechet_distance(&stats.statistics).unwrap();
+    assert_eq!(distance(&resumed), distance(&whole));
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use adadiff_pipeline::ReferenceId;
-use adadiff_storage::{JsonLines, read_json, write_json};
+use adadiff_storage::{JsonLines, ResumeStore, read_json, record_id, write_json};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,9 @@ pub struct DrawnTable {
     pub tolerance: f64,
 }
 
+/// The folder of what was drawn of rows that are not complete.
+const UNFINISHED: &str = ".unfinished";
+
 /// A folder of results.
 #[derive(Debug)]
 pub struct Results {
@@ -126,6 +129,28 @@ impl Results {
     /// The folder of figures.
     pub fn figures(&self) -> PathBuf {
         self.folder.join("figures")
+    }
+
+    /// What was drawn so far of a row that is being measured.
+    ///
+    /// # Errors
+    /// Where it is damaged.
+    pub fn unfinished(&self, key: &QualityKey) -> Result<ResumeStore> {
+        let folder = self.folder.join(UNFINISHED).join(record_id(key)?);
+        Ok(ResumeStore::open(folder, key)?)
+    }
+
+    /// Adds the row of a key, and removes what [`Self::unfinished`] kept of it.
+    ///
+    /// # Errors
+    /// Where a number is not finite or the file cannot be written.
+    pub fn add_quality(&mut self, key: QualityKey, result: ResultRow) -> Result<()> {
+        let unfinished = self.unfinished(&key)?;
+        self.quality.add(key, Quality { result })?;
+        unfinished.remove();
+        // Others may be measuring rows of their own there.
+        let _ = std::fs::remove_dir(self.folder.join(UNFINISHED));
+        Ok(())
     }
 
     /// The file of a table, with this ending.

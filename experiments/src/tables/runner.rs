@@ -10,8 +10,8 @@ use super::networks::{Network, Networks};
 use super::plan::Plan;
 use crate::methods::{Method, MethodKind};
 use crate::results::{
-    DrawKey, DrawnEntry, DrawnTable, Match, MatchKey, Quality, QualityKey, Results, TableName,
-    Time, TimingKey, prepared_row,
+    DrawKey, DrawnEntry, DrawnTable, Match, MatchKey, QualityKey, Results, TableName, Time,
+    TimingKey, prepared_row,
 };
 use crate::tables::interleaved::{Clock, Turn};
 use crate::tables::prepared_row::{Row, stopped_or};
@@ -256,15 +256,22 @@ impl<B: Kernels> Bench<B> {
                 };
                 self.terminal.stage(&format!("{}, seed {seed}", line.label));
                 self.terminal.expect((draw.samples * prepared.steps) as u64);
+                let store = self.results.unfinished(&key)?;
                 let tally = prepared
-                    .judge(loaded.pipeline(), &self.judge, &draw, &self.terminal)
+                    .judge(
+                        loaded.pipeline(),
+                        &self.judge,
+                        &draw,
+                        &store,
+                        &self.terminal,
+                    )
                     .map_err(|error| stopped_or(self.terminal.stopped(), error))?;
                 let (preset, device) = (loaded.preset(), &self.settings.device);
                 let mut result = prepared_row(prepared, preset, &self.judge, device, &tally)?;
                 result.experiment = key.draw.experiment.clone();
                 result.variant = row.network.key.variant.clone();
                 result.seed = seed;
-                self.results.quality.add(key, Quality { result })?;
+                self.results.add_quality(key, result)?;
             }
             if self.results.quality.get(&id).is_some() {
                 line.quality.push(id);
