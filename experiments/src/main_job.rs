@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{ExitPolicy, FixedDepth, Never};
+use adadiff_uem::{ExitPolicy, FixedDepth, FullDepth};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -191,7 +191,7 @@ impl<B: Kernels> Bench<'_, B> {
         self.warm_up()?;
 
         self.say("the full network");
-        let full = self.draw("full", &Never, &draw)?;
+        let full = self.draw("full", &FullDepth, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(Method::Full, &full, full_seconds)?];
 
@@ -232,7 +232,7 @@ impl<B: Kernels> Bench<'_, B> {
     fn warm_up(&self) -> Result<()> {
         let batch = self.preset().sampling.batch;
         self.study
-            .draw(Never, &self.study.plan(batch)?, &self.bar)?;
+            .draw(FullDepth, &self.study.plan(batch)?, &self.bar)?;
         Ok(())
     }
 
@@ -241,7 +241,7 @@ impl<B: Kernels> Bench<'_, B> {
         let draw = self.study.plan(samples)?;
         self.expect(samples * (budgets.len() + 2));
         self.say("the curve: full network");
-        let full = self.draw("curve-full", &Never, &draw)?;
+        let full = self.draw("curve-full", &FullDepth, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(Method::Full, &full, full_seconds)?];
         for &budget in budgets {

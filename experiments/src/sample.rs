@@ -5,10 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
+use adadiff_data::{cifar10, fashion_mnist};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::write_atomically;
-use adadiff_uem::{ExitPolicy, FixedDepth, Never};
+use adadiff_uem::{ExitPolicy, FixedDepth, FullDepth};
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,7 @@ impl Exit {
         match (self, calibration) {
             (Self::Depth(depth), _) => Box::new(FixedDepth(depth)),
             (Self::Adaptive, Some(calibration)) => calibration.policy(),
-            _ => Box::new(Never),
+            _ => Box::new(FullDepth),
         }
     }
 }
@@ -185,10 +185,11 @@ fn subject(data: DataSet, conditions: &Conditions) -> String {
         Conditions::None => "whatever the data set shows".to_owned(),
         Conditions::Texts(contexts) => format!("{} prompts in turn", contexts.len()),
         Conditions::Classes(classes) => match (classes.as_slice(), data) {
-            ([class], DataSet::FashionMnist) => {
-                CLASS_NAMES.get(*class).unwrap_or(&"no class").to_string()
-            }
-            ([class], DataSet::Cifar10) => CIFAR10_CLASS_NAMES
+            ([class], DataSet::FashionMnist) => fashion_mnist::CLASS_NAMES
+                .get(*class)
+                .unwrap_or(&"no class")
+                .to_string(),
+            ([class], DataSet::Cifar10) => cifar10::CLASS_NAMES
                 .get(*class)
                 .unwrap_or(&"no class")
                 .to_string(),

@@ -83,7 +83,7 @@ impl<B: Kernels> Denoiser<B> for FeatureCache<'_, B> {
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.network.depth() as u32
+        self.network.num_blocks() as u32
     }
 
     fn begin(&self) {
@@ -105,7 +105,7 @@ fn evaluate<B: Kernels>(
     condition: &Condition<B>,
 ) -> Result<(Prediction<B>, Option<Tensor<B, 3>>), ModelError> {
     let [batch, ..] = noisy.dims();
-    let blocks = network.depth();
+    let blocks = network.num_blocks();
     let outer = outer_blocks(blocks);
     let mut state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
     for block in 0..outer {
@@ -130,7 +130,7 @@ fn evaluate<B: Kernels>(
     let prediction = Prediction {
         noise: network.decode(state.hidden()),
         blocks: vec![run as u32; batch],
-        uncertainty: vec![Vec::new(); batch],
+        exit_signal: vec![Vec::new(); batch],
         uncertainty_map: None,
     };
     Ok((prediction, change))

@@ -284,7 +284,7 @@ impl<B: Kernels> UVit<B> {
     }
 
     /// Number of blocks.
-    pub fn depth(&self) -> usize {
+    pub fn num_blocks(&self) -> usize {
         self.blocks.len()
     }
 }
@@ -301,7 +301,7 @@ impl<B: Kernels> Denoiser<B> for UVit<B> {
         Ok(Prediction {
             noise,
             blocks: vec![self.blocks_per_prediction(); batch],
-            uncertainty: vec![Vec::new(); batch],
+            exit_signal: vec![Vec::new(); batch],
             uncertainty_map: None,
         })
     }

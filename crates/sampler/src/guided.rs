@@ -65,11 +65,11 @@ impl<B: Backend, D: Denoiser<B>> Denoiser<B> for Guided<B, D> {
         for (blocks, more) in joined.blocks.iter_mut().zip(unconditional_blocks) {
             *blocks += more;
         }
-        joined.uncertainty.truncate(batch);
+        joined.exit_signal.truncate(batch);
         Ok(Prediction {
             noise: conditional * (1.0 + self.scale) - unconditional * self.scale,
             blocks: joined.blocks,
-            uncertainty: joined.uncertainty,
+            exit_signal: joined.exit_signal,
             uncertainty_map: joined.uncertainty_map.map(|map| map.narrow(0, 0, batch)),
         })
     }
@@ -114,7 +114,7 @@ mod tests {
             Ok(Prediction {
                 noise: map.clone(),
                 blocks: labels.iter().map(|&label| label as u32).collect(),
-                uncertainty: labels.iter().map(|&label| vec![label / 10.0]).collect(),
+                exit_signal: labels.iter().map(|&label| vec![label / 10.0]).collect(),
                 uncertainty_map: Some(map),
             })
         }
@@ -135,7 +135,7 @@ mod tests {
         let prediction = guided.predict(noisy, 1.0, &class([2, 4])).unwrap();
         assert_eq!(values(prediction.noise), [-2.0, -2.0, 1.0, 1.0]);
         assert_eq!(prediction.blocks, [12, 14]);
-        assert_eq!(prediction.uncertainty, [[0.2], [0.4]]);
+        assert_eq!(prediction.exit_signal, [[0.2], [0.4]]);
         assert_eq!(
             values(prediction.uncertainty_map.unwrap()),
             [2.0, 2.0, 4.0, 4.0]

@@ -7,6 +7,7 @@
 //! Noise comes from a [`NoiseStream`], keyed by the seed, the sample's index and the update, so that
 //! a sample is the same in any batch and on every backend; or the caller gives it ([`NoiseSource`]).
 
+mod context;
 mod diffuse;
 mod error;
 mod grid;
@@ -18,15 +19,15 @@ mod schedule;
 mod solver;
 #[cfg(test)]
 mod testing;
-mod walk;
 
+pub use context::{PastPrediction, SolverContext};
 pub use diffuse::diffuse;
 pub use error::{SampleError, ScheduleError};
 pub use grid::{FinalState, Grid, Spacing, StepGrid, StepSpacing, TimeGrid};
 pub use guided::Guided;
 pub use noise::{NoiseSource, NoiseStream};
 pub use request::SampleRequest;
-pub use sampler::{Progress, Sampler, Samples};
+pub use sampler::{Progress, Sampler, SamplerOutput};
 pub use schedule::{
     Betas, DiscreteConfig, DiscreteSchedule, NoiseSchedule, ScheduleConfig, StepNumbering,
     VpCosine, VpLinear,
@@ -35,4 +36,3 @@ pub use solver::{
     Ddim, DdpmAncestral, DpmSolver, DpmSolverPlusPlus, DpmSolverPlusPlusSinglestep, EulerMaruyama,
     ReverseProcess, SinglestepOrders, Solver, SolverConfig, Step, UniPc, UniPcScale,
 };
-pub use walk::{Past, Walk};

@@ -9,8 +9,8 @@ use burn_flex::{Flex, FlexDevice};
 
 use crate::{
     Ddim, DdpmAncestral, DpmSolver, DpmSolverPlusPlus, DpmSolverPlusPlusSinglestep, EulerMaruyama,
-    Grid, NoiseSchedule, NoiseSource, NoiseStream, ReverseProcess, SampleRequest, Sampler, Samples,
-    SinglestepOrders, Solver, SolverConfig, StepGrid, UniPc, VpLinear,
+    Grid, NoiseSchedule, NoiseSource, NoiseStream, ReverseProcess, SampleRequest, Sampler,
+    SamplerOutput, SinglestepOrders, Solver, SolverConfig, StepGrid, UniPc, VpLinear,
 };
 
 /// The backend under test.
@@ -124,7 +124,7 @@ impl Denoiser<Plain> for Exact<'_> {
         Ok(Prediction {
             noise: (noisy - self.schedule.alpha(time) * self.data.mean) * scale,
             blocks: vec![13; batch],
-            uncertainty: vec![Vec::new(); batch],
+            exit_signal: vec![Vec::new(); batch],
             uncertainty_map: None,
         })
     }
@@ -141,7 +141,7 @@ pub(crate) fn sample<S: NoiseSchedule + Clone + 'static>(
     data: GaussianData,
     steps: usize,
     shape: [usize; 3],
-) -> Samples<Plain> {
+) -> SamplerOutput<Plain> {
     let sampler = Sampler {
         schedule: Box::new(schedule.clone()),
         solver: Box::new(solver.clone()),

@@ -41,7 +41,7 @@ where
     B: AutodiffBackend + Kernels,
     B::InnerBackend: Kernels,
 {
-    let blocks = model.backbone.depth();
+    let blocks = model.backbone.num_blocks();
     let first_judged = match objective {
         Objective::Simple => blocks - 1,
         Objective::Joint { .. } => 0,
@@ -139,7 +139,7 @@ where
         noise: Vec::new(),
         uncertainty: Vec::new(),
     };
-    for block in 0..backbone.depth() {
+    for block in 0..backbone.num_blocks() {
         state = backbone.block(block, state);
         if block >= first_judged {
             layers.noise.push(model.decode(block, state.hidden()));

@@ -170,7 +170,7 @@ impl<B: Kernels> AdaDiff<B> {
         condition: &Condition<B>,
     ) -> Result<LayerPredictions<B>, ModelError> {
         let mut state = self.backbone.embed(noisy, timesteps, condition)?;
-        let blocks = self.backbone.depth();
+        let blocks = self.backbone.num_blocks();
         let mut hidden = Vec::with_capacity(blocks);
         let mut uncertainty = Vec::with_capacity(blocks);
         for block in 0..blocks {

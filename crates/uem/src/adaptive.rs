@@ -5,8 +5,8 @@ use adadiff_model::{Condition, Denoiser, ModelError, Prediction, TokenState, gat
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::policy::{BlockContext, Evidence};
-use crate::time_biases::TimeBiases;
+use crate::policy::{BlockContext, ExitSignal};
+use crate::timestep_biases::TimestepBiasCache;
 use crate::{AdaDiff, ExitPolicy};
 
 /// A network and a policy that says when its samples leave.
@@ -18,14 +18,14 @@ use crate::{AdaDiff, ExitPolicy};
 pub struct AdaptiveUVit<'a, B: Backend, P> {
     model: &'a AdaDiff<B>,
     policy: P,
-    time_biases: TimeBiases<B>,
+    time_biases: TimestepBiasCache<B>,
     keep_maps: bool,
     /// What is recorded of every block.
-    recorded: Evidence,
+    recorded: ExitSignal,
 }
 
 /// Samples that left together.
-struct Departure<B: Backend> {
+struct ExitedRows<B: Backend> {
     /// The block after which they left.
     block: usize,
     hidden: Tensor<B, 3>,
@@ -36,7 +36,7 @@ struct Departure<B: Backend> {
 
 /// Gathers what a prediction consists of.
 struct Evaluation<B: Backend> {
-    departures: Vec<Departure<B>>,
+    departures: Vec<ExitedRows<B>>,
     blocks: Vec<u32>,
     evidence: Vec<Vec<f32>>,
 }
@@ -47,9 +47,9 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         Self {
             model,
             policy,
-            time_biases: TimeBiases::new(),
+            time_biases: TimestepBiasCache::new(),
             keep_maps: false,
-            recorded: Evidence::None,
+            recorded: ExitSignal::None,
         }
     }
 
@@ -66,12 +66,12 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
     /// while the predictions and [`Prediction::blocks`] are still those of the policy's exits. This
     /// saves nothing; it is how a threshold is calibrated.
     pub fn recording_all(self) -> Self {
-        self.recording(Evidence::Uncertainty)
+        self.recording(ExitSignal::Uncertainty)
     }
 
     /// [`Self::recording_all`] of other evidence, which must be what the policy asks for, where it
     /// asks for any.
-    pub fn recording(self, recorded: Evidence) -> Self {
+    pub fn recording(self, recorded: ExitSignal) -> Self {
         Self { recorded, ..self }
     }
 
@@ -87,9 +87,9 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
     }
 
     /// What is to be known after a block: what is recorded of all, or what the policy asks for.
-    fn evidence(&self, context: BlockContext) -> Evidence {
+    fn signal(&self, context: BlockContext) -> ExitSignal {
         match self.recorded {
-            Evidence::None if context.block + 1 < context.blocks => self.policy.evidence(context),
+            ExitSignal::None if context.block + 1 < context.blocks => self.policy.signal(context),
             recorded => recorded,
         }
     }
@@ -97,7 +97,7 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
     /// Gathers the evidence of each active sample after a block, whose input was `before`.
     fn judge(
         &self,
-        evidence: Evidence,
+        evidence: ExitSignal,
         BlockContext {
             block, timestep, ..
         }: BlockContext,
@@ -106,13 +106,13 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
     ) -> Result<Vec<f32>, ModelError> {
         let extra_tokens = self.model.backbone.extra_tokens();
         let values = match (evidence, before) {
-            (Evidence::Uncertainty, _) => {
+            (ExitSignal::Uncertainty, _) => {
                 let estimator = self.model.estimator(block);
                 let time = || state.time_embedding();
-                let biases = self.time_biases.of(estimator, block, timestep, time);
+                let biases = self.time_biases.get(estimator, block, timestep, time);
                 estimator.mean(state.hidden(), biases, extra_tokens)
             }
-            (Evidence::Change, Some(before)) => {
+            (ExitSignal::Change, Some(before)) => {
                 mean_cosine(before, state.hidden(), extra_tokens).neg() + 1.0
             }
             _ => return Ok(Vec::new()),
@@ -130,7 +130,7 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
     ) -> Result<Prediction<B>, ModelError> {
         let backbone = &self.model.backbone;
         let [batch, ..] = noisy.dims();
-        let depth = backbone.depth();
+        let depth = backbone.num_blocks();
         let mut state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
         let mut evaluation = Evaluation {
             departures: Vec::new(),
@@ -144,8 +144,8 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
                 blocks: depth,
                 timestep,
             };
-            let wanted = self.evidence(context);
-            let before = (wanted == Evidence::Change).then(|| state.hidden());
+            let wanted = self.signal(context);
+            let before = (wanted == ExitSignal::Change).then(|| state.hidden());
             state = backbone.block(block, state);
             let last = block + 1 == depth;
             let found = self.judge(wanted, context, before, &state)?;
@@ -154,7 +154,11 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
             }
 
             let leaves = |sample: usize| {
-                !left[sample] && (last || self.policy.leaves(context, &evaluation.evidence[sample]))
+                !left[sample]
+                    && (last
+                        || self
+                            .policy
+                            .should_exit(context, &evaluation.evidence[sample]))
             };
             let (leaving, staying): (Vec<usize>, Vec<usize>) =
                 (0..state.samples().len()).partition(|&row| leaves(state.samples()[row]));
@@ -175,13 +179,13 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
                 evaluation.blocks[sample] = block as u32 + 1;
                 left[sample] = true;
             }
-            evaluation.departures.push(Departure {
+            evaluation.departures.push(ExitedRows {
                 block,
                 hidden,
                 map,
                 samples,
             });
-            if self.recorded != Evidence::None {
+            if self.recorded != ExitSignal::None {
                 continue;
             }
             if everybody {
@@ -228,14 +232,14 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
             }
             false => {
                 let decode =
-                    |departure: Departure<B>| self.model.decode(departure.block, departure.hidden);
+                    |departure: ExitedRows<B>| self.model.decode(departure.block, departure.hidden);
                 join(departures.into_iter().map(decode).collect())
             }
         };
         Prediction {
             noise: restore(noise),
             blocks,
-            uncertainty: evidence,
+            exit_signal: evidence,
             uncertainty_map: maps.map(|maps| restore(backbone.unpatchify(join(maps)))),
         }
     }
@@ -261,6 +265,6 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.model.backbone.depth() as u32
+        self.model.backbone.num_blocks() as u32
     }
 }

@@ -62,7 +62,7 @@ struct Candidate {
 /// them for any price of a block lie on a convex curve. The curves of all evaluations are followed
 /// from the cheapest windows on, always where a block helps most, until the budget is used up: the
 /// greedy solution of the Lagrangian, which is optimal but for the last step. Samples are judged after every
-/// `check_every`-th block, as [`CheckedBlocks`](crate::CheckedBlocks) does.
+/// `check_every`-th block, as [`CheckEvery`](crate::CheckEvery) does.
 ///
 /// # Errors
 /// Where the budget is no share, cannot be reached, or the record is incomplete.

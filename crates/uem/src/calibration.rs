@@ -44,7 +44,7 @@ pub enum CalibrationError {
 
 /// Finds the lowest threshold that skips at least a share `reduction` of all blocks, from
 /// uncertainties recorded at every block of every sample and step. Samples are judged after every
-/// `check_every`-th block ([`CheckedBlocks`](crate::CheckedBlocks)).
+/// `check_every`-th block ([`CheckEvery`](crate::CheckEvery)).
 ///
 /// Budgets around one half can lie on a steep part of the curve, so the search is exact: it goes
 /// through the recorded values themselves.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{BlockContext, Evidence, ExitPolicy};
+use crate::policy::{BlockContext, ExitPolicy, ExitSignal};
 
 /// One network evaluation of the sampling loop.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,10 +56,10 @@ impl ExitTrace {
                         blocks,
                         timestep: step.timestep,
                     };
-                    if policy.evidence(context) != Evidence::None {
+                    if policy.signal(context) != ExitSignal::None {
                         seen.push(*step.uncertainty.get(sample)?.get(block)?);
                     }
-                    if policy.leaves(context, &seen) {
+                    if policy.should_exit(context, &seen) {
                         exit = block + 1;
                         break;
                     }

@@ -75,13 +75,13 @@ impl<B: Kernels> Denoiser<B> for Recorder<'_, B> {
         Ok(Prediction {
             noise: last,
             blocks: vec![blocks as u32; batch],
-            uncertainty: vec![Vec::new(); batch],
+            exit_signal: vec![Vec::new(); batch],
             uncertainty_map: None,
         })
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.model.backbone.depth() as u32
+        self.model.backbone.num_blocks() as u32
     }
 }
 

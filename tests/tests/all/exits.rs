@@ -5,8 +5,8 @@ use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, Prediction, gather};
 use adadiff_tests::{Network, NetworkKind, assert_close, on_every_device, values};
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, BlockContext, DepthSchedule, ExitPolicy, FixedDepth, Never, Patience,
-    ScheduledDepth, Threshold,
+    AdaDiff, AdaptiveUVit, BlockContext, DepthSchedule, ExitPolicy, FixedDepth, FullDepth,
+    Patience, ScheduledDepth, Threshold,
 };
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
@@ -51,7 +51,7 @@ fn simulated_exits(policy: &dyn ExitPolicy, recorded: &[Vec<f32>]) -> Vec<u32> {
                 blocks,
                 timestep: 0.0,
             };
-            policy.leaves(context, &sample[..=block])
+            policy.should_exit(context, &sample[..=block])
         };
         (0..blocks - 1)
             .find(leaves)
@@ -135,7 +135,7 @@ fn assert_predicts<B: Backend>(
         // The last block's exit is no decision, so nothing is estimated there.
         let judged = (exit + 1).min(DEPTH);
         let expected = &whole.uncertainty[recorded][..judged];
-        assert_close(&what, &prediction.uncertainty[sample], expected, TOLERANCE);
+        assert_close(&what, &prediction.exit_signal[sample], expected, TOLERANCE);
     }
 }
 
@@ -216,7 +216,7 @@ impl DeviceTask for StaticDepths {
             let whole = model
                 .backbone
                 .forward(noisy.clone(), &[250.0; 3], &condition)?;
-            let never = AdaptiveUVit::new(&model, Never);
+            let never = AdaptiveUVit::new(&model, FullDepth);
             let never = never.predict(noisy.clone(), 250.0, &condition)?;
             assert_eq!(values(never.noise), values(whole), "{:?}", network.kind);
             assert_eq!(never.blocks, [DEPTH as u32 + 1; 3]);
@@ -285,7 +285,7 @@ impl DeviceTask for OtherPolicies {
             .with_maps()
             .recording_all();
         let recorded = recording.predict(noisy.clone(), 100.0, &condition)?;
-        for (sample, uncertainty) in recorded.uncertainty.iter().enumerate() {
+        for (sample, uncertainty) in recorded.exit_signal.iter().enumerate() {
             assert_close(
                 "recorded",
                 uncertainty,
@@ -344,14 +344,14 @@ impl DeviceTask for Timesteps {
         let network = Network::new(NetworkKind::Class, DEPTH);
         let model = network.lively::<B>(&device);
         let (noisy, condition) = network.inputs::<B>(3, &device);
-        let recording = AdaptiveUVit::new(&model, Never).recording_all();
+        let recording = AdaptiveUVit::new(&model, FullDepth).recording_all();
         let mut means = Vec::new();
         // The third evaluation finds what the first one kept.
         for timestep in [400.0, 10.0, 400.0] {
             let whole = WholeRun::new(&model, noisy.clone(), timestep, &condition)?;
             let recorded = recording.predict(noisy.clone(), timestep, &condition)?;
             let [found, expected] =
-                [&recorded.uncertainty, &whole.uncertainty].map(|of| of.concat());
+                [&recorded.exit_signal, &whole.uncertainty].map(|of| of.concat());
             assert_close(
                 &format!("timestep {timestep}"),
                 &found,

@@ -9,8 +9,7 @@ use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::files::{StoredFile, open, unread, write_whole};
-use super::reader::Verify;
-use super::{LatentError, LatentHeader, LatentStorage};
+use super::{LatentError, LatentHeader, LatentStorage, Verify};
 
 pub(super) const MOMENTS: &str = "moments";
 pub(super) const MIRRORED_MOMENTS: &str = "mirrored_moments";

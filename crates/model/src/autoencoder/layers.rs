@@ -7,10 +7,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::backend::Backend;
 
-use super::config::Level;
-
-/// Groups of every norm.
-pub(super) const GROUPS: usize = 32;
+use super::config::{GROUPS, Level};
 
 const EPSILON: f64 = 1e-6;
 

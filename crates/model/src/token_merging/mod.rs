@@ -98,7 +98,7 @@ impl<'a, B: Kernels> TokenMerging<'a, B> {
         let network = self.network;
         let [batch, ..] = noisy.dims();
         let mut state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
-        for index in 0..network.depth() {
+        for index in 0..network.num_blocks() {
             state = match self.merged {
                 0 => network.block(index, state),
                 _ => network.block_by(index, state, |block, x, skip| {
@@ -108,8 +108,8 @@ impl<'a, B: Kernels> TokenMerging<'a, B> {
         }
         Ok(Prediction {
             noise: network.decode(state.hidden()),
-            blocks: vec![network.depth() as u32; batch],
-            uncertainty: vec![Vec::new(); batch],
+            blocks: vec![network.num_blocks() as u32; batch],
+            exit_signal: vec![Vec::new(); batch],
             uncertainty_map: None,
         })
     }
@@ -126,7 +126,7 @@ impl<B: Kernels> Denoiser<B> for TokenMerging<'_, B> {
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.network.depth() as u32
+        self.network.num_blocks() as u32
     }
 }
 

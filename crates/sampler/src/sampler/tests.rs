@@ -38,7 +38,7 @@ impl Denoiser<Plain> for Labelled {
         Ok(Prediction {
             noise: noisy * scale,
             blocks: labels.iter().map(|&label| label as u32).collect(),
-            uncertainty: labels.iter().map(|&label| vec![label / 10.0]).collect(),
+            exit_signal: labels.iter().map(|&label| vec![label / 10.0]).collect(),
             uncertainty_map: None,
         })
     }

@@ -1,6 +1,6 @@
 //! Who leaves the network when.
 
-mod checked;
+mod check_every;
 mod excess;
 mod fixed;
 mod patience;
@@ -10,10 +10,10 @@ mod staircase;
 mod threshold;
 mod window;
 
-pub use checked::CheckedBlocks;
-pub(crate) use checked::is_checked;
+pub use check_every::CheckEvery;
+pub(crate) use check_every::is_checked;
 pub use excess::{ExcessThreshold, UncertaintyFloor};
-pub use fixed::{FixedDepth, Never};
+pub use fixed::{FixedDepth, FullDepth};
 pub use patience::Patience;
 pub use saturation::Saturation;
 pub use schedule::{DepthSchedule, ScheduledDepth};
@@ -35,7 +35,7 @@ pub struct BlockContext {
 
 /// What a policy wants to know of every sample after a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Evidence {
+pub enum ExitSignal {
     /// Nothing, which costs nothing.
     #[default]
     None,
@@ -52,38 +52,38 @@ pub enum Evidence {
 /// asked for on any thread, and must not wait for another one.
 pub trait ExitPolicy: Debug + Send + Sync {
     /// What the policy wants to know after this block.
-    fn evidence(&self, context: BlockContext) -> Evidence;
+    fn signal(&self, context: BlockContext) -> ExitSignal;
 
     /// Whether a sample leaves after this block.
     ///
-    /// `evidence` is what the policy asked for of this sample after every block so far, the latest
+    /// `signals` is what the policy asked for of this sample after every block so far, the latest
     /// last; blocks after which it asked for nothing have no entry.
-    fn leaves(&self, context: BlockContext, evidence: &[f32]) -> bool;
+    fn should_exit(&self, context: BlockContext, signals: &[f32]) -> bool;
 }
 
 impl<P: ExitPolicy + ?Sized> ExitPolicy for Box<P> {
-    fn evidence(&self, context: BlockContext) -> Evidence {
-        (**self).evidence(context)
+    fn signal(&self, context: BlockContext) -> ExitSignal {
+        (**self).signal(context)
     }
 
-    fn leaves(&self, context: BlockContext, evidence: &[f32]) -> bool {
-        (**self).leaves(context, evidence)
+    fn should_exit(&self, context: BlockContext, signals: &[f32]) -> bool {
+        (**self).should_exit(context, signals)
     }
 }
 
 impl<P: ExitPolicy + ?Sized> ExitPolicy for &P {
-    fn evidence(&self, context: BlockContext) -> Evidence {
-        (**self).evidence(context)
+    fn signal(&self, context: BlockContext) -> ExitSignal {
+        (**self).signal(context)
     }
 
-    fn leaves(&self, context: BlockContext, evidence: &[f32]) -> bool {
-        (**self).leaves(context, evidence)
+    fn should_exit(&self, context: BlockContext, signals: &[f32]) -> bool {
+        (**self).should_exit(context, signals)
     }
 }
 
 #[cfg(test)]
 mod testing {
-    use super::{BlockContext, Evidence, ExitPolicy};
+    use super::{BlockContext, ExitPolicy, ExitSignal};
 
     /// The block, from 0, that each sample leaves after, given its certainty (one minus
     /// uncertainty) after every block; the last block where the policy lets it run to the end.
@@ -99,8 +99,8 @@ mod testing {
                     blocks: BLOCKS,
                     timestep: 500.0,
                 };
-                assert_eq!(policy.evidence(context), Evidence::Uncertainty);
-                policy.leaves(context, &uncertainty[..=block])
+                assert_eq!(policy.signal(context), ExitSignal::Uncertainty);
+                policy.should_exit(context, &uncertainty[..=block])
             };
             (0..BLOCKS - 1).find(leaves).unwrap_or(BLOCKS - 1)
         };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, Evidence, ExitPolicy};
+use super::{BlockContext, ExitPolicy, ExitSignal};
 
 /// In the in-blocks the first crossing of the threshold only arms a flag and the next one leaves;
 /// from the mid block on the first crossing leaves, whatever happened before
@@ -14,11 +14,11 @@ pub struct Patience {
 }
 
 impl ExitPolicy for Patience {
-    fn evidence(&self, _context: BlockContext) -> Evidence {
-        Evidence::Uncertainty
+    fn signal(&self, _context: BlockContext) -> ExitSignal {
+        ExitSignal::Uncertainty
     }
 
-    fn leaves(&self, context: BlockContext, uncertainty: &[f32]) -> bool {
+    fn should_exit(&self, context: BlockContext, uncertainty: &[f32]) -> bool {
         let crosses = |value: &&f32| **value < self.uncertainty;
         if !uncertainty.last().as_ref().is_some_and(crosses) {
             return false;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, Evidence, ExitPolicy};
+use super::{BlockContext, ExitPolicy, ExitSignal};
 
 /// A sample leaves at the first block whose mean uncertainty is under the threshold
 /// (AdaDiff, section 3.3).
@@ -13,11 +13,11 @@ pub struct Threshold {
 }
 
 impl ExitPolicy for Threshold {
-    fn evidence(&self, _context: BlockContext) -> Evidence {
-        Evidence::Uncertainty
+    fn signal(&self, _context: BlockContext) -> ExitSignal {
+        ExitSignal::Uncertainty
     }
 
-    fn leaves(&self, _context: BlockContext, uncertainty: &[f32]) -> bool {
+    fn should_exit(&self, _context: BlockContext, uncertainty: &[f32]) -> bool {
         uncertainty
             .last()
             .is_some_and(|&latest| latest < self.uncertainty)
@@ -68,13 +68,13 @@ mod tests {
             timestep: 1.0,
         };
         let policy = Threshold { uncertainty: 0.25 };
-        assert!(!policy.leaves(context, &[0.25]));
-        assert!(policy.leaves(context, &[0.25_f32.next_down()]));
+        assert!(!policy.should_exit(context, &[0.25]));
+        assert!(policy.should_exit(context, &[0.25_f32.next_down()]));
         assert!(
-            !policy.leaves(context, &[0.1, 0.3]),
+            !policy.should_exit(context, &[0.1, 0.3]),
             "the latest block decides"
         );
-        assert!(!policy.leaves(context, &[f32::NAN]));
-        assert!(!policy.leaves(context, &[]));
+        assert!(!policy.should_exit(context, &[f32::NAN]));
+        assert!(!policy.should_exit(context, &[]));
     }
 }

@@ -46,7 +46,7 @@ fn draw_adaptive(
     steps: usize,
     batch: usize,
     guidance: bool,
-) -> Samples<Plain> {
+) -> SamplerOutput<Plain> {
     // The estimators are as initialised, around one half.
     let adaptive = AdaptiveUVit::new(model, Threshold { uncertainty: 0.5 });
     let request = SampleRequest {
@@ -98,7 +98,7 @@ fn samples_leave_early_under_every_solver() {
             assert!((0.05..0.95).contains(&reduction), "{solver:?}: {reduction}");
 
             let single = draw_adaptive(&model, solver, steps, 1, guidance);
-            let blocks = |samples: &Samples<Plain>| -> Vec<Vec<u32>> {
+            let blocks = |samples: &SamplerOutput<Plain>| -> Vec<Vec<u32>> {
                 let steps = samples.trace.steps.iter();
                 steps.map(|step| step.blocks.clone()).collect()
             };

@@ -22,7 +22,7 @@ impl Denoiser<Plain> for Wave {
         Ok(Prediction {
             noise: noisy * 0.4 + 0.3 * (timestep / 200.0).sin(),
             blocks: vec![1],
-            uncertainty: vec![Vec::new()],
+            exit_signal: vec![Vec::new()],
             uncertainty_map: None,
         })
     }

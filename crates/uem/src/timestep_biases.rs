@@ -18,11 +18,11 @@ type Known<B> = BTreeMap<(u64, usize), Tensor<B, 2>>;
 
 /// The biases `[1, outputs]` of a network's estimators.
 #[derive(Debug)]
-pub(crate) struct TimeBiases<B: Backend> {
+pub(crate) struct TimestepBiasCache<B: Backend> {
     known: Mutex<Known<B>>,
 }
 
-impl<B: Kernels> TimeBiases<B> {
+impl<B: Kernels> TimestepBiasCache<B> {
     pub(crate) fn new() -> Self {
         Self {
             known: Mutex::default(),
@@ -31,7 +31,7 @@ impl<B: Kernels> TimeBiases<B> {
 
     /// The biases of `estimator`, which is that of `block`, at a timestep whose embedding is every row of
     /// `time_embedding`.
-    pub(crate) fn of(
+    pub(crate) fn get(
         &self,
         estimator: &UncertaintyEstimator<B>,
         block: usize,

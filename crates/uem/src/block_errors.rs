@@ -33,7 +33,7 @@ pub struct ErrorTrace {
 /// Runs and decodes every block, and records how far its noise prediction is from the last one's; what
 /// it predicts is that of the exits of a policy, so that the paths are those that the policy leads to.
 #[derive(Debug)]
-pub struct LayerErrors<'a, B: Backend, P> {
+pub struct BlockErrorRecorder<'a, B: Backend, P> {
     model: &'a AdaDiff<B>,
     policy: P,
     trace: RefCell<ErrorTrace>,
@@ -41,9 +41,9 @@ pub struct LayerErrors<'a, B: Backend, P> {
     step: RefCell<usize>,
 }
 
-impl<'a, B: Kernels, P: ExitPolicy> LayerErrors<'a, B, P> {
+impl<'a, B: Kernels, P: ExitPolicy> BlockErrorRecorder<'a, B, P> {
     /// Records along the paths that `policy` leads to. It may ask for uncertainties, and must ask
-    /// for them after every block or after none: [`Never`](crate::Never), a threshold, windows.
+    /// for them after every block or after none: [`FullDepth`](crate::FullDepth), a threshold, windows.
     pub fn new(model: &'a AdaDiff<B>, policy: P) -> Self {
         Self {
             model,
@@ -81,13 +81,13 @@ impl<'a, B: Kernels, P: ExitPolicy> LayerErrors<'a, B, P> {
                 blocks,
                 timestep,
             };
-            self.policy.leaves(context, &uncertainty[..=block])
+            self.policy.should_exit(context, &uncertainty[..=block])
         };
         (0..blocks - 1).find(leaves).unwrap_or(blocks - 1)
     }
 }
 
-impl<B: Kernels, P: ExitPolicy> Denoiser<B> for LayerErrors<'_, B, P> {
+impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BlockErrorRecorder<'_, B, P> {
     fn predict(
         &self,
         noisy: Tensor<B, 4>,
@@ -96,7 +96,7 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for LayerErrors<'_, B, P> {
     ) -> Result<Prediction<B>, ModelError> {
         let backbone = &self.model.backbone;
         let [batch, ..] = noisy.dims();
-        let blocks = backbone.depth();
+        let blocks = backbone.num_blocks();
         let mut state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
         let (mut hidden, mut means) = (Vec::new(), Vec::new());
         for block in 0..blocks {
@@ -126,13 +126,13 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for LayerErrors<'_, B, P> {
         Ok(Prediction {
             noise: gather(Tensor::cat(noise, 0), &rows),
             blocks: exits.into_iter().map(|exit| exit as u32 + 1).collect(),
-            uncertainty,
+            exit_signal: uncertainty,
             uncertainty_map: None,
         })
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.model.backbone.depth() as u32
+        self.model.backbone.num_blocks() as u32
     }
 
     fn begin(&self) {
