@@ -21,6 +21,19 @@ pub struct Prediction<B: Backend> {
     pub uncertainty_map: Option<Tensor<B, 4>>,
 }
 
+impl<B: Backend> Prediction<B> {
+    /// A prediction for which every sample ran so many blocks, and no exit was decided.
+    pub fn new(noise: Tensor<B, 4>, blocks: usize) -> Self {
+        let [batch, ..] = noise.dims();
+        Self {
+            noise,
+            blocks: vec![blocks as u32; batch],
+            exit_signal: vec![Vec::new(); batch],
+            uncertainty_map: None,
+        }
+    }
+}
+
 /// A network, or a wrapper around one, that predicts the noise in noisy samples.
 pub trait Denoiser<B: Backend> {
     /// Predicts the noise in `noisy` `[batch, channels, height, width]`.

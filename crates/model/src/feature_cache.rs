@@ -107,10 +107,8 @@ fn evaluate<B: Kernels>(
     let [batch, ..] = noisy.dims();
     let blocks = network.num_blocks();
     let outer = outer_blocks(blocks);
-    let mut state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
-    for block in 0..outer {
-        state = network.block(block, state);
-    }
+    let state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
+    let mut state = network.run_blocks(0..outer, state);
     let before = state.hidden();
     let (run, change) = match known {
         Some(change) => {
@@ -118,22 +116,13 @@ fn evaluate<B: Kernels>(
             (2 * outer, None)
         }
         None => {
-            for block in outer..blocks - outer {
-                state = network.block(block, state);
-            }
+            state = network.run_blocks(outer..blocks - outer, state);
             (blocks, keeps.then(|| state.hidden() - before))
         }
     };
-    for block in blocks - outer..blocks {
-        state = network.block(block, state);
-    }
-    let prediction = Prediction {
-        noise: network.decode(state.hidden()),
-        blocks: vec![run as u32; batch],
-        exit_signal: vec![Vec::new(); batch],
-        uncertainty_map: None,
-    };
-    Ok((prediction, change))
+    let state = network.run_blocks(blocks - outer..blocks, state);
+    let noise = network.decode(state.hidden());
+    Ok((Prediction::new(noise, run), change))
 }
 
 /// Outer in-blocks, and out-blocks, of a network of so many blocks.

@@ -1,7 +1,9 @@
 //! The exit of the published code, which a whole batch takes together.
 
+use std::ops::ControlFlow;
+
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use adadiff_model::{Condition, Denoiser, ModelError, Prediction, read_back};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -41,35 +43,31 @@ impl<'a, B: Kernels, P: ExitPolicy> BatchExit<'a, B, P> {
     ) -> Result<Prediction<B>, ModelError> {
         let backbone = &self.model.backbone;
         let [batch, ..] = noisy.dims();
+        let state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        let (mut means, mut exit) = (Vec::new(), 0);
         let blocks = backbone.num_blocks();
-        let mut state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
-        let mut means = Vec::new();
-        let mut exit = blocks - 1;
-        for block in 0..blocks {
-            state = backbone.block(block, state);
+        let state = backbone.walk_blocks(0..blocks, state, |block, state| {
             let context = BlockContext {
                 block,
                 blocks,
                 timestep,
             };
-            if block + 1 == blocks {
-                break;
+            exit = block;
+            if context.is_last() {
+                return Ok(ControlFlow::Break(()));
             }
             if self.policy.signal(context) == ExitSignal::Uncertainty {
-                let estimator = self.model.estimator(block);
-                let time = || state.time_embedding();
-                let biases = self.time_biases.get(estimator, block, timestep, time);
-                let mean = estimator.mean(state.hidden(), biases, backbone.extra_tokens());
-                let mean = mean.mean();
-                let mean = mean.into_data().convert::<f32>().into_vec::<f32>();
-                let mean = mean.map_err(|error| ModelError::Device(format!("{error:?}")))?;
-                means.extend(mean);
+                let mean = self
+                    .time_biases
+                    .mean_uncertainty(self.model, context, state);
+                means.extend(read_back::<B, 1, _, f32>(mean.mean())?);
             }
-            if self.policy.should_exit(context, &means) {
-                exit = block;
-                break;
-            }
-        }
+            Ok::<_, ModelError>(if self.policy.should_exit(context, &means) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        })?;
         Ok(Prediction {
             noise: self.model.decode(exit, state.hidden()),
             blocks: vec![exit as u32 + 1; batch],

@@ -72,12 +72,7 @@ impl<B: Kernels> Denoiser<B> for Recorder<'_, B> {
             timestep,
             squared_errors,
         });
-        Ok(Prediction {
-            noise: last,
-            blocks: vec![blocks as u32; batch],
-            exit_signal: vec![Vec::new(); batch],
-            uncertainty_map: None,
-        })
+        Ok(Prediction::new(last, blocks))
     }
 
     fn blocks_per_prediction(&self) -> u32 {

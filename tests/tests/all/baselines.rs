@@ -7,8 +7,8 @@ use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, FeatureCache, Prediction, Switched, TokenMerging};
 use adadiff_tests::{Network, NetworkKind, Scale, assert_close, on_every_device, values};
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, BatchExit, BlockContext, BlockErrorRecorder, ExitPolicy, ExitSignal,
-    ExitWindow, ExitWindows, FullDepth, HeadForm, Patience, Saturation, Threshold, UncertaintyForm,
+    AdaDiff, AdaptiveUVit, BatchExit, BlockErrorRecorder, ExitPolicy, ExitSignal, ExitWindow,
+    ExitWindows, FullDepth, HeadForm, Patience, Saturation, Threshold, UncertaintyForm, replay,
 };
 use anyhow::Result;
 use burn::module::Module;
@@ -60,18 +60,10 @@ fn median(recorded: &[Vec<f32>]) -> f32 {
     (all[all.len() / 2 - 1] + all[all.len() / 2]) / 2.0
 }
 
-/// Blocks that a sample runs whose evidence after every block was recorded.
-fn exit(policy: &dyn ExitPolicy, evidence: &[f32]) -> u32 {
-    let blocks = evidence.len();
-    let leaves = |&block: &usize| {
-        let context = BlockContext {
-            block,
-            blocks,
-            timestep: TIMESTEP,
-        };
-        policy.should_exit(context, &evidence[..=block])
-    };
-    (0..blocks - 1).find(leaves).unwrap_or(blocks - 1) as u32 + 1
+/// Blocks that a sample runs whose signal after every block was recorded.
+fn exit(policy: &dyn ExitPolicy, signals: &[f32]) -> u32 {
+    let replayed = replay(policy, TIMESTEP, signals.len(), signals);
+    replayed.unwrap().0 as u32
 }
 
 #[derive(Clone, Copy)]
@@ -92,7 +84,7 @@ impl DeviceTask for Saturating {
             let mut expected = vec![Vec::new(); BATCH];
             for block in 0..=DEPTH {
                 let before = values(backbone.image_tokens(state.hidden()));
-                state = backbone.block(block, state);
+                state = backbone.run_blocks(block..block + 1, state);
                 let after = values(backbone.image_tokens(state.hidden()));
                 let [_, _, width] = state.hidden().dims();
                 let cosines: Vec<f64> = before

@@ -5,8 +5,8 @@ use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, Prediction, gather};
 use adadiff_tests::{Network, NetworkKind, assert_close, on_every_device, values};
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, BlockContext, DepthSchedule, ExitPolicy, FixedDepth, FullDepth,
-    Patience, ScheduledDepth, Threshold,
+    AdaDiff, AdaptiveUVit, DepthSchedule, ExitPolicy, FixedDepth, FullDepth, Patience,
+    ScheduledDepth, Threshold, replay,
 };
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
@@ -43,20 +43,7 @@ fn spreading_threshold(recorded: &[Vec<f32>]) -> f32 {
 
 /// Blocks run under a policy by samples whose uncertainty after every block was recorded.
 fn simulated_exits(policy: &dyn ExitPolicy, recorded: &[Vec<f32>]) -> Vec<u32> {
-    let exit = |sample: &Vec<f32>| {
-        let blocks = sample.len();
-        let leaves = |&block: &usize| {
-            let context = BlockContext {
-                block,
-                blocks,
-                timestep: 0.0,
-            };
-            policy.should_exit(context, &sample[..=block])
-        };
-        (0..blocks - 1)
-            .find(leaves)
-            .map_or(blocks, |block| block + 1) as u32
-    };
+    let exit = |sample: &Vec<f32>| replay(policy, 0.0, sample.len(), sample).unwrap().0 as u32;
     recorded.iter().map(exit).collect()
 }
 
@@ -79,23 +66,22 @@ impl<B: Kernels> WholeRun<B> {
     ) -> Result<Self> {
         let backbone = &model.backbone;
         let [batch, ..] = noisy.dims();
-        let mut state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        let state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
         let mut run = Self {
             noise: vec![],
             maps: vec![],
             uncertainty: vec![Vec::new(); batch],
         };
-        for (block, estimator) in model.estimators.iter().enumerate() {
-            state = backbone.block(block, state);
+        backbone.for_each_block(0..backbone.num_blocks(), state, |block, state| {
             run.noise.push(backbone.decode(state.hidden()));
             let tokens = backbone.image_tokens(state.hidden());
-            let map = estimator.forward(tokens, state.time_embedding());
+            let map = model.estimators[block].forward(tokens, state.time_embedding());
             let means = values(map.clone().flatten::<2>(1, 2).mean_dim(1));
             for (sample, mean) in run.uncertainty.iter_mut().zip(means) {
                 sample.push(mean);
             }
             run.maps.push(backbone.unpatchify(map));
-        }
+        });
         Ok(run)
     }
 }
@@ -225,7 +211,7 @@ impl DeviceTask for StaticDepths {
                 .backbone
                 .embed(noisy.clone(), &[250.0; 3], &condition)?;
             for block in 0..=DEPTH {
-                state = model.backbone.block(block, state);
+                state = model.backbone.run_blocks(block..block + 1, state);
                 let expected = values(model.backbone.decode(state.hidden()));
                 let depth = FixedDepth((block + 1).try_into()?);
                 let adaptive = AdaptiveUVit::new(&model, depth);

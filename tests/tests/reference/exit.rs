@@ -3,10 +3,8 @@
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
 use adadiff_tests::values as host_values;
-use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, BlockContext, ExitPolicy, FullDepth, Patience, Threshold,
-};
-use anyhow::Result;
+use adadiff_uem::{AdaDiff, AdaptiveUVit, ExitPolicy, FullDepth, Patience, Threshold, replay};
+use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
@@ -151,15 +149,7 @@ fn whole_batch<B: Kernels>(
         .into_iter()
         .map(|map| host_values(map.mean())[0])
         .collect();
-    let blocks = means.len();
-    let leaves = |&block: &usize| {
-        let context = BlockContext {
-            block,
-            blocks,
-            timestep: f64::from(timesteps[0]),
-        };
-        policy.should_exit(context, &means[..=block])
-    };
-    let exit = (0..blocks - 1).find(leaves).unwrap_or(blocks - 1);
-    Ok((exit as i64, layers.noise[exit].clone()))
+    let replayed = replay(policy, f64::from(timesteps[0]), means.len(), &means);
+    let (exit, _) = replayed.context("every mean is there")?;
+    Ok((exit as i64 - 1, layers.noise[exit - 1].clone()))
 }

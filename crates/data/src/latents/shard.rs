@@ -154,9 +154,10 @@ impl Shard {
         };
         let shard = Self {
             moments: moments(MOMENTS)?,
-            mirrored_moments: match header.mirrored {
-                true => Some(moments(MIRRORED_MOMENTS)?),
-                false => None,
+            mirrored_moments: if header.mirrored {
+                Some(moments(MIRRORED_MOMENTS)?)
+            } else {
+                None
             },
             labels: match header.classes {
                 Some(classes) => Some(labels(&tensors, items, classes)?),

@@ -25,9 +25,10 @@ pub(crate) fn is_checked(block: usize, every: NonZeroUsize) -> bool {
 
 impl<P: ExitPolicy> ExitPolicy for CheckEvery<P> {
     fn signal(&self, context: BlockContext) -> ExitSignal {
-        match is_checked(context.block, self.every) {
-            true => self.policy.signal(context),
-            false => ExitSignal::None,
+        if is_checked(context.block, self.every) {
+            self.policy.signal(context)
+        } else {
+            ExitSignal::None
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, ExitPolicy, ExitSignal};
+use super::{BlockContext, ExitPolicy, ExitSignal, nearest};
 
 /// The mean uncertainty of the last block at one timestep.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,12 +31,8 @@ pub struct ExcessThreshold {
 impl ExcessThreshold {
     /// The floor at a timestep.
     pub fn floor(&self, timestep: f64) -> f32 {
-        let distance = |floor: &UncertaintyFloor| (floor.timestep - timestep).abs();
-        let nearest = self
-            .floors
-            .iter()
-            .min_by(|a, b| distance(a).total_cmp(&distance(b)));
-        nearest.map_or(0.0, |floor| floor.uncertainty)
+        let floor = nearest(&self.floors, timestep, |floor| floor.timestep);
+        floor.map_or(0.0, |floor| floor.uncertainty)
     }
 }
 

@@ -33,6 +33,13 @@ pub struct BlockContext {
     pub timestep: f64,
 }
 
+impl BlockContext {
+    /// Whether no block follows.
+    pub fn is_last(self) -> bool {
+        self.block + 1 == self.blocks
+    }
+}
+
 /// What a policy wants to know of every sample after a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ExitSignal {
@@ -81,29 +88,62 @@ impl<P: ExitPolicy + ?Sized> ExitPolicy for &P {
     }
 }
 
+/// Blocks that a sample runs at a timestep under `policy`, and the signals that the policy asks for
+/// until then, given its `signals` after every block.
+///
+/// Returns nothing where the policy asks for a signal that is not there.
+pub fn replay(
+    policy: &(impl ExitPolicy + ?Sized),
+    timestep: f64,
+    blocks: usize,
+    signals: &[f32],
+) -> Option<(usize, Vec<f32>)> {
+    let mut seen = Vec::new();
+    for block in 0..blocks - 1 {
+        let context = BlockContext {
+            block,
+            blocks,
+            timestep,
+        };
+        if policy.signal(context) != ExitSignal::None {
+            seen.push(*signals.get(block)?);
+        }
+        if policy.should_exit(context, &seen) {
+            return Some((block + 1, seen));
+        }
+    }
+    Some((blocks, seen))
+}
+
+/// The item whose timestep, which `timestep_of` tells, is nearest to `timestep`.
+fn nearest<T>(items: &[T], timestep: f64, timestep_of: impl Fn(&T) -> f64) -> Option<&T> {
+    let distance = |item: &T| (timestep_of(item) - timestep).abs();
+    let by_distance = |a: &&T, b: &&T| distance(a).total_cmp(&distance(b));
+    items.iter().min_by(by_distance)
+}
+
 #[cfg(test)]
 mod testing {
-    use super::{BlockContext, ExitPolicy, ExitSignal};
+    use super::{ExitPolicy, replay};
 
-    /// The block, from 0, that each sample leaves after, given its certainty (one minus
-    /// uncertainty) after every block; the last block where the policy lets it run to the end.
-    pub(super) fn exits<const BLOCKS: usize>(
-        policy: &dyn ExitPolicy,
-        certainty: &[[f32; BLOCKS]],
-    ) -> Vec<usize> {
-        let exit = |sample: &[f32; BLOCKS]| {
-            let uncertainty = sample.map(|certainty| 1.0 - certainty);
-            let leaves = |&block: &usize| {
-                let context = BlockContext {
-                    block,
-                    blocks: BLOCKS,
-                    timestep: 500.0,
-                };
-                assert_eq!(policy.signal(context), ExitSignal::Uncertainty);
-                policy.should_exit(context, &uncertainty[..=block])
-            };
-            (0..BLOCKS - 1).find(leaves).unwrap_or(BLOCKS - 1)
-        };
-        certainty.iter().map(exit).collect()
+    /// Asserts that samples whose `certainty` (one minus uncertainty) after every block is given leave after
+    /// the blocks, from 0, that were recorded under each threshold on certainty, where `policy` is made of
+    /// the threshold on uncertainty.
+    #[track_caller]
+    pub(super) fn assert_exits<P: ExitPolicy, const SAMPLES: usize, const BLOCKS: usize>(
+        policy: impl Fn(f32) -> P,
+        certainty: [[f32; BLOCKS]; SAMPLES],
+        recorded: &[(f32, [usize; SAMPLES])],
+    ) {
+        for &(threshold, expected) in recorded {
+            let exits = certainty.map(|certainty| {
+                let uncertainty = certainty.map(|certainty| 1.0 - certainty);
+                let replayed = replay(&policy(1.0 - threshold), 500.0, BLOCKS, &uncertainty);
+                let (blocks, seen) = replayed.unwrap();
+                assert_eq!(seen, uncertainty[..blocks.min(BLOCKS - 1)]);
+                blocks - 1
+            });
+            assert_eq!(exits, expected, "certainty {threshold}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, ExitPolicy, ExitSignal};
+use super::{BlockContext, ExitPolicy, ExitSignal, nearest};
 use crate::ExitTrace;
 
 /// The depth at one timestep of a [`DepthSchedule`].
@@ -55,11 +55,7 @@ impl DepthSchedule {
 
     /// The depth at a timestep, if the schedule has any.
     pub fn depth(&self, timestep: f64) -> Option<usize> {
-        let distance = |depth: &ScheduledDepth| (depth.timestep - timestep).abs();
-        self.depths
-            .iter()
-            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
-            .map(|depth| depth.blocks)
+        nearest(&self.depths, timestep, |depth| depth.timestep).map(|depth| depth.blocks)
     }
 }
 

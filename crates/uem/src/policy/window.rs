@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, ExitPolicy, ExitSignal, is_checked};
+use super::{BlockContext, ExitPolicy, ExitSignal, is_checked, nearest};
 
 /// Where samples may leave at one timestep of [`ExitWindows`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,10 +37,7 @@ impl ExitWindows {
 
     /// The window at a timestep, if there is any.
     pub fn window(&self, timestep: f64) -> Option<&ExitWindow> {
-        let distance = |window: &&ExitWindow| (window.timestep - timestep).abs();
-        self.windows
-            .iter()
-            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        nearest(&self.windows, timestep, |window| window.timestep)
     }
 }
 

@@ -65,18 +65,12 @@ fn draw_adaptive(
 fn samples_leave_early_under_every_solver() {
     let config = AdaDiffConfig::new(UVitConfig {
         image_size: 4,
-        patch_size: 2,
-        channels: 2,
         width: 16,
-        depth: 4,
         heads: 2,
         mlp_ratio: 2.0,
-        qkv_bias: false,
-        time_mlp: false,
         classes: Some(5),
-        text: None,
-        long_skips: true,
         final_convolution: false,
+        ..UVitConfig::tiny()
     });
     let model = config.init::<Plain>(1, &device()).unwrap();
     for solver in every_solver() {
