@@ -29,8 +29,12 @@ fn the_map_lists_every_crate_above_those_that_depend_on_it() {
     for (place, name) in listed.iter().enumerate() {
         let manifest = root.join("crates").join(name).join("Cargo.toml");
         let manifest = fs::read_to_string(manifest).unwrap();
-        let (_, dependencies) = manifest.split_once("\n[dependencies]\n").unwrap_or_default();
-        let dependencies = dependencies.lines().take_while(|line| !line.starts_with('['));
+        let (_, dependencies) = manifest
+            .split_once("\n[dependencies]\n")
+            .unwrap_or_default();
+        let dependencies = dependencies
+            .lines()
+            .take_while(|line| !line.starts_with('['));
         let ours = dependencies.filter_map(|line| line.strip_prefix("adadiff-"));
         for dependency in ours.filter_map(|line| line.split(['.', ' ']).next()) {
             assert!(
