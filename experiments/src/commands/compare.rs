@@ -8,7 +8,7 @@ use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_model::kernels::Kernels;
 use adadiff_report::UncertaintyMaps;
 use adadiff_storage::{ResumeStore, RunFolder};
-use adadiff_uem::{ExitPolicy, FixedDepth, Never};
+use adadiff_uem::{ExitPolicy, FixedDepth, FullDepth};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -183,7 +183,7 @@ impl<B: Kernels> Bench<'_, B> {
         self.warm_up()?;
 
         self.say("the full network");
-        let full = self.draw("full", &Never, &draw)?;
+        let full = self.draw("full", &FullDepth, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
 
@@ -224,7 +224,7 @@ impl<B: Kernels> Bench<'_, B> {
     fn warm_up(&self) -> Result<()> {
         let batch = self.preset().sampling.batch;
         self.study
-            .draw(Never, &self.study.plan(batch)?, &self.bar)?;
+            .draw(FullDepth, &self.study.plan(batch)?, &self.bar)?;
         Ok(())
     }
 
@@ -233,7 +233,7 @@ impl<B: Kernels> Bench<'_, B> {
         let draw = self.study.plan(samples)?;
         self.expect(samples * (budgets.len() + 2));
         self.say("the curve: full network");
-        let full = self.draw("curve-full", &Never, &draw)?;
+        let full = self.draw("curve-full", &FullDepth, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
         for &budget in budgets {

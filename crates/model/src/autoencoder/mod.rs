@@ -9,8 +9,5 @@ mod layers;
 mod network;
 
 pub use config::AutoencoderConfig;
-pub use decoder::{AutoencoderDecoder, UpLevel};
-pub use encoder::{AutoencoderEncoder, DownLevel};
 pub use import::AutoencoderHints;
-pub use layers::{Middle, PixelAttention, ResidualBlock};
 pub use network::Autoencoder;

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use adadiff_train::peak_resident_mib;
-use adadiff_uem::{AdaptiveUVit, ExitTrace, Never};
+use adadiff_uem::{AdaptiveUVit, ExitTrace, FullDepth};
 use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ impl DeviceTask for PartTask<'_> {
 
         // These runs pay for memory and kernels, too: they are not timed.
         let mut noise = Vec::new();
-        let network = AdaptiveUVit::new(&study.model, Never);
+        let network = AdaptiveUVit::new(&study.model, FullDepth);
         let full = study.draw_from(&network, &draw, &bar, &mut |progress| {
             if progress.step.index == 0
                 && let Some(prediction) = progress.prediction
@@ -87,7 +87,7 @@ impl DeviceTask for PartTask<'_> {
 
         let (mut full_seconds, mut adaptive_seconds) = (Vec::new(), Vec::new());
         for _ in 0..REPETITIONS {
-            full_seconds.push(study.draw(Never, &draw, &bar)?.seconds_per_image());
+            full_seconds.push(study.draw(FullDepth, &draw, &bar)?.seconds_per_image());
             adaptive_seconds.push(study.draw(&policy, &draw, &bar)?.seconds_per_image());
         }
         ensure!(

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::{Precision, metadata, save};
 use adadiff_train::{Judging, TrainError};
-use adadiff_uem::{AdaDiff, Never};
+use adadiff_uem::{AdaDiff, FullDepth};
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 
@@ -182,7 +182,7 @@ impl<'a, B: Kernels> Best<'a, B> {
         let draw = study.plan(self.samples)?;
         let bar = ProgressBar::hidden();
         let none = Tally::none(judge, &draw)?;
-        let tally = none.draw(&study, judge, &Never, &draw, &bar, &mut |_| Ok(()))?;
+        let tally = none.draw(&study, judge, &FullDepth, &draw, &bar, &mut |_| Ok(()))?;
         judge.frechet_distance(&tally.statistics)
     }
 
