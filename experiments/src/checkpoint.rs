@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::{load, metadata};
 use adadiff_uem::AdaDiff;
-use adadiff_weights::WeightFile;
+use adadiff_weights::{WeightError, WeightFile, WeightFormat};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::calibrations::Calibrations;
 use crate::methods::Companion;
+use crate::network_file::part_note;
 use crate::metrics_tool::{of_bytes, of_file};
 use crate::preset::Preset;
-use crate::published::{self, Published, predicts_noise};
+use crate::published::{self, Published, noise_predictor};
 
 /// The key of the preset in the header of a weights file.
 pub const PRESET_KEY: &str = "preset";
@@ -140,7 +141,7 @@ impl Checkpoint {
         path: &Path,
     ) -> Result<Self> {
         let found = published.recognise()?;
-        for note in &found.notes {
+        for note in part_note(published.file).iter().chain(&found.notes) {
             eprintln!("{note}");
         }
         Ok(Self {
@@ -217,14 +218,20 @@ impl Checkpoint {
 
 /// The published weights of a network that predicts noise, where the file holds such.
 fn published_file(bytes: &[u8], path: &Path) -> Result<Option<WeightFile>> {
-    match WeightFile::open(path) {
-        Ok(file) if predicts_noise(&file) => Ok(Some(file)),
+    let file = match WeightFile::open(path) {
+        Ok(file) => file,
+        Err(error @ WeightError::Piece { .. }) => return Err(error.into()),
         // An archive or a pickle is PyTorch's, and what is wrong with it is told as such.
-        Ok(_) if metadata(bytes, path).is_err() => {
+        Err(error) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) => {
+            return Err(error.into());
+        }
+        // Other files are complained of as this project's own.
+        Err(_) => return Ok(None),
+    };
+    match noise_predictor(&file)? {
+        None if file.format() != WeightFormat::Safetensors => {
             bail!("{} holds no U-ViT and no AdaDiff", path.display())
         }
-        Err(error) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) => Err(error.into()),
-        // Other files are complained of as this project's own.
-        Ok(_) | Err(_) => Ok(None),
+        found => Ok(found),
     }
 }

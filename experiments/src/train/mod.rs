@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_data::{Pixels, TrainingSet};
+use adadiff_model::UVitConfig;
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::{Precision, save};
 use adadiff_train::{Node, Outcome, TrainConfig, Trainer, Workers, trainable, write_atomically};
 use adadiff_uem::AdaDiff;
-use adadiff_weights::WeightFile;
 use anyhow::{Context, Result, bail, ensure};
 use burn_autodiff::Autodiff;
 
@@ -22,6 +22,7 @@ use crate::checkpoint::{
 };
 use crate::device::DevicesTask;
 use crate::judge::JudgeOptions;
+use crate::network_file::open_part;
 use crate::prepared::{autoencoder_of, open_latents};
 use crate::preset::{Place, Preset};
 use crate::published;
@@ -131,7 +132,8 @@ impl Train<'_> {
     /// published AdaDiff whole.
     fn given<B: Kernels>(&self, path: &Path, device: &B::Device) -> Result<AdaDiff<B>> {
         if !Checkpoint::is_at(path) {
-            return published::load(&WeightFile::open(path)?, &self.preset, device);
+            let file = open_part(path, UVitConfig::LANDMARK)?;
+            return published::load(&file, &self.preset, device);
         }
         let config = &self.preset.model;
         let checkpoint = Checkpoint::read(path, None, &[])?;
