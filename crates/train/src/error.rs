@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use adadiff_data::DataError;
 use adadiff_model::ModelError;
 use adadiff_sampler::ScheduleError;
+use adadiff_weights::WeightError;
 use thiserror::Error;
 
 use crate::ComputeType;
@@ -19,6 +20,9 @@ pub enum TrainError {
     /// The data set cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Weights cannot be used.
+    #[error(transparent)]
+    Weights(#[from] WeightError),
     /// The noise schedule makes no sense.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use burn::module::Module;
 use burn::tensor::DType;
 use burn::tensor::backend::Backend;
+use adadiff_weights::{WeightError, bad_tensors};
 use burn_store::{ModuleAdapter, ModuleSnapshot, SafetensorsStore, TensorSnapshot};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata};
@@ -55,8 +56,8 @@ pub enum Precision {
 /// Writes the weights of `model`, with `metadata` in the file's header.
 ///
 /// # Errors
-/// Where the weights cannot be read from the device or the file cannot be written; a file that was
-/// there before is then untouched.
+/// Where the weights cannot be read from the device, are not finite in this precision, or the file
+/// cannot be written; a file that was there before is then untouched.
 pub fn save<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
     model: &M,
     precision: Precision,
@@ -81,6 +82,13 @@ pub fn save<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
     let bytes = store
         .get_bytes()
         .map_err(|error| unusable(error.to_string()))?;
+    let tensors = bad_tensors(&bytes).map_err(|error| unusable(error.to_string()))?;
+    if !tensors.is_empty() {
+        return Err(TrainError::Weights(WeightError::Unwritten {
+            path: path.to_owned(),
+            tensors,
+        }));
+    }
     let bytes = with_ordered_header(&bytes)
         .ok_or_else(|| unusable("its header could not be written".to_owned()))?;
     write_atomically(path, &bytes)
@@ -102,8 +110,8 @@ fn with_ordered_header(bytes: &[u8]) -> Option<Vec<u8>> {
 /// Loads weights into `model` from the bytes of a safetensors file; `path` is for messages.
 ///
 /// # Errors
-/// Where the file is damaged, or has tensors missing, left over or of another shape: all of them are
-/// named. Nothing is loaded partially.
+/// Where the file is damaged, has tensors missing, left over or of another shape, or values that are
+/// not finite: all of them are named. Nothing is loaded partially.
 pub fn load<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
     mut model: M,
     bytes: Vec<u8>,
@@ -125,6 +133,13 @@ pub fn load<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
             "it holds other values than floating-point numbers: {}",
             other_types.join("; ")
         )));
+    }
+    let tensors = bad_tensors(&bytes).map_err(|error| unusable(error.to_string()))?;
+    if !tensors.is_empty() {
+        return Err(TrainError::Weights(WeightError::Values {
+            path: path.to_owned(),
+            tensors,
+        }));
     }
     let mut store = SafetensorsStore::from_bytes(Some(bytes))
         .with_from_adapter(Convert(DType::F32))
@@ -210,5 +225,41 @@ mod tests {
         values(&read)
             .into_data()
             .assert_eq(&values(&model).into_data(), true);
+    }
+    #[test]
+    fn weights_that_are_not_finite_are_neither_written_nor_read() {
+        println!("device: flex");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights");
+        let device = Default::default();
+        let model = |weight: f32| -> Linear<Flex> {
+            let mut model = LinearConfig::new(1, 1).init(&device);
+            model.weight = model.weight.map(|_| Tensor::full([1, 1], weight, &device));
+            model
+        };
+        let write = |weight: f32, precision: Precision| {
+            save::<Flex, _>(&model(weight), precision, &[], &path).map_err(|error| error.to_string())
+        };
+        write(1.5, Precision::Single).unwrap();
+        let sound = std::fs::read(&path).unwrap();
+        for (weight, precision, words) in [
+            (f32::NAN, Precision::Single, "not numbers"),
+            (f32::INFINITY, Precision::Half, "infinite"),
+            // Finite, but not in half precision.
+            (1e6, Precision::Half, "infinite"),
+        ] {
+            let error = write(weight, precision).unwrap_err();
+            assert!(error.contains("not written"), "{error}");
+            assert!(error.contains("weight") && error.contains(words), "{error}");
+            assert!(std::fs::read(&path).unwrap() == sound);
+        }
+        write(1e6, Precision::Single).unwrap();
+        let at = sound.len() - 4;
+        let weights = [1.5f32.to_le_bytes(), f32::NAN.to_le_bytes()];
+        let at = (0..=at).rev().find(|at| sound[*at..].starts_with(&weights[0])).unwrap();
+        let mut broken = sound;
+        broken[at..at + 4].copy_from_slice(&weights[1]);
+        let error = load::<Flex, _>(model(0.0), broken, &path).unwrap_err().to_string();
+        assert!(error.contains("weight has 1 of 1 values that are not numbers"), "{error}");
     }
 }

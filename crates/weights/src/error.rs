@@ -55,6 +55,14 @@ pub enum WeightError {
         /// Every tensor that has such values.
         tensors: Vec<BadTensor>,
     },
+    /// Weights that no network can compute with are not written; a file that was there is untouched.
+    #[error("{path} is not written, as its weights could not be used: {}", first_of(tensors))]
+    Unwritten {
+        /// The file.
+        path: PathBuf,
+        /// Every tensor that has such values.
+        tensors: Vec<BadTensor>,
+    },
     /// The file holds the network several times, and nothing tells which is meant.
     #[error(
         "{path} holds several state dictionaries of one network ({}); name the one that is wanted",

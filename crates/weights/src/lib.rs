@@ -29,5 +29,6 @@ pub use error::{Misfit, WeightError};
 pub use file::{WeightFile, WeightFormat};
 pub use placed::Placed;
 pub use placements::{Placement, Placements};
+pub use safetensors::bad_tensors;
 pub use stored::{StoredTensor, StoredType};
 pub use values::{BadTensor, Flaw, checked};

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 
-use burn::tensor::DType;
+use burn::tensor::{DType, TensorData};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::error::Fault;
 use crate::stored::{Source, StoredTensor, StoredType};
+use crate::values::{BadTensor, checked};
 
 pub(crate) fn tensors(file: &Arc<File>) -> Result<BTreeMap<String, StoredTensor>, Fault> {
     // SAFETY: the map lives as long as the header is read. Who shortens the file within that time
@@ -28,6 +29,25 @@ pub(crate) fn tensors(file: &Arc<File>) -> Result<BTreeMap<String, StoredTensor>
     Ok(tensors.collect())
 }
 
+/// The tensors of real numbers in the bytes of a safetensors file that cannot be weights, in the
+/// order of their names.
+///
+/// # Errors
+/// Where the bytes are no such file.
+pub fn bad_tensors(bytes: &[u8]) -> Result<Vec<BadTensor>, SafeTensorError> {
+    let mut bad = Vec::new();
+    for (name, view) in SafeTensors::deserialize(bytes)?.tensors() {
+        if let StoredType::Known(dtype) = stored_type(view.dtype())
+            && dtype.is_float()
+        {
+            let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), dtype);
+            bad.extend(checked(&name, data).err());
+        }
+    }
+    bad.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(bad)
+}
+
 fn complaint(error: SafeTensorError) -> String {
     match error {
         SafeTensorError::MetadataIncompleteBuffer => {
@@ -40,7 +60,7 @@ fn complaint(error: SafeTensorError) -> String {
     }
 }
 
-pub(crate) fn stored_type(dtype: Dtype) -> StoredType {
+fn stored_type(dtype: Dtype) -> StoredType {
     StoredType::Known(match dtype {
         Dtype::F64 => DType::F64,
         Dtype::F32 => DType::F32,
