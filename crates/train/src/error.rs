@@ -4,7 +4,6 @@ use adadiff_data::DataError;
 use adadiff_model::ModelError;
 use adadiff_sampler::ScheduleError;
 use adadiff_storage::StorageError;
-use adadiff_weights::WeightError;
 use thiserror::Error;
 
 use crate::ComputeType;
@@ -21,9 +20,6 @@ pub enum TrainError {
     /// The data set cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Weights cannot be used.
-    #[error(transparent)]
-    Weights(#[from] WeightError),
     /// The noise schedule makes no sense.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),

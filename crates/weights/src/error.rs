@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use adadiff_storage::StorageError;
 use thiserror::Error;
 
 use crate::{BadTensor, StoredType};
@@ -39,6 +40,9 @@ pub enum WeightError {
         /// Of how many.
         pieces: u32,
     },
+    /// A file could not be written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The file holds other tensors than the network needs.
     #[error("{path} does not fit the network: {}", list(misfits))]
     Misfits {
@@ -56,7 +60,10 @@ pub enum WeightError {
         tensors: Vec<BadTensor>,
     },
     /// Weights that no network can compute with are not written; a file that was there is untouched.
-    #[error("{path} is not written, as its weights could not be used: {}", first_of(tensors))]
+    #[error(
+        "{path} is not written, as its weights could not be used: {}",
+        first_of(tensors)
+    )]
     Unwritten {
         /// The file.
         path: PathBuf,

@@ -6,6 +6,7 @@
 //! weights where a checkpoint has both. [`Placements`] say which tensor goes where in a network.
 //! [`WeightFile::place`] compares the two and refuses a file that does not hold exactly what the
 //! network needs; what is loaded is [`checked`] value by value.
+//! [`native`] saves and loads this project's own files.
 //!
 //! # Why not through `burn-store`
 //! `burn-store` 0.21 reads PyTorch's container too, but fills storages that are missing or cut off
@@ -15,6 +16,7 @@
 
 mod error;
 mod file;
+pub mod native;
 mod network;
 mod placed;
 mod placements;

@@ -150,8 +150,7 @@ impl Placements {
     #[must_use]
     pub fn published_as(mut self, change: impl Fn(&str, &[usize]) -> (String, Vec<usize>)) -> Self {
         for placement in &mut self.list {
-            (placement.published, placement.shape) =
-                change(&placement.published, &placement.shape);
+            (placement.published, placement.shape) = change(&placement.published, &placement.shape);
         }
         self
     }

@@ -40,7 +40,8 @@ pub fn bad_tensors(bytes: &[u8]) -> Result<Vec<BadTensor>, SafeTensorError> {
         if let StoredType::Known(dtype) = stored_type(view.dtype())
             && dtype.is_float()
         {
-            let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), dtype);
+            let data =
+                TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), dtype);
             bad.extend(checked(&name, data).err());
         }
     }

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::{sha256_file, sha256_hex};
-use adadiff_train::weights::{load, metadata};
 use adadiff_uem::AdaDiff;
+use adadiff_weights::native::{load, metadata};
 use adadiff_weights::{WeightError, WeightFile, WeightFormat};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 

@@ -11,8 +11,8 @@ use adadiff_model::clip::{
     ClipText, ClipTextConfig, ClipTextHints, ClipVision, ClipVisionConfig, ClipVisionHints,
 };
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::{load, metadata};
 use adadiff_weights::WeightFile;
+use adadiff_weights::native::{load, metadata};
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 
@@ -105,7 +105,10 @@ pub fn open_part(path: &Path, landmark: &str) -> Result<WeightFile> {
 pub fn open_inception<B: Kernels>(path: &Path, device: &B::Device) -> Result<Inception<B>> {
     match OwnFile::read(path, "inception")? {
         Some(file) => Ok(load(Inception::init(device), file.bytes, path)?),
-        None => Ok(Inception::import(&open_part(path, INCEPTION_LANDMARK)?, device)?),
+        None => Ok(Inception::import(
+            &open_part(path, INCEPTION_LANDMARK)?,
+            device,
+        )?),
     }
 }
 

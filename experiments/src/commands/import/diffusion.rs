@@ -1,9 +1,9 @@
 //! Published U-ViT and AdaDiff weights.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::{Precision, save};
 use adadiff_uem::AdaDiff;
 use adadiff_weights::WeightFile;
+use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::Result;
 
 use super::Import;
@@ -36,6 +36,6 @@ pub(super) fn import<B: Kernels>(
         (PHASE_KEY, phase.to_owned()),
         (PRESET_KEY, found.preset.to_toml()?),
     ];
-    save(&model, Precision::Single, &metadata, &request.out)?;
+    save(&model, WeightPrecision::Single, &metadata, &request.out)?;
     Ok(found.notes)
 }

@@ -124,7 +124,10 @@ fn without_use(whole: &WeightFile, network: &WeightFile) -> Option<String> {
 
 /// Prints lines for whoever still reads.
 fn print(lines: &[String]) -> Result<()> {
-    let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+    let text: String = lines
+        .iter()
+        .flat_map(|line| [line.as_str(), "\n"])
+        .collect();
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot print what was imported"),

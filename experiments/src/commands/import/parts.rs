@@ -6,8 +6,8 @@ use adadiff_metrics::Inception;
 use adadiff_model::autoencoder::{AutoencoderConfig, AutoencoderHints};
 use adadiff_model::clip::{ClipTextConfig, ClipTextHints, ClipVisionConfig, ClipVisionHints};
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::{Precision, save};
 use adadiff_weights::WeightFile;
+use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::Result;
 
 use super::Import;
@@ -34,7 +34,7 @@ pub(super) fn autoencoder<B: Kernels>(
         (NETWORK_KEY, "autoencoder".to_owned()),
         (CONFIG_KEY, serde_json::to_string(&config)?),
     ];
-    save(&model, Precision::Single, &metadata, &request.out)?;
+    save(&model, WeightPrecision::Single, &metadata, &request.out)?;
     Ok(notes)
 }
 
@@ -64,7 +64,7 @@ pub(super) fn text_model<B: Kernels>(
         (NETWORK_KEY, "clip_text".to_owned()),
         (CONFIG_KEY, serde_json::to_string(&config)?),
     ];
-    save(&model, Precision::Single, &metadata, &request.out)?;
+    save(&model, WeightPrecision::Single, &metadata, &request.out)?;
     Ok(notes)
 }
 
@@ -89,7 +89,7 @@ pub(super) fn image_model<B: Kernels>(
         (NETWORK_KEY, "clip_vision".to_owned()),
         (CONFIG_KEY, serde_json::to_string(&config)?),
     ];
-    save(&model, Precision::Single, &metadata, &request.out)?;
+    save(&model, WeightPrecision::Single, &metadata, &request.out)?;
     Ok(notes)
 }
 
@@ -102,6 +102,6 @@ pub(super) fn inception<B: Kernels>(
     let notes = vec!["network: FID's Inception network".to_owned()];
     let model = Inception::<B>::import(file, device)?;
     let metadata = [(NETWORK_KEY, "inception".to_owned())];
-    save(&model, Precision::Single, &metadata, &request.out)?;
+    save(&model, WeightPrecision::Single, &metadata, &request.out)?;
     Ok(notes)
 }

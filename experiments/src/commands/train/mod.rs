@@ -13,9 +13,9 @@ use adadiff_data::{Pixels, TrainingSet};
 use adadiff_model::UVitConfig;
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::write_atomically;
-use adadiff_train::weights::{Precision, save};
 use adadiff_train::{Node, Outcome, TrainConfig, Trainer, Workers, trainable};
 use adadiff_uem::AdaDiff;
+use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::{Context, Result, bail, ensure};
 use burn_autodiff::Autodiff;
 
@@ -201,7 +201,7 @@ impl Train<'_> {
         let mut metadata = self.metadata(name)?;
         metadata.push((STEPS_KEY, steps.to_string()));
         let weights = folder.join(WEIGHTS_FILE);
-        save(&average, Precision::Half, &metadata, &weights)?;
+        save(&average, WeightPrecision::Half, &metadata, &weights)?;
         eprintln!("{name}: done, weights in {}", weights.display());
         Ok(average)
     }
