@@ -6,6 +6,7 @@ mod decoder;
 mod encoder;
 mod import;
 mod layers;
+mod layout;
 mod network;
 
 pub use config::AutoencoderConfig;
