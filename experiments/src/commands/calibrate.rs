@@ -7,11 +7,11 @@ use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Calibration, CalibrationFile, ExitSetting, Monitor};
 use anyhow::Result;
 
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::LoadedCheckpoint;
-use crate::checkpoint::components::Surroundings;
-use crate::commands::budget_request::{self, BudgetRequest};
+use crate::commands::budget_request;
 use crate::terminal::Terminal;
+
+use super::inputs::Inputs;
 
 /// A share of blocks that was skipped beyond what was asked for is told from here on.
 const MUCH: f64 = 0.02;
@@ -19,12 +19,8 @@ const MUCH: f64 = 0.02;
 /// What to calibrate.
 #[derive(Debug)]
 pub struct Calibrate {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
-    /// The budget, where it is none of blocks.
-    pub request: Option<BudgetRequest>,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// The file to add to.
     pub out: PathBuf,
     /// The shares of blocks to skip, where there is no other budget.
@@ -37,13 +33,19 @@ impl DeviceTask for Calibrate {
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         // A file that cannot be added to is told before anything is measured for it.
         CalibrationFile::check(&self.out)?;
-        let mut loaded: LoadedCheckpoint<B> = self.surroundings.load(self.checkpoint, &device)?;
+        let Inputs {
+            checkpoint,
+            surroundings,
+            request,
+            ..
+        } = self.inputs;
+        let mut loaded: LoadedCheckpoint<B> = surroundings.load(checkpoint, &device)?;
         let terminal = Terminal::evaluations();
         // What was found is stored before it is told of, whoever reads that.
         let store = |loaded: &LoadedCheckpoint<B>, found: &Calibration| {
             CalibrationFile::add(&self.out, loaded.calibrator().entry(found.clone()))
         };
-        if let Some(request) = &self.request {
+        if let Some(request) = &request {
             loaded.forget();
             let found = request.find(&loaded, None, &terminal)?;
             store(&loaded, &found)?;

@@ -10,16 +10,17 @@ use adadiff_pipeline::{
 };
 use adadiff_report::UncertaintyMaps;
 use adadiff_storage::{ResumeStore, RunFolder};
-use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, Never};
+use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, FullDepth};
+
 use anyhow::Result;
 use serde::Serialize;
 
 use super::compare_report;
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::LoadedCheckpoint;
-use crate::checkpoint::components::Surroundings;
-use crate::commands::budget_request::BudgetRequest;
+
+use super::inputs::Inputs;
 use crate::figures::uncertainty_maps;
+
 use crate::methods::MethodKind;
 use crate::methods::timing::{self, Timing};
 use crate::presets::Preset;
@@ -33,14 +34,8 @@ const WISHED: &str = "wished";
 /// The main job and its options.
 #[derive(Debug)]
 pub struct MainJob {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// The budget, where it is none of blocks.
-    pub request: Option<BudgetRequest>,
-    /// What stands before and behind the network.
-    pub surroundings: Surroundings,
-    /// The device, as named on the command line.
-    pub device: DeviceName,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// The folder to write, if one was named.
     pub out: Option<PathBuf>,
     /// Samples of the main rows.
@@ -76,30 +71,35 @@ impl DeviceTask for MainJob {
     type Output = Result<PathBuf>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<PathBuf> {
-        let experiment = self.checkpoint.preset.name.clone();
-        let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
-        let data = self.checkpoint.preset.data;
-        let checkpoint_sha256 = self.checkpoint.sha256.clone();
-        let reference = &self.surroundings.reference;
+        let Inputs {
+            checkpoint,
+            surroundings,
+            request,
+            device: name,
+            ..
+        } = self.inputs;
+        let folder = RunFolder::create(self.out.as_deref(), &checkpoint.preset.name)?;
+        let data = checkpoint.preset.data;
+        let checkpoint_sha256 = checkpoint.sha256.clone();
+        let reference = &surroundings.reference;
         let yardstick = reference.id(data)?;
-        let mut loaded: LoadedCheckpoint<B> = self.surroundings.load(self.checkpoint, &device)?;
+        let mut loaded: LoadedCheckpoint<B> = surroundings.load(checkpoint, &device)?;
         let shape = loaded.pipeline().image_shape();
         let judge = reference.evaluator(data, shape, &device)?;
-        let request = self.request.as_ref();
         let settings = Settings {
             preset: loaded.preset().to_toml()?,
             checkpoint_sha256,
             calibrations: loaded.calibrator().all_stored().cloned().collect(),
-            wish: request.map(|request| request.target.option()),
+            wish: request.as_ref().map(|request| request.target.option()),
             features: judge.features(),
             yardstick,
             samples: self.samples,
             curve_samples: self.curve_samples,
-            device: self.device.backend.name(),
+            device: name.backend.name(),
         };
         let kept = ResumeStore::open(folder.kept(), &settings)?;
         let terminal = Terminal::evaluations();
-        if let Some(request) = request {
+        if let Some(request) = &request {
             let calibration = match kept.read::<Calibration>(WISHED)? {
                 Some(calibration) => {
                     loaded.adopt(calibration.clone());
@@ -117,7 +117,7 @@ impl DeviceTask for MainJob {
             loaded: &loaded,
             judge: &judge,
             kept,
-            device: self.device,
+            device: name,
             terminal,
         };
         let findings = bench.findings(self.samples, self.curve_samples, &self.curve);
@@ -131,7 +131,7 @@ impl DeviceTask for MainJob {
             &folder.path(),
             &findings,
             loaded.preset(),
-            self.device,
+            name,
             &self.command,
         )?;
         let folder = folder.finish()?;
@@ -182,7 +182,7 @@ impl<B: Kernels> Bench<'_, B> {
         self.warm_up()?;
 
         self.say("the full network");
-        let full = self.draw("full", &Never, &draw)?;
+        let full = self.draw("full", &FullDepth, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
 
@@ -225,7 +225,7 @@ impl<B: Kernels> Bench<'_, B> {
         let plan = self.loaded.plan(batch)?;
         self.loaded
             .pipeline()
-            .generate(Never, &plan, &self.terminal)?;
+            .generate(FullDepth, &plan, &self.terminal)?;
         Ok(())
     }
 
@@ -234,7 +234,7 @@ impl<B: Kernels> Bench<'_, B> {
         let draw = self.loaded.plan(samples)?;
         self.expect(samples * (budgets.len() + 2));
         self.say("the curve: full network");
-        let full = self.draw("curve-full", &Never, &draw)?;
+        let full = self.draw("curve-full", &FullDepth, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
         for &budget in budgets {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adadiff_backends::DeviceTask;
-use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
+use adadiff_data::{cifar10, fashion_mnist};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Conditions, Monitor};
 use adadiff_report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
@@ -12,10 +12,9 @@ use adadiff_storage::RunFolder;
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, bail};
 
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::LoadedCheckpoint;
-use crate::checkpoint::components::Surroundings;
-use crate::commands::budget_request::BudgetRequest;
+
+use super::inputs::Inputs;
 use crate::methods::Exit;
 use crate::presets::DataSet;
 use crate::terminal::Terminal;
@@ -23,12 +22,8 @@ use crate::terminal::Terminal;
 /// What to sample.
 #[derive(Debug)]
 pub struct Sample {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
-    /// The budget, where it is none of blocks.
-    pub request: Option<BudgetRequest>,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// The folder to write, if one was named.
     pub out: Option<PathBuf>,
     /// Number of samples.
@@ -45,9 +40,15 @@ impl DeviceTask for Sample {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let experiment = format!("{}-sample", self.checkpoint.preset.name);
+        let experiment = format!("{}-sample", self.inputs.checkpoint.preset.name);
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
-        let mut loaded: LoadedCheckpoint<B> = self.surroundings.load(self.checkpoint, &device)?;
+        let Inputs {
+            checkpoint,
+            surroundings,
+            request,
+            ..
+        } = self.inputs;
+        let mut loaded: LoadedCheckpoint<B> = surroundings.load(checkpoint, &device)?;
         if self.unconditional {
             loaded.change_sampling(|sampling| sampling.guidance = 0.0);
         }
@@ -70,7 +71,7 @@ impl DeviceTask for Sample {
         }
 
         let terminal = Terminal::evaluations();
-        if let Some(request) = &self.request {
+        if let Some(request) = &request {
             let calibration = request.enter(&mut loaded, None, &terminal)?;
             calibration.write_beside(&folder.path())?;
         }
@@ -131,10 +132,11 @@ fn subject(data: DataSet, conditions: &Conditions) -> String {
         Conditions::None => "whatever the data set shows".to_owned(),
         Conditions::Texts(contexts) => format!("{} prompts in turn", contexts.len()),
         Conditions::Classes(classes) => match (classes.as_slice(), data) {
-            ([class], DataSet::FashionMnist) => {
-                CLASS_NAMES.get(*class).unwrap_or(&"no class").to_string()
-            }
-            ([class], DataSet::Cifar10) => CIFAR10_CLASS_NAMES
+            ([class], DataSet::FashionMnist) => fashion_mnist::CLASS_NAMES
+                .get(*class)
+                .unwrap_or(&"no class")
+                .to_string(),
+            ([class], DataSet::Cifar10) => cifar10::CLASS_NAMES
                 .get(*class)
                 .unwrap_or(&"no class")
                 .to_string(),

@@ -8,9 +8,9 @@ use adadiff_pipeline::ensure_enough;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
 
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
+use super::inputs::Inputs;
 use crate::figures::{FigureName, Figures, Outcome};
+
 use crate::pages;
 use crate::results::{Results, TableName};
 use crate::tables::{Bench, Networks, Rendered, Settings, Variants};
@@ -30,10 +30,8 @@ pub enum Wanted {
 pub struct Job {
     /// What.
     pub wanted: Wanted,
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// Where networks are that were trained otherwise.
     pub variants: Variants,
     /// How rows are measured.
@@ -46,16 +44,17 @@ impl DeviceTask for Job {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let data = self.checkpoint.preset.data;
-        let preset = self.checkpoint.preset.to_toml()?;
-        let reference = self.surroundings.reference.clone();
+        let Inputs {
+            checkpoint,
+            surroundings,
+            ..
+        } = self.inputs;
+        let data = checkpoint.preset.data;
+        let preset = checkpoint.preset.to_toml()?;
+        let reference = surroundings.reference.clone();
         let yardstick = reference.id(data)?;
-        let networks: Networks<B> = Networks::new(
-            self.checkpoint,
-            self.surroundings,
-            self.variants,
-            device.clone(),
-        )?;
+        let networks: Networks<B> =
+            Networks::new(checkpoint, surroundings, self.variants, device.clone())?;
         let shape = networks.main().loaded.pipeline().image_shape();
         let judge = reference.evaluator(data, shape, &device)?;
         // Said before hours of sampling, not after.

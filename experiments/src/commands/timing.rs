@@ -9,22 +9,17 @@ use adadiff_storage::to_json_lines;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
 
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::LoadedCheckpoint;
-use crate::checkpoint::components::Surroundings;
-use crate::commands::budget_request::BudgetRequest;
+
+use super::inputs::Inputs;
 use crate::methods::{timing, timing_table};
 use crate::terminal::Terminal;
 
 /// What to time.
 #[derive(Debug)]
 pub struct TimeExits {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
-    /// The budget, where it is none of blocks.
-    pub request: Option<BudgetRequest>,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// The sizes of batches.
     pub batches: Vec<usize>,
     /// Turns of each network.
@@ -37,11 +32,8 @@ impl DeviceTask for TimeExits {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let mut loaded: LoadedCheckpoint<B> = self.surroundings.load(self.checkpoint, &device)?;
         let terminal = Terminal::evaluations();
-        if let Some(request) = &self.request {
-            request.enter(&mut loaded, None, &terminal)?;
-        }
+        let loaded: LoadedCheckpoint<B> = self.inputs.load(&device, &terminal)?;
         terminal.stage("calibrating");
         let reduction = loaded.preset().sampling.reduction;
         let calibration = loaded.calibrator().for_reduction(reduction, &terminal)?;

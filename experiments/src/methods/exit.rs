@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Calibration, Monitor};
-use adadiff_uem::{ExitPolicy, FixedDepth, Never};
+
+use adadiff_uem::{ExitPolicy, FixedDepth, FullDepth};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +56,7 @@ impl Exit {
         match (self, calibration) {
             (Self::Depth(depth), _) => Box::new(FixedDepth(depth)),
             (Self::Adaptive, Some(calibration)) => calibration.policy(),
-            _ => Box::new(Never),
+            _ => Box::new(FullDepth),
         }
     }
 }

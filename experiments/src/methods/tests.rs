@@ -6,8 +6,8 @@ use std::sync::Arc;
 use adadiff_metrics::{Gaussian, write_statistics};
 use adadiff_pipeline::{CalibrationKey, Contexts, ExitRule, ExitSetting, Generated, Silent};
 use adadiff_sampler::{SolverConfig, UniPc};
-use adadiff_train::weights::{Precision, save};
 use adadiff_uem::AdaDiff;
+use adadiff_weights::native::{WeightPrecision, save};
 use burn_flex::Flex;
 
 use super::*;
@@ -37,7 +37,7 @@ fn write(folder: &std::path::Path, name: &str, preset: &Preset, phase: &str) {
         (PRESET_KEY, preset.to_toml().unwrap()),
     ];
     let path = folder.join(format!("{name}.safetensors"));
-    save(&model, Precision::Single, &metadata, &path).unwrap();
+    save(&model, WeightPrecision::Single, &metadata, &path).unwrap();
 }
 
 /// A tiny network on the device, with or without the second networks beside it.

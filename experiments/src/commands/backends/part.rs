@@ -4,14 +4,14 @@ use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Calibration, SamplePlan, median};
 use adadiff_train::peak_resident_mib;
-use adadiff_uem::{AdaptiveUVit, ExitTrace, Never};
+use adadiff_uem::{AdaptiveUVit, ExitTrace, FullDepth};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::LoadedCheckpoint;
-use crate::checkpoint::components::Surroundings;
 use crate::terminal::Terminal;
+
+use crate::commands::inputs::Inputs;
 
 /// Runs that are timed; the full network and AdaDiff take turns.
 const REPETITIONS: usize = 3;
@@ -19,10 +19,8 @@ const REPETITIONS: usize = 3;
 /// What to compute.
 #[derive(Debug)]
 pub struct PartTask {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// Number of samples.
     pub samples: usize,
     /// The threshold of all devices; the device's own where it is the first.
@@ -58,8 +56,8 @@ impl DeviceTask for PartTask {
     type Output = Result<Part>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<Part> {
-        let loaded: LoadedCheckpoint<B> = self.surroundings.load(self.checkpoint, &device)?;
         let monitor = Terminal::hidden();
+        let loaded: LoadedCheckpoint<B> = self.inputs.load(&device, &monitor)?;
         let calibration = match self.calibration {
             Some(calibration) => calibration,
             None => {
@@ -77,7 +75,7 @@ impl DeviceTask for PartTask {
 
         // These runs pay for memory and kernels, too: they are not timed.
         let mut noise = Vec::new();
-        let network = AdaptiveUVit::new(&pipeline.model, Never);
+        let network = AdaptiveUVit::new(&pipeline.model, FullDepth);
         let full = pipeline.generate_with(&network, &draw, &monitor, &mut |progress| {
             if progress.step.index == 0
                 && let Some(prediction) = progress.prediction
@@ -91,7 +89,7 @@ impl DeviceTask for PartTask {
         for _ in 0..REPETITIONS {
             full_seconds.push(
                 pipeline
-                    .generate(Never, &draw, &monitor)?
+                    .generate(FullDepth, &draw, &monitor)?
                     .seconds_per_image(),
             );
             adaptive_seconds.push(

@@ -6,17 +6,17 @@ mod shard;
 
 use std::path::PathBuf;
 
-use adadiff_backends::{DeviceName, DeviceTask, ProcessRank};
 use adadiff_metrics::{CHUNK, EvaluationCounts};
+
+use adadiff_backends::{DeviceTask, ProcessRank};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{ExitRule, Monitor};
 use adadiff_storage::sha256_file;
 use anyhow::{Context, Result, ensure};
 
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::LoadedCheckpoint;
-use crate::checkpoint::components::Surroundings;
-use crate::commands::budget_request::BudgetRequest;
+
+use crate::commands::inputs::Inputs;
 use crate::methods::Exit;
 use crate::terminal::{Terminal, samples_bar};
 pub use merge::Merge;
@@ -25,22 +25,14 @@ use shard::{Settings, Shard};
 /// What to evaluate, and which part of it.
 #[derive(Debug)]
 pub struct Evaluate {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// The file that it came from; absent for the bundled one.
-    pub weights: Option<PathBuf>,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
-    /// The budget, where it is none of blocks.
-    pub request: Option<BudgetRequest>,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// When samples leave.
     pub exit: Exit,
     /// Samples of all parts.
     pub samples: u64,
     /// Which part.
     pub rank: ProcessRank,
-    /// The device, as named on the command line.
-    pub device: DeviceName,
     /// The folder of all parts.
     pub out: PathBuf,
 }
@@ -49,14 +41,21 @@ impl DeviceTask for Evaluate {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let data = self.checkpoint.preset.data;
-        let checkpoint_sha256 = self.weights.as_deref().map(sha256_file).transpose()?;
-        let features = self.surroundings.reference.options.clone();
-        let mut loaded: LoadedCheckpoint<B> = self.surroundings.load(self.checkpoint, &device)?;
+        let Inputs {
+            checkpoint,
+            weights,
+            surroundings,
+            request,
+            device: name,
+        } = self.inputs;
+        let data = checkpoint.preset.data;
+        let checkpoint_sha256 = weights.as_deref().map(sha256_file).transpose()?;
+        let mut loaded: LoadedCheckpoint<B> = surroundings.load(checkpoint, &device)?;
         let shape = loaded.pipeline().image_shape();
+        let features = &surroundings.reference.options;
         let extractor = features.extractor::<B>(data, shape[0], &device)?;
         let terminal = Terminal::over(samples_bar(0).with_prefix("calibrate"));
-        if let Some(request) = &self.request {
+        if let Some(request) = &request {
             // A part that was interrupted goes on under its own threshold.
             if let Some(earlier) = Shard::calibration_in(&self.out, self.rank.rank, self.rank.size)?
             {
@@ -79,7 +78,7 @@ impl DeviceTask for Evaluate {
                 features: extractor.name().to_owned(),
                 samples: self.samples,
                 parts: self.rank.size,
-                device: self.device.backend.name().to_owned(),
+                device: name.backend.name().to_owned(),
                 calibration: calibration.clone(),
             },
             part: self.rank.rank,
