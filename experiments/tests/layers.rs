@@ -71,7 +71,11 @@ fn modules_use_only_those_before_them() {
     for (place, module) in MODULES.iter().enumerate() {
         let file = source.join(format!("{module}.rs"));
         let folder = source.join(module);
-        let own = if file.exists() { vec![file] } else { files(&folder) };
+        let own = if file.exists() {
+            vec![file]
+        } else {
+            files(&folder)
+        };
         for path in own {
             let lines = code(&path);
             let names = lines.iter().flat_map(|line| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::{
-    Allocation, AllocationError, ErrorTrace, ExitPolicy, ExitWindows, LayerErrors, allocate,
+    Allocation, AllocationError, BlockErrorRecorder, ErrorTrace, ExitPolicy, ExitWindows, allocate,
 };
 
 use crate::calibrator::{CALIBRATION_SAMPLES, settle};
@@ -121,7 +121,7 @@ impl<B: Kernels> Calibrator<B> {
         plan: &SamplePlan,
         monitor: &dyn Monitor,
     ) -> Result<ErrorTrace, PipelineError> {
-        let recorder = LayerErrors::new(&self.pipeline.model, policy);
+        let recorder = BlockErrorRecorder::new(&self.pipeline.model, policy);
         self.pipeline
             .generate_with(&recorder, plan, monitor, &mut |_| ())?;
         Ok(recorder.into_trace())

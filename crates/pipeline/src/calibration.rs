@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use adadiff_uem::{
-    CheckedBlocks, DepthSchedule, ExcessThreshold, ExitPolicy, ExitWindow, ExitWindows,
+    CheckEvery, DepthSchedule, ExcessThreshold, ExitPolicy, ExitWindow, ExitWindows,
     ScheduledDepth, Threshold, UncertaintyFloor,
 };
 use serde::{Deserialize, Serialize};
@@ -139,11 +139,11 @@ impl Calibration {
     pub fn policy(&self) -> Box<dyn ExitPolicy> {
         let every = self.check_every;
         match self.exits.clone() {
-            ExitSetting::Threshold { uncertainty } => Box::new(CheckedBlocks {
+            ExitSetting::Threshold { uncertainty } => Box::new(CheckEvery {
                 policy: Threshold { uncertainty },
                 every,
             }),
-            ExitSetting::Excess { excess, floors } => Box::new(CheckedBlocks {
+            ExitSetting::Excess { excess, floors } => Box::new(CheckEvery {
                 policy: ExcessThreshold { excess, floors },
                 every,
             }),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use adadiff_model::kernels::Kernels;
 use adadiff_sampler::SolverConfig;
-use adadiff_uem::{ErrorTrace, ExitPolicy, Never};
+use adadiff_uem::{ErrorTrace, ExitPolicy, FullDepth};
 
 use crate::exit_cost::{ExitCost, ExitCostKey};
 use crate::reference::NoReference;
@@ -246,7 +246,7 @@ pub fn settle<T, E>(
     rounds: usize,
     mut round: impl FnMut(&dyn ExitPolicy) -> Result<(T, Box<dyn ExitPolicy>), E>,
 ) -> Result<T, E> {
-    let (mut found, mut policy) = round(&Never)?;
+    let (mut found, mut policy) = round(&FullDepth)?;
     for _ in 1..rounds {
         (found, policy) = round(&policy)?;
     }
@@ -269,6 +269,6 @@ mod tests {
             Ok::<_, ()>((seen.len(), next))
         });
         assert_eq!(found, Ok(3));
-        assert_eq!(seen, ["Never", "FixedDepth(2)", "FixedDepth(3)"]);
+        assert_eq!(seen, ["FullDepth", "FixedDepth(2)", "FixedDepth(3)"]);
     }
 }

@@ -6,8 +6,8 @@ use adadiff_metrics::MetricsError;
 use adadiff_model::ModelError;
 use adadiff_sampler::{SampleError, ScheduleError};
 use adadiff_storage::StorageError;
-use adadiff_train::TrainError;
 use adadiff_uem::{AllocationError, CalibrationError};
+use adadiff_weights::WeightError;
 use thiserror::Error;
 
 use crate::FdIncrease;
@@ -64,7 +64,7 @@ pub enum PipelineError {
     },
     /// The weights cannot be loaded.
     #[error(transparent)]
-    Weights(#[from] TrainError),
+    Weights(#[from] WeightError),
     /// A file of calibrations is damaged.
     #[error("{} is damaged; remove it and run `calibrate` again", path.display())]
     Calibrations {

@@ -2,7 +2,7 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_sampler::SolverConfig;
-use adadiff_uem::{ErrorStep, ErrorTrace, ExitPolicy, Never};
+use adadiff_uem::{ErrorStep, ErrorTrace, ExitPolicy, FullDepth};
 
 use crate::segments::{mean_error, segments, shallow_in};
 use crate::{Conditions, Evaluator, Monitor, Pipeline, PipelineError, SamplePlan, SampleStats};
@@ -118,7 +118,7 @@ impl ExitCost {
             evaluator.frechet_distance(&stats.statistics)
         };
 
-        let full = distance(&Never)?;
+        let full = distance(&FullDepth)?;
         let mut cost = Self::default();
         for (depths, segment) in tried {
             let steps = &trace.steps[segment.clone()];

@@ -5,6 +5,7 @@ use adadiff_metrics::{
     CHUNK, FEATURES_NAME, FashionCnn, GaussianStats, INCEPTION_FEATURES, Inception, Preprocessing,
 };
 use adadiff_model::kernels::Kernels;
+
 use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Tensor, TensorData};
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::sha256_hex;
-use adadiff_train::weights::{load, metadata};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
+use adadiff_weights::native::{load, metadata};
 
 use crate::{PipelineConfig, PipelineError};
 

@@ -163,7 +163,7 @@ impl<B: Kernels> Pipeline<B> {
 
     /// Blocks of the network.
     pub fn blocks(&self) -> usize {
-        self.model.backbone.depth()
+        self.model.backbone.num_blocks()
     }
 
     /// Channels, height and width of the images: of the latents, where nothing decodes them.

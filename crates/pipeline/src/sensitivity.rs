@@ -1,7 +1,8 @@
 //! How much an error of a noise prediction moves the final images.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{ErrorTrace, Never};
+
+use adadiff_uem::{ErrorTrace, FullDepth};
 
 use crate::segments::{mean_error, segments, shallow_in};
 use crate::{Monitor, Pipeline, PipelineError, SamplePlan};
@@ -32,7 +33,7 @@ impl<B: Kernels> Pipeline<B> {
         let plan = plan.part(0, SAMPLES);
         let (blocks, evaluations) = (self.blocks(), trace.steps.len());
         let half = blocks.div_ceil(2);
-        let full = self.generate(Never, &plan, monitor)?.pixels;
+        let full = self.generate(FullDepth, &plan, monitor)?.pixels;
         let mut weights = Vec::with_capacity(evaluations);
         for segment in segments(evaluations, SEGMENTS) {
             let schedule = shallow_in(trace, &segment, half, blocks);

@@ -15,15 +15,18 @@ pub use adadiff_pipeline::{BACKBONE_PHASE, PHASE_KEY, PRESET_KEY};
 use adadiff_pipeline::{CalibrationFile, NetworkFile};
 use adadiff_sampler::SolverConfig;
 use adadiff_storage::sha256_file;
-use adadiff_train::weights::metadata;
 use adadiff_uem::AdaDiff;
-use adadiff_weights::WeightFile;
 use anyhow::{Context, Result, bail, ensure};
 
+use adadiff_weights::native::metadata;
+use adadiff_weights::{WeightError, WeightFile, WeightFormat};
+
+use crate::networks::part_note;
 use crate::presets::Preset;
+
 pub use baseline_network::{Companion, CompanionNetwork, Companions};
 pub use load::LoadedCheckpoint;
-use published::{Published, predicts_noise};
+use published::{Published, noise_predictor};
 
 /// The key of the number of steps that the weights were trained for.
 pub const STEPS_KEY: &str = "steps";
@@ -142,7 +145,7 @@ impl Checkpoint {
         path: &Path,
     ) -> Result<Self> {
         let found = published.recognise()?;
-        for note in &found.notes {
+        for note in part_note(published.file).iter().chain(&found.notes) {
             eprintln!("{note}");
         }
         Ok(Self {
@@ -192,14 +195,20 @@ impl Checkpoint {
 
 /// The published weights of a network that predicts noise, where the file holds such.
 fn published_file(bytes: &[u8], path: &Path) -> Result<Option<WeightFile>> {
-    match WeightFile::open(path) {
-        Ok(file) if predicts_noise(&file) => Ok(Some(file)),
+    let file = match WeightFile::open(path) {
+        Ok(file) => file,
+        Err(error @ WeightError::Piece { .. }) => return Err(error.into()),
         // An archive or a pickle is PyTorch's, and what is wrong with it is told as such.
-        Ok(_) if metadata(bytes, path).is_err() => {
+        Err(error) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) => {
+            return Err(error.into());
+        }
+        // Other files are complained of as this project's own.
+        Err(_) => return Ok(None),
+    };
+    match noise_predictor(&file)? {
+        None if file.format() != WeightFormat::Safetensors => {
             bail!("{} holds no U-ViT and no AdaDiff", path.display())
         }
-        Err(error) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) => Err(error.into()),
-        // Other files are complained of as this project's own.
-        Ok(_) | Err(_) => Ok(None),
+        found => Ok(found),
     }
 }

@@ -164,7 +164,7 @@ impl TrainOptions {
 /// Options of `import`.
 #[derive(Debug, Args)]
 pub struct ImportOptions {
-    /// Published weights, .pth, .pt or .safetensors: of a U-ViT, AdaDiff, Stable Diffusion's
+    /// Published weights, .pth, .pt, .bin or .safetensors: of a U-ViT, AdaDiff, Stable Diffusion's
     /// autoencoder, CLIP's text or image model or FID's Inception network
     pub file: PathBuf,
     /// File to write
@@ -180,6 +180,10 @@ pub struct ImportOptions {
     /// Tokens of a text context [default: 77, CLIP's]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub text_tokens: Option<usize>,
+    /// Dictionary or prefix of names in the file that holds the network, such as model_ema [default:
+    /// where the network is found, the averaged weights where there are several]
+    #[arg(long, value_name = "NAME")]
+    pub state_dict: Option<String>,
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,

@@ -10,7 +10,7 @@ use adadiff_pipeline::{
 };
 use adadiff_report::UncertaintyMaps;
 use adadiff_storage::{ResumeStore, RunFolder};
-use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, Never};
+use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, FullDepth};
 use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
@@ -208,7 +208,7 @@ impl<B: Kernels> Bench<'_, B> {
         self.warm_up()?;
 
         self.say("the full network");
-        let full = self.draw("full", &Never, &draw)?;
+        let full = self.draw("full", &FullDepth, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
 
@@ -251,7 +251,7 @@ impl<B: Kernels> Bench<'_, B> {
         let plan = self.loaded.plan(batch)?;
         self.loaded
             .pipeline()
-            .generate(Never, &plan, &self.terminal)?;
+            .generate(FullDepth, &plan, &self.terminal)?;
         Ok(())
     }
 
@@ -260,7 +260,7 @@ impl<B: Kernels> Bench<'_, B> {
         let draw = self.loaded.plan(samples)?;
         self.expect(samples * (budgets.len() + 2));
         self.say("the curve: full network");
-        let full = self.draw("curve-full", &Never, &draw)?;
+        let full = self.draw("curve-full", &FullDepth, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
         for &budget in budgets {

@@ -218,6 +218,7 @@ impl Experiment {
             known: self.presets()?,
             heads: options.heads,
             text_tokens: options.text_tokens,
+            state_dict: options.state_dict,
         };
         run_on(options.device, task)
     }

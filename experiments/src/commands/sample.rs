@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use adadiff_backends::DeviceTask;
-use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
+use adadiff_data::{cifar10, fashion_mnist};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Conditions, Monitor};
 use adadiff_report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
@@ -145,10 +145,11 @@ fn subject(data: DataSet, conditions: &Conditions) -> String {
         Conditions::None => "whatever the data set shows".to_owned(),
         Conditions::Texts(contexts) => format!("{} prompts in turn", contexts.len()),
         Conditions::Classes(classes) => match (classes.as_slice(), data) {
-            ([class], DataSet::FashionMnist) => {
-                CLASS_NAMES.get(*class).unwrap_or(&"no class").to_string()
-            }
-            ([class], DataSet::Cifar10) => CIFAR10_CLASS_NAMES
+            ([class], DataSet::FashionMnist) => fashion_mnist::CLASS_NAMES
+                .get(*class)
+                .unwrap_or(&"no class")
+                .to_string(),
+            ([class], DataSet::Cifar10) => cifar10::CLASS_NAMES
                 .get(*class)
                 .unwrap_or(&"no class")
                 .to_string(),

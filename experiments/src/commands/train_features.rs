@@ -8,8 +8,8 @@ use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_data::{FashionMnist, Split};
 use adadiff_metrics::FashionCnnConfig;
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::{Precision, save};
 use adadiff_train::{ClassifierConfig, train_classifier};
+use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::Result;
 use burn_autodiff::Autodiff;
 use clap::Args;
@@ -61,7 +61,7 @@ impl DeviceTask for Task<'_, TrainFeaturesOptions> {
         ];
         save(
             &trained.network,
-            Precision::Half,
+            WeightPrecision::Half,
             &metadata,
             &self.options.out,
         )?;

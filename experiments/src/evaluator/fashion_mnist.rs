@@ -6,7 +6,7 @@ use adadiff_data::{FashionMnist, ImageSet, Split};
 use adadiff_metrics::{FashionCnnConfig, GaussianStats, parse_statistics};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Evaluator, FeatureExtractor, Monitor, PipelineError, Silent};
-use adadiff_train::weights::load;
+use adadiff_weights::native::load;
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 

@@ -6,7 +6,8 @@ use adadiff_data::ImageSet;
 use adadiff_model::Condition;
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Conditions, Monitor, SamplePlan};
-use adadiff_uem::{AdaptiveUVit, Never};
+
+use adadiff_uem::{AdaptiveUVit, FullDepth};
 use anyhow::{Context, Result};
 use burn::tensor::{Tensor, TensorData};
 
@@ -86,7 +87,7 @@ impl<B: Kernels> Clean<B> {
             ..loaded.plan(samples)?
         };
         let mut images = None;
-        let full = AdaptiveUVit::new(&loaded.pipeline().model, Never);
+        let full = AdaptiveUVit::new(&loaded.pipeline().model, FullDepth);
         monitor.expect((samples * draw.steps) as u64);
         loaded
             .pipeline()

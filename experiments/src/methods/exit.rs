@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Calibration, Monitor};
-use adadiff_uem::{ExitPolicy, FixedDepth, Never};
+
+use adadiff_uem::{ExitPolicy, FixedDepth, FullDepth};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::checkpoint::LoadedCheckpoint;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
-    /// Never: the full network.
+    /// FullDepth: the full network.
     Full,
     /// After this many blocks.
     Depth(NonZeroUsize),
@@ -55,7 +56,7 @@ impl Exit {
         match (self, calibration) {
             (Self::Depth(depth), _) => Box::new(FixedDepth(depth)),
             (Self::Adaptive, Some(calibration)) => calibration.policy(),
-            _ => Box::new(Never),
+            _ => Box::new(FullDepth),
         }
     }
 }

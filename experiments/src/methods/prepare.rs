@@ -5,8 +5,8 @@ use adadiff_model::kernels::Kernels;
 use adadiff_model::{FeatureCache, Switched, TokenMerging};
 use adadiff_pipeline::{CALIBRATION_ROUNDS, CalibrationKey, Monitor, network_cost, settle};
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, BatchExit, CalibratedThreshold, DepthSchedule, Evidence, ExitPolicy,
-    FixedDepth, Never, Patience, Saturation, Threshold, calibrate_policy,
+    AdaDiff, AdaptiveUVit, BatchExit, CalibratedThreshold, DepthSchedule, ExitPolicy, ExitSignal,
+    FixedDepth, FullDepth, Patience, Saturation, Threshold, calibrate_policy,
 };
 use anyhow::{Context, Result};
 
@@ -33,7 +33,7 @@ impl Method {
         let steps = loaded.preset().sampling.steps;
         let full = || PreparedMethod {
             method: *self,
-            denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, Never)),
+            denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, FullDepth)),
             steps,
             cost: CostModel::from(network.clone()),
             calibration: None,
@@ -68,7 +68,7 @@ impl Method {
             }
             Self::Saturation { reduction } => {
                 let policy = |change| Saturation { change };
-                let evidence = Evidence::Change;
+                let evidence = ExitSignal::Change;
                 let found = threshold(
                     loaded,
                     &pipeline.model,
@@ -91,7 +91,7 @@ impl Method {
             Self::LearnedExit { reduction } => {
                 let learned = loaded.companion(Companion::LearnedExit)?;
                 let policy = |uncertainty| Threshold { uncertainty };
-                let evidence = Evidence::Uncertainty;
+                let evidence = ExitSignal::Uncertainty;
                 let found =
                     threshold(loaded, &learned.model, evidence, reduction, policy, monitor)?;
                 let policy = policy(found.threshold);
@@ -156,7 +156,7 @@ impl Method {
 fn threshold<B: Kernels, P: ExitPolicy + 'static>(
     loaded: &LoadedCheckpoint<B>,
     model: &AdaDiff<B>,
-    evidence: Evidence,
+    evidence: ExitSignal,
     reduction: f64,
     policy: impl Fn(f32) -> P,
     monitor: &dyn Monitor,

@@ -10,8 +10,8 @@ use adadiff_pipeline::{
 };
 use adadiff_sampler::{SolverConfig, UniPc};
 use adadiff_storage::ResumeStore;
-use adadiff_train::weights::{Precision, save};
 use adadiff_uem::AdaDiff;
+use adadiff_weights::native::{WeightPrecision, save};
 use burn_flex::Flex;
 
 use super::*;
@@ -41,7 +41,7 @@ fn write(folder: &std::path::Path, name: &str, preset: &Preset, phase: &str) {
         (PRESET_KEY, preset.to_toml().unwrap()),
     ];
     let path = folder.join(format!("{name}.safetensors"));
-    save(&model, Precision::Single, &metadata, &path).unwrap();
+    save(&model, WeightPrecision::Single, &metadata, &path).unwrap();
 }
 
 /// A tiny network on the device, with or without the second networks beside it.

@@ -5,7 +5,8 @@ use adadiff_pipeline::{
     Calibration, Monitor, Pipeline, PipelineError, SamplePlan, SampleSpec, median, median_ratio,
     samples_to_time, time_interleaved,
 };
-use adadiff_uem::{ExitPolicy, Never, Threshold};
+
+use adadiff_uem::{ExitPolicy, FullDepth, Threshold};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +73,7 @@ pub fn measure<B: Kernels>(
                 ..pipeline.plan(&SampleSpec::new(samples))?
             };
             let adaptive = calibration.policy();
-            let policies: [&dyn ExitPolicy; 3] = [&Never, &UNREACHED, &adaptive];
+            let policies: [&dyn ExitPolicy; 3] = [&FullDepth, &UNREACHED, &adaptive];
             let mut reductions = [0.0; 3];
             let draws = policies.len() * (rounds + 1);
             monitor.expect((draws * samples * pipeline.config.sampling.steps) as u64);

@@ -6,6 +6,7 @@ mod bad_data;
 mod budgets;
 mod calibrations;
 mod full_disk;
+mod imports;
 mod killed;
 mod made;
 mod memory;

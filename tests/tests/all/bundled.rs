@@ -8,7 +8,7 @@ use adadiff_model::{Condition, Denoiser};
 use adadiff_pipeline::{Calibrator, NetworkFile, Pipeline, SampleSpec, Silent};
 use adadiff_sampler::NoiseStream;
 use adadiff_tests::{announce, assert_close, devices_under_test, reference_device, values};
-use adadiff_uem::{AdaptiveUVit, Never};
+use adadiff_uem::{AdaptiveUVit, FullDepth};
 use anyhow::{Context, Result};
 use burn::tensor::{Tensor, TensorData};
 
@@ -76,7 +76,7 @@ impl DeviceTask for DrawBundled {
             .collect::<Result<_>>()?;
 
         let spec = SampleSpec::new(SAMPLES);
-        let full = pipeline.sample(Never, &spec)?.pixels;
+        let full = pipeline.sample(FullDepth, &spec)?.pixels;
         let adaptive = pipeline.sample(policy, &spec)?;
         let exits = adaptive.trace.steps.iter().flat_map(|step| &step.blocks);
         Ok(Drawn {
@@ -164,9 +164,9 @@ impl DeviceTask for PredictIn {
             TensorData::new(labels, [SAMPLES]),
             &device,
         ));
-        let adaptive = AdaptiveUVit::new(&model, Never).recording_all();
+        let adaptive = AdaptiveUVit::new(&model, FullDepth).recording_all();
         let prediction = adaptive.predict(noisy, 600.0, &condition)?;
-        let uncertainty = prediction.uncertainty.into_iter().flatten();
+        let uncertainty = prediction.exit_signal.into_iter().flatten();
         Ok(Some(
             values(prediction.noise)
                 .into_iter()

@@ -2,7 +2,7 @@
 
 use adadiff_metrics::CHUNK;
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{ExitPolicy, Never};
+use adadiff_uem::{ExitPolicy, FullDepth};
 
 use super::search::largest_within;
 use super::{BudgetResult, FdIncrease};
@@ -44,7 +44,7 @@ impl<B: Kernels> Calibrator<B> {
             let stats = SampleStats::generate(&self.pipeline, evaluator, policy, &plan, monitor)?;
             evaluator.frechet_distance(&stats.statistics)
         };
-        let full = distance(&Never)?;
+        let full = distance(&FullDepth)?;
         let limit = increase.limit(full);
         let highest = self.largest_reduction();
         let found = largest_within(limit, highest, PROBES, |reduction| {

@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{CheckedBlocks, ExitPolicy, FixedDepth, Never, Threshold};
+
+use adadiff_uem::{CheckEvery, ExitPolicy, FixedDepth, FullDepth, Threshold};
 
 use super::BudgetResult;
 use super::search::smallest_reaching;
@@ -40,11 +41,11 @@ impl Costs {
         let blocks = pipeline.blocks();
         let half = NonZeroUsize::new(blocks / 2).unwrap_or(NonZeroUsize::MIN);
         // Everybody is judged, and nobody leaves.
-        let judged = CheckedBlocks {
+        let judged = CheckEvery {
             policy: Threshold { uncertainty: 0.0 },
             every: pipeline.config.sampling.check_every,
         };
-        let policies: [&dyn ExitPolicy; 3] = [&Never, &judged, &FixedDepth(half)];
+        let policies: [&dyn ExitPolicy; 3] = [&FullDepth, &judged, &FixedDepth(half)];
         let seconds = time(pipeline, &policies, plan, monitor)?;
         let (full, judged, half_depth) = (
             median(&seconds[0]),
@@ -102,7 +103,7 @@ impl<B: Kernels> Calibrator<B> {
                 ));
                 let calibration = self.calibrate(self.key(reduction), monitor)?;
                 let policy = calibration.policy();
-                let seconds = time(&self.pipeline, &[&Never, &policy], &plan, monitor)?;
+                let seconds = time(&self.pipeline, &[&FullDepth, &policy], &plan, monitor)?;
                 let ratio = median_ratio(&seconds[0], &seconds[1]);
                 Ok::<_, PipelineError>((ratio, calibration))
             },

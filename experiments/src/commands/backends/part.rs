@@ -4,7 +4,7 @@ use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Calibration, SamplePlan, median};
 use adadiff_train::peak_resident_mib;
-use adadiff_uem::{AdaptiveUVit, ExitTrace, Never};
+use adadiff_uem::{AdaptiveUVit, ExitTrace, FullDepth};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +74,7 @@ impl DeviceTask for PartTask {
 
         // These runs pay for memory and kernels, too: they are not timed.
         let mut noise = Vec::new();
-        let network = AdaptiveUVit::new(&pipeline.model, Never);
+        let network = AdaptiveUVit::new(&pipeline.model, FullDepth);
         let full = pipeline.generate_with(&network, &draw, &monitor, &mut |progress| {
             if progress.step.index == 0
                 && let Some(prediction) = progress.prediction
@@ -88,7 +88,7 @@ impl DeviceTask for PartTask {
         for _ in 0..REPETITIONS {
             full_seconds.push(
                 pipeline
-                    .generate(Never, &draw, &monitor)?
+                    .generate(FullDepth, &draw, &monitor)?
                     .seconds_per_image(),
             );
             adaptive_seconds.push(

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Evaluator, SampleStats, ensure_enough};
-use adadiff_train::weights::{Precision, metadata, save};
-use adadiff_train::{Judging, TrainError};
-use adadiff_uem::{AdaDiff, Never};
+use adadiff_train::Judging;
+use adadiff_uem::{AdaDiff, FullDepth};
+use adadiff_weights::WeightError;
+use adadiff_weights::native::{WeightPrecision, metadata, save};
 use anyhow::{Context, Result, ensure};
 
 use super::Train;
@@ -179,7 +180,7 @@ impl<'a, B: Kernels> Best<'a, B> {
         let loaded = around.place(LoadedCheckpoint::of_model(model, preset, device.clone()));
         let draw = loaded.plan(self.samples)?;
         let monitor = Terminal::hidden();
-        let stats = SampleStats::generate(loaded.pipeline(), judge, &Never, &draw, &monitor)?;
+        let stats = SampleStats::generate(loaded.pipeline(), judge, &FullDepth, &draw, &monitor)?;
         Ok(judge.frechet_distance(&stats.statistics)?)
     }
 
@@ -192,7 +193,7 @@ impl<'a, B: Kernels> Best<'a, B> {
         step: u64,
         distance: f64,
         average: &AdaDiff<B>,
-    ) -> Result<(), TrainError> {
+    ) -> Result<(), WeightError> {
         if self.found.is_some_and(|(_, best)| best <= distance) {
             return Ok(());
         }
@@ -202,7 +203,7 @@ impl<'a, B: Kernels> Best<'a, B> {
             (STEPS_KEY, step.to_string()),
             (DISTANCE_KEY, distance.to_string()),
         ]);
-        save(average, Precision::Half, &metadata, &self.path)?;
+        save(average, WeightPrecision::Half, &metadata, &self.path)?;
         self.found = Some((step, distance));
         Ok(())
     }

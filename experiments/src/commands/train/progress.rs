@@ -10,7 +10,7 @@ use adadiff_data::BadImage;
 use adadiff_model::kernels::Kernels;
 use adadiff_report::{GridStyle, ImageBatch, image_grid, write_png};
 use adadiff_train::{LogLine, TrainObserver};
-use adadiff_uem::{AdaDiff, Never};
+use adadiff_uem::{AdaDiff, FullDepth};
 use anyhow::Result;
 use burn_autodiff::Autodiff;
 use indicatif::ProgressBar;
@@ -80,7 +80,7 @@ impl<'a, B: Kernels> Progress<'a, B> {
         let loaded = self.surroundings.place(loaded, &self.device)?;
         let draw = loaded.plan(DRAWN_SAMPLES)?;
         let pipeline = loaded.pipeline();
-        let drawn = pipeline.generate(Never, &draw, &Terminal::hidden())?;
+        let drawn = pipeline.generate(FullDepth, &draw, &Terminal::hidden())?;
         let [channels, height, width] = pipeline.image_shape();
         let shape = [DRAWN_SAMPLES, channels, height, width];
         let style = GridStyle {
