@@ -159,6 +159,14 @@ pub enum ScheduleError {
         /// Number of steps.
         steps: usize,
     },
+    /// A table that would exhaust the memory.
+    #[error("a discrete schedule has at most {most} steps, but {steps} were asked for")]
+    TooManySteps {
+        /// Number of steps.
+        steps: usize,
+        /// The most that there may be.
+        most: usize,
+    },
     /// A variance out of range.
     #[error(
         "the variance of step {step} (counted from 0) should be between 0 and 1, but is {beta}"

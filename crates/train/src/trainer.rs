@@ -20,17 +20,17 @@ use crate::batch::{Batch, Part};
 use crate::checkpoint::{self, TrainState};
 use crate::clip::{clip, global_norm};
 use crate::compute::{ComputeType, LossScale};
+use crate::digest::{data_sha256, weights_sha256};
 use crate::ema::update_average;
 use crate::events::{self, EVENTS_FILE};
+use crate::exchange::sum_over_processes;
 use crate::log::{self, LogLine, LossSums};
 use crate::memory::peak_resident_mib;
-use crate::nodes::{Links, Node};
 use crate::objective::{self, Input, Losses};
 use crate::optimizer::AdamW;
-use crate::peers::{Alone, Peers};
 use crate::recompute;
 use crate::suits::check_suits;
-use crate::{Objective, TrainConfig, TrainError};
+use crate::{Communicator, Objective, SingleProcess, TrainConfig, TrainError};
 
 /// The file of the loss log inside a training's folder.
 pub const LOG_FILE: &str = "training.jsonl";
@@ -100,6 +100,9 @@ where
     optimizer: OptimizerAdaptor<AdamW, AdaDiff<B>, B>,
     step: u64,
     losses: LossSums,
+    dataset_sha256: String,
+    /// The SHA-256 of the weights that the phase began with.
+    start_sha256: String,
     /// Present where the network computes in half precision.
     loss_scale: Option<LossScale>,
     device: B::Device,
@@ -113,7 +116,8 @@ where
     /// Starts a phase at step 0 with the weights of `model`.
     ///
     /// # Errors
-    /// Where the configuration makes no sense or the data set does not suit the network.
+    /// Where the configuration makes no sense, the data set does not suit the network, or a weight
+    /// is no number.
     pub fn new(
         config: TrainConfig,
         model_config: AdaDiffConfig,
@@ -127,6 +131,8 @@ where
         config.compute.check::<B>(device)?;
         check_suits(&model_config.backbone, config.label_dropout, &*set)?;
         Ok(Self {
+            dataset_sha256: data_sha256(&*set),
+            start_sha256: weights_sha256(&model)?,
             schedule: schedule.build()?,
             schedule_config: schedule,
             optimizer: OptimizerAdaptor::from(AdamW::new(&config)),
@@ -138,28 +144,6 @@ where
             set,
             step: 0,
             losses: LossSums::default(),
-            device: device.clone(),
-        })
-    }
-
-    /// The same training on another device.
-    ///
-    /// # Errors
-    /// Where that device does not compute in the type that is wished for.
-    pub fn fork(&self, device: &B::Device) -> Result<Self, TrainError> {
-        self.config.compute.check::<B>(device)?;
-        Ok(Self {
-            config: self.config.clone(),
-            model_config: self.model_config.clone(),
-            set: self.set.clone(),
-            schedule_config: self.schedule_config.clone(),
-            schedule: self.schedule_config.build()?,
-            model: self.config.trained.freeze(self.model.clone().fork(device)),
-            average: self.average.clone().fork(device),
-            optimizer: self.optimizer.clone(),
-            step: self.step,
-            losses: self.losses,
-            loss_scale: self.loss_scale,
             device: device.clone(),
         })
     }
@@ -182,19 +166,67 @@ where
     /// Continues from the latest checkpoint in `folder`, if there is one.
     ///
     /// # Errors
-    /// Where the checkpoint is damaged or belongs to a run with other settings. The numbers of
-    /// steps and of images that may be bad, and how often something is logged, saved or judged, may
-    /// change.
-    pub fn resume(mut self, folder: &Path) -> Result<Self, TrainError> {
+    /// Where the checkpoint is damaged or belongs to a run with other settings, data or start
+    /// weights, or holds more steps than are asked for; nothing in `folder` is then changed. The
+    /// numbers of steps and of images that may be bad, and how often something is logged, saved or
+    /// judged, may change.
+    pub fn resume(self, folder: &Path) -> Result<Self, TrainError> {
+        self.resume_where(folder, |config| config)
+    }
+
+    /// [`Self::resume`] where learning rate, its warm-up and cool-down, betas, epsilon, weight decay
+    /// and clipping may have changed, too: for a training that has diverged.
+    ///
+    /// # Errors
+    /// As [`Self::resume`].
+    pub fn resume_changed(self, folder: &Path) -> Result<Self, TrainError> {
+        let TrainConfig {
+            learning_rate,
+            betas,
+            epsilon,
+            weight_decay,
+            warmup_steps,
+            cooldown_steps,
+            clip_norm,
+            ..
+        } = self.config;
+        self.resume_where(folder, |config| TrainConfig {
+            learning_rate,
+            betas,
+            epsilon,
+            weight_decay,
+            warmup_steps,
+            cooldown_steps,
+            clip_norm,
+            ..config
+        })
+    }
+
+    /// Resumes where the settings of the checkpoint, after `forgiven`, are those of this run.
+    fn resume_where(
+        mut self,
+        folder: &Path,
+        forgiven: impl FnOnce(TrainConfig) -> TrainConfig,
+    ) -> Result<Self, TrainError> {
         let checkpoints = folder.join(CHECKPOINTS);
         let Some((state, files)) = checkpoint::latest(&checkpoints)? else {
-            truncate_logs(folder, 0)?;
             return Ok(self);
+        };
+        let state = TrainState {
+            config: forgiven(state.config),
+            ..state
         };
         if let Some(difference) = self.difference(&state) {
             return Err(TrainError::OtherRun {
                 path: checkpoints,
                 difference,
+            });
+        }
+        if state.step > self.config.steps {
+            return Err(TrainError::MoreStepsDone {
+                path: checkpoints,
+                done: state.step,
+                steps: self.config.steps,
             });
         }
         let model = self
@@ -210,7 +242,12 @@ where
         self.step = state.step;
         self.losses = state.losses;
         self.loss_scale = state.loss_scale;
-        truncate_logs(folder, self.step)?;
+        self.check_weights().map_err(|error| {
+            checkpoint::unusable(
+                &files.folder,
+                format!("{error}. Remove it to continue from the checkpoint before it"),
+            )
+        })?;
         Ok(self)
     }
 
@@ -245,12 +282,43 @@ where
             ));
         }
         let length = self.set.len();
-        (state.dataset_length != length).then(|| {
-            format!(
+        if state.dataset_length != length {
+            return Some(format!(
                 "its data set had {} images, now it has {length}",
                 state.dataset_length
+            ));
+        }
+        let differs = |then: &Option<String>, now: &str, what: &str| {
+            let then = then.as_deref().filter(|&then| then != now)?;
+            Some(format!("{what} had the SHA-256 {then}, now it is {now}"))
+        };
+        differs(
+            &state.dataset_sha256,
+            &self.dataset_sha256,
+            "its data set, of as many images with other names or contents,",
+        )
+        .or_else(|| {
+            differs(
+                &state.start_sha256,
+                &self.start_sha256,
+                "the weights that it began with",
             )
         })
+    }
+
+    /// Checks that weights and their average are numbers.
+    fn check_weights(&self) -> Result<(), TrainError> {
+        let step = self.step;
+        let diverged = |error| match error {
+            TrainError::NotFinite { .. } => TrainError::Diverged {
+                step,
+                what: "the weights",
+            },
+            error => error,
+        };
+        weights_sha256(&self.model).map_err(diverged)?;
+        weights_sha256(&self.average).map_err(diverged)?;
+        Ok(())
     }
 
     /// What a checkpoint says of the training.
@@ -260,6 +328,8 @@ where
             step: self.step,
             images: self.step * self.config.batch_size as u64,
             dataset_length: self.set.len(),
+            dataset_sha256: Some(self.dataset_sha256.clone()),
+            start_sha256: Some(self.start_sha256.clone()),
             schedule: self.schedule_config.clone(),
             config: self.config.clone(),
             model: serde_json::to_value(&self.model_config).unwrap_or_default(),
@@ -272,9 +342,10 @@ where
     /// Writes a checkpoint into `folder`.
     ///
     /// # Errors
-    /// Where it cannot be written; earlier checkpoints are then untouched.
+    /// Where it cannot be written or a weight is no number; earlier checkpoints are then untouched.
     pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
         checkpoint::save(&folder.join(CHECKPOINTS), self.state(), |files| {
+            self.check_weights()?;
             files.write::<B, _>("model.bin", self.model.clone().into_record())?;
             files.write::<B::InnerBackend, _>("average.bin", self.average.clone().into_record())?;
             files.write::<B, _>("optimizer.bin", self.optimizer.to_record())
@@ -290,47 +361,36 @@ where
         folder: &Path,
         observer: &mut dyn TrainObserver<B>,
     ) -> Result<Outcome, TrainError> {
-        self.run_among(&Alone, folder, observer)
+        self.run_as(&SingleProcess, folder, observer)
     }
 
     /// [`Self::run`] as one of several processes that share the training, on one machine or several.
     /// The process of rank 0 writes into `folder`, which all must be able to read; an interruption
     /// of one ends all after the same step. Each process counts the bad images among its own rows.
     ///
+    /// It takes the steps that one process takes with the whole batch, up to rounding. Only UAL in the
+    /// published form, whose weights couple the images that are computed together, is that of each
+    /// process's rows.
+    ///
     /// # Errors
-    /// As [`Self::run`], or where the processes do not find each other, are about different
-    /// trainings, or lose each other.
+    /// As [`Self::run`], or where the processes are more than a batch has images, have other settings,
+    /// weights or data than each other, or lose each other.
     pub fn run_as(
         &mut self,
-        node: &Node,
+        processes: &dyn Communicator,
         folder: &Path,
         observer: &mut dyn TrainObserver<B>,
     ) -> Result<Outcome, TrainError> {
-        if node.count > self.config.batch_size {
-            return Err(TrainError::Config(format!(
-                "{} processes cannot share batches of {} images",
-                node.count, self.config.batch_size
-            )));
+        self.ensure_same(processes)?;
+        if processes.leads() {
+            truncate_logs(folder, self.step)?;
         }
-        let state = serde_json::to_string(&self.state());
-        let state = state.map_err(|error| TrainError::Config(error.to_string()))?;
-        let links = Links::join(node, &state)?;
-        self.run_among(&links, folder, observer)
-    }
-
-    /// [`Self::run`] as one of the workers that share the training.
-    pub(crate) fn run_among(
-        &mut self,
-        peers: &dyn Peers<B>,
-        folder: &Path,
-        observer: &mut dyn TrainObserver<B>,
-    ) -> Result<Outcome, TrainError> {
         let (mut start, first) = (Instant::now(), self.step);
         if first >= self.config.steps {
-            self.save_among(peers, folder)?;
+            self.save_among(processes, folder)?;
             return Ok(Outcome::Finished);
         }
-        let mut batches = self.loader(peers)?;
+        let mut batches = self.loader(processes)?;
         while self.step < self.config.steps {
             let Some(batch) = batches.next().transpose()? else {
                 return Err(TrainError::Config(
@@ -340,69 +400,83 @@ where
             for image in &batch.skipped {
                 observer.skipped(image);
             }
-            self.train_step(peers, batch)?;
+            self.train_step(processes, batch)?;
             if self.step.is_multiple_of(self.config.log_every) {
                 let images = (self.step - first) * self.config.batch_size as u64;
                 let mut line = self.take_line(images as f64 / start.elapsed().as_secs_f64());
                 let before = Instant::now();
-                line.frechet_distance = self.judge(line.total, observer)?;
+                line.frechet_distance = self.judge(observer)?;
                 start += before.elapsed();
-                if peers.leads() {
+                if processes.leads() {
                     log::append(&folder.join(LOG_FILE), &line)?;
                     events::append(&folder.join(EVENTS_FILE), &line)?;
                 }
                 observer.line(&line);
-                if !line.total.is_finite() {
-                    return Err(TrainError::Diverged { step: self.step });
-                }
             }
             let sample = self.config.sample_every;
             if sample > 0 && self.step.is_multiple_of(sample) {
                 observer.sample(self.step, &self.average);
             }
             if self.step.is_multiple_of(self.config.checkpoint_every) {
-                self.save_among(peers, folder)?;
+                self.save_among(processes, folder)?;
             }
             let stop = observer.step(self.step, self.config.steps).is_break();
-            if peers.any(stop)? {
-                self.save_among(peers, folder)?;
+            if processes.any(stop)? {
+                self.save_among(processes, folder)?;
+                // A process that ends now would end the one that still writes.
+                processes.any(false)?;
                 return Ok(Outcome::Interrupted);
             }
         }
-        self.save_among(peers, folder)?;
+        self.save_among(processes, folder)?;
         Ok(Outcome::Finished)
     }
 
-    /// The Fréchet distance of the averaged weights' samples, where they are judged after this step
-    /// and the loss is a number.
-    fn judge(
-        &self,
-        loss: f64,
-        observer: &mut dyn TrainObserver<B>,
-    ) -> Result<Option<f64>, TrainError> {
+    /// The Fréchet distance of the averaged weights' samples, where they are judged after this step.
+    fn judge(&self, observer: &mut dyn TrainObserver<B>) -> Result<Option<f64>, TrainError> {
         let step = self.step;
         match self.config.judge {
-            Some(judge) if step.is_multiple_of(judge.every) && loss.is_finite() => observer
+            Some(judge) if step.is_multiple_of(judge.every) => observer
                 .judge(step, &self.average)
                 .map_err(|source| TrainError::Judging { step, source }),
             _ => Ok(None),
         }
     }
 
-    /// Writes a checkpoint if that is this worker's task.
-    fn save_among(&self, peers: &dyn Peers<B>, folder: &Path) -> Result<(), TrainError> {
-        match peers.leads() {
+    /// Checks that all processes train the same network on the same data.
+    fn ensure_same(&self, processes: &dyn Communicator) -> Result<(), TrainError> {
+        if processes.size() == 1 {
+            return Ok(());
+        }
+        if processes.size() > self.config.batch_size {
+            return Err(TrainError::Config(format!(
+                "{} processes cannot share batches of {} images",
+                processes.size(),
+                self.config.batch_size
+            )));
+        }
+        processes.ensure_same("data", &self.dataset_sha256)?;
+        processes.ensure_same("start weights", &self.start_sha256)?;
+        let state = serde_json::to_string(&self.state());
+        let state = state.map_err(|error| TrainError::Config(error.to_string()))?;
+        processes.ensure_same("settings, or checkpoints to continue from,", &state)?;
+        processes.ensure_same("weights", &weights_sha256(&self.model)?)
+    }
+
+    /// Writes a checkpoint if that is this process's task.
+    fn save_among(&self, processes: &dyn Communicator, folder: &Path) -> Result<(), TrainError> {
+        match processes.leads() {
             true => self.save(folder),
             false => Ok(()),
         }
     }
 
     /// The batches from the next step on.
-    fn loader(&self, peers: &dyn Peers<B>) -> Result<BatchLoader, TrainError> {
+    fn loader(&self, processes: &dyn Communicator) -> Result<BatchLoader, TrainError> {
         let config = LoaderConfig {
             seed: self.config.seed,
             batch_size: self.config.batch_size,
-            rows: peers.rows(self.config.batch_size),
+            rows: processes.rows(self.config.batch_size),
             flip: self.config.flip,
             ahead: BATCHES_AHEAD,
             workers: 0,
@@ -413,7 +487,7 @@ where
 
     fn train_step(
         &mut self,
-        peers: &dyn Peers<B>,
+        processes: &dyn Communicator,
         loaded: adadiff_data::Batch,
     ) -> Result<(), TrainError> {
         let batch = Batch::draw(
@@ -422,22 +496,29 @@ where
             self.set.as_ref(),
             self.model_config.backbone.classes,
             loaded,
-            peers.rows(self.config.batch_size),
+            processes.rows(self.config.batch_size),
         );
         let (losses, gradients) = self.gradients(&batch)?;
         if gradients.is_empty() {
             return Err(TrainError::NothingToTrain);
         }
-        let (losses, gradients) = peers.sum(&self.model, losses, gradients)?;
-        self.losses.add(losses);
-        let norm = (self.config.clip_norm.is_some() || self.loss_scale.is_some())
-            .then(|| global_norm(&self.model, &gradients));
-        let finite = norm.is_none_or(f64::is_finite);
-        if let Some(scale) = self.loss_scale {
-            self.loss_scale = Some(scale.after(finite));
+        let (losses, gradients) = sum_over_processes(processes, &self.model, losses, gradients)?;
+        let diverged = |what| TrainError::Diverged {
+            step: self.step + 1,
+            what,
+        };
+        if !losses.are_finite() {
+            return Err(diverged("the losses"));
         }
-        // Without a loss scale, what is not finite must show in the log.
-        if finite || self.loss_scale.is_none() {
+        let norm = global_norm(&self.model, &gradients);
+        let scale = self.loss_scale.map(|scale| scale.after(norm.is_finite()));
+        // In half precision a step whose gradients are too large is left out.
+        if !norm.is_finite() && scale.is_none_or(LossScale::is_exhausted) {
+            return Err(diverged("the gradients"));
+        }
+        self.losses.add(losses);
+        self.loss_scale = scale;
+        if norm.is_finite() {
             self.update(gradients, norm);
         }
         let decay = self.config.ema_decay_at(self.step);
@@ -447,14 +528,14 @@ where
         Ok(())
     }
 
-    /// Moves the weights against the gradients, whose norm is known where they may be clipped.
-    fn update(&mut self, gradients: GradientsParams, norm: Option<f64>) {
-        let gradients = match (self.config.clip_norm, norm) {
-            (Some(limit), Some(norm)) => {
+    /// Moves the weights against the gradients, whose norm is given.
+    fn update(&mut self, gradients: GradientsParams, norm: f64) {
+        let gradients = match self.config.clip_norm {
+            Some(limit) => {
                 self.losses.gradient_norm += norm;
                 clip(&self.model, gradients, norm, limit)
             }
-            _ => gradients,
+            None => gradients,
         };
         let rate = self.config.learning_rate_at(self.step);
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);

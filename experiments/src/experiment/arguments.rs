@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use adadiff_train::{Judging, TrainConfig};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::backends::BackendsOptions;
@@ -128,24 +128,17 @@ pub struct TrainOptions {
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
-    /// Devices that share every batch, for example cuda:0,cuda:1; one that is named twice is shared
-    /// by two workers
-    #[arg(
-        long,
-        value_name = "DEVICES",
-        value_delimiter = ',',
-        conflicts_with = "device"
-    )]
-    pub devices: Vec<DeviceName>,
-    /// Where the first of several processes that share every batch is reached, as HOST:PORT; which
-    /// process this is and of how many, their launcher tells, or --rank and --world-size
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "devices")]
+    /// What shared a batch among devices before there was MPI.
+    #[arg(long, value_name = "DEVICES", hide = true)]
+    pub devices: Option<String>,
+    /// What shared a batch among processes before there was MPI.
+    #[arg(long, value_name = "ADDRESS", hide = true)]
     pub leader: Option<String>,
     /// Which of several processes this is.
     #[command(flatten)]
     pub rank: RankOptions,
     /// Compute on the device whose index is the process's number among those of its machine
-    #[arg(long, requires = "leader")]
+    #[arg(long)]
     pub device_by_rank: bool,
     /// The images.
     #[command(flatten)]
@@ -174,6 +167,10 @@ pub struct TrainOptions {
     /// Train the first phase alone
     #[arg(long, conflicts_with = "backbone")]
     pub backbone_only: bool,
+    /// Continue a run though learning rate, warm-up, cool-down, betas, epsilon, weight decay or
+    /// clipping are other than it was begun with, for example after it has diverged
+    #[arg(long)]
+    pub change_optimizer: bool,
     /// What samples are judged by during training.
     #[command(flatten)]
     pub judge: JudgeOptions,
@@ -190,6 +187,22 @@ pub struct TrainOptions {
 }
 
 impl TrainOptions {
+    /// Says what took the place of options that there were.
+    ///
+    /// # Errors
+    /// Where one of them is given.
+    pub fn refuse_old(&self) -> Result<()> {
+        let given = [("--devices", &self.devices), ("--leader", &self.leader)];
+        match given.into_iter().find(|(_, value)| value.is_some()) {
+            None => Ok(()),
+            Some((option, _)) => bail!(
+                "{option} is no more: a program that was built with `--features mpi` shares every \
+                 batch among the processes that MPI starts, one for each device: \
+                 `mpirun -n 4 PROGRAM train --device cuda --device-by-rank …`"
+            ),
+        }
+    }
+
     /// Enters how samples are judged into a phase.
     ///
     /// # Errors

@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_data::LatentStorage;
-use adadiff_train::Node;
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, FromArgMatches};
 
@@ -17,7 +16,7 @@ use crate::budget::Wish;
 use crate::calibrate::Calibrate;
 use crate::calibrations::Calibrations;
 use crate::checkpoint::Checkpoint;
-use crate::device::{run_on, run_on_all};
+use crate::device::run_on;
 use crate::dry_run::DryRun;
 use crate::evaluate::{Evaluate, Merge};
 use crate::figures::{FIGURE_2, FigureArgument, FigureName};
@@ -32,7 +31,7 @@ use crate::tables::{
     TableOptions, Wanted,
 };
 use crate::time_exits::TimeExits;
-use crate::train::Train;
+use crate::train::{Train, among_processes};
 use crate::train_features::TrainFeatures;
 use arguments::{
     Arguments, CalibrateOptions, Command, CompareOptions, EvaluateOptions, ImportOptions,
@@ -138,34 +137,21 @@ impl Experiment {
         preset = preset.with_settings(&options.settings)?;
         options.enter(&mut preset.backbone_training)?;
         options.enter(&mut preset.joint_training)?;
-        let mut devices = match options.devices.is_empty() {
-            true => vec![options.device],
-            false => options.devices,
-        };
-        let node = match options.leader {
-            None => None,
-            Some(leader) => {
-                let rank = options.rank.rank()?;
-                if options.device_by_rank {
-                    devices = vec![options.device.of_process(rank)?];
-                }
-                Some(Node {
-                    rank: rank.rank as usize,
-                    count: rank.size as usize,
-                    leader,
-                })
-            }
-        };
+        options.refuse_old()?;
         if options.dry_run {
-            return run_on_all(&devices, DryRun { preset });
+            return run_on(options.device, DryRun { preset });
         }
+        let rank = options.rank.rank()?;
+        let device = match options.device_by_rank {
+            true => options.device.of_process(rank)?,
+            false => options.device,
+        };
         let out = options.out.unwrap_or_else(|| {
             let folder = format!("{}-train", preset.name);
             Path::new("runs").join(folder)
         });
-        run_on_all(
-            &devices,
-            Train {
+        among_processes(rank, &STOP, |processes| {
+            let task = Train {
                 preset,
                 place: options.place.into(),
                 latents: options.latents,
@@ -174,11 +160,13 @@ impl Experiment {
                 judge: options.judge,
                 backbone: options.backbone,
                 backbone_only: options.backbone_only,
-                node,
+                change_optimizer: options.change_optimizer,
+                processes,
                 out,
                 stop: &STOP,
-            },
-        )
+            };
+            run_on(device, task)
+        })
     }
 
     fn prepare(&self, options: PrepareOptions) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Presets: every hyperparameter of an experiment, in a TOML file.
 
+mod check;
 mod data_set;
 mod variants;
 
@@ -127,7 +128,7 @@ impl Preset {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let preset: Self = toml::from_str(text)?;
         preset.model.backbone.validate()?;
-        preset.schedule.build().context("in schedule")?;
+        let schedule = preset.schedule.build().context("in schedule")?;
         if let Some(latents) = preset.latents {
             ensure!(
                 latents.scale_factor > 0.0 && latents.scale_factor.is_finite(),
@@ -142,17 +143,7 @@ impl Preset {
             .joint_training
             .validate()
             .context("in joint_training")?;
-        let sampling = &preset.sampling;
-        ensure!(sampling.steps > 0, "sampling.steps must be positive");
-        ensure!(sampling.batch > 0, "sampling.batch must be positive");
-        ensure!(
-            sampling.guidance.is_finite(),
-            "sampling.guidance must be a number"
-        );
-        ensure!(
-            sampling.reduction > 0.0 && sampling.reduction < 1.0,
-            "sampling.reduction must lie between 0 and 1"
-        );
+        preset.check_sampling(schedule.as_ref())?;
         Ok(preset)
     }
 

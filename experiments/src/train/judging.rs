@@ -11,7 +11,7 @@ use adadiff_uem::{AdaDiff, Never};
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 
-use super::Train;
+use super::{Train, tell};
 use crate::checkpoint::STEPS_KEY;
 use crate::judge::{Judge, ensure_enough};
 use crate::preset::Preset;
@@ -54,10 +54,10 @@ impl<B: Kernels> Jury<B> {
             return Ok(None);
         };
         if !train.must_judge && !train.judge.suffices(preset.data) {
-            eprintln!(
+            tell(format_args!(
                 "samples are not judged during training: --inception names the weights of FID's \
                  network, --features others"
-            );
+            ));
             return Ok(None);
         }
         let jury = || -> Result<Self> {
@@ -183,7 +183,10 @@ impl<'a, B: Kernels> Best<'a, B> {
         let bar = ProgressBar::hidden();
         let none = Tally::none(judge, &draw)?;
         let tally = none.draw(&study, judge, &Never, &draw, &bar, &mut |_| Ok(()))?;
-        judge.frechet_distance(&tally.statistics)
+        let distance = judge.frechet_distance(&tally.statistics)?;
+        // It would stand for the best one for ever: nothing compares to it.
+        ensure!(distance.is_finite(), "their Fréchet distance is {distance}");
+        Ok(distance)
     }
 
     /// Keeps the weights of a step if none were better.
@@ -213,11 +216,11 @@ impl<'a, B: Kernels> Best<'a, B> {
     /// Tells of the best weights.
     pub fn tell(&self) {
         if let Some((step, distance)) = self.found {
-            eprintln!(
+            tell(format_args!(
                 "best: step {step}, Fréchet distance {distance:.1} ({}), weights in {}",
                 self.jury.judge.features(),
                 self.path.display()
-            );
+            ));
         }
     }
 }

@@ -14,8 +14,8 @@ use anyhow::Result;
 use burn_autodiff::Autodiff;
 use indicatif::ProgressBar;
 
-use super::Train;
 use super::judging::Best;
+use super::{Train, tell};
 use crate::preset::Preset;
 use crate::progress::steps_bar;
 use crate::report::{GridStyle, ImageBatch, image_grid, write_png};
@@ -47,7 +47,7 @@ impl<'a, B: Kernels> Progress<'a, B> {
         done: u64,
         steps: u64,
     ) -> Self {
-        let bar = match train.leads() {
+        let bar = match train.processes.leads() {
             true => steps_bar(steps).with_prefix(format!("{name} ")),
             false => ProgressBar::hidden(),
         };
@@ -58,7 +58,7 @@ impl<'a, B: Kernels> Progress<'a, B> {
             bar,
             preset: &train.preset,
             surroundings: train.surroundings(),
-            folder: train.leads().then_some(folder),
+            folder: train.processes.leads().then_some(folder),
             device: device.clone(),
             best,
             stop: train.stop,
@@ -132,14 +132,14 @@ impl<B: Kernels> TrainObserver<Autodiff<B>> for Progress<'_, B> {
             // Samples that cannot be judged are no reason to lose a training.
             Err(error) => {
                 self.bar
-                    .suspend(|| eprintln!("step {step} was not judged: {error:#}"));
+                    .suspend(|| tell(format_args!("step {step} was not judged: {error:#}")));
                 Ok(None)
             }
         }
     }
 
     fn skipped(&mut self, image: &BadImage) {
-        self.bar.suspend(|| eprintln!("left out: {image}"));
+        self.bar.suspend(|| tell(format_args!("left out: {image}")));
     }
 
     fn sample(&mut self, step: u64, average: &AdaDiff<B>) {
@@ -149,7 +149,7 @@ impl<B: Kernels> TrainObserver<Autodiff<B>> for Progress<'_, B> {
         // A picture that cannot be drawn is no reason to lose a training.
         if let Err(error) = self.draw(step, average, folder) {
             self.bar
-                .suspend(|| eprintln!("no samples of step {step}: {error:#}"));
+                .suspend(|| tell(format_args!("no samples of step {step}: {error:#}")));
         }
     }
 }

@@ -128,14 +128,6 @@ fn train() {
     );
 }
 
-#[test]
-fn train_on_two_devices() {
-    let folder = tempdir().unwrap();
-    write_cifar10(folder.path());
-    let train = [&TRAIN_CIFAR10[..], &["--devices", "flex,flex"]].concat();
-    ends_as_if_never_killed(CIFAR10, folder.path(), &train, ["whole", "killed"], trained);
-}
-
 /// A folder with a trained network.
 fn with_a_network() -> TempDir {
     let folder = tempdir().unwrap();

@@ -8,7 +8,10 @@ mod full_disk;
 mod killed;
 mod made;
 mod memory;
+#[cfg(all(unix, feature = "mpi"))]
+mod mpirun;
 mod processes;
 mod published;
 mod results;
 mod tables;
+mod training;

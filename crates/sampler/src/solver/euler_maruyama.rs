@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::{NoiseSchedule, SampleError, Solver, Spacing, Step, TimeGrid, Walk};
+use crate::{NoiseSchedule, SampleError, Solver, SolverTimes, Spacing, Step, TimeGrid, Walk};
 
 /// Which equation leads from noise to images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ impl EulerMaruyama {
     }
 }
 
-impl<B: Backend> Solver<B> for EulerMaruyama {
+impl SolverTimes for EulerMaruyama {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         TimeGrid {
             spacing: Spacing::UniformTime,
@@ -46,7 +46,9 @@ impl<B: Backend> Solver<B> for EulerMaruyama {
         }
         .times(schedule, steps)
     }
+}
 
+impl<B: Backend> Solver<B> for EulerMaruyama {
     fn update(
         &self,
         noisy: Tensor<B, 4>,

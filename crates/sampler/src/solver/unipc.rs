@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::orders::{check_bound, check_order, multistep_order};
-use crate::{Grid, NoiseSchedule, Past, SampleError, Solver, Step, StepGrid, Walk};
+use crate::{Grid, NoiseSchedule, Past, SampleError, Solver, SolverTimes, Step, StepGrid, Walk};
 
 /// The function `B(h)` that UniPC scales its differences with (Zhao et al. 2023, section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,13 +101,15 @@ impl UniPc {
     }
 }
 
-impl<B: Backend> Solver<B> for UniPc {
+impl SolverTimes for UniPc {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         check_order("UniPC", self.order)?;
         check_bound(self.data_bound)?;
         self.grid.times(schedule, steps)
     }
+}
 
+impl<B: Backend> Solver<B> for UniPc {
     fn update(
         &self,
         noisy: Tensor<B, 4>,
