@@ -59,7 +59,7 @@ impl Trained {
 /// U-ViT's training script does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Judging {
+pub struct Validation {
     /// Steps between judgements; a multiple of `log_every`, as the log tells the distance.
     pub every: u64,
     /// Samples of a judgement.
@@ -131,7 +131,7 @@ pub struct TrainConfig {
     pub checkpoint_every: u64,
     /// How samples are judged; absent where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judge: Option<Judging>,
+    pub judge: Option<Validation>,
 }
 
 /// Steps that checkpoints are not named for: their folders' names have ten digits.

@@ -37,7 +37,7 @@ pub use classifier::{
 };
 pub use communicator::{Communicator, SingleProcess};
 pub use compute::ComputeType;
-pub use config::{Judging, Objective, TrainConfig, Trained};
+pub use config::{Objective, TrainConfig, Trained, Validation};
 pub use ema::update_average;
 pub use error::TrainError;
 pub use events::EVENTS_FILE;

@@ -7,7 +7,7 @@ use crate::testing::{
     Differentiable, JOINT, Watcher, farthest, farthest_losses, four_steps, network, train, trainer,
     trainer_of, weights,
 };
-use crate::{Judging, Trained};
+use crate::{Trained, Validation};
 use adadiff_uem::HeadForm;
 use burn::module::{ModuleMapper, Param};
 use burn::nn::{Linear, LinearConfig};
@@ -159,7 +159,7 @@ fn the_log_tells_what_judged_weights_are_worth() {
     let config = TrainConfig {
         steps: 6,
         checkpoint_every: 3,
-        judge: Some(Judging {
+        judge: Some(Validation {
             every: 2,
             samples: 9,
             steps: None,
@@ -218,7 +218,7 @@ fn only_logged_steps_are_judged() {
     let every = |every: u64| {
         let config = TrainConfig {
             log_every: 10,
-            judge: Some(Judging {
+            judge: Some(Validation {
                 every,
                 samples: 9,
                 steps: None,

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use adadiff_train::{Judging, TrainConfig};
+use adadiff_train::{TrainConfig, Validation};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
@@ -210,12 +210,12 @@ impl TrainOptions {
     pub fn enter(&self, phase: &mut TrainConfig) -> Result<()> {
         phase.judge = match (phase.judge.take(), self.judge_every) {
             (_, Some(0)) | (None, None) => None,
-            (Some(preset), every) => Some(Judging {
+            (Some(preset), every) => Some(Validation {
                 every: every.unwrap_or(preset.every),
                 samples: self.judge_samples.unwrap_or(preset.samples),
                 ..preset
             }),
-            (None, Some(every)) => Some(Judging {
+            (None, Some(every)) => Some(Validation {
                 every,
                 samples: self.judge_samples.context(
                     "the preset does not say how many samples are judged: name their number with \

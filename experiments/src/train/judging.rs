@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_train::weights::{Precision, metadata, save};
-use adadiff_train::{Judging, TrainError};
+use adadiff_train::{TrainError, Validation};
 use adadiff_uem::{AdaDiff, Never};
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
@@ -29,14 +29,14 @@ const DISTANCE_KEY: &str = "frechet_distance";
 const JUDGED_BY_KEY: &str = "judged_by";
 
 /// What judges a training's samples.
-pub(super) struct Jury<B: Kernels> {
+pub(super) struct Validator<B: Kernels> {
     judge: Judge<B>,
     around: Opened<B>,
     device: B::Device,
 }
 
-impl<B: Kernels> Jury<B> {
-    /// The jury of a training; none where nothing asks for one, or only the preset does and no
+impl<B: Kernels> Validator<B> {
+    /// The validator of a training; none where nothing asks for one, or only the preset does and no
     /// features were named.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl<B: Kernels> Jury<B> {
             ));
             return Ok(None);
         }
-        let jury = || -> Result<Self> {
+        let validator = || -> Result<Self> {
             let around = train.surroundings().open(preset, device)?;
             let shape = around.image_shape(preset);
             let judge = train
@@ -74,16 +74,16 @@ impl<B: Kernels> Jury<B> {
                 device: device.clone(),
             })
         };
-        let jury = jury().context(
+        let validator = validator().context(
             "samples are to be judged during training; --judge-every 0 trains without that",
         )?;
-        Ok(Some(jury))
+        Ok(Some(validator))
     }
 }
 
 /// The best weights of a phase so far, on disk, and what finds them.
-pub(super) struct Best<'a, B: Kernels> {
-    jury: &'a Jury<B>,
+pub(super) struct BestCheckpoint<'a, B: Kernels> {
+    validator: &'a Validator<B>,
     /// The preset of the samples that are judged.
     preset: Preset,
     samples: usize,
@@ -96,7 +96,7 @@ pub(super) struct Best<'a, B: Kernels> {
     found: Option<(u64, f64)>,
 }
 
-impl<'a, B: Kernels> Best<'a, B> {
+impl<'a, B: Kernels> BestCheckpoint<'a, B> {
     /// The best weights of the phase `name`, `done` steps of which are done.
     ///
     /// The file alone tells which they are. It may be of a step that a killed process did after its
@@ -105,10 +105,10 @@ impl<'a, B: Kernels> Best<'a, B> {
     /// # Errors
     /// Where the file is damaged or its weights were judged by something else.
     pub fn find(
-        jury: &'a Jury<B>,
+        validator: &'a Validator<B>,
         train: &'a Train<'_>,
         name: &str,
-        judging: Judging,
+        judging: Validation,
         done: u64,
     ) -> Result<Self> {
         let mut preset = train.preset.clone();
@@ -117,7 +117,7 @@ impl<'a, B: Kernels> Best<'a, B> {
         sampling.solver = judging.solver.unwrap_or(sampling.solver);
         let judged_by = format!(
             "{}, {} samples of {} steps of {}, guidance {}, seed {}",
-            jury.judge.features(),
+            validator.judge.features(),
             judging.samples,
             sampling.steps,
             sampling.solver.name(),
@@ -126,7 +126,7 @@ impl<'a, B: Kernels> Best<'a, B> {
         );
         let path = train.out.join(name).join(BEST_FILE);
         let mut best = Self {
-            jury,
+            validator,
             preset,
             samples: judging.samples,
             path,
@@ -171,11 +171,11 @@ impl<'a, B: Kernels> Best<'a, B> {
     /// # Errors
     /// Where they cannot be drawn or are not finite, or the user interrupts.
     pub fn judge(&self, average: &AdaDiff<B>) -> Result<f64> {
-        let Jury {
+        let Validator {
             judge,
             around,
             device,
-        } = self.jury;
+        } = self.validator;
         let (model, preset) = (average.clone(), self.preset.clone());
         let study = Study::of_model(model, preset, device.clone(), self.stop);
         let study = around.place(study);
@@ -218,7 +218,7 @@ impl<'a, B: Kernels> Best<'a, B> {
         if let Some((step, distance)) = self.found {
             tell(format_args!(
                 "best: step {step}, Fréchet distance {distance:.1} ({}), weights in {}",
-                self.jury.judge.features(),
+                self.validator.judge.features(),
                 self.path.display()
             ));
         }

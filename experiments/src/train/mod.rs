@@ -29,7 +29,7 @@ use crate::prepared::{autoencoder_of, open_latents};
 use crate::preset::{Place, Preset};
 use crate::published;
 use crate::surroundings::Surroundings;
-use judging::Jury;
+use judging::Validator;
 use phase::Phase;
 pub use processes::among_processes;
 
@@ -75,10 +75,10 @@ impl DeviceTask for Train<'_> {
         let device = &device;
         let leads = self.processes.leads();
         let set = self.training_set()?;
-        let mut jury = None;
+        let mut validator = None;
         let mut _lock = None;
         if leads {
-            jury = Jury::<B>::of(&self, device)?;
+            validator = Validator::<B>::of(&self, device)?;
             let [channels, height, width] = set.shape();
             tell(format_args!(
                 "data: {} images of {channels} x {height} x {width}",
@@ -117,7 +117,7 @@ impl DeviceTask for Train<'_> {
 
         let average = match backbone {
             Backbone::Given(average) => average,
-            Backbone::Trained(phase) => phase.run(jury.as_ref(), device)?,
+            Backbone::Trained(phase) => phase.run(validator.as_ref(), device)?,
         };
         if self.backbone_only {
             return Ok(());
@@ -126,7 +126,7 @@ impl DeviceTask for Train<'_> {
             Some(joint) => joint,
             None => joint(average)?,
         };
-        joint.run(jury.as_ref(), device)?;
+        joint.run(validator.as_ref(), device)?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use adadiff_uem::AdaDiff;
 use anyhow::{Result, anyhow, bail};
 use burn_autodiff::Autodiff;
 
-use super::judging::{Best, Jury};
+use super::judging::{BestCheckpoint, Validator};
 use super::progress::Progress;
 use super::{Train, WEIGHTS_FILE, tell};
 use crate::checkpoint::{BACKBONE_PHASE, STEPS_KEY};
@@ -65,7 +65,7 @@ impl<'a, B: Kernels> Phase<'a, B> {
     }
 
     /// Trains it to its end and gives back its averaged weights.
-    pub fn run(self, jury: Option<&Jury<B>>, device: &B::Device) -> Result<AdaDiff<B>> {
+    pub fn run(self, validator: Option<&Validator<B>>, device: &B::Device) -> Result<AdaDiff<B>> {
         let Self {
             train,
             name,
@@ -75,8 +75,10 @@ impl<'a, B: Kernels> Phase<'a, B> {
         } = self;
         let steps = config.steps;
         let done = trainer.steps_done();
-        let best = match (jury, config.judge) {
-            (Some(jury), Some(judge)) => Some(Best::find(jury, train, name, judge, done)?),
+        let best = match (validator, config.judge) {
+            (Some(validator), Some(judge)) => {
+                Some(BestCheckpoint::find(validator, train, name, judge, done)?)
+            }
             _ => None,
         };
         let mut progress = Progress::new(train, name, device, best, done, steps);

@@ -14,7 +14,7 @@ use anyhow::Result;
 use burn_autodiff::Autodiff;
 use indicatif::ProgressBar;
 
-use super::judging::Best;
+use super::judging::BestCheckpoint;
 use super::{Train, tell};
 use crate::preset::Preset;
 use crate::progress::steps_bar;
@@ -33,7 +33,7 @@ pub(super) struct Progress<'a, B: Kernels> {
     /// The folder of the pictures; none in a process that does not write.
     folder: Option<PathBuf>,
     device: B::Device,
-    best: Option<Best<'a, B>>,
+    best: Option<BestCheckpoint<'a, B>>,
     stop: &'a AtomicBool,
 }
 
@@ -43,7 +43,7 @@ impl<'a, B: Kernels> Progress<'a, B> {
         train: &'a Train<'_>,
         name: &str,
         device: &B::Device,
-        best: Option<Best<'a, B>>,
+        best: Option<BestCheckpoint<'a, B>>,
         done: u64,
         steps: u64,
     ) -> Self {
