@@ -13,7 +13,6 @@ mod ema;
 mod error;
 mod events;
 mod exchange;
-mod files;
 mod graph;
 mod log;
 mod memory;
@@ -41,7 +40,6 @@ pub use config::{Objective, TrainConfig, Trained, Validation};
 pub use ema::update_average;
 pub use error::TrainError;
 pub use events::EVENTS_FILE;
-pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
 pub use memory::peak_resident_mib;
 #[cfg(feature = "mpi")]
