@@ -26,7 +26,6 @@ mod suits;
 mod testing;
 mod tf_record;
 mod trainer;
-pub mod weights;
 
 pub use adadiff_losses::{JointWeights, LossForm};
 pub use checkpoint::has_checkpoint;

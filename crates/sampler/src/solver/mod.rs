@@ -15,7 +15,7 @@ use std::fmt::Debug;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::{NoiseSchedule, SampleError, Walk};
+use crate::{NoiseSchedule, SampleError, SolverContext};
 
 pub use config::SolverConfig;
 pub use ddim::Ddim;
@@ -58,7 +58,8 @@ pub trait SolverTimes {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError>;
 }
 
-/// An update rule. It holds settings only: what a batch needs from step to step is in its [`Walk`].
+/// An update rule. It holds settings only: what a batch needs from step to step is in its
+/// [`SolverContext`].
 pub trait Solver<B: Backend>: SolverTimes + Debug {
     /// The state at `step.to`, given the one at `step.from`.
     ///
@@ -71,6 +72,6 @@ pub trait Solver<B: Backend>: SolverTimes + Debug {
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError>;
 }

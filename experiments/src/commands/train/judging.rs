@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::{Precision, metadata, save};
 use adadiff_train::{TrainError, Validation};
-use adadiff_uem::{AdaDiff, Never};
+use adadiff_uem::{AdaDiff, FullDepth};
+use adadiff_weights::native::{WeightPrecision, metadata, save};
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 
@@ -182,7 +182,7 @@ impl<'a, B: Kernels> BestCheckpoint<'a, B> {
         let draw = study.plan(self.samples)?;
         let bar = ProgressBar::hidden();
         let none = Tally::none(judge, &draw)?;
-        let tally = none.draw(&study, judge, &Never, &draw, &bar, &mut |_| Ok(()))?;
+        let tally = none.draw(&study, judge, &FullDepth, &draw, &bar, &mut |_| Ok(()))?;
         let distance = judge.frechet_distance(&tally.statistics)?;
         // It would stand for the best one for ever: nothing compares to it.
         ensure!(distance.is_finite(), "their Fréchet distance is {distance}");
@@ -208,7 +208,7 @@ impl<'a, B: Kernels> BestCheckpoint<'a, B> {
             (STEPS_KEY, step.to_string()),
             (DISTANCE_KEY, distance.to_string()),
         ]);
-        save(average, Precision::Half, &metadata, &self.path)?;
+        save(average, WeightPrecision::Half, &metadata, &self.path)?;
         self.found = Some((step, distance));
         Ok(())
     }

@@ -13,16 +13,17 @@ use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
 use adadiff_data::{Pixels, TrainingSet};
+use adadiff_model::UVitConfig;
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::{FolderLock, write_atomically};
 use adadiff_train::{Communicator, has_checkpoint, trainable};
 use adadiff_uem::AdaDiff;
-use adadiff_weights::WeightFile;
 use anyhow::{Context, Result, bail, ensure};
 use burn_autodiff::Autodiff;
 
 use crate::checkpoint::components::Surroundings;
 use crate::checkpoint::latents::{autoencoder_of, open_latents};
+use crate::checkpoint::networks::open_part;
 use crate::checkpoint::{
     AUTOENCODER_KEY, BACKBONE_PHASE, Checkpoint, JOINT_PHASE, PHASE_KEY, PRESET_KEY, published,
 };
@@ -170,7 +171,8 @@ impl Train<'_> {
     /// published AdaDiff whole.
     fn given<B: Kernels>(&self, path: &Path, device: &B::Device) -> Result<AdaDiff<B>> {
         if !Checkpoint::is_at(path) {
-            return published::load(&WeightFile::open(path)?, &self.preset, device);
+            let file = open_part(path, UVitConfig::LANDMARK)?;
+            return published::load(&file, &self.preset, device);
         }
         let config = &self.preset.model;
         let checkpoint = Checkpoint::read(path, None, &[])?;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use adadiff_data::TrainingSet;
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::{Precision, save};
 use adadiff_train::{Outcome, TrainConfig, TrainError, Trainer, has_checkpoint};
 use adadiff_uem::AdaDiff;
+use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::{Result, anyhow, bail};
 use burn_autodiff::Autodiff;
 
@@ -99,7 +99,7 @@ impl<'a, B: Kernels> Phase<'a, B> {
         let mut metadata = train.metadata(name)?;
         metadata.push((STEPS_KEY, steps.to_string()));
         let weights = folder.join(WEIGHTS_FILE);
-        save(&average, Precision::Half, &metadata, &weights)?;
+        save(&average, WeightPrecision::Half, &metadata, &weights)?;
         tell(format_args!(
             "{name}: done, weights in {}",
             weights.display()
