@@ -1,34 +1,16 @@
 //! Whether what a preset says of sampling can be done: a training should not be the way to find out.
 
+use adadiff_pipeline::MOST_SAMPLING;
 use adadiff_sampler::{NoiseSchedule, SampleError, SolverConfig};
 use adadiff_train::TrainConfig;
 use anyhow::{Context, Result, ensure};
 
 use super::Preset;
 
-/// The most samples of a batch, and network evaluations of a sample.
-const MOST: usize = 1 << 20;
-
 impl Preset {
-    /// Checks the numbers of sampling by themselves and against the network and the schedule.
+    /// Checks the numbers of sampling against the network and the schedule.
     pub(super) fn check_sampling(&self, schedule: &dyn NoiseSchedule) -> Result<()> {
         let sampling = &self.sampling;
-        ensure!(
-            (1..=MOST).contains(&sampling.steps),
-            "sampling.steps must be positive and at most {MOST}"
-        );
-        ensure!(
-            (1..=MOST).contains(&sampling.batch),
-            "sampling.batch must be positive and at most {MOST}"
-        );
-        ensure!(
-            sampling.samples.is_none_or(|samples| samples > 0),
-            "sampling.samples must be positive"
-        );
-        ensure!(
-            sampling.reduction > 0.0 && sampling.reduction < 1.0,
-            "sampling.reduction must lie between 0 and 1"
-        );
         let blocks = self.model.backbone.blocks();
         let every = sampling.check_every.get();
         ensure!(
@@ -49,7 +31,6 @@ impl Preset {
 
     fn check_guidance(&self) -> Result<()> {
         let guidance = self.sampling.guidance;
-        ensure!(guidance.is_finite(), "sampling.guidance must be a number");
         if guidance == 0.0 {
             return Ok(());
         }
@@ -72,7 +53,10 @@ impl Preset {
             return Ok(());
         };
         let steps = judge.steps.unwrap_or(self.sampling.steps);
-        ensure!(steps <= MOST, "steps must be at most {MOST}");
+        ensure!(
+            steps <= MOST_SAMPLING,
+            "steps must be at most {MOST_SAMPLING}"
+        );
         let solver = judge.solver.unwrap_or(self.sampling.solver);
         Ok(check_solver(solver, schedule, steps)?)
     }
