@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use adadiff_metrics::Gaussian;
+use adadiff_metrics::{FeatureOrigin, Gaussian};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::write_atomically;
 use anyhow::Result;
@@ -38,7 +38,7 @@ impl DeviceTask for Reference {
         let bar = samples_bar(images.len() as u64).with_prefix("reference");
         let gaussian = image_statistics(&extractor, &*images, &device, &bar)?.gaussian()?;
         bar.finish_and_clear();
-        write_statistics(&self.out, &gaussian)?;
+        write_statistics(&self.out, &gaussian, &self.judge.origin(data)?)?;
         println!(
             "statistics of {} images over {} features ({}): {}",
             images.len(),
@@ -54,8 +54,8 @@ impl DeviceTask for Reference {
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub fn write_statistics(path: &Path, gaussian: &Gaussian) -> Result<()> {
+pub fn write_statistics(path: &Path, gaussian: &Gaussian, origin: &FeatureOrigin) -> Result<()> {
     let mut bytes = Cursor::new(Vec::new());
-    adadiff_metrics::write_statistics(&mut bytes, gaussian)?;
+    adadiff_metrics::write_statistics(&mut bytes, gaussian, origin)?;
     Ok(write_atomically(path, bytes.get_ref())?)
 }

@@ -5,12 +5,10 @@
 //! images or [`Latents`]. A [`BatchLoader`] reads one in parallel, in an order of training samples
 //! that a position restores.
 
-mod bad_images;
 mod caption_choice;
 mod celeba;
 mod cifar10;
 mod coco;
-mod decode;
 mod error;
 mod expected;
 mod fashion_mnist;
@@ -29,7 +27,7 @@ mod resample;
 mod training_set;
 mod transform;
 
-pub use bad_images::{BadImage, BadImages};
+pub use adadiff_images::{BadImage, BadImages, LeftOut, PictureError, TooManyBadImages};
 pub use caption_choice::choose_caption;
 pub use celeba::{CelebA, CelebAPartition};
 pub use cifar10::{CIFAR10_CLASS_NAMES, Cifar10, open_cifar10};

@@ -17,6 +17,7 @@ mod inception_score;
 mod kernel_distance;
 mod npz;
 mod nuclear_norm;
+mod origin;
 mod precision_recall;
 mod source;
 mod spread;
@@ -27,18 +28,20 @@ pub use cmmd::{RowLength, cmmd};
 pub use compute_cost::{ComputeCost, ComputeSummary, Evaluation};
 pub use error::MetricsError;
 pub use fashion_cnn::{FEATURES_NAME, FashionCnn, FashionCnnConfig};
-pub use features::Features;
+pub use features::{Features, Values};
 pub use frechet::{Gaussian, frechet_distance};
 pub use gaussian_stats::{CHUNK, GaussianStats};
-pub use images::{BadImage, ImageBatch, ImageFiles, ImageFilesError};
+pub use images::{FileSet, FileSetError, ImageBatch};
 pub use inception::{
     INCEPTION_CLASSES, INCEPTION_FEATURES, Inception, InceptionOutput, Preprocessing,
 };
 pub use inception_score::inception_score;
 pub use kernel_distance::{KidSubsets, kernel_distance, kernel_distance_of_subsets};
 pub use npz::{
-    FeatureSet, ImageSet, NpzError, parse_statistics, read_statistics, write_statistics,
+    FeatureSet, ImageSet, NpzError, parse_statistics, read_origin, read_statistics,
+    write_statistics,
 };
+pub use origin::FeatureOrigin;
 pub use precision_recall::{PrecisionRecall, precision_recall};
 pub use source::{Samples, Source, SourceError};
 pub use spread::Spread;

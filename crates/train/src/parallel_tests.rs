@@ -2,7 +2,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use adadiff_data::{Conditioning, ImageError, Label, TrainingSet, Visit};
+use adadiff_data::{Conditioning, ImageError, Label, PictureError, TrainingSet, Visit};
 use adadiff_sampler::ScheduleConfig;
 use burn_flex::FlexDevice;
 
@@ -104,7 +104,7 @@ impl TrainingSet for Torn {
 
     fn read(&self, index: usize, visit: Visit, pixels: &mut [f32]) -> Result<Label, ImageError> {
         if index == self.missing {
-            return Err(ImageError::Missing);
+            return Err(PictureError::Missing.into());
         }
         Stripes.read(index, visit, pixels)
     }

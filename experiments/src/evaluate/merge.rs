@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use adadiff_metrics::read_statistics;
+use adadiff_metrics::{FeatureOrigin, read_statistics};
 use adadiff_train::write_atomically;
 use anyhow::{Context, Result, ensure};
 
@@ -35,7 +35,11 @@ impl Merge {
     pub fn carry_out(&self) -> Result<()> {
         let whole = self.whole()?;
         if let Some(path) = &self.statistics {
-            write_statistics(path, &whole.statistics.gaussian()?)?;
+            write_statistics(
+                path,
+                &whole.statistics.gaussian()?,
+                &FeatureOrigin::default(),
+            )?;
         }
         let distance = distance_from(&read_statistics(&self.reference)?, &whole.statistics)?;
         let row = row(&whole, distance)?;

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use adadiff_metrics::{FEATURES_NAME, read_statistics};
+use adadiff_metrics::{FEATURES_NAME, FeatureOrigin, Preprocessing, read_origin, read_statistics};
 use adadiff_model::kernels::Kernels;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::{Extractor, Judge, image_statistics};
+use crate::metrics_tool::of_file;
 use crate::preset::{DataSet, Place};
 use crate::progress::samples_bar;
 
@@ -77,6 +78,24 @@ impl JudgeOptions {
         self.inception.is_some() || self.name(data) != FeatureName::Inception
     }
 
+    /// How the features are made, as statistics remember it.
+    ///
+    /// # Errors
+    /// Where the network's weights cannot be read.
+    pub fn origin(&self, data: DataSet) -> Result<FeatureOrigin> {
+        let name = self.name(data);
+        Ok(match (name, &self.inception) {
+            (FeatureName::Inception, Some(weights)) => FeatureOrigin {
+                mode: Some(Preprocessing::PytorchFid.name().to_owned()),
+                weights_sha256: Some(of_file(weights)?),
+            },
+            _ => FeatureOrigin {
+                mode: Some(name.in_results().to_owned()),
+                weights_sha256: None,
+            },
+        })
+    }
+
     /// Loads the network of the features.
     ///
     /// # Errors
@@ -118,7 +137,10 @@ impl JudgeOptions {
         }
         let extractor = self.extractor::<B>(data, shape[0], device)?;
         let reference = match &self.reference {
-            Some(path) => read_statistics(path)?,
+            Some(path) => {
+                read_origin(path)?.ensure_same(&self.origin(data)?)?;
+                read_statistics(path)?
+            }
             None => {
                 let images = data.open(place).context(
                     "there is nothing to compare samples with: name statistics with --reference, \

@@ -1,10 +1,10 @@
 //! SHA-256, by which a result says what exactly it was made from.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use adadiff_metrics::{ImageFiles, Samples, Source};
+use adadiff_images::{ImageFiles, open_file};
+use adadiff_metrics::{Samples, Source};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 pub fn of_file(path: &Path) -> Result<String> {
     let hash = || -> io::Result<Sha256> {
         let mut hash = Sha256::new();
-        io::copy(&mut File::open(path)?, &mut hash)?;
+        io::copy(&mut open_file(path)?, &mut hash)?;
         Ok(hash)
     };
     let hash = hash().with_context(|| format!("cannot read {}", path.display()))?;
@@ -33,19 +33,21 @@ pub fn of_bytes(bytes: &[u8]) -> String {
 /// Where a file cannot be read.
 pub fn of_source(source: &Source) -> Result<String> {
     match source.samples() {
-        Some(Samples::Files(files)) if files.is_folder() => of_folder(source.path(), files),
+        Some(Samples::Files(set)) if set.files().is_folder() => Ok(of_folder(set.files())),
         _ => of_file(source.path()),
     }
 }
 
 /// The digest of a folder of images: of the list that `sha256sum` prints of them in their order,
 /// which for a folder without others in it is `LC_ALL=C sha256sum *.png | sha256sum`.
-fn of_folder(path: &Path, files: &ImageFiles) -> Result<String> {
+fn of_folder(files: &ImageFiles) -> String {
     let mut list = Sha256::new();
-    for name in files.names() {
+    for index in 0..files.len() {
         // What cannot be read was passed over, and stands in the list as such.
-        let file = of_file(&path.join(name)).unwrap_or_else(|_| "unreadable".to_owned());
-        list.update(format!("{file}  {name}\n"));
+        let file = files
+            .read(index)
+            .map_or("unreadable".to_owned(), |bytes| of_bytes(&bytes));
+        list.update(format!("{file}  {}\n", files.name(index)));
     }
-    Ok(format!("{:x}", list.finalize()))
+    format!("{:x}", list.finalize())
 }
