@@ -4,9 +4,9 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use adadiff_train::write_atomically;
+use adadiff_storage::write_atomically;
 use adadiff_uem::{
-    CheckedBlocks, DepthSchedule, ExcessThreshold, ExitPolicy, ExitWindow, ExitWindows,
+    CheckEvery, DepthSchedule, ExcessThreshold, ExitPolicy, ExitWindow, ExitWindows,
     ScheduledDepth, Threshold, UncertaintyFloor,
 };
 use anyhow::{Context, Result};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Attainment;
 use crate::judge::YardstickName;
-use crate::report::ResultRow;
+use crate::results::ResultRow;
 
 /// When a sample leaves the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -150,7 +150,7 @@ impl Calibration {
                 return Box::new(ExitWindows::new(self.windows.clone(), self.check_every));
             }
         };
-        Box::new(CheckedBlocks {
+        Box::new(CheckEvery {
             policy,
             every: self.check_every,
         })

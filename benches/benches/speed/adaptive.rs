@@ -3,10 +3,10 @@
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 
-use adadiff_experiments::device::{DeviceName, DeviceTask};
+use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_model::Denoiser;
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, Never, Threshold};
+use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, FullDepth, Threshold};
 use anyhow::Result;
 use criterion::{Criterion, Throughput};
 
@@ -31,7 +31,7 @@ fn policies() -> Vec<(String, Box<dyn ExitPolicy>)> {
             )
         })
         .collect();
-    policies.push(("full".to_owned(), Box::new(Never)));
+    policies.push(("full".to_owned(), Box::new(FullDepth)));
     policies.push((
         "full, judged after every block".to_owned(),
         Box::new(UNREACHED),
@@ -40,7 +40,7 @@ fn policies() -> Vec<(String, Box<dyn ExitPolicy>)> {
 }
 
 impl DeviceTask for Adaptive<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let mut group = self

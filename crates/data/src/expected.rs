@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use adadiff_images::open_file;
+use adadiff_storage::open_file;
 use zip::result::ZipError;
 
 use crate::DataError;

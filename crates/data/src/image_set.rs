@@ -63,6 +63,7 @@ pub trait ImageSet: Send + Sync {
 
 /// Why one image of a data set cannot be used.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ImageError {
     /// The file cannot be read.
     #[error("cannot be read ({0})")]
@@ -73,29 +74,16 @@ pub enum ImageError {
     /// The picture's size is not the one that all images of the data set have.
     #[error("has {width} x {height} pixels instead of {expected}")]
     Size {
-        /// Width in pixels.
         width: u32,
-        /// Height in pixels.
         height: u32,
-        /// The size that was expected.
         expected: String,
     },
     /// The file is no array, or another one than the data set's.
     #[error("is {found} instead of {expected}")]
-    Array {
-        /// What it is.
-        found: String,
-        /// What it should be.
-        expected: String,
-    },
+    Array { found: String, expected: String },
     /// The file of its context, which lies beside it, cannot be used.
     #[error("has a context {name} that {error}")]
-    Context {
-        /// The file's name.
-        name: String,
-        /// What is wrong with it.
-        error: Box<ImageError>,
-    },
+    Context { name: String, error: Box<Self> },
     /// The latents or contexts are damaged.
     #[error("has numbers that are not finite")]
     NotFinite,

@@ -5,11 +5,12 @@ use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use adadiff_storage::open_file;
 use thiserror::Error;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use crate::{MOST_BYTES, PictureError, open_file, read_at_most};
+use crate::{MOST_BYTES, PictureError, read_at_most};
 
 /// A zip archive, whose files may be read from many threads: it is locked while one is taken out.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! Files of pictures, one by one and as the set that a folder or an archive holds.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{MAIN_SEPARATOR_STR, Path, PathBuf};
 
+use adadiff_storage::open_file;
 use image::RgbImage;
 
 use crate::names::{has_picture_ending, hidden_part};
@@ -13,28 +13,16 @@ use crate::{Archive, ArchiveError, ImageFilesError, LeftOut, PictureError, decod
 /// The most bytes of a picture's file.
 pub const MOST_BYTES: u64 = 256 << 20;
 
-/// Opens a file. What is none is not opened: a pipe would be waited for, a device read without an end.
-///
-/// # Errors
-/// Where there is no file, or it cannot be opened.
-pub fn open_file(path: &Path) -> io::Result<File> {
-    match fs::metadata(path)?.is_file() {
-        true => File::open(path),
-        false => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            PictureError::NoFile.to_string().replacen("is", "it is", 1),
-        )),
-    }
-}
-
 /// Reads a picture's file whole.
 ///
 /// # Errors
 /// Where there is none, it is too large or cannot be read.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, PictureError> {
-    match fs::metadata(path)?.is_file() {
-        true => read_at_most(MOST_BYTES, File::open(path)?),
-        false => Err(PictureError::NoFile),
+    match open_file(path) {
+        Ok(file) => read_at_most(MOST_BYTES, file),
+        // Of what is no file.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(PictureError::NoFile),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,3 +1,4 @@
+use std::fs;
 use std::io::{Cursor, Write};
 
 use image::{ImageFormat, Rgb};

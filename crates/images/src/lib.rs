@@ -35,7 +35,7 @@ pub use archive::{Archive, ArchiveError};
 pub use bad_images::{BadImage, BadImages, TooManyBadImages};
 pub use decode::{MOST_PIXELS, check_pixels, decode};
 pub use error::{ImageFilesError, PictureError};
-pub use files::{ImageFiles, MOST_BYTES, open_file, read_at_most, read_file};
+pub use files::{ImageFiles, MOST_BYTES, read_at_most, read_file};
 pub use folder::{Listing, list_folder};
 pub use left_out::LeftOut;
 pub use names::{ENDINGS, is_hidden};

@@ -12,7 +12,6 @@ mod config;
 mod ema;
 mod error;
 mod events;
-mod files;
 mod graph;
 mod log;
 mod memory;
@@ -29,7 +28,6 @@ mod testing;
 mod tf_record;
 mod trainer;
 mod vector;
-pub mod weights;
 
 pub use adadiff_losses::{JointWeights, LossForm};
 pub use classifier::{
@@ -41,7 +39,6 @@ pub use config::{Judging, Objective, TrainConfig, Trained};
 pub use ema::update_average;
 pub use error::TrainError;
 pub use events::EVENTS_FILE;
-pub use files::{replace_file, write_atomically};
 pub use log::LogLine;
 pub use memory::peak_resident_mib;
 pub use nodes::Node;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
 use adadiff_uem::AdaDiff;
 use anyhow::Result;
 use burn::tensor::Tensor;
@@ -11,7 +12,6 @@ use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
 use super::curves::{numbered, spread_over};
-use crate::report::chart::{Axis, Chart, Point, Scale, Series, Style};
 use crate::study::{Draw, Study};
 
 /// The errors of all blocks along the full network's path from noise to image.
@@ -72,16 +72,11 @@ impl<B: Kernels> Denoiser<B> for Recorder<'_, B> {
             timestep,
             squared_errors,
         });
-        Ok(Prediction {
-            noise: last,
-            blocks: vec![blocks as u32; batch],
-            uncertainty: vec![Vec::new(); batch],
-            uncertainty_map: None,
-        })
+        Ok(Prediction::new(last, blocks))
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.model.backbone.depth() as u32
+        self.model.backbone.num_blocks() as u32
     }
 }
 

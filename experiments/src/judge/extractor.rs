@@ -8,13 +8,13 @@ use adadiff_metrics::{
     Preprocessing,
 };
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::load;
+use adadiff_weights::native::load;
 use anyhow::{Result, ensure};
 use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Tensor, TensorData};
 
 use super::plan::FeatureName;
-use crate::network_file::open_inception;
+use crate::checkpoint::networks::open_inception;
 
 /// Side of what [`Extractor::Pixels`] reduces images to.
 const PIXEL_SIDE: usize = 4;

@@ -6,18 +6,19 @@ mod yardstick;
 
 use std::path::Path;
 
-use adadiff_data::{FashionMnist, ImageSet, Split};
+use adadiff_data::{BadImage, BadImages, FashionMnist, ImageSet, Split};
 use adadiff_metrics::{Gaussian, GaussianStats, frechet_distance, parse_statistics};
 use adadiff_model::kernels::Kernels;
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
-use crate::metrics_tool::of_bytes;
+use adadiff_storage::sha256_hex;
 pub use extractor::Extractor;
 #[cfg(test)]
 pub use plan::FeatureName;
 pub use plan::JudgeOptions;
+pub use plan::origin_of;
 pub use yardstick::{Yardstick, YardstickName};
 
 /// A feature extractor and the statistics of the images that samples are compared with.
@@ -63,7 +64,8 @@ impl<B: Kernels> Judge<B> {
         let images = test_images()?;
         let extractor = Extractor::fashion_cnn(device)?;
         let bar = ProgressBar::hidden();
-        let reference = image_statistics(&extractor, &images, device, &bar)?;
+        let reference =
+            image_statistics(&extractor, &images, &mut BadImages::new(0), device, &bar)?;
         let shape = ImageSet::shape(&images);
         Self::new(extractor, reference.gaussian()?, shape, device.clone())
     }
@@ -94,7 +96,7 @@ impl<B: Kernels> Judge<B> {
             .iter()
             .chain(self.reference.covariance());
         let bytes: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
-        of_bytes(&bytes)
+        sha256_hex(&bytes)
     }
 
     /// Number of features.
@@ -166,13 +168,15 @@ pub fn test_images() -> Result<FashionMnist> {
     )?)
 }
 
-/// The statistics of a data set's images, each of which counts one on `bar`.
+/// The statistics of a data set's images, each of which counts one on `bar`; those that cannot be used are
+/// left out and counted as `bad`.
 ///
 /// # Errors
-/// Where an image cannot be read, which would change the figure, or the device fails.
+/// Where more of them are bad than may be, or the device fails.
 pub fn image_statistics<B: Kernels>(
     extractor: &Extractor<B>,
     images: &dyn ImageSet,
+    bad: &mut BadImages,
     device: &B::Device,
     bar: &ProgressBar,
 ) -> Result<GaussianStats> {
@@ -180,16 +184,20 @@ pub fn image_statistics<B: Kernels>(
     let shape = images.shape();
     for first in (0..images.len()).step_by(extractor.batch()) {
         let indices = first..images.len().min(first + extractor.batch());
-        let read = |index| {
-            let image = images.image(index, false);
-            image.with_context(|| format!("{} is needed for the statistics", images.name(index)))
-        };
-        let pixels: Vec<Vec<f32>> = indices
-            .clone()
-            .into_par_iter()
-            .map(read)
-            .collect::<Result<_>>()?;
-        extractor.add_exact(&mut statistics, &pixels.concat(), shape, device)?;
+        let read = indices.clone().into_par_iter();
+        let read: Vec<_> = read.map(|index| images.image(index, false)).collect();
+        let mut pixels = Vec::new();
+        for (index, image) in indices.clone().zip(read) {
+            match image {
+                Ok(image) => pixels.extend(image),
+                Err(error) => {
+                    bad.add(BadImage::new(index, images.name(index), &error))?;
+                }
+            }
+        }
+        if !pixels.is_empty() {
+            extractor.add_exact(&mut statistics, &pixels, shape, device)?;
+        }
         bar.inc(indices.len() as u64);
     }
     Ok(statistics)

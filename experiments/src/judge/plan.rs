@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
+use adadiff_data::BadImages;
 use adadiff_metrics::{FEATURES_NAME, FeatureOrigin, Preprocessing, read_origin, read_statistics};
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::sha256_file;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::{Extractor, Judge, image_statistics};
-use crate::metrics_tool::of_file;
-use crate::preset::{DataSet, Place};
-use crate::progress::samples_bar;
+use crate::presets::{DataSet, Place};
+use crate::terminal::samples_bar;
 
 /// Features to judge by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -50,6 +51,19 @@ impl FeatureName {
     }
 }
 
+/// How features of this name in results are made, as statistics remember it, whatever their network's weights.
+pub fn origin_of(features: &str) -> FeatureOrigin {
+    let mode = if features == FeatureName::Inception.in_results() {
+        Preprocessing::PytorchFid.name()
+    } else {
+        features
+    };
+    FeatureOrigin {
+        mode: Some(mode.to_owned()),
+        weights_sha256: None,
+    }
+}
+
 impl JudgeOptions {
     /// The features' name in results.
     pub fn features(&self, data: DataSet) -> &'static str {
@@ -83,16 +97,11 @@ impl JudgeOptions {
     /// # Errors
     /// Where the network's weights cannot be read.
     pub fn origin(&self, data: DataSet) -> Result<FeatureOrigin> {
-        let name = self.name(data);
-        Ok(match (name, &self.inception) {
-            (FeatureName::Inception, Some(weights)) => FeatureOrigin {
-                mode: Some(Preprocessing::PytorchFid.name().to_owned()),
-                weights_sha256: Some(of_file(weights)?),
-            },
-            _ => FeatureOrigin {
-                mode: Some(name.in_results().to_owned()),
-                weights_sha256: None,
-            },
+        let weights = self.inception.as_deref();
+        let weights = weights.filter(|_| self.name(data) == FeatureName::Inception);
+        Ok(FeatureOrigin {
+            weights_sha256: weights.map(sha256_file).transpose()?,
+            ..origin_of(self.features(data))
         })
     }
 
@@ -153,7 +162,10 @@ impl JudgeOptions {
                     );
                 }
                 let bar = samples_bar(images.len() as u64).with_prefix("reference");
-                let statistics = image_statistics(&extractor, &*images, device, &bar)?;
+                // Statistics that nobody looks at before they are used are of all images.
+                let mut none_bad = BadImages::new(0);
+                let statistics =
+                    image_statistics(&extractor, &*images, &mut none_bad, device, &bar)?;
                 bar.finish_and_clear();
                 statistics.gaussian()?
             }

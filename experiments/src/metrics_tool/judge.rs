@@ -10,7 +10,7 @@ use adadiff_metrics::{
     write_statistics,
 };
 use adadiff_model::clip::ClipVisionConfig;
-use adadiff_train::replace_file;
+use adadiff_storage::{replace_file, sha256_file};
 use anyhow::{Context, Result};
 
 use super::count::bias;
@@ -276,7 +276,7 @@ impl NamedFile {
     pub(super) fn of(path: &Path) -> Result<Self> {
         Ok(Self {
             path: path.to_owned(),
-            sha256: digest::of_file(path)?,
+            sha256: sha256_file(path)?,
         })
     }
 }
@@ -284,7 +284,6 @@ impl NamedFile {
 fn write(path: &Path, gaussian: &Gaussian, origin: &FeatureOrigin) -> Result<NamedFile> {
     let mut bytes = Cursor::new(Vec::new());
     write_statistics(&mut bytes, gaussian, origin)?;
-    replace_file(path, bytes.get_ref())
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    replace_file(path, bytes.get_ref())?;
     NamedFile::of(path)
 }

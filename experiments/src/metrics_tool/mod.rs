@@ -17,13 +17,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use adadiff_backends::DeviceName;
 use adadiff_metrics::Preprocessing;
 use anyhow::{Context, Error, Result};
 use clap::{Parser, ValueEnum};
 
-use crate::device::DeviceName;
-use crate::options::positive;
-pub use digest::{of_bytes, of_file};
+use crate::presets::positive;
 use plan::Plan;
 use record::Record;
 
@@ -129,7 +128,7 @@ impl From<Mode> for Preprocessing {
 /// Runs the program; errors are told on standard error.
 #[cfg(all(feature = "programs", not(test)))]
 pub fn main() -> ExitCode {
-    crate::allocator::keep_freed_memory();
+    adadiff_backends::keep_freed_memory();
     match run(Arguments::parse()).and_then(|outcome| outcome.tell(&mut io::stdout())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

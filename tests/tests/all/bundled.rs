@@ -2,13 +2,13 @@
 
 use std::sync::atomic::AtomicBool;
 
-use adadiff_experiments::device::{DeviceTask, run_on};
-use adadiff_experiments::{Checkpoint, Precision, Study};
+use adadiff_backends::{DeviceTask, Precision, run_on};
+use adadiff_experiments::{Checkpoint, Study};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
 use adadiff_sampler::NoiseStream;
 use adadiff_tests::{announce, assert_close, devices_under_test, reference_device, values};
-use adadiff_uem::{AdaptiveUVit, Never};
+use adadiff_uem::{AdaptiveUVit, FullDepth};
 use anyhow::{Context, Result};
 use burn::tensor::{Tensor, TensorData};
 use indicatif::ProgressBar;
@@ -43,7 +43,7 @@ struct Drawn {
 struct DrawBundled;
 
 impl DeviceTask for DrawBundled {
-    type Output = Drawn;
+    type Output = Result<Drawn>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<Drawn> {
         let stop = AtomicBool::new(false);
@@ -76,7 +76,7 @@ impl DeviceTask for DrawBundled {
             .collect::<Result<_>>()?;
 
         let draw = study.plan(SAMPLES)?;
-        let full = study.draw(Never, &draw, &bar)?.pixels;
+        let full = study.draw(FullDepth, &draw, &bar)?.pixels;
         let adaptive = study.draw(calibration.policy(), &draw, &bar)?;
         let exits = adaptive.trace.steps.iter().flat_map(|step| &step.blocks);
         Ok(Drawn {
@@ -149,9 +149,9 @@ fn the_bundled_checkpoint_draws_the_same_on_every_device() {
 struct PredictIn(Precision);
 
 impl DeviceTask for PredictIn {
-    type Output = Option<Vec<f32>>;
+    type Output = Result<Option<Vec<f32>>>;
 
-    fn run<B: Kernels>(self, device: B::Device) -> Result<Self::Output> {
+    fn run<B: Kernels>(self, device: B::Device) -> Self::Output {
         let stop = AtomicBool::new(false);
         let mut checkpoint = Checkpoint::bundled()?;
         checkpoint.preset.sampling.precision = self.0;
@@ -165,9 +165,9 @@ impl DeviceTask for PredictIn {
             TensorData::new(labels, [SAMPLES]),
             &device,
         ));
-        let adaptive = AdaptiveUVit::new(&study.model, Never).recording_all();
+        let adaptive = AdaptiveUVit::new(&study.model, FullDepth).recording_all();
         let prediction = adaptive.predict(noisy, 600.0, &condition)?;
-        let uncertainty = prediction.uncertainty.into_iter().flatten();
+        let uncertainty = prediction.exit_signal.into_iter().flatten();
         Ok(Some(
             values(prediction.noise)
                 .into_iter()

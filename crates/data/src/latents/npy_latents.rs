@@ -4,7 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use adadiff_images::{open_file, read_at_most};
+use adadiff_images::read_at_most;
+use adadiff_storage::open_file;
 
 use super::npy::Npy;
 use super::npy_folder::count_captions;

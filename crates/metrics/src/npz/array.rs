@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use adadiff_images::npy::{Header, MAGIC};
-use adadiff_images::open_file;
+use adadiff_storage::open_file;
 use zip::ZipArchive;
 use zip::result::ZipError;
 

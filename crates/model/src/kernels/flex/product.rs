@@ -84,9 +84,10 @@ pub(super) unsafe fn product(
 pub(super) fn multiply(sizes: [usize; 3], out: &mut [f32], onto: Onto, a: Operand, b: Operand) {
     let [m, n, k] = sizes;
     assert_eq!(out.len(), m * n, "a product of {m} rows of {n} values");
-    let threads = match m * n * k >= PARALLEL_PRODUCT {
-        true => Par::rayon(0),
-        false => Par::Seq,
+    let threads = if m * n * k >= PARALLEL_PRODUCT {
+        Par::rayon(0)
+    } else {
+        Par::Seq
     };
     let views = [a.view(m, k), b.view(k, n)];
     // SAFETY: the views are of slices of exactly their sizes, and the output, borrowed mutably,
