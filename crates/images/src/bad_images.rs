@@ -3,22 +3,22 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use crate::{DataError, ImageError};
+use thiserror::Error;
 
 /// An image that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadImage {
-    /// Its index in the data set.
+    /// Its index in the set.
     pub index: usize,
     /// What it is called where the data lie.
     pub name: String,
-    /// What is wrong with it.
+    /// What is wrong with it; continues a sentence that begins with its name.
     pub reason: String,
 }
 
 impl BadImage {
     /// The image `index`, called `name`, which cannot be used because of `error`.
-    pub fn new(index: usize, name: String, error: &ImageError) -> Self {
+    pub fn new(index: usize, name: String, error: &dyn fmt::Display) -> Self {
         Self {
             index,
             name,
@@ -33,8 +33,22 @@ impl fmt::Display for BadImage {
     }
 }
 
-/// Counts the bad images of a data set, each once.
-#[derive(Debug)]
+/// More images are bad than may be skipped.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{} images cannot be used, where {most} may be skipped:{}", images.len(), list(images))]
+pub struct TooManyBadImages {
+    /// The most images that may be skipped.
+    pub most: usize,
+    /// All that were found bad, in the order in which they were met.
+    pub images: Vec<BadImage>,
+}
+
+fn list(images: &[BadImage]) -> String {
+    images.iter().map(|image| format!("\n  {image}")).collect()
+}
+
+/// Counts the bad images of a set, each once.
+#[derive(Debug, Default)]
 pub struct BadImages {
     most: usize,
     images: Vec<BadImage>,
@@ -46,16 +60,15 @@ impl BadImages {
     pub fn new(most: usize) -> Self {
         Self {
             most,
-            images: Vec::new(),
-            indices: HashSet::new(),
+            ..Self::default()
         }
     }
 
     /// Counts an image; whether it is new.
     ///
     /// # Errors
-    /// [`DataError::BadImages`] with all of them where this one is one too many.
-    pub fn add(&mut self, image: BadImage) -> Result<bool, DataError> {
+    /// With all of them where this one is one too many.
+    pub fn add(&mut self, image: BadImage) -> Result<bool, TooManyBadImages> {
         if !self.indices.insert(image.index) {
             return Ok(false);
         }
@@ -71,12 +84,14 @@ impl BadImages {
         &self.images
     }
 
-    pub(crate) fn most(&self) -> usize {
+    /// The most images that may be skipped.
+    pub fn most(&self) -> usize {
         self.most
     }
 
-    pub(crate) fn error(&self) -> DataError {
-        DataError::BadImages {
+    /// The error that lists them all, such as where no other image is left.
+    pub fn error(&self) -> TooManyBadImages {
+        TooManyBadImages {
             most: self.most,
             images: self.images.clone(),
         }
@@ -86,17 +101,11 @@ impl BadImages {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn bad(index: usize) -> BadImage {
-        BadImage {
-            index,
-            name: format!("{index}.jpg"),
-            reason: ImageError::Truncated.to_string(),
-        }
-    }
+    use crate::PictureError;
 
     #[test]
     fn an_image_counts_once_and_the_limit_lists_all() {
+        let bad = |index| BadImage::new(index, format!("{index}.jpg"), &PictureError::Truncated);
         let mut images = BadImages::new(2);
         assert!(images.add(bad(7)).unwrap());
         assert!(!images.add(bad(7)).unwrap());

@@ -1,3 +1,4 @@
+use std::fs;
 use std::io::{Cursor, Write};
 
 use image::{ImageFormat, Rgb, RgbImage};
@@ -50,16 +51,26 @@ fn zipped(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// What a zip archive of these bytes holds, or what is said of it.
-fn opened(bytes: &[u8]) -> Result<(TempDir, ImageFiles), String> {
+fn opened(bytes: &[u8]) -> Result<(TempDir, FileSet), String> {
     let folder = folder(&[("images.zip", bytes.to_vec())]);
-    let files = ImageFiles::zip(&folder.path().join("images.zip"));
+    let files = FileSet::zip(&folder.path().join("images.zip"));
     Ok((folder, files.map_err(|error| error.to_string())?))
 }
 
+fn names_of(set: &FileSet) -> Vec<String> {
+    let files = set.files();
+    (0..files.len()).map(|index| files.name(index)).collect()
+}
+
 /// The sizes of the batches and the colours in them.
-fn batches(files: &mut ImageFiles, images: usize) -> Result<Vec<(usize, Vec<u8>)>, String> {
+fn batches(files: &mut FileSet, images: usize) -> Result<Vec<(usize, Vec<u8>)>, String> {
+    first(files, images, usize::MAX)
+}
+
+/// Of so many images.
+fn first(files: &mut FileSet, images: usize, most: usize) -> Result<Vec<(usize, Vec<u8>)>, String> {
     let mut batches = Vec::new();
-    let read = files.for_each_batch::<ImageFilesError>(images, |batch| {
+    let read = files.for_each_batch::<FileSetError>(images, most, |batch| {
         let [_, side, _, channels] = batch.shape();
         let images = batch.pixels().chunks_exact(side * side * channels);
         batches.push((side, images.map(|image| image[0]).collect()));
@@ -73,46 +84,68 @@ fn batches(files: &mut ImageFiles, images: usize) -> Result<Vec<(usize, Vec<u8>)
 fn images_come_in_the_order_of_their_names_from_folders_and_archives() {
     let folder = folder(&files());
     let (_file, zip) = opened(&zipped(&files())).unwrap();
-    for mut files in [ImageFiles::folder(folder.path()).unwrap(), zip] {
+    for mut files in [FileSet::folder(folder.path()).unwrap(), zip] {
         let names = ["a.png", "a10.png", "a2.png", "b/1.jpg", "b/2.PNG", "c.jpeg"];
-        assert_eq!(files.names(), names);
+        assert_eq!(names_of(&files), names);
         files.tolerate(1);
         for _pass in 0..2 {
             assert_eq!(
                 batches(&mut files, 2).unwrap(),
                 [(1, vec![1, 2]), (1, vec![3]), (2, vec![4, 5])]
             );
-            let bad = BadImage {
-                name: "c.jpeg".into(),
-                reason: "it is neither a PNG nor a JPEG file".into(),
+            let [bad] = files.bad() else {
+                panic!("{:?}", files.bad());
             };
-            assert_eq!(files.bad(), [bad]);
+            assert_eq!((bad.index, bad.name.as_str()), (5, "c.jpeg"));
+            assert!(
+                bad.reason
+                    .starts_with("cannot be decoded (it is no picture"),
+                "{bad}"
+            );
         }
         assert_eq!(batches(&mut files, usize::MAX).unwrap().len(), 2);
         files.tolerate(0);
         let error = batches(&mut files, 2).unwrap_err();
         assert!(error.starts_with("1 of the images in "), "{error}");
-        assert!(error.ends_with("cannot be read: c.jpeg: it is neither a PNG nor a JPEG file"));
+        assert!(
+            error.contains("cannot be used: c.jpeg cannot be decoded"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_is_behind_the_last_image_that_is_taken_does_not_count() {
+    let mut all: Vec<_> = (1..=4_u8)
+        .map(|colour| (format!("0{colour}.png"), png(1, colour)))
+        .collect();
+    all.insert(1, ("01b.png".to_owned(), Vec::new()));
+    all.extend((5..30).map(|index| (format!("{index:02}.png"), b"bad".to_vec())));
+    let all: Vec<_> = all
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.clone()))
+        .collect();
+    let folder = folder(&all);
+    for images in [1, 4, 50] {
+        let mut files = FileSet::folder(folder.path()).unwrap();
+        files.tolerate(1);
+        let colours = first(&mut files, images, 3).unwrap();
+        let colours: Vec<u8> = colours
+            .into_iter()
+            .flat_map(|(_, colours)| colours)
+            .collect();
+        assert_eq!(colours, [1, 2, 3]);
+        assert_eq!(files.bad().len(), 1, "in batches of {images}");
     }
 }
 
 #[test]
 fn what_holds_no_images_is_refused() {
-    let error = ImageFiles::folder(folder(&[]).path()).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("none of its 0 files ends in .png, .jpg or .jpeg")
-    );
-    let error = ImageFiles::folder(Path::new("no-such-folder")).unwrap_err();
-    assert!(error.to_string().starts_with("cannot read no-such-folder"));
-    let error = opened(&zipped(&[("notes.txt", vec![1])])).unwrap_err();
-    assert!(error.contains("none of its 1 files"), "{error}");
-    let error = opened(b"no archive").unwrap_err();
-    assert!(error.contains("is no usable zip archive"), "{error}");
+    let error = FileSet::folder(folder(&[]).path()).unwrap_err();
+    assert!(error.to_string().contains("none of its 0 files"), "{error}");
     // Not one of them is an image, though as many would be tolerated.
     let none = folder(&[("a.png", vec![]), ("b.png", vec![0; 99])]);
-    let mut none = ImageFiles::folder(none.path()).unwrap();
+    let mut none = FileSet::folder(none.path()).unwrap();
     none.tolerate(2);
     let error = batches(&mut none, 1).unwrap_err();
     assert!(error.starts_with("2 of the images in "), "{error}");
@@ -131,7 +164,7 @@ fn damage_is_met_with_an_error() {
         if let Ok((_file, mut files)) = opened(&changed)
             && let Ok(found) = batches(&mut files, 2)
             // A changed name may be none of an image's, or stand behind the other's.
-            && files.names() == ["a.png", "b.png"]
+            && names_of(&files) == ["a.png", "b.png"]
         {
             assert_eq!(found, expected, "byte {index}");
         }
@@ -143,12 +176,12 @@ fn a_bomb_does_not_go_off() {
     // 257 MiB of zeros, which an archive holds in 256 KiB.
     let (_file, mut files) = opened(&zipped(&[
         ("a.png", png(1, 9)),
-        ("bomb.png", vec![0; LARGEST_IMAGE + (1 << 20)]),
+        ("bomb.png", vec![0; 257 << 20]),
     ]))
     .unwrap();
     let error = batches(&mut files, 1).unwrap_err();
     assert!(
-        error.ends_with("bomb.png: it is larger than 256 MiB"),
+        error.ends_with("bomb.png has more than 268435456 bytes"),
         "{error}"
     );
     files.tolerate(1);
