@@ -24,10 +24,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use adadiff_backends::{run_on, run_on_all};
+use adadiff_backends::run_on;
 use adadiff_data::LatentStorage;
 use adadiff_pipeline::CalibrationFile;
-use adadiff_train::Node;
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, FromArgMatches};
 
@@ -45,7 +44,7 @@ use crate::commands::table_options::{
     FigureOptions, MeasuringOptions, StudyOptions, TableArgument, TableOptions,
 };
 use crate::commands::timing::TimeExits;
-use crate::commands::train::Train;
+use crate::commands::train::{Train, among_processes};
 use crate::commands::train_features::TrainFeatures;
 use crate::figures::{FIGURE_2, FigureArgument, FigureName};
 use crate::methods::Exit;
@@ -148,34 +147,21 @@ impl Experiment {
         preset = preset.with_settings(&options.settings)?;
         options.enter(&mut preset.backbone_training)?;
         options.enter(&mut preset.joint_training)?;
-        let mut devices = match options.devices.is_empty() {
-            true => vec![options.device],
-            false => options.devices,
-        };
-        let node = match options.leader {
-            None => None,
-            Some(leader) => {
-                let rank = options.rank.rank()?;
-                if options.device_by_rank {
-                    devices = vec![options.device.of_process(rank)?];
-                }
-                Some(Node {
-                    rank: rank.rank as usize,
-                    count: rank.size as usize,
-                    leader,
-                })
-            }
-        };
+        options.refuse_old()?;
         if options.dry_run {
-            return run_on_all(&devices, DryRun { preset });
+            return run_on(options.device, DryRun { preset });
         }
+        let rank = options.rank.rank()?;
+        let device = match options.device_by_rank {
+            true => options.device.of_process(rank)?,
+            false => options.device,
+        };
         let out = options.out.unwrap_or_else(|| {
             let folder = format!("{}-train", preset.name);
             Path::new("runs").join(folder)
         });
-        run_on_all(
-            &devices,
-            Train {
+        among_processes(rank, &STOP, |processes| {
+            let task = Train {
                 preset,
                 place: options.place.into(),
                 latents: options.latents,
@@ -184,11 +170,13 @@ impl Experiment {
                 judge: options.judge,
                 backbone: options.backbone,
                 backbone_only: options.backbone_only,
-                node,
+                change_optimizer: options.change_optimizer,
+                processes,
                 out,
                 stop: &STOP,
-            },
-        )
+            };
+            run_on(device, task)
+        })
     }
 
     fn prepare(&self, options: PrepareOptions) -> Result<()> {

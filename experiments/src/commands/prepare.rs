@@ -13,7 +13,7 @@ use adadiff_data::{
 };
 use adadiff_model::autoencoder::Autoencoder;
 use adadiff_model::kernels::Kernels;
-use adadiff_storage::sha256_file;
+use adadiff_storage::{FolderLock, sha256_file};
 use anyhow::{Result, bail, ensure};
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
@@ -84,6 +84,7 @@ impl DeviceTask for Prepare<'_> {
             device,
         };
         let header = self.header(&*images, &encoders)?;
+        let _lock = FolderLock::try_new(&self.out)?;
         let mut writer =
             match LatentWriter::create_or_resume(&self.out, header, self.images_per_shard) {
                 Err(LatentError::Finished { .. }) => {
