@@ -1,7 +1,7 @@
 //! The networks that stand before and behind a diffusion model, from their files: this project's
 //! own, as `import` writes them, or the published ones.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use adadiff_model::clip::{
     ClipText, ClipTextConfig, ClipTextHints, ClipVision, ClipVisionConfig, ClipVisionHints,
 };
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::open_file;
 use adadiff_weights::WeightFile;
 use adadiff_weights::native::{load, metadata};
 use anyhow::{Context, Result, bail};
@@ -63,7 +64,7 @@ impl OwnFile {
 /// Whether a file starts like safetensors do; a published one of another format may be large.
 fn may_be_safetensors(path: &Path) -> io::Result<bool> {
     let mut head = Vec::new();
-    File::open(path)?.take(9).read_to_end(&mut head)?;
+    open_file(path)?.take(9).read_to_end(&mut head)?;
     Ok(head.get(8) == Some(&b'{'))
 }
 

@@ -80,14 +80,15 @@ impl CalibrationFile {
         })
     }
 
-    /// Adds an entry, in place of an earlier one for the same weights and budget by the same
-    /// reference, and of one that does not tell its weights.
+    /// Adds an entry, in place of an earlier one for the same weights, solver and budget by the same
+    /// reference, and of one that does not tell of which weights or solver it is.
     pub fn insert(&mut self, new: StoredCalibration) {
         self.entries.retain(|old| {
             let (old_one, new_one) = (&old.calibration, &new.calibration);
             old_one.key() != new_one.key()
                 || old_one.exits.reference() != new_one.exits.reference()
                 || (old.weights_sha256.is_some() && old.weights_sha256 != new.weights_sha256)
+                || (old.solver.is_some() && old.solver != new.solver)
         });
         self.entries.push(new);
         self.entries.sort_by(|a, b| {

@@ -31,7 +31,7 @@ pub const CALIBRATION_ROUNDS: usize = 3;
 pub struct Calibrator<B: Kernels> {
     pub(crate) pipeline: Pipeline<B>,
     pub(crate) stored: CalibrationFile,
-    /// The solver that the stored calibrations are of.
+    /// The solver of stored calibrations that do not tell theirs.
     pub(crate) stored_solver: SolverConfig,
     pub(crate) reference: Arc<dyn ReferenceSource<B>>,
     measured: Arc<Mutex<Measured<B>>>,

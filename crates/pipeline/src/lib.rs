@@ -72,4 +72,4 @@ pub use reference::{CalibrationReference, ReferenceSource};
 pub use reference_id::ReferenceId;
 pub use sample_spec::{Conditions, Contexts, SamplePlan, SampleSpec};
 pub use sample_stats::{KeepStats, SampleStats};
-pub use sampling_config::{PipelineConfig, SamplingConfig};
+pub use sampling_config::{MOST_SAMPLING, PipelineConfig, SamplingConfig};

@@ -27,7 +27,7 @@ pub struct Pipeline<B: Kernels> {
     /// How samples are drawn.
     pub config: PipelineConfig,
     pub(crate) stored: CalibrationFile,
-    /// The solver that the stored calibrations are of.
+    /// The solver of stored calibrations that do not tell theirs.
     pub(crate) stored_solver: SolverConfig,
     pub(crate) weights_sha256: Option<String>,
     pub(crate) trained_estimators: bool,
@@ -94,8 +94,8 @@ impl<B: Kernels> Pipeline<B> {
         }
     }
 
-    /// Knows the stored calibrations, all of them for `solver`, of which those of the weights with this
-    /// SHA-256 are used.
+    /// Knows the stored calibrations, of which those of the weights with this SHA-256 are used. They are of
+    /// `solver` where they do not tell theirs.
     pub fn with_stored(
         mut self,
         weights_sha256: String,

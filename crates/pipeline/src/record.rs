@@ -2,18 +2,21 @@
 
 use std::num::NonZeroUsize;
 
+use adadiff_sampler::SolverConfig;
 use adadiff_uem::{ExitWindow, ScheduledDepth, UncertaintyFloor};
 use serde::{Deserialize, Serialize};
 
 use crate::sampling_config::{every_block, is_every_block, is_zero};
 use crate::{BudgetResult, Calibration, ExitRule, ExitSetting, ReferenceId};
 
-/// A calibration and the weights that it is of.
+/// A calibration, and the weights and the solver that it is of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "CalibrationRecord", into = "CalibrationRecord")]
 pub struct StoredCalibration {
     /// The SHA-256 of the file of the weights; files from before it was stored do not tell.
     pub weights_sha256: Option<String>,
+    /// The solver; the preset's, where an entry does not tell.
+    pub solver: Option<SolverConfig>,
     /// The calibration.
     pub calibration: Calibration,
 }
@@ -45,6 +48,8 @@ pub(crate) struct CalibrationRecord {
     attainment: Option<BudgetResult>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     weights_sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    solver: Option<SolverConfig>,
 }
 
 impl From<Calibration> for CalibrationRecord {
@@ -66,6 +71,7 @@ impl From<Calibration> for CalibrationRecord {
             yardstick: None,
             attainment: calibration.result,
             weights_sha256: None,
+            solver: None,
         };
         match calibration.exits {
             ExitSetting::Threshold { .. } => {}
@@ -146,6 +152,7 @@ impl From<StoredCalibration> for CalibrationRecord {
     fn from(stored: StoredCalibration) -> Self {
         Self {
             weights_sha256: stored.weights_sha256,
+            solver: stored.solver,
             ..stored.calibration.into()
         }
     }
@@ -157,6 +164,7 @@ impl TryFrom<CalibrationRecord> for StoredCalibration {
     fn try_from(mut record: CalibrationRecord) -> Result<Self, String> {
         Ok(Self {
             weights_sha256: record.weights_sha256.take(),
+            solver: record.solver,
             calibration: record.try_into()?,
         })
     }

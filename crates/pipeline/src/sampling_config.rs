@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CalibrationKey, ExitRule, PipelineError};
 
+/// The most network evaluations of a sample, and samples of a batch, that make sense.
+pub const MOST_SAMPLING: usize = 1 << 20;
+
 /// What sampling from a network takes beside its weights.
 ///
 /// It is part of the preset in the header of a weights file, whose other keys are not read.
@@ -82,8 +85,18 @@ impl SamplingConfig {
     /// Names the first one that does not.
     pub fn validate(&self) -> Result<(), PipelineError> {
         for (makes_sense, fault) in [
-            (self.steps > 0, "sampling.steps must be positive"),
-            (self.batch > 0, "sampling.batch must be positive"),
+            (
+                (1..=MOST_SAMPLING).contains(&self.steps),
+                "sampling.steps must be positive and at most 1048576",
+            ),
+            (
+                (1..=MOST_SAMPLING).contains(&self.batch),
+                "sampling.batch must be positive and at most 1048576",
+            ),
+            (
+                self.samples.is_none_or(|samples| samples > 0),
+                "sampling.samples must be positive",
+            ),
             (
                 self.guidance.is_finite(),
                 "sampling.guidance must be a number",

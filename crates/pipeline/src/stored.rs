@@ -33,19 +33,21 @@ impl<B: Kernels> Calibrator<B> {
         monitor: &dyn Monitor,
     ) -> Result<Option<&Calibration>, PipelineError> {
         let sampling = &self.pipeline.config.sampling;
-        if sampling.solver != self.stored_solver {
-            return Ok(None);
-        }
-        let weights = self.pipeline.weights_sha256.as_deref();
-        let suits = |entry: &Calibration| entry.seed != sampling.seed && suits(entry);
+        let solver = |entry: &StoredCalibration| entry.solver.unwrap_or(self.stored_solver);
+        let mut of_other_weights = None;
         // Of several the latest, which stands last.
-        for entry in self.stored.of_weights(weights).rev() {
-            if suits(entry) && self.is_measured_by_reference(entry)? {
-                return Ok(Some(entry));
+        for entry in self.stored.entries().iter().rev() {
+            let calibration = &entry.calibration;
+            let as_now = calibration.seed != sampling.seed && solver(entry) == sampling.solver;
+            if !as_now || !suits(calibration) || !self.is_measured_by_reference(calibration)? {
+                continue;
             }
+            if entry.weights_sha256 == self.pipeline.weights_sha256 {
+                return Ok(Some(calibration));
+            }
+            of_other_weights = Some(entry);
         }
-        let mut others = self.stored.entries().iter();
-        if let Some(other) = others.find(|entry| suits(&entry.calibration)) {
+        if let Some(other) = of_other_weights {
             monitor.note(passed_over(other));
         }
         Ok(None)
@@ -68,21 +70,18 @@ impl<B: Kernels> Calibrator<B> {
     /// Forgets the stored calibrations, so that exits are calibrated again.
     pub fn forget(&mut self) {
         self.stored = CalibrationFile::default();
-        self.stored_solver = self.pipeline.config.sampling.solver;
     }
 
     /// Adds a calibration to those that are known, but to no file.
     pub fn remember(&mut self, calibration: Calibration) {
-        if self.pipeline.config.sampling.solver != self.stored_solver {
-            self.forget();
-        }
         self.stored.insert(self.entry(calibration));
     }
 
-    /// A calibration as it is stored: with the weights that it is of.
+    /// A calibration as it is stored: with the weights and the solver that it is of.
     pub fn entry(&self, calibration: Calibration) -> StoredCalibration {
         StoredCalibration {
             weights_sha256: self.pipeline.weights_sha256.clone(),
+            solver: Some(self.pipeline.config.sampling.solver),
             calibration,
         }
     }
@@ -107,7 +106,7 @@ mod tests {
     use std::collections::HashSet;
     use std::sync::Arc;
 
-    use adadiff_sampler::NoiseStream;
+    use adadiff_sampler::{NoiseStream, SolverConfig, UniPc};
     use burn_flex::{Flex, FlexDevice};
 
     use super::*;
@@ -158,6 +157,30 @@ mod tests {
         calibrator.remember(found.clone());
         let known = calibrator.stored(|_| true, &Silent).unwrap();
         assert_eq!(known, Some(&found));
+    }
+
+    #[test]
+    fn a_calibration_is_of_its_solver() {
+        let pipeline = pipeline();
+        let (ours, steps) = (pipeline.config.sampling.solver, 8);
+        let other = SolverConfig::UniPc(UniPc::default());
+        let calibrator = Calibrator::new(&pipeline);
+        let stored = calibrator.stored_for_reduction(0.45, &Silent).unwrap();
+        let stored = stored.expect("the bundled checkpoint has one").clone();
+
+        let mut calibrator = calibrator.with_solver(other, steps);
+        let of_ours = calibrator.stored_for_reduction(0.45, &Silent).unwrap();
+        assert_eq!(of_ours, None);
+        let found = Calibration {
+            reached: 0.5,
+            ..stored.clone()
+        };
+        calibrator.remember(found.clone());
+        let known = calibrator.stored_for_reduction(0.45, &Silent).unwrap();
+        assert_eq!(known, Some(&found));
+        let calibrator = calibrator.with_solver(ours, steps);
+        let known = calibrator.stored_for_reduction(0.45, &Silent).unwrap();
+        assert_eq!(known, Some(&stored));
     }
 
     /// Accepts what was measured by this, or anything.

@@ -44,7 +44,7 @@ pub struct Checkpoint {
     pub preset: Preset,
     /// What lies in the file of calibrations beside it, of these weights and maybe of others.
     pub calibrations: CalibrationFile,
-    /// The solver that the calibrations are of.
+    /// The solver of calibrations that do not tell theirs: that of the weights' own preset.
     pub calibrated_solver: SolverConfig,
     /// The SHA-256 of the weights' file.
     pub sha256: String,

@@ -315,19 +315,16 @@ impl<B: Kernels> Bench<'_, B> {
 
     /// The threshold of a budget, the same one after an interruption.
     fn threshold(&self, reduction: f64) -> Result<Calibration> {
-        if let Some(calibration) = self
-            .loaded
-            .calibrator()
-            .stored_for_reduction(reduction, &self.terminal)?
-        {
+        let calibrator = self.loaded.calibrator();
+        let stored = calibrator.stored_for_reduction(reduction, &self.terminal)?;
+        if let Some(calibration) = stored {
             return Ok(calibration.clone());
         }
         let name = format!("calibration-{reduction}");
         if let Some(calibration) = self.kept.read(&name)? {
             return Ok(calibration);
         }
-        let calibrator = self.loaded.calibrator();
-        let calibration = calibrator.for_reduction(reduction, &self.terminal)?;
+        let calibration = calibrator.calibrate(calibrator.key(reduction), &self.terminal)?;
         self.kept.write(&name, &calibration)?;
         Ok(calibration)
     }

@@ -24,8 +24,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use adadiff_backends::{DeviceName, DeviceTask, run_on, run_on_all};
-use adadiff_train::Node;
+use adadiff_backends::{DeviceName, DeviceTask, run_on};
 use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches};
 
@@ -36,7 +35,7 @@ use crate::commands::table::{Job, Wanted};
 use crate::commands::table_options::{
     FigureOptions, MeasuringOptions, StudyOptions, TableArgument, TableOptions,
 };
-use crate::commands::train::Train;
+use crate::commands::train::{Train, among_processes};
 use crate::figures::{FIGURE_2, FigureArgument, FigureName};
 use crate::pages::{write_document, write_report};
 use crate::presets::Experiment;
@@ -118,34 +117,21 @@ impl Experiment {
         preset = preset.with_settings(&options.settings)?;
         options.enter(&mut preset.backbone_training)?;
         options.enter(&mut preset.joint_training)?;
-        let mut devices = match options.devices.is_empty() {
-            true => vec![options.device],
-            false => options.devices,
-        };
-        let node = match options.leader {
-            None => None,
-            Some(leader) => {
-                let rank = options.rank.rank()?;
-                if options.device_by_rank {
-                    devices = vec![options.device.of_process(rank)?];
-                }
-                Some(Node {
-                    rank: rank.rank as usize,
-                    count: rank.size as usize,
-                    leader,
-                })
-            }
-        };
+        options.refuse_old()?;
         if options.dry_run {
-            return run_on_all(&devices, DryRun { preset });
+            return run_on(options.device, DryRun { preset });
         }
+        let rank = options.rank.rank()?;
+        let device = match options.device_by_rank {
+            true => options.device.of_process(rank)?,
+            false => options.device,
+        };
         let out = options.out.unwrap_or_else(|| {
             let folder = format!("{}-train", preset.name);
             Path::new("runs").join(folder)
         });
-        run_on_all(
-            &devices,
-            Train {
+        among_processes(rank, &STOP, |processes| {
+            let task = Train {
                 preset,
                 place: options.place.into(),
                 latents: options.latents,
@@ -154,11 +140,13 @@ impl Experiment {
                 judge: options.judge,
                 backbone: options.backbone,
                 backbone_only: options.backbone_only,
-                node,
+                change_optimizer: options.change_optimizer,
+                processes,
                 out,
                 stop: &STOP,
-            },
-        )
+            };
+            run_on(device, task)
+        })
     }
 
     fn table(&self, options: TableOptions) -> Result<()> {

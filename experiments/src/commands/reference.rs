@@ -4,7 +4,8 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use adadiff_backends::{DeviceName, DeviceTask};
-use adadiff_metrics::Gaussian;
+use adadiff_data::BadImages;
+use adadiff_metrics::{FeatureOrigin, Gaussian};
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
@@ -46,17 +47,23 @@ impl DeviceTask for Task<'_, ReferenceOptions> {
             out,
             ..
         } = self.options;
-        let data = self.experiment.preset(preset.as_deref())?.data;
+        let preset = self.experiment.preset(preset.as_deref())?;
+        let data = preset.data;
         let images = data.open(&place.into())?;
         let extractor = judge.extractor::<B>(data, images.shape()[0], &device)?;
         let bar = samples_bar(images.len() as u64).with_prefix("reference");
         let terminal = Terminal::over(bar);
-        let gaussian = image_statistics(&extractor, &*images, &device, &terminal)?.gaussian()?;
+        let mut bad = BadImages::new(preset.backbone_training.most_bad_images);
+        let statistics = image_statistics(&extractor, &*images, &mut bad, &device, &terminal)?;
         terminal.finish();
-        write_statistics(&out, &gaussian)?;
+        for image in bad.images() {
+            eprintln!("left out: {image}");
+        }
+        let gaussian = statistics.gaussian()?;
+        write_statistics(&out, &gaussian, &judge.origin(data)?)?;
         println!(
             "statistics of {} images over {} features ({}): {}",
-            images.len(),
+            statistics.count(),
             extractor.dims(),
             extractor.name(),
             out.display()
@@ -69,8 +76,8 @@ impl DeviceTask for Task<'_, ReferenceOptions> {
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub fn write_statistics(path: &Path, gaussian: &Gaussian) -> Result<()> {
+pub fn write_statistics(path: &Path, gaussian: &Gaussian, origin: &FeatureOrigin) -> Result<()> {
     let mut bytes = Cursor::new(Vec::new());
-    adadiff_metrics::write_statistics(&mut bytes, gaussian)?;
+    adadiff_metrics::write_statistics(&mut bytes, gaussian, origin)?;
     Ok(write_atomically(path, bytes.get_ref())?)
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use adadiff_metrics::{Gaussian, write_statistics};
+use adadiff_metrics::{FeatureOrigin, Gaussian, write_statistics};
 use adadiff_pipeline::{
     CalibrationKey, Contexts, ExitRule, ExitSetting, Generated, Monitor, SampleStats, Silent,
 };
@@ -228,7 +228,8 @@ fn grey_images(path: &std::path::Path, channels: usize) -> DataSetReference {
         _ => 0.0,
     });
     let grey = Gaussian::new(vec![0.0; dims], covariance.collect()).unwrap();
-    write_statistics(std::fs::File::create(path).unwrap(), &grey).unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    write_statistics(file, &grey, &FeatureOrigin::default()).unwrap();
     measured_by(path)
 }
 

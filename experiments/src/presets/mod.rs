@@ -1,5 +1,6 @@
 //! Presets: every hyperparameter of an experiment, in a TOML file.
 
+mod check;
 mod data_set;
 mod parse;
 mod programs;
@@ -84,7 +85,7 @@ impl Preset {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let preset: Self = toml::from_str(text)?;
         preset.model.backbone.validate()?;
-        preset.schedule.build().context("in schedule")?;
+        let schedule = preset.schedule.build().context("in schedule")?;
         if let Some(latents) = preset.latents {
             ensure!(
                 latents.scale_factor > 0.0 && latents.scale_factor.is_finite(),
@@ -100,6 +101,7 @@ impl Preset {
             .validate()
             .context("in joint_training")?;
         preset.sampling.validate()?;
+        preset.check_sampling(schedule.as_ref())?;
         Ok(preset)
     }
 

@@ -116,6 +116,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_measured_of_the_bundled_checkpoint_is_found_again() {
+        // As the lines under docs/study have it, from before calibrations told their weights.
+        let key = NetworkKey::of(&Checkpoint::bundled().unwrap(), None).unwrap();
+        let known = "a2171c16bffbac144b63e232adb092bfe78e0d82c9af7f819e43639f6c60bd4c";
+        assert_eq!(key.calibration_sha256, known);
+    }
+
+    #[test]
     fn what_a_key_names_itself_does_not_change_the_digest_of_the_preset() {
         let preset = Preset::fashion_mnist().unwrap();
         let digest = preset_sha256(&preset).unwrap();

@@ -9,19 +9,19 @@ use crate::results::Time;
 
 /// How often everyone has a turn.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub struct InterleavedTimer {
     /// Turns of each method, at least 1.
     pub rounds: usize,
 }
 
 /// What is timed.
-pub struct Turn<'p, 's, B: Kernels> {
+pub struct TimedMethod<'p, 's, B: Kernels> {
     pipeline: &'p Pipeline<B>,
     method: &'p PreparedMethod<'s, B>,
     draw: &'p SamplePlan,
 }
 
-impl<'p, 's, B: Kernels> Turn<'p, 's, B> {
+impl<'p, 's, B: Kernels> TimedMethod<'p, 's, B> {
     /// The samples of `draw` by a method.
     pub fn new(
         pipeline: &'p Pipeline<B>,
@@ -36,7 +36,7 @@ impl<'p, 's, B: Kernels> Turn<'p, 's, B> {
     }
 }
 
-impl Clock {
+impl InterleavedTimer {
     /// The time of each: the median over turns of its ratio to the first method's in the same turn,
     /// times the first's median; [`time_interleaved`] tells which turns count. The times of the full network
     /// are left at the method's own.
@@ -45,7 +45,7 @@ impl Clock {
     /// Where the user interrupts or the device fails.
     pub fn take<B: Kernels>(
         self,
-        turns: &[Turn<'_, '_, B>],
+        turns: &[TimedMethod<'_, '_, B>],
         monitor: &dyn Monitor,
     ) -> Result<Vec<Time>> {
         let mut blocks = vec![0.0; turns.len()];

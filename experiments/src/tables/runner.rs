@@ -13,7 +13,7 @@ use crate::results::{
     DrawKey, DrawnEntry, DrawnTable, Match, MatchKey, QualityKey, Results, TableName, Time,
     TimingKey, prepared_row,
 };
-use crate::tables::interleaved::{Clock, Turn};
+use crate::tables::interleaved::{InterleavedTimer, TimedMethod};
 use crate::tables::prepared_row::{Row, stopped_or};
 use crate::tables::spec::{Choice, Entry};
 use crate::terminal::Terminal;
@@ -218,10 +218,10 @@ impl<B: Kernels> Bench<B> {
                 .stage(&format!("comparing the time of {}", row.method));
             let draw = self.timed_draw(target)?;
             let turns = [
-                Turn::new(target.network.undecoded.pipeline(), aim, &draw),
-                Turn::new(network.undecoded.pipeline(), prepared, &draw),
+                TimedMethod::new(target.network.undecoded.pipeline(), aim, &draw),
+                TimedMethod::new(network.undecoded.pipeline(), prepared, &draw),
             ];
-            let times = Clock { rounds }.take(&turns, &self.terminal)?;
+            let times = InterleavedTimer { rounds }.take(&turns, &self.terminal)?;
             Ok(Some(
                 times[1].seconds_per_image / times[0].seconds_per_image,
             ))
@@ -307,7 +307,7 @@ impl<B: Kernels> Bench<B> {
             return Ok(());
         }
         let full = baseline.prepared(&self.terminal)?.map_err(Error::msg)?;
-        let mut turns = vec![Turn::new(
+        let mut turns = vec![TimedMethod::new(
             baseline.network.undecoded.pipeline(),
             full,
             &draw,
@@ -322,13 +322,17 @@ impl<B: Kernels> Bench<B> {
             match row.prepared(&self.terminal)? {
                 Ok(prepared) => {
                     timed.push((place, key, turns.len()));
-                    turns.push(Turn::new(row.network.undecoded.pipeline(), prepared, &draw));
+                    turns.push(TimedMethod::new(
+                        row.network.undecoded.pipeline(),
+                        prepared,
+                        &draw,
+                    ));
                 }
                 Err(reason) => lines[place].missing = Some(reason),
             }
         }
         self.terminal.stage("timing by turns");
-        let times = Clock { rounds }
+        let times = InterleavedTimer { rounds }
             .take(&turns, &self.terminal)
             .map_err(|error| stopped_or(self.terminal.stopped(), error))?;
         let full_seconds_per_image = times[0].seconds_per_image;

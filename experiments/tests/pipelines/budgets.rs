@@ -62,8 +62,13 @@ fn a_distance_is_a_budget() {
     let told = run(PROGRAM, folder, &with("calibrate", &budget, &[]));
     assert!(told.contains("40% above the full network's"), "{told}");
     let mut stored = json(&folder.join("calibration.json"))[0].take();
-    // Outside the file of all weights it is told without them.
-    let weights = stored.as_object_mut().unwrap().remove("weights_sha256");
+    // Outside the file of all weights it is told without them and the solver.
+    let fields = stored.as_object_mut().unwrap();
+    assert_eq!(
+        fields.remove("solver").unwrap()["solver"],
+        "dpm_solver_plus_plus"
+    );
+    let weights = fields.remove("weights_sha256");
     assert_eq!(
         weights.unwrap(),
         sha256_file(&folder.join("weights.safetensors")).unwrap()

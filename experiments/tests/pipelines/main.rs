@@ -10,7 +10,10 @@ mod imports;
 mod killed;
 mod made;
 mod memory;
+#[cfg(all(unix, feature = "mpi"))]
+mod mpirun;
 mod processes;
 mod published;
 mod results;
 mod tables;
+mod training;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use adadiff_metrics::read_statistics;
+use adadiff_metrics::{read_origin, read_statistics};
 use adadiff_pipeline::{distance_from, network_cost};
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, ensure};
@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::shard::Shard;
 use crate::commands::reference::write_statistics;
+use crate::evaluator::origin_of;
 use crate::methods::{Exit, MethodKind};
 use crate::presets::Preset;
 use crate::results::{Measured, ResultRow, enter_exits};
@@ -36,8 +37,10 @@ impl MergeOptions {
     /// samples.
     pub fn carry_out(&self) -> Result<()> {
         let whole = self.whole()?;
+        let origin = origin_of(&whole.settings.features);
+        read_origin(&self.reference)?.ensure_same(&origin)?;
         if let Some(path) = &self.write_statistics {
-            write_statistics(path, &whole.statistics.gaussian()?)?;
+            write_statistics(path, &whole.statistics.gaussian()?, &origin)?;
         }
         let distance = distance_from(&read_statistics(&self.reference)?, &whole.statistics)?;
         let row = row(&whole, distance)?;

@@ -169,11 +169,14 @@ fn ensure_one_distance<B: Kernels>(
 ) -> Result<()> {
     let sampling = &loaded.preset().sampling;
     let reduction = sampling.reduction;
-    let stored = loaded
-        .calibrator()
-        .stored_for_reduction(reduction, monitor)?;
+    if sampling.exit_rule != ExitRule::Distance {
+        return Ok(());
+    }
+    let calibrator = loaded.calibrator();
     ensure!(
-        sampling.exit_rule != ExitRule::Distance || stored.is_some(),
+        calibrator
+            .stored_for_reduction(reduction, monitor)?
+            .is_some(),
         "several processes must leave by one threshold: store it with `calibrate --exit-rule distance \
          --reduction {reduction}` first, by the same features, statistics, steps and guidance"
     );
