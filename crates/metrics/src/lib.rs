@@ -4,7 +4,9 @@
 
 mod cmmd;
 mod compute_cost;
+mod cost_model;
 mod error;
+mod evaluation_counts;
 mod factor;
 mod fashion_cnn;
 mod features;
@@ -26,7 +28,9 @@ mod testing;
 
 pub use cmmd::{RowLength, cmmd};
 pub use compute_cost::{ComputeCost, ComputeSummary, Evaluation};
+pub use cost_model::CostModel;
 pub use error::MetricsError;
+pub use evaluation_counts::EvaluationCounts;
 pub use fashion_cnn::{FEATURES_NAME, FashionCnn, FashionCnnConfig};
 pub use features::{Features, Values};
 pub use frechet::{Gaussian, frechet_distance};

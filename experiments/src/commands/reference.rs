@@ -10,9 +10,9 @@ use adadiff_model::kernels::Kernels;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
 
-use crate::judge::{JudgeOptions, image_statistics};
+use crate::evaluator::{EvaluatorOptions, image_statistics};
 use crate::presets::{Place, Preset};
-use crate::terminal::samples_bar;
+use crate::terminal::{Terminal, samples_bar};
 
 /// Which images to measure by which features, and where to put the statistics.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Reference {
     /// Where the images lie.
     pub place: Place,
     /// The features.
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The file to write.
     pub out: PathBuf,
 }
@@ -37,9 +37,10 @@ impl DeviceTask for Reference {
             .judge
             .extractor::<B>(data, images.shape()[0], &device)?;
         let bar = samples_bar(images.len() as u64).with_prefix("reference");
+        let terminal = Terminal::over(bar);
         let mut bad = BadImages::new(self.preset.backbone_training.most_bad_images);
-        let statistics = image_statistics(&extractor, &*images, &mut bad, &device, &bar)?;
-        bar.finish_and_clear();
+        let statistics = image_statistics(&extractor, &*images, &mut bad, &device, &terminal)?;
+        terminal.finish();
         for image in bad.images() {
             eprintln!("left out: {image}");
         }

@@ -12,7 +12,7 @@ use super::gather::{Gathered, gather};
 use super::networks::{DeviceNetworks, Networks};
 use super::plan::{Part, Plan};
 use super::{Arguments, Outcome};
-use crate::checkpoint::networks::{open_clip_vision, open_inception};
+use crate::networks::{open_clip_vision, open_inception};
 use crate::terminal::samples_bar;
 
 /// Both sets, gathered.

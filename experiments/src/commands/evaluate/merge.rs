@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use adadiff_metrics::{read_origin, read_statistics};
+use adadiff_pipeline::{distance_from, network_cost};
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, ensure};
 
 use super::shard::Shard;
 use crate::commands::reference::write_statistics;
-use crate::judge::{distance_from, origin_of};
+use crate::evaluator::origin_of;
 use crate::methods::{Exit, MethodKind};
 use crate::presets::Preset;
-use crate::results::{Measured, ResultRow};
-use crate::study::network_cost;
+use crate::results::{Measured, ResultRow, enter_exits};
 
 /// Which parts to add up, and what to compare them with.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ fn row(whole: &Shard, frechet_distance: f64) -> Result<ResultRow> {
         row.depth = Some(depth.get() as u32);
     }
     if let Some(calibration) = &settings.calibration {
-        calibration.enter(&mut row);
+        enter_exits(calibration, &mut row);
     }
     Ok(row)
 }
