@@ -5,14 +5,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use adadiff_backends::{DeviceName, Precision};
+use adadiff_pipeline::{BudgetTarget, ExitRule, FdIncrease};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::budget::{FdIncrease, Goal, Wish};
-use crate::calibrations::ExitRule;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::components::Surroundings;
-use crate::judge::{JudgeOptions, Yardstick};
+use crate::commands::budget_request::BudgetRequest;
+use crate::evaluator::{DataSetReference, EvaluatorOptions};
 use crate::presets::{Experiment, Place, positive, share, speedup};
 
 /// What to sample from, where, and how.
@@ -110,17 +110,23 @@ impl SamplingOptions {
 impl SamplingOptions {
     /// The budget, where it is none of blocks. A distance is judged as `judge` says, against the
     /// images at `place` where that names no reference.
-    pub fn wish(&self, judge: &JudgeOptions, place: &PlaceOptions) -> Option<Wish> {
-        let goal = match (self.speedup, self.max_fd_increase) {
-            (Some(speedup), _) => Goal::Speedup(speedup),
-            (None, Some(increase)) => Goal::FdIncrease(increase),
+    pub fn budget_request(
+        &self,
+        judge: &EvaluatorOptions,
+        place: &PlaceOptions,
+    ) -> Option<BudgetRequest> {
+        let target = match (self.speedup, self.max_fd_increase) {
+            (Some(speedup), _) => BudgetTarget::Speedup(speedup),
+            (None, Some(increase)) => BudgetTarget::FdIncrease(increase),
             (None, None) => return None,
         };
-        Some(Wish {
-            goal,
+        Some(BudgetRequest {
+            target,
             device: self.device,
-            judge: judge.clone(),
-            place: place.clone().into(),
+            reference: DataSetReference {
+                options: judge.clone(),
+                place: place.clone().into(),
+            },
             samples: self.budget_samples,
             only_stored: false,
         })
@@ -128,12 +134,12 @@ impl SamplingOptions {
 
     /// What stands before and behind the network. The exit rule `distance` is calibrated as `judge`
     /// says, against the images at `place` where that names no reference.
-    pub fn surroundings(&self, judge: &JudgeOptions, place: &PlaceOptions) -> Surroundings {
+    pub fn surroundings(&self, judge: &EvaluatorOptions, place: &PlaceOptions) -> Surroundings {
         Surroundings {
             autoencoder: self.autoencoder.clone(),
             latents: self.latents.clone(),
-            yardstick: Yardstick {
-                judge: judge.clone(),
+            reference: DataSetReference {
+                options: judge.clone(),
                 place: place.clone().into(),
             },
             ..Surroundings::default()

@@ -57,6 +57,19 @@ pub struct Place {
     pub captions: Option<PathBuf>,
 }
 
+/// Says what lies beside the images of a folder.
+fn opened(path: &Path, images: ImageFolder) -> Arc<dyn ImageSet> {
+    if !images.left_out().is_empty() {
+        eprintln!(
+            "note: of {} {} images are taken and left out: {}",
+            path.display(),
+            images.len(),
+            images.left_out()
+        );
+    }
+    Arc::new(images)
+}
+
 impl DataSet {
     /// What it is called in a title.
     pub fn title(self) -> &'static str {
@@ -107,9 +120,9 @@ impl DataSet {
                 labelled: true,
                 framing,
                 side,
-            } => Arc::new(ImageFolder::labelled(data, framing, side)?),
+            } => opened(data, ImageFolder::labelled(data, framing, side)?),
             Self::Folder { framing, side, .. } => {
-                Arc::new(ImageFolder::unlabelled(data, framing, side)?)
+                opened(data, ImageFolder::unlabelled(data, framing, side)?)
             }
         })
     }

@@ -2,10 +2,10 @@
 
 use std::num::NonZeroUsize;
 
+use adadiff_pipeline::ExitRule;
 use clap::ValueEnum;
 
 use super::fast_solvers::fast_solvers;
-use crate::calibrations::ExitRule;
 use crate::checkpoint::Companion;
 use crate::methods::{self, Method, MethodEntry, MethodKind};
 use crate::presets::{Preset, variant_names};

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adadiff_experiments::report::read_rows;
-use adadiff_experiments::tables::Results;
+use adadiff_experiments::results::{ResultRow, Results};
+use adadiff_storage::read_json_lines;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tempfile::tempdir;
@@ -53,7 +53,7 @@ fn rows_of_the_comparison_are_read_and_written_alike() {
     for run in ["fashion_mnist", "fashion_mnist_threshold"] {
         for name in ["results.jsonl", "curve.jsonl"] {
             let path = docs().join(run).join(name);
-            rows += check(&path, read_rows(&path).unwrap().iter());
+            rows += check(&path, read_json_lines::<ResultRow>(&path).unwrap().iter());
         }
     }
     assert_eq!(rows, 30);

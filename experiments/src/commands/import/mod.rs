@@ -16,7 +16,7 @@ use adadiff_weights::{StoredTensor, WeightError, WeightFile};
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 
-use crate::checkpoint::networks::part_note;
+use crate::networks::part_note;
 use crate::presets::Preset;
 
 /// The most tensors that a note names.
