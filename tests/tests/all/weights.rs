@@ -8,7 +8,7 @@ use adadiff_train::TrainError;
 use adadiff_train::weights::{Precision, load, metadata, save};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use burn_flex::{Flex, FlexDevice};
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::tempdir;
 

@@ -126,7 +126,7 @@ impl<'a> Header<'a> {
 #[cfg(test)]
 mod tests {
     use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::{RngCore, SeedableRng};
+    use rand_chacha::rand_core::{Rng, SeedableRng};
 
     use super::super::testing::{labelled_npy, npy};
     use super::*;
