@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use adadiff_experiments::readme::{Sources, newest_comparison, update_model_card, update_readme};
+use adadiff_experiments::readme::{Sources, named_comparison, update_model_card, update_readme};
 
 fn main() -> anyhow::Result<()> {
     let readme = fs::read_to_string("README.md")?;
     let sources = Sources {
         run: Path::new("docs/fashion_mnist"),
         paper_run: Path::new("docs/fashion_mnist_threshold"),
-        comparison: &newest_comparison(Path::new("."))?,
+        comparison: named_comparison(&readme)?,
     };
     fs::write("README.md", update_readme(&readme, sources)?)?;
 
