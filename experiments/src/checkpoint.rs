@@ -14,6 +14,7 @@ use crate::methods::Companion;
 use crate::metrics_tool::{of_bytes, of_file};
 use crate::preset::Preset;
 use crate::published::{self, Published, predicts_noise};
+use crate::terminal::note;
 
 /// The key of the preset in the header of a weights file.
 pub const PRESET_KEY: &str = "preset";
@@ -141,7 +142,7 @@ impl Checkpoint {
     ) -> Result<Self> {
         let found = published.recognise()?;
         for note in &found.notes {
-            eprintln!("{note}");
+            note!("{note}");
         }
         Ok(Self {
             preset: found.preset,

@@ -40,6 +40,7 @@ mod study;
 mod surroundings;
 pub mod tables;
 mod tally;
+mod terminal;
 mod text_encoder;
 mod time_exits;
 mod timing;

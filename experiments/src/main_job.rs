@@ -144,7 +144,7 @@ impl DeviceTask for MainJob<'_> {
             &self.command,
         )?;
         let folder = folder.finish()?;
-        presentation::print(&findings, &folder);
+        presentation::print(&findings, &folder)?;
         Ok(folder)
     }
 }

@@ -23,6 +23,7 @@ use crate::network_file::open_autoencoder;
 use crate::prepared::source_name;
 use crate::preset::{Place, Preset};
 use crate::progress::samples_bar;
+use crate::terminal::{note, say};
 use crate::text_encoder::TextEncoder;
 
 /// What to prepare, with what, and where to put it.
@@ -87,8 +88,7 @@ impl DeviceTask for Prepare<'_> {
         let mut writer =
             match LatentWriter::create_or_resume(&self.out, header, self.images_per_shard) {
                 Err(LatentError::Finished { .. }) => {
-                    println!("prepared already: {}", self.out.display());
-                    return Ok(());
+                    return say!("prepared already: {}", self.out.display());
                 }
                 writer => writer?,
             };
@@ -98,8 +98,7 @@ impl DeviceTask for Prepare<'_> {
             None => None,
         };
         writer.finish(empty.as_deref())?;
-        println!("prepared: {}", self.out.display());
-        Ok(())
+        say!("prepared: {}", self.out.display())
     }
 }
 
@@ -225,7 +224,7 @@ impl Prepare<'_> {
                 continue;
             }
             if let Err(error) = image {
-                eprintln!("left out: {} {error}", images.name(index));
+                note!("left out: {} {error}", images.name(index));
                 writer.skip(images.name(index), error.to_string())?;
                 let skipped = writer.skipped().len();
                 ensure!(

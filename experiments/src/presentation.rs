@@ -12,6 +12,7 @@ use crate::report::{
     ExitHeatmap, Figure, GridStyle, ImageBatch, Method, ReductionCurve, Report, Section, Table,
     image_grid, json_lines, pair_grid, png_bytes, write_rows,
 };
+use crate::terminal::say;
 use crate::timing::Timing;
 
 /// Images in a grid at most.
@@ -217,9 +218,12 @@ pub fn timing_table(timings: &[Timing]) -> Table {
 }
 
 /// Prints the tables and where the files are.
-pub fn print(findings: &Findings, folder: &Path) {
-    println!("{}", Table::of_results(&findings.rows).terminal());
-    println!("{}", timing_table(&findings.timings).terminal());
-    println!("{}", summary(findings));
-    println!("report: {}", folder.join("report.html").display());
+///
+/// # Errors
+/// Where standard output cannot be written to.
+pub fn print(findings: &Findings, folder: &Path) -> Result<()> {
+    say!("{}", Table::of_results(&findings.rows).terminal())?;
+    say!("{}", timing_table(&findings.timings).terminal())?;
+    say!("{}", summary(findings))?;
+    say!("report: {}", folder.join("report.html").display())
 }

@@ -12,6 +12,7 @@ use crate::device::DeviceTask;
 use crate::judge::{JudgeOptions, image_statistics};
 use crate::preset::{Place, Preset};
 use crate::progress::samples_bar;
+use crate::terminal::say;
 
 /// Which images to measure by which features, and where to put the statistics.
 #[derive(Debug)]
@@ -39,14 +40,13 @@ impl DeviceTask for Reference {
         let gaussian = image_statistics(&extractor, &*images, &device, &bar)?.gaussian()?;
         bar.finish_and_clear();
         write_statistics(&self.out, &gaussian)?;
-        println!(
+        say!(
             "statistics of {} images over {} features ({}): {}",
             images.len(),
             extractor.dims(),
             extractor.name(),
             self.out.display()
-        );
-        Ok(())
+        )
     }
 }
 

@@ -23,6 +23,7 @@ use crate::report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
 use crate::run_folder::RunFolder;
 use crate::study::{Conditions, Study};
 use crate::surroundings::Surroundings;
+use crate::terminal::say;
 
 /// When samples leave the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,7 +157,7 @@ impl DeviceTask for Sample<'_> {
         let preset = study.preset.to_toml()?;
         write_atomically(&folder.path().join("preset.toml"), preset.as_bytes())?;
         let folder = folder.finish()?;
-        println!(
+        say!(
             "{} samples of {}: {:.2} of {} blocks, {:.4} s an image, in {}",
             self.samples,
             subject(study.preset.data, &draw.conditions),
@@ -164,8 +165,7 @@ impl DeviceTask for Sample<'_> {
             study.blocks(),
             drawn.seconds_per_image(),
             folder.display()
-        );
-        Ok(())
+        )
     }
 }
 

@@ -15,6 +15,7 @@ use crate::progress::evaluations_bar;
 use crate::report::json_lines;
 use crate::study::Study;
 use crate::surroundings::Surroundings;
+use crate::terminal::say;
 use crate::timing;
 
 /// What to time.
@@ -52,11 +53,13 @@ impl DeviceTask for TimeExits<'_> {
         bar.set_message("speed");
         let timings = timing::measure(&study, &calibration, &self.batches, self.rounds, &bar)?;
         bar.finish_and_clear();
-        println!("{}", timing_table(&timings).terminal());
         if let Some(path) = &self.out {
             write_atomically(path, json_lines(&timings)?.as_bytes())?;
-            println!("timings: {}", path.display());
         }
-        Ok(())
+        say!("{}", timing_table(&timings).terminal())?;
+        match &self.out {
+            Some(path) => say!("timings: {}", path.display()),
+            None => Ok(()),
+        }
     }
 }

@@ -14,6 +14,7 @@ use burn_autodiff::Autodiff;
 
 use crate::device::DeviceTask;
 use crate::progress::steps_bar;
+use crate::terminal::say;
 
 /// What to train the classifier on, and where to put it.
 #[derive(Debug)]
@@ -51,11 +52,10 @@ impl DeviceTask for TrainFeatures<'_> {
             ("seed", config.seed.to_string()),
         ];
         save(&trained.network, Precision::Half, &metadata, &self.out)?;
-        println!(
+        say!(
             "test accuracy {:.2} %, weights in {}",
             100.0 * trained.test_accuracy,
             self.out.display()
-        );
-        Ok(())
+        )
     }
 }

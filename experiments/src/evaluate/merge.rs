@@ -14,6 +14,7 @@ use crate::reference::write_statistics;
 use crate::report::{Method, ResultRow};
 use crate::sample::Exit;
 use crate::study::network_cost;
+use crate::terminal::say;
 
 /// Which parts to add up, and what to compare them with.
 #[derive(Debug)]
@@ -44,8 +45,7 @@ impl Merge {
             &self.folder.join("results.jsonl"),
             format!("{line}\n").as_bytes(),
         )?;
-        println!("{line}");
-        Ok(())
+        say!("{line}")
     }
 
     /// All parts as one.

@@ -22,6 +22,7 @@ use crate::progress::samples_bar;
 use crate::sample::Exit;
 use crate::study::{Effort, Study};
 use crate::surroundings::Surroundings;
+use crate::terminal::say;
 pub use launch::{Rank, RankOptions};
 pub use merge::Merge;
 use shard::{Settings, Shard};
@@ -123,14 +124,13 @@ impl DeviceTask for Evaluate<'_> {
             shard.write(&self.out)?;
         }
         bar.finish_and_clear();
-        println!(
+        say!(
             "part {} of {}: {} samples, {}",
             self.rank.rank,
             self.rank.size,
             shard.effort.samples,
             Shard::path(&self.out, self.rank.rank, self.rank.size).display()
-        );
-        Ok(())
+        )
     }
 }
 

@@ -31,6 +31,7 @@ use crate::tables::{
     FigureOptions, Job, MeasuringOptions, Results, StudyOptions, TableArgument, TableName,
     TableOptions, Wanted,
 };
+use crate::terminal::{note, say};
 use crate::time_exits::TimeExits;
 use crate::train::Train;
 use crate::train_features::TrainFeatures;
@@ -60,7 +61,7 @@ impl Experiment {
         match self.run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("error: {error:#}");
+                note!("error: {error:#}");
                 ExitCode::FAILURE
             }
         }
@@ -269,7 +270,7 @@ impl Experiment {
             match name {
                 FigureArgument::All => names.extend(FigureName::ALL),
                 FigureArgument::One(name) => names.push(name),
-                FigureArgument::Diagram => println!("{FIGURE_2}"),
+                FigureArgument::Diagram => say!("{FIGURE_2}")?,
             }
         }
         if names.is_empty() {
@@ -403,9 +404,8 @@ fn train_features(options: TrainFeaturesOptions) -> Result<()> {
 fn study(options: &StudyOptions) -> Result<()> {
     write_document(&options.results, &options.out)?;
     let report = write_report(&Results::read(&options.results)?)?;
-    println!("document: {}", options.out.display());
-    println!("report: {}", report.display());
-    Ok(())
+    say!("document: {}", options.out.display())?;
+    say!("report: {}", report.display())
 }
 
 fn merge(options: MergeOptions) -> Result<()> {

@@ -21,6 +21,7 @@ use crate::page;
 use crate::preset::Place;
 use crate::progress::evaluations_bar;
 use crate::surroundings::Surroundings;
+use crate::terminal::say;
 
 /// What is to be measured and drawn.
 #[derive(Clone, Debug)]
@@ -97,8 +98,7 @@ impl DeviceTask for Job<'_> {
         }
         bench.bar.finish_and_clear();
         let report = page::write_report(&bench.results)?;
-        println!("report: {}", report.display());
-        Ok(())
+        say!("report: {}", report.display())
     }
 }
 
@@ -108,9 +108,8 @@ fn tables<B: Kernels>(bench: &mut Bench<'_, B>, names: &[TableName]) -> Result<(
         let rendered = Rendered::of(&bench.results, &drawn);
         let path = bench.results.table_path(name, "md");
         write_atomically(&path, rendered.markdown().as_bytes())?;
-        bench.bar.suspend(|| {
-            println!("{}\n\n{}", name.title(), rendered.terminal());
-        });
+        let text = rendered.terminal();
+        bench.bar.suspend(|| say!("{}\n\n{text}", name.title()))?;
     }
     Ok(())
 }
@@ -125,10 +124,10 @@ fn figures<B: Kernels>(mut figures: Figures<'_, '_, B>, names: &[FigureName]) ->
             .collect();
         let files = files.join(", ");
         figures.bench.bar.suspend(|| match outcome {
-            Outcome::Drawn => println!("{files}"),
-            Outcome::Kept => println!("{files}, as it was"),
-            Outcome::Missing(reason) => println!("{files}: {reason}"),
-        });
+            Outcome::Drawn => say!("{files}"),
+            Outcome::Kept => say!("{files}, as it was"),
+            Outcome::Missing(reason) => say!("{files}: {reason}"),
+        })?;
     }
     Ok(())
 }
