@@ -36,6 +36,7 @@ mod reference;
 pub mod report;
 mod run_folder;
 mod sample;
+mod solver_name;
 mod study;
 mod surroundings;
 pub mod tables;

@@ -8,13 +8,14 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::budget::{FdIncrease, Goal, Wish};
-use crate::calibrations::ExitRule;
+use crate::calibrations::{Calibrations, ExitRule};
 use crate::checkpoint::Checkpoint;
 use crate::device::DeviceName;
 use crate::experiment::Experiment;
 use crate::judge::{JudgeOptions, Yardstick};
 use crate::precision::Precision;
 use crate::preset::Place;
+use crate::solver_name::SolverName;
 use crate::surroundings::Surroundings;
 
 /// What to sample from, where, and how.
@@ -40,6 +41,10 @@ pub struct SamplingOptions {
     /// Solver steps [default: the preset's]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub steps: Option<usize>,
+    /// Solver, with settings that suit any network; thresholds that are stored beside the weights are of
+    /// the preset's [default: the preset's]
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub solver: Option<SolverName>,
     /// Guidance scale s of cond + s (cond - uncond) [default: the preset's]
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub guidance: Option<f64>,
@@ -96,7 +101,15 @@ impl SamplingOptions {
                 )
             }
         };
+        let on_latents = checkpoint.preset.latents.is_some();
         let sampling = &mut checkpoint.preset.sampling;
+        if let Some(name) = self.solver
+            && !name.is_of(sampling.solver)
+        {
+            sampling.solver = name.config(on_latents);
+            // They leave where another solver's samples could.
+            checkpoint.calibrations = Calibrations::default();
+        }
         sampling.steps = self.steps.unwrap_or(sampling.steps);
         sampling.guidance = self.guidance.unwrap_or(sampling.guidance);
         sampling.seed = self.seed.unwrap_or(sampling.seed);
@@ -223,5 +236,37 @@ pub fn speedup(text: &str) -> Result<f64, String> {
         Ok(speedup) if speedup > 1.0 && speedup.is_finite() => Ok(speedup),
         Ok(_) => Err("a speed-up lies above 1, for example 1.6".to_owned()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::experiment::FASHION_MNIST;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        sampling: SamplingOptions,
+    }
+
+    #[test]
+    fn thresholds_of_one_solver_are_no_other_solvers() {
+        let checkpoint = |solver: &[&str]| {
+            let line = [&["program"], solver].concat();
+            let sampling = Line::try_parse_from(line).unwrap().sampling;
+            sampling.checkpoint(&FASHION_MNIST).unwrap()
+        };
+        let own = checkpoint(&[]);
+        assert!(!own.calibrations.entries().is_empty());
+        // With the preset's settings, not with those of the name.
+        let same = checkpoint(&["--solver", "dpm_solver_plus_plus"]);
+        assert_eq!(same.preset, own.preset);
+        assert_eq!(same.calibrations, own.calibrations);
+        let other = checkpoint(&["--solver", "unipc"]);
+        assert_eq!(other.preset.sampling.solver.name(), "unipc");
+        assert!(other.calibrations.entries().is_empty());
     }
 }

@@ -324,6 +324,12 @@ impl Experiment {
     }
 
     fn calibrate(&self, options: CalibrateOptions) -> Result<()> {
+        if options.sampling.solver.is_some() {
+            bail!(
+                "stored thresholds are of the solver in the weights' preset; commands with another \
+                 --solver calibrate theirs themselves"
+            );
+        }
         let checkpoint = options.sampling.checkpoint(self)?;
         let out: PathBuf = match (&options.out, &options.sampling.checkpoint) {
             (Some(out), _) => out.clone(),

@@ -13,7 +13,6 @@ mod entry;
 mod equal_time;
 #[cfg(test)]
 pub(crate) mod examples;
-mod fast_solvers;
 mod job;
 mod key;
 mod lines;

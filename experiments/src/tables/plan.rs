@@ -5,12 +5,12 @@ use std::num::NonZeroUsize;
 use clap::ValueEnum;
 
 use super::entry::{Choice, Entry, Family};
-use super::fast_solvers::fast_solvers;
 use super::name::TableName;
 use super::published::Published;
 use crate::calibrations::ExitRule;
 use crate::methods::{self, Companion, Method};
 use crate::preset::{Preset, variant_names};
+use crate::solver_name::SolverName;
 
 /// The rows of tables for a preset.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +138,8 @@ impl Plan<'_> {
         let most = (2 * self.preset.sampling.steps).min(MOST_STEPS);
         let own = self.preset.sampling.solver;
         let mut solvers = vec![own];
-        let others = fast_solvers(self.preset.latents.is_some());
+        let on_latents = self.preset.latents.is_some();
+        let others = SolverName::FAST.map(|name| name.config(on_latents));
         solvers.extend(
             others
                 .into_iter()
