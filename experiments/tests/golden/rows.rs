@@ -4,10 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adadiff_experiments::report::read_rows;
-use adadiff_experiments::tables::Results;
+use adadiff_experiments::results::{Results, read_rows};
+use adadiff_storage::sha256_hex;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use tempfile::tempdir;
 
 use crate::{FASHION_MNIST, printed};
@@ -38,7 +37,7 @@ fn ids_are_those_of_the_keys() {
                 ids += check(&folder.join(concat!(stringify!($lines), ".jsonl")), lines.iter());
                 for line in lines {
                     let key = serde_json::to_vec(&line.key).unwrap();
-                    assert_eq!(line.id, sha256(&key)[..16], "{line:?}");
+                    assert_eq!(line.id, sha256_hex(&key)[..16], "{line:?}");
                 }
             )+};
         }
@@ -57,10 +56,6 @@ fn rows_of_the_comparison_are_read_and_written_alike() {
         }
     }
     assert_eq!(rows, 30);
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// The bundled network, its thresholds, the preset and the options give the keys that they gave when
