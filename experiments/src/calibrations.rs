@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use adadiff_storage::write_atomically;
 use adadiff_uem::{
-    CheckedBlocks, DepthSchedule, ExcessThreshold, ExitPolicy, ExitWindow, ExitWindows,
+    CheckEvery, DepthSchedule, ExcessThreshold, ExitPolicy, ExitWindow, ExitWindows,
     ScheduledDepth, Threshold, UncertaintyFloor,
 };
 use anyhow::{Context, Result};
@@ -150,7 +150,7 @@ impl Calibration {
                 return Box::new(ExitWindows::new(self.windows.clone(), self.check_every));
             }
         };
-        Box::new(CheckedBlocks {
+        Box::new(CheckEvery {
             policy,
             every: self.check_every,
         })

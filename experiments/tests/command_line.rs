@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use adadiff_experiments::Preset;
 use adadiff_model::autoencoder::{Autoencoder, AutoencoderConfig};
-use adadiff_train::weights::{Precision, load, metadata, save};
 use adadiff_weights::WeightFile;
+use adadiff_weights::native::{WeightPrecision, load, metadata, save};
 use burn::tensor::Tensor;
 use burn_flex::{Flex, FlexDevice};
 use safetensors::tensor::TensorView;
@@ -277,7 +277,7 @@ fn checkpoints_that_cannot_be_used_are_refused() {
     let model = wide.init::<Flex>(0, &FlexDevice).unwrap();
     save::<Flex, _>(
         &model,
-        Precision::Half,
+        WeightPrecision::Half,
         &[("preset", preset.to_toml().unwrap())],
         &path,
     )
@@ -292,7 +292,7 @@ fn checkpoints_that_cannot_be_used_are_refused() {
     let mut huge = preset.clone();
     huge.model.backbone.width = 1 << 20;
     let metadata = [("preset", huge.to_toml().unwrap())];
-    save::<Flex, _>(&model, Precision::Half, &metadata, &path).unwrap();
+    save::<Flex, _>(&model, WeightPrecision::Half, &metadata, &path).unwrap();
     fails(
         &folder,
         &["--checkpoint", "weights.safetensors"],
@@ -307,7 +307,7 @@ fn checkpoints_that_cannot_be_used_are_refused() {
         &["damaged"],
     );
 
-    save::<Flex, _>(&model, Precision::Half, &[], &path).unwrap();
+    save::<Flex, _>(&model, WeightPrecision::Half, &[], &path).unwrap();
     fails(
         &folder,
         &["--checkpoint", "weights.safetensors"],

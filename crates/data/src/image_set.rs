@@ -64,6 +64,7 @@ pub trait ImageSet: Send + Sync {
 
 /// Why one image of a data set cannot be used.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ImageError {
     /// The file cannot be read.
     #[error("cannot be read ({0})")]
@@ -76,28 +77,15 @@ pub enum ImageError {
     Archive(#[from] ZipError),
     /// The file is larger than any image's.
     #[error("has more than {most} bytes")]
-    Bytes {
-        /// The most bytes that are read.
-        most: u64,
-    },
+    Bytes { most: u64 },
     /// The picture is larger than any photograph, or would be so on the way to its final size.
     #[error("has {width} x {height} pixels, more than {most}")]
-    Pixels {
-        /// Width in pixels.
-        width: u64,
-        /// Height in pixels.
-        height: u64,
-        /// The most pixels that are decoded.
-        most: u64,
-    },
+    Pixels { width: u64, height: u64, most: u64 },
     /// The picture's size is not the one that all images of the data set have.
     #[error("has {width} x {height} pixels instead of {expected}")]
     Size {
-        /// Width in pixels.
         width: u32,
-        /// Height in pixels.
         height: u32,
-        /// The size that was expected.
         expected: String,
     },
     /// The file ends before the picture does.
@@ -108,12 +96,7 @@ pub enum ImageError {
     Jpeg(#[source] JpegError),
     /// The file is no array, or another one than the data set's.
     #[error("is {found} instead of {expected}")]
-    Array {
-        /// What it is.
-        found: String,
-        /// What it should be.
-        expected: String,
-    },
+    Array { found: String, expected: String },
     /// The latents or contexts are damaged.
     #[error("has numbers that are not finite")]
     NotFinite,

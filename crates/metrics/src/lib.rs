@@ -32,7 +32,8 @@ pub use frechet::{Gaussian, frechet_distance};
 pub use gaussian_stats::{CHUNK, GaussianStats};
 pub use images::{BadImage, ImageBatch, ImageFiles, ImageFilesError};
 pub use inception::{
-    INCEPTION_CLASSES, INCEPTION_FEATURES, Inception, InceptionOutput, Preprocessing,
+    INCEPTION_CLASSES, INCEPTION_FEATURES, INCEPTION_LANDMARK, Inception, InceptionOutput,
+    Preprocessing,
 };
 pub use inception_score::inception_score;
 pub use kernel_distance::{KidSubsets, kernel_distance, kernel_distance_of_subsets};

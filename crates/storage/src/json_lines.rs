@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{StorageError, record_id};
+use crate::{StorageError, record_id, write_atomically};
 
 /// A measured record: a line of the file, and what it depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,6 +122,16 @@ fn parse_lines<T: DeserializeOwned>(text: &str, path: &Path) -> Result<Vec<T>, S
             })
         })
         .collect()
+}
+
+/// Writes a value as indented JSON, in a folder that is made where there is none.
+///
+/// # Errors
+/// Where the value has no JSON form or the file cannot be written.
+pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StorageError> {
+    let mut json = serde_json::to_vec_pretty(value)?;
+    json.push(b'\n');
+    write_atomically(path, &json)
 }
 
 /// Reads a JSON file; nothing where it is not there.

@@ -3,7 +3,8 @@
 use std::f64::consts::PI;
 use std::ops::ControlFlow;
 
-use adadiff_data::{FashionMnist, PIXELS, SIDE, from_byte};
+use adadiff_data::fashion_mnist::{CLASSES, PIXELS, SIDE};
+use adadiff_data::{FashionMnist, from_byte};
 use adadiff_metrics::{FashionCnn, FashionCnnConfig};
 use burn::config::Config;
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
@@ -184,11 +185,10 @@ fn check(config: &ClassifierConfig) -> Result<(), ClassifierError> {
             config.learning_rate
         ));
     }
-    if config.network.classes < adadiff_data::CLASSES {
+    if config.network.classes < CLASSES {
         return invalid(format!(
             "{} classes, but the data have {}",
-            config.network.classes,
-            adadiff_data::CLASSES
+            config.network.classes, CLASSES
         ));
     }
     Ok(())

@@ -28,7 +28,6 @@ mod testing;
 mod tf_record;
 mod trainer;
 mod vector;
-pub mod weights;
 
 pub use adadiff_losses::{JointWeights, LossForm};
 pub use classifier::{

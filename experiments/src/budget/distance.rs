@@ -2,7 +2,7 @@
 
 use adadiff_metrics::CHUNK;
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{ExitPolicy, Never};
+use adadiff_uem::{ExitPolicy, FullDepth};
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 
@@ -45,7 +45,7 @@ pub fn calibrate<B: Kernels>(
         let drawn = nothing.draw(study, judge, policy, &draw, bar, &mut |_| Ok(()))?;
         judge.frechet_distance(&drawn.statistics)
     };
-    let full = distance(&Never)?;
+    let full = distance(&FullDepth)?;
     let limit = increase.limit(full);
     let found = largest_within(limit, study.largest_reduction(), PROBES, |reduction| {
         bar.set_message(format!(

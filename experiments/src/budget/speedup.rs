@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use adadiff_backends::DeviceName;
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{CheckedBlocks, ExitPolicy, FixedDepth, Never, Threshold};
+use adadiff_uem::{CheckEvery, ExitPolicy, FixedDepth, FullDepth, Threshold};
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 
@@ -41,11 +41,11 @@ impl Costs {
         let blocks = study.blocks();
         let half = NonZeroUsize::new(blocks / 2).unwrap_or(NonZeroUsize::MIN);
         // Everybody is judged, and nobody leaves.
-        let judged = CheckedBlocks {
+        let judged = CheckEvery {
             policy: Threshold { uncertainty: 0.0 },
             every: study.preset.sampling.check_every,
         };
-        let policies: [&dyn ExitPolicy; 3] = [&Never, &judged, &FixedDepth(half)];
+        let policies: [&dyn ExitPolicy; 3] = [&FullDepth, &judged, &FixedDepth(half)];
         let seconds = time(study, &policies, draw, bar)?;
         let (full, judged, half_depth) = (
             median(&seconds[0]),
@@ -101,7 +101,7 @@ pub fn calibrate<B: Kernels>(
             ));
             let calibration = study.calibrate(study.budget(reduction), bar)?;
             let policy = calibration.policy();
-            let seconds = time(study, &[&Never, &policy], &draw, bar)?;
+            let seconds = time(study, &[&FullDepth, &policy], &draw, bar)?;
             Ok((median_ratio(&seconds[0], &seconds[1]), calibration))
         },
     )?;

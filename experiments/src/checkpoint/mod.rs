@@ -12,15 +12,16 @@ use std::path::{Path, PathBuf};
 
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::{sha256_file, sha256_hex};
-use adadiff_train::weights::{load, metadata};
 use adadiff_uem::AdaDiff;
-use adadiff_weights::WeightFile;
+use adadiff_weights::native::{load, metadata};
+use adadiff_weights::{WeightError, WeightFile, WeightFormat};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::calibrations::Calibrations;
 use crate::presets::Preset;
 use crate::terminal::note;
-use published::{Published, predicts_noise};
+use networks::part_note;
+use published::{Published, noise_predictor};
 
 pub use baseline_network::{Companion, CompanionNetwork, Companions};
 
@@ -149,7 +150,7 @@ impl Checkpoint {
         path: &Path,
     ) -> Result<Self> {
         let found = published.recognise()?;
-        for note in &found.notes {
+        for note in part_note(published.file).iter().chain(&found.notes) {
             note!("{note}");
         }
         Ok(Self {
@@ -226,14 +227,20 @@ impl Checkpoint {
 
 /// The published weights of a network that predicts noise, where the file holds such.
 fn published_file(bytes: &[u8], path: &Path) -> Result<Option<WeightFile>> {
-    match WeightFile::open(path) {
-        Ok(file) if predicts_noise(&file) => Ok(Some(file)),
+    let file = match WeightFile::open(path) {
+        Ok(file) => file,
+        Err(error @ WeightError::Piece { .. }) => return Err(error.into()),
         // An archive or a pickle is PyTorch's, and what is wrong with it is told as such.
-        Ok(_) if metadata(bytes, path).is_err() => {
+        Err(error) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) => {
+            return Err(error.into());
+        }
+        // Other files are complained of as this project's own.
+        Err(_) => return Ok(None),
+    };
+    match noise_predictor(&file)? {
+        None if file.format() != WeightFormat::Safetensors => {
             bail!("{} holds no U-ViT and no AdaDiff", path.display())
         }
-        Err(error) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) => Err(error.into()),
-        // Other files are complained of as this project's own.
-        Ok(_) | Err(_) => Ok(None),
+        found => Ok(found),
     }
 }

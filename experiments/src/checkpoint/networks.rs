@@ -5,14 +5,14 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use adadiff_metrics::Inception;
+use adadiff_metrics::{INCEPTION_LANDMARK, Inception};
 use adadiff_model::autoencoder::{Autoencoder, AutoencoderConfig, AutoencoderHints};
 use adadiff_model::clip::{
     ClipText, ClipTextConfig, ClipTextHints, ClipVision, ClipVisionConfig, ClipVisionHints,
 };
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::{load, metadata};
 use adadiff_weights::WeightFile;
+use adadiff_weights::native::{load, metadata};
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 
@@ -67,6 +67,37 @@ fn may_be_safetensors(path: &Path) -> io::Result<bool> {
     Ok(head.get(8) == Some(&b'{'))
 }
 
+/// Which part of its file a network was found in, in a line for the user; none for the whole file.
+pub fn part_note(network: &WeightFile) -> Option<String> {
+    if network.part().is_empty() {
+        return None;
+    }
+    let mut note = format!("read: the tensors under '{}'", network.part());
+    if !network.passed_over().is_empty() {
+        let others = network.passed_over().join("', '");
+        note += &format!(
+            ", the averaged weights; not read: the same network under '{others}' (--state-dict of \
+             `import` chooses another)"
+        );
+    }
+    Some(note)
+}
+
+/// The part of a published file that holds the network which has the tensor `landmark`; which part
+/// that is, is told on the standard error.
+///
+/// # Errors
+/// Where the file cannot be read, or holds several such networks of which nothing tells which is
+/// meant.
+pub fn open_part(path: &Path, landmark: &str) -> Result<WeightFile> {
+    let file = WeightFile::open(path)?;
+    let network = file.network(landmark)?.into_owned();
+    if let Some(note) = part_note(&network) {
+        eprintln!("{}: {note}", path.display());
+    }
+    Ok(network)
+}
+
 /// FID's Inception network.
 ///
 /// # Errors
@@ -74,7 +105,10 @@ fn may_be_safetensors(path: &Path) -> io::Result<bool> {
 pub fn open_inception<B: Kernels>(path: &Path, device: &B::Device) -> Result<Inception<B>> {
     match OwnFile::read(path, "inception")? {
         Some(file) => Ok(load(Inception::init(device), file.bytes, path)?),
-        None => Ok(Inception::import(&WeightFile::open(path)?, device)?),
+        None => Ok(Inception::import(
+            &open_part(path, INCEPTION_LANDMARK)?,
+            device,
+        )?),
     }
 }
 
@@ -96,7 +130,7 @@ pub fn open_autoencoder<B: Kernels>(
             Ok(load(config.init(device)?, file.bytes, path)?)
         }
         None => {
-            let file = WeightFile::open(path)?;
+            let file = open_part(path, AutoencoderConfig::LANDMARK)?;
             let config = AutoencoderConfig {
                 scale_factor,
                 ..AutoencoderConfig::infer(&file, AutoencoderHints::default())?
@@ -121,7 +155,7 @@ pub fn open_text_model<B: Kernels>(
             Ok((config, model))
         }
         None => {
-            let file = WeightFile::open(path)?;
+            let file = open_part(path, ClipTextConfig::LANDMARK)?;
             let config = ClipTextConfig::infer(&file, ClipTextHints::default())?;
             let model = config.import(&file, device)?;
             Ok((config, model))
@@ -140,7 +174,7 @@ pub fn open_clip_vision<B: Kernels>(path: &Path, device: &B::Device) -> Result<C
             Ok(load(config.init(device)?, file.bytes, path)?)
         }
         None => {
-            let file = WeightFile::open(path)?;
+            let file = open_part(path, ClipVisionConfig::LANDMARK)?;
             let config = ClipVisionConfig::infer(&file, ClipVisionHints::default())?;
             Ok(config.import(&file, device)?)
         }

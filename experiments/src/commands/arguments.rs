@@ -8,8 +8,9 @@ use adadiff_train::{Judging, TrainConfig};
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
+use super::inputs::InputOptions;
 use crate::commands::backends::BackendsOptions;
-use crate::commands::options::{PlaceOptions, PromptOptions, SamplingOptions};
+use crate::commands::options::{PlaceOptions, PromptOptions};
 use crate::commands::table_options::{FigureOptions, StudyOptions, TableOptions};
 use crate::judge::JudgeOptions;
 use crate::methods::timing::{BATCHES, ROUNDS};
@@ -64,15 +65,9 @@ pub enum Command {
 /// Options of the comparison.
 #[derive(Debug, Args)]
 pub struct CompareOptions {
-    /// What to sample from.
+    /// What to sample from, and what samples are judged by.
     #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What samples are judged by.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images to compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
+    pub inputs: InputOptions,
     /// Folder to write [default: runs/PRESET/DATE]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -257,15 +252,9 @@ pub struct ReferenceOptions {
 /// Options of `evaluate`.
 #[derive(Debug, Args)]
 pub struct EvaluateOptions {
-    /// What to sample from.
+    /// What to sample from, and what samples are judged by.
     #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What samples are judged by; `merge` compares, or --max-fd-increase and the exit rule `distance`.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images that they compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
+    pub inputs: InputOptions,
     /// Which of several processes this is.
     #[command(flatten)]
     pub rank: RankOptions,
@@ -303,15 +292,9 @@ pub struct MergeOptions {
 /// Options of `sample`.
 #[derive(Debug, Args)]
 pub struct SampleOptions {
-    /// What to sample from.
+    /// What to sample from, and what samples are judged by.
     #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What --max-fd-increase and the exit rule `distance` judge by.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images that they compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
+    pub inputs: InputOptions,
     /// What to draw.
     #[command(flatten)]
     pub prompts: PromptOptions,
@@ -338,15 +321,9 @@ pub struct SampleOptions {
 /// Options of `calibrate`.
 #[derive(Debug, Args)]
 pub struct CalibrateOptions {
-    /// What to sample from.
+    /// What to sample from, and what samples are judged by.
     #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What --max-fd-increase and the exit rule `distance` judge by.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images that they compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
+    pub inputs: InputOptions,
     /// File to write [default: calibration.json beside --checkpoint]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -358,15 +335,9 @@ pub struct CalibrateOptions {
 /// Options of `timing`.
 #[derive(Debug, Args)]
 pub struct TimingOptions {
-    /// What to sample from.
+    /// What to sample from, and what samples are judged by.
     #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What --max-fd-increase and the exit rule `distance` judge by.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images that they compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
+    pub inputs: InputOptions,
     /// Sizes of the batches to time, in place of --batch
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive, default_values_t = BATCHES, conflicts_with = "batch")]
     pub batches: Vec<usize>,
@@ -381,7 +352,7 @@ pub struct TimingOptions {
 /// Options of `import`.
 #[derive(Debug, Args)]
 pub struct ImportOptions {
-    /// Published weights, .pth, .pt or .safetensors: of a U-ViT, AdaDiff, Stable Diffusion's
+    /// Published weights, .pth, .pt, .bin or .safetensors: of a U-ViT, AdaDiff, Stable Diffusion's
     /// autoencoder, CLIP's text or image model or FID's Inception network
     pub file: PathBuf,
     /// File to write
@@ -397,6 +368,10 @@ pub struct ImportOptions {
     /// Tokens of a text context [default: 77, CLIP's]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub text_tokens: Option<usize>,
+    /// Dictionary or prefix of names in the file that holds the network, such as model_ema [default:
+    /// where the network is found, the averaged weights where there are several]
+    #[arg(long, value_name = "NAME")]
+    pub state_dict: Option<String>,
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,

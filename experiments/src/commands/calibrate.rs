@@ -7,10 +7,8 @@ use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 
-use crate::budget::Wish;
+use super::inputs::Inputs;
 use crate::calibrations::{Calibration, Calibrations, ExitRule};
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
 use crate::study::Study;
 use crate::terminal::evaluations_bar;
 
@@ -20,12 +18,8 @@ const MUCH: f64 = 0.02;
 /// What to calibrate.
 #[derive(Debug)]
 pub struct Calibrate<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
-    /// The budget, where it is none of blocks.
-    pub wish: Option<Wish>,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// The file to write.
     pub out: PathBuf,
     /// The shares of blocks to skip, where there is no other budget.
@@ -39,11 +33,15 @@ impl DeviceTask for Calibrate<'_> {
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let mut calibrations = Calibrations::read(&self.out)?;
-        let mut study: Study<'_, B> =
-            self.surroundings
-                .study(self.checkpoint, &device, self.stop)?;
+        let Inputs {
+            checkpoint,
+            surroundings,
+            wish,
+            ..
+        } = self.inputs;
+        let mut study: Study<'_, B> = surroundings.study(checkpoint, &device, self.stop)?;
         let bar = evaluations_bar();
-        if let Some(wish) = &self.wish {
+        if let Some(wish) = &wish {
             study.forget();
             let calibration = wish.enter(&mut study, None, &device, &bar)?;
             calibrations.insert(calibration);

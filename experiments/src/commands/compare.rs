@@ -8,21 +8,19 @@ use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_model::kernels::Kernels;
 use adadiff_report::UncertaintyMaps;
 use adadiff_storage::{ResumeStore, RunFolder};
-use adadiff_uem::{ExitPolicy, FixedDepth, Never};
+use adadiff_uem::{ExitPolicy, FixedDepth, FullDepth};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::compare_report;
-use crate::budget::Wish;
+use super::inputs::Inputs;
 use crate::calibrations::{Calibration, Calibrations};
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
 use crate::figures::uncertainty_maps;
-use crate::judge::{Judge, JudgeOptions, YardstickName};
+use crate::judge::{Judge, YardstickName};
 use crate::methods::MethodKind;
 use crate::methods::timing::{self, Timing};
-use crate::presets::{Place, Preset};
+use crate::presets::Preset;
 use crate::results::{Measured, ResultRow};
 use crate::study::{Draw, Study, network_cost};
 use crate::tally::Tally;
@@ -35,18 +33,8 @@ const WISHED: &str = "wished";
 /// The main job and its options.
 #[derive(Debug)]
 pub struct MainJob<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// The budget, where it is none of blocks.
-    pub wish: Option<Wish>,
-    /// What samples are judged by.
-    pub judge: JudgeOptions,
-    /// The images to compare with, where there are no statistics of them.
-    pub place: Place,
-    /// What stands before and behind the network.
-    pub surroundings: Surroundings,
-    /// The device, as named on the command line.
-    pub device: DeviceName,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// The folder to write, if one was named.
     pub out: Option<PathBuf>,
     /// Samples of the main rows.
@@ -84,31 +72,35 @@ impl DeviceTask for MainJob<'_> {
     type Output = Result<PathBuf>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<PathBuf> {
-        let experiment = self.checkpoint.preset.name.clone();
-        let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
-        let data = self.checkpoint.preset.data;
-        let checkpoint_sha256 = self.checkpoint.sha256()?;
-        let yardstick = self.surroundings.yardstick.name(data)?;
-        let mut study: Study<'_, B> =
-            self.surroundings
-                .study(self.checkpoint, &device, self.stop)?;
-        let judge = self
-            .judge
-            .judge(data, &self.place, study.image_shape(), &device)?;
+        let Inputs {
+            checkpoint,
+            surroundings,
+            wish,
+            judge,
+            place,
+            device: name,
+            ..
+        } = self.inputs;
+        let folder = RunFolder::create(self.out.as_deref(), &checkpoint.preset.name)?;
+        let data = checkpoint.preset.data;
+        let checkpoint_sha256 = checkpoint.sha256()?;
+        let yardstick = surroundings.yardstick.name(data)?;
+        let mut study: Study<'_, B> = surroundings.study(checkpoint, &device, self.stop)?;
+        let judge = judge.judge(data, &place, study.image_shape(), &device)?;
         let settings = Settings {
             preset: study.preset.to_toml()?,
             checkpoint_sha256,
             calibrations: study.calibrations().clone(),
-            wish: self.wish.as_ref().map(|wish| wish.goal.option()),
+            wish: wish.as_ref().map(|wish| wish.goal.option()),
             features: judge.features(),
             yardstick,
             samples: self.samples,
             curve_samples: self.curve_samples,
-            device: self.device.backend.name(),
+            device: name.backend.name(),
         };
         let kept = ResumeStore::open(folder.kept(), &settings)?;
         let bar = evaluations_bar();
-        if let Some(wish) = &self.wish {
+        if let Some(wish) = &wish {
             let calibration = match kept.read::<Calibration>(WISHED)? {
                 Some(calibration) => {
                     study.adopt(calibration.clone());
@@ -126,7 +118,7 @@ impl DeviceTask for MainJob<'_> {
             study: &study,
             judge: &judge,
             kept,
-            device: self.device,
+            device: name,
             bar,
         };
         let findings = bench.findings(self.samples, self.curve_samples, &self.curve);
@@ -140,7 +132,7 @@ impl DeviceTask for MainJob<'_> {
             &folder.path(),
             &findings,
             &study.preset,
-            self.device,
+            name,
             &self.command,
         )?;
         let folder = folder.finish()?;
@@ -191,7 +183,7 @@ impl<B: Kernels> Bench<'_, B> {
         self.warm_up()?;
 
         self.say("the full network");
-        let full = self.draw("full", &Never, &draw)?;
+        let full = self.draw("full", &FullDepth, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
 
@@ -232,7 +224,7 @@ impl<B: Kernels> Bench<'_, B> {
     fn warm_up(&self) -> Result<()> {
         let batch = self.preset().sampling.batch;
         self.study
-            .draw(Never, &self.study.plan(batch)?, &self.bar)?;
+            .draw(FullDepth, &self.study.plan(batch)?, &self.bar)?;
         Ok(())
     }
 
@@ -241,7 +233,7 @@ impl<B: Kernels> Bench<'_, B> {
         let draw = self.study.plan(samples)?;
         self.expect(samples * (budgets.len() + 2));
         self.say("the curve: full network");
-        let full = self.draw("curve-full", &Never, &draw)?;
+        let full = self.draw("curve-full", &FullDepth, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
         for &budget in budgets {

@@ -8,6 +8,7 @@ mod compare_report;
 mod dry_run;
 mod evaluate;
 mod import;
+mod inputs;
 mod options;
 mod prepare;
 mod reference;
@@ -30,8 +31,6 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::budget::Wish;
 use crate::calibrations::Calibrations;
-use crate::checkpoint::Checkpoint;
-use crate::commands::backends::BackendsOptions;
 use crate::commands::calibrate::Calibrate;
 use crate::commands::compare::MainJob;
 use crate::commands::dry_run::DryRun;
@@ -58,6 +57,7 @@ use arguments::{
     MergeOptions, PrepareOptions, ReferenceOptions, SampleOptions, TimingOptions,
     TrainFeaturesOptions, TrainOptions,
 };
+use inputs::Inputs;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -107,14 +107,16 @@ impl Experiment {
             Some(Command::Sample(options)) => self.sample(options),
             Some(Command::Calibrate(options)) => self.calibrate(options),
             Some(Command::Timing(options)) => self.timing(options),
-            Some(Command::Backends(options)) => self.backends(options),
+            Some(Command::Backends(options)) => options.carry_out(self, &STOP),
             Some(Command::Import(options)) => self.import(options),
         }
     }
 
     fn compare(&self, options: CompareOptions) -> Result<()> {
-        let checkpoint = options.sampling.checkpoint(self)?;
-        let samples = options.samples.or(checkpoint.preset.sampling.samples);
+        let inputs = options.inputs.resolve(self)?;
+        let samples = options
+            .samples
+            .or(inputs.checkpoint.preset.sampling.samples);
         let samples = match (samples.unwrap_or(SAMPLES), options.quick) {
             (samples, true) => samples.min(QUICK_SAMPLES),
             (samples, false) => samples,
@@ -125,17 +127,9 @@ impl Experiment {
                  asked for; `sample --samples {samples}` draws a few pictures without judging them"
             );
         }
-        let wish = options.sampling.wish(&options.judge, &options.place);
-        let surroundings = options
-            .sampling
-            .surroundings(&options.judge, &options.place);
+        let device = inputs.device;
         let job = MainJob {
-            checkpoint,
-            wish,
-            judge: options.judge,
-            place: options.place.into(),
-            surroundings,
-            device: options.sampling.device,
+            inputs,
             out: options.out,
             samples,
             curve_samples: samples.min(128),
@@ -147,7 +141,7 @@ impl Experiment {
             command: std::env::args().collect::<Vec<_>>().join(" "),
             stop: &STOP,
         };
-        run_on(options.sampling.device, job)?;
+        run_on(device, job)?;
         Ok(())
     }
 
@@ -234,31 +228,25 @@ impl Experiment {
     }
 
     fn evaluate(&self, options: EvaluateOptions) -> Result<()> {
-        let checkpoint = options.sampling.checkpoint(self)?;
+        let mut inputs = options.inputs.resolve(self)?;
         let rank = options.rank.rank()?;
-        let device = match options.device_by_rank {
-            true => options.sampling.device.of_process(rank)?,
-            false => options.sampling.device,
-        };
-        let samples = options.samples.or(checkpoint.preset.sampling.samples);
-        let wish = options.sampling.wish(&options.judge, &options.place);
-        let wish = wish.map(|wish| Wish {
+        if options.device_by_rank {
+            inputs.device = inputs.device.of_process(rank)?;
+        }
+        let device = inputs.device;
+        inputs.wish = inputs.wish.map(|wish| Wish {
             device,
             only_stored: rank.size > 1,
             ..wish
         });
+        let samples = options
+            .samples
+            .or(inputs.checkpoint.preset.sampling.samples);
         let task = Evaluate {
-            checkpoint,
-            wish,
-            weights: options.sampling.checkpoint.clone(),
-            surroundings: options
-                .sampling
-                .surroundings(&options.judge, &options.place),
-            judge: options.judge,
+            inputs,
             exit: Exit::new(options.full, options.depth),
             samples: samples.unwrap_or(SAMPLES) as u64,
             rank,
-            device,
             out: options.out,
             stop: &STOP,
         };
@@ -266,8 +254,8 @@ impl Experiment {
     }
 
     fn table(&self, options: TableOptions) -> Result<()> {
-        let checkpoint = options.measuring.sampling.checkpoint(self)?;
-        let preset = &checkpoint.preset;
+        let inputs = options.measuring.inputs.clone().resolve(self)?;
+        let preset = &inputs.checkpoint.preset;
         let mut names = Vec::new();
         for name in options.names {
             match name {
@@ -278,7 +266,7 @@ impl Experiment {
                 }
             }
         }
-        self.measure(options.measuring, checkpoint, Wanted::Tables(names))
+        self.measure(&options.measuring, inputs, Wanted::Tables(names))
     }
 
     fn figure(&self, options: FigureOptions) -> Result<()> {
@@ -293,63 +281,50 @@ impl Experiment {
         if names.is_empty() {
             return Ok(());
         }
-        let checkpoint = options.measuring.sampling.checkpoint(self)?;
-        self.measure(options.measuring, checkpoint, Wanted::Figures(names))
+        let inputs = options.measuring.inputs.clone().resolve(self)?;
+        self.measure(&options.measuring, inputs, Wanted::Figures(names))
     }
 
-    fn measure(
-        &self,
-        options: MeasuringOptions,
-        checkpoint: Checkpoint,
-        wanted: Wanted,
-    ) -> Result<()> {
-        let preset = &checkpoint.preset;
+    fn measure(&self, options: &MeasuringOptions, inputs: Inputs, wanted: Wanted) -> Result<()> {
+        let preset = &inputs.checkpoint.preset;
+        let device = inputs.device;
         let job = Job {
             wanted,
-            surroundings: options
-                .sampling
-                .surroundings(&options.judge, &options.place),
             variants: options.variants(self, preset),
             settings: options.settings(preset)?,
             folder: options.folder(preset),
-            judge: options.judge,
-            place: options.place.into(),
-            checkpoint,
+            inputs,
             stop: &STOP,
         };
-        run_on(options.sampling.device, job)
+        run_on(device, job)
     }
 
     fn sample(&self, options: SampleOptions) -> Result<()> {
-        let exit = Exit::new(options.full, options.depth);
-        let mut surroundings = options
-            .sampling
-            .surroundings(&options.judge, &options.place);
-        options.prompts.enter(&mut surroundings)?;
+        let mut inputs = options.inputs.resolve(self)?;
+        options.prompts.enter(&mut inputs.surroundings)?;
+        let device = inputs.device;
         let task = Sample {
-            checkpoint: options.sampling.checkpoint(self)?,
-            surroundings,
-            wish: options.sampling.wish(&options.judge, &options.place),
+            inputs,
             out: options.out,
             samples: options.samples,
             class: options.class,
             unconditional: options.unconditional,
-            exit,
+            exit: Exit::new(options.full, options.depth),
             stop: &STOP,
         };
-        run_on(options.sampling.device, task)
+        run_on(device, task)
     }
 
     fn calibrate(&self, options: CalibrateOptions) -> Result<()> {
-        if options.sampling.solver.is_some() {
+        if options.inputs.sampling.solver.is_some() {
             bail!(
                 "stored thresholds are of the solver in the weights' preset; commands with another \
                  --solver calibrate theirs themselves"
             );
         }
-        let checkpoint = options.sampling.checkpoint(self)?;
-        let out: PathBuf = match (&options.out, &options.sampling.checkpoint) {
-            (Some(out), _) => out.clone(),
+        let inputs = options.inputs.resolve(self)?;
+        let out: PathBuf = match (options.out, &inputs.weights) {
+            (Some(out), _) => out,
             (None, Some(weights)) => Calibrations::path_beside(weights),
             (None, None) => bail!(
                 "the bundled checkpoint is part of the program; name a file for its thresholds \
@@ -357,42 +332,30 @@ impl Experiment {
             ),
         };
         let reductions = match options.reductions.is_empty() {
-            true => vec![checkpoint.preset.sampling.reduction],
+            true => vec![inputs.checkpoint.preset.sampling.reduction],
             false => options.reductions,
         };
-        run_on(
-            options.sampling.device,
-            Calibrate {
-                checkpoint,
-                surroundings: options
-                    .sampling
-                    .surroundings(&options.judge, &options.place),
-                wish: options.sampling.wish(&options.judge, &options.place),
-                out,
-                reductions,
-                stop: &STOP,
-            },
-        )
+        let device = inputs.device;
+        let task = Calibrate {
+            inputs,
+            out,
+            reductions,
+            stop: &STOP,
+        };
+        run_on(device, task)
     }
 
     fn timing(&self, options: TimingOptions) -> Result<()> {
+        let inputs = options.inputs.resolve(self)?;
+        let device = inputs.device;
         let task = TimeExits {
-            checkpoint: options.sampling.checkpoint(self)?,
-            surroundings: options
-                .sampling
-                .surroundings(&options.judge, &options.place),
-            wish: options.sampling.wish(&options.judge, &options.place),
+            inputs,
             batches: options.batches,
             rounds: options.rounds,
             out: options.out,
             stop: &STOP,
         };
-        run_on(options.sampling.device, task)
-    }
-
-    fn backends(&self, options: BackendsOptions) -> Result<()> {
-        let checkpoint = options.sampling.checkpoint(self)?;
-        options.carry_out(checkpoint, &STOP)
+        run_on(device, task)
     }
 
     fn import(&self, options: ImportOptions) -> Result<()> {
@@ -407,6 +370,7 @@ impl Experiment {
             known: self.presets()?,
             heads: options.heads,
             text_tokens: options.text_tokens,
+            state_dict: options.state_dict,
         };
         run_on(options.device, task)
     }

@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
-use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
+use adadiff_data::{cifar10, fashion_mnist};
 use adadiff_model::kernels::Kernels;
 use adadiff_report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
 use adadiff_storage::{RunFolder, write_atomically};
 use anyhow::{Context, Result, bail};
 
-use crate::budget::Wish;
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
+use super::inputs::Inputs;
 use crate::methods::Exit;
 use crate::presets::DataSet;
 use crate::study::{Conditions, Study};
@@ -22,12 +20,8 @@ use crate::terminal::{evaluations_bar, say};
 /// What to sample.
 #[derive(Debug)]
 pub struct Sample<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
-    /// The budget, where it is none of blocks.
-    pub wish: Option<Wish>,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// The folder to write, if one was named.
     pub out: Option<PathBuf>,
     /// Number of samples.
@@ -46,11 +40,15 @@ impl DeviceTask for Sample<'_> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let experiment = format!("{}-sample", self.checkpoint.preset.name);
+        let experiment = format!("{}-sample", self.inputs.checkpoint.preset.name);
         let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
-        let mut study: Study<'_, B> =
-            self.surroundings
-                .study(self.checkpoint, &device, self.stop)?;
+        let Inputs {
+            checkpoint,
+            surroundings,
+            wish,
+            ..
+        } = self.inputs;
+        let mut study: Study<'_, B> = surroundings.study(checkpoint, &device, self.stop)?;
         if self.unconditional {
             study.preset.sampling.guidance = 0.0;
         }
@@ -73,7 +71,7 @@ impl DeviceTask for Sample<'_> {
         }
 
         let bar = evaluations_bar();
-        if let Some(wish) = &self.wish {
+        if let Some(wish) = &wish {
             let calibration = wish.enter(&mut study, None, &device, &bar)?;
             calibration.write_beside(&folder.path())?;
         }
@@ -132,10 +130,11 @@ fn subject(data: DataSet, conditions: &Conditions) -> String {
         Conditions::None => "whatever the data set shows".to_owned(),
         Conditions::Texts(contexts) => format!("{} prompts in turn", contexts.len()),
         Conditions::Classes(classes) => match (classes.as_slice(), data) {
-            ([class], DataSet::FashionMnist) => {
-                CLASS_NAMES.get(*class).unwrap_or(&"no class").to_string()
-            }
-            ([class], DataSet::Cifar10) => CIFAR10_CLASS_NAMES
+            ([class], DataSet::FashionMnist) => fashion_mnist::CLASS_NAMES
+                .get(*class)
+                .unwrap_or(&"no class")
+                .to_string(),
+            ([class], DataSet::Cifar10) => cifar10::CLASS_NAMES
                 .get(*class)
                 .unwrap_or(&"no class")
                 .to_string(),

@@ -8,12 +8,10 @@ use adadiff_model::kernels::Kernels;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
 
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
+use super::inputs::Inputs;
 use crate::figures::{FigureName, Figures, Outcome};
-use crate::judge::{JudgeOptions, ensure_enough};
+use crate::judge::ensure_enough;
 use crate::pages;
-use crate::presets::Place;
 use crate::results::{Results, TableName};
 use crate::tables::{Bench, Networks, Rendered, Settings, Variants};
 use crate::terminal::{evaluations_bar, say};
@@ -32,16 +30,10 @@ pub enum Wanted {
 pub struct Job<'a> {
     /// What.
     pub wanted: Wanted,
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// Where networks are that were trained otherwise.
     pub variants: Variants,
-    /// What samples are judged by.
-    pub judge: JudgeOptions,
-    /// The images to compare with, where there are no statistics of them.
-    pub place: Place,
     /// How rows are measured.
     pub settings: Settings,
     /// The folder of results.
@@ -54,18 +46,25 @@ impl DeviceTask for Job<'_> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let data = self.checkpoint.preset.data;
-        let preset = self.checkpoint.preset.to_toml()?;
-        let yardstick = self.surroundings.yardstick.name(data)?;
+        let Inputs {
+            checkpoint,
+            surroundings,
+            judge,
+            place,
+            ..
+        } = self.inputs;
+        let data = checkpoint.preset.data;
+        let preset = checkpoint.preset.to_toml()?;
+        let yardstick = surroundings.yardstick.name(data)?;
         let networks: Networks<'_, B> = Networks::new(
-            self.checkpoint,
-            self.surroundings,
+            checkpoint,
+            surroundings,
             self.variants,
             device.clone(),
             self.stop,
         )?;
         let shape = networks.main().study.image_shape();
-        let judge = self.judge.judge(data, &self.place, shape, &device)?;
+        let judge = judge.judge(data, &place, shape, &device)?;
         // Said before hours of sampling, not after.
         let samples = self.settings.samples;
         let asked = format!("{samples} were asked for");
@@ -85,7 +84,7 @@ impl DeviceTask for Job<'_> {
             Wanted::Figures(names) => {
                 let figures = Figures {
                     bench: &mut bench,
-                    place: &self.place,
+                    place: &place,
                     device,
                 };
                 self::figures(figures, &names)?;

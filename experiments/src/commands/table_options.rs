@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::commands::options::{PlaceOptions, SamplingOptions};
+use super::inputs::InputOptions;
 use crate::figures::FigureArgument;
-use crate::judge::JudgeOptions;
 use crate::presets::{Experiment, Preset, positive};
 use crate::results::TableName;
 use crate::tables::{Settings, Variants};
@@ -55,15 +54,9 @@ pub struct StudyOptions {
 /// How rows are measured, and where they are kept.
 #[derive(Clone, Debug, Args)]
 pub struct MeasuringOptions {
-    /// What to sample from.
+    /// What to sample from, and what samples are judged by.
     #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What samples are judged by.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images to compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
+    pub inputs: InputOptions,
     /// Folder of results; what is in it already is not measured again [default: runs/PRESET-results]
     #[arg(long, value_name = "DIR")]
     pub results: Option<PathBuf>,
@@ -141,7 +134,7 @@ impl MeasuringOptions {
         let default = || Path::new("runs").join(format!("{}-variants", preset.name));
         Variants {
             program: experiment.name,
-            checkpoint: self.sampling.checkpoint.clone(),
+            checkpoint: self.inputs.sampling.checkpoint.clone(),
             folder: self.variants.clone().unwrap_or_else(default),
             files: self.variant.clone(),
         }
@@ -162,7 +155,7 @@ impl MeasuringOptions {
             "a seed is named twice in --seeds; equal seeds give equal samples"
         );
         Ok(Settings {
-            device: self.sampling.device.to_string(),
+            device: self.inputs.sampling.device.to_string(),
             samples: match self.quick {
                 true => samples.min(QUICK_SAMPLES),
                 false => samples,

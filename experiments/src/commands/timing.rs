@@ -8,9 +8,7 @@ use adadiff_model::kernels::Kernels;
 use adadiff_storage::{to_json_lines, write_atomically};
 use anyhow::Result;
 
-use crate::budget::Wish;
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
+use super::inputs::Inputs;
 use crate::methods::{timing, timing_table};
 use crate::study::Study;
 use crate::terminal::{evaluations_bar, say};
@@ -18,12 +16,8 @@ use crate::terminal::{evaluations_bar, say};
 /// What to time.
 #[derive(Debug)]
 pub struct TimeExits<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
-    /// The budget, where it is none of blocks.
-    pub wish: Option<Wish>,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// The sizes of batches.
     pub batches: Vec<usize>,
     /// Turns of each network.
@@ -38,13 +32,8 @@ impl DeviceTask for TimeExits<'_> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let mut study: Study<'_, B> =
-            self.surroundings
-                .study(self.checkpoint, &device, self.stop)?;
         let bar = evaluations_bar();
-        if let Some(wish) = &self.wish {
-            wish.enter(&mut study, None, &device, &bar)?;
-        }
+        let study: Study<'_, B> = self.inputs.study(&device, self.stop, &bar)?;
         bar.set_message("calibrating");
         let calibration = study.threshold(study.preset.sampling.reduction, &bar)?;
         bar.set_message("speed");

@@ -8,8 +8,8 @@ use adadiff_backends::DeviceTask;
 use adadiff_data::{FashionMnist, Split};
 use adadiff_metrics::FashionCnnConfig;
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::{Precision, save};
 use adadiff_train::{ClassifierConfig, train_classifier};
+use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::Result;
 use burn_autodiff::Autodiff;
 
@@ -50,7 +50,12 @@ impl DeviceTask for TrainFeatures<'_> {
             ("steps", config.steps.to_string()),
             ("seed", config.seed.to_string()),
         ];
-        save(&trained.network, Precision::Half, &metadata, &self.out)?;
+        save(
+            &trained.network,
+            WeightPrecision::Half,
+            &metadata,
+            &self.out,
+        )?;
         say!(
             "test accuracy {:.2} %, weights in {}",
             100.0 * trained.test_accuracy,

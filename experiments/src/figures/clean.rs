@@ -5,7 +5,7 @@ use std::sync::Arc;
 use adadiff_data::ImageSet;
 use adadiff_model::Condition;
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{AdaptiveUVit, Never};
+use adadiff_uem::{AdaptiveUVit, FullDepth};
 use anyhow::{Context, Result};
 use burn::tensor::{Tensor, TensorData};
 use indicatif::ProgressBar;
@@ -86,7 +86,7 @@ impl<B: Kernels> Clean<B> {
             ..study.plan(samples)?
         };
         let mut images = None;
-        let full = AdaptiveUVit::new(&study.model, Never);
+        let full = AdaptiveUVit::new(&study.model, FullDepth);
         bar.inc_length((samples * draw.steps) as u64);
         study.draw_from(&full, &draw, bar, &mut |progress| {
             if progress.step.is_last() {

@@ -72,16 +72,11 @@ impl<B: Kernels> Denoiser<B> for Recorder<'_, B> {
             timestep,
             squared_errors,
         });
-        Ok(Prediction {
-            noise: last,
-            blocks: vec![blocks as u32; batch],
-            uncertainty: vec![Vec::new(); batch],
-            uncertainty_map: None,
-        })
+        Ok(Prediction::new(last, blocks))
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.model.backbone.depth() as u32
+        self.model.backbone.num_blocks() as u32
     }
 }
 

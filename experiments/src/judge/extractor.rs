@@ -8,7 +8,7 @@ use adadiff_metrics::{
     Preprocessing,
 };
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::load;
+use adadiff_weights::native::load;
 use anyhow::{Result, ensure};
 use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Tensor, TensorData};

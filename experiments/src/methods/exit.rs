@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{ExitPolicy, FixedDepth, Never};
+use adadiff_uem::{ExitPolicy, FixedDepth, FullDepth};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ impl Exit {
         match (self, calibration) {
             (Self::Depth(depth), _) => Box::new(FixedDepth(depth)),
             (Self::Adaptive, Some(calibration)) => calibration.policy(),
-            _ => Box::new(Never),
+            _ => Box::new(FullDepth),
         }
     }
 }

@@ -4,8 +4,8 @@ use adadiff_metrics::ComputeCost;
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{FeatureCache, Switched, TokenMerging};
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, BatchExit, CalibratedThreshold, DepthSchedule, Evidence, ExitPolicy,
-    FixedDepth, Never, Patience, Saturation, Threshold, calibrate_policy,
+    AdaDiff, AdaptiveUVit, BatchExit, CalibratedThreshold, DepthSchedule, ExitPolicy, ExitSignal,
+    FixedDepth, FullDepth, Patience, Saturation, Threshold, calibrate_policy,
 };
 use anyhow::{Result, anyhow};
 use indicatif::ProgressBar;
@@ -33,7 +33,7 @@ impl Method {
         let steps = study.preset.sampling.steps;
         let full = || PreparedMethod {
             method: *self,
-            denoiser: Box::new(AdaptiveUVit::new(&study.model, Never)),
+            denoiser: Box::new(AdaptiveUVit::new(&study.model, FullDepth)),
             steps,
             cost: CostModel::from(network.clone()),
             calibration: None,
@@ -68,7 +68,7 @@ impl Method {
             }
             Self::Saturation { reduction } => {
                 let policy = |change| Saturation { change };
-                let evidence = Evidence::Change;
+                let evidence = ExitSignal::Change;
                 let found = threshold(study, &study.model, evidence, reduction, policy, bar)?;
                 let policy = policy(found.threshold);
                 PreparedMethod {
@@ -84,7 +84,7 @@ impl Method {
             Self::LearnedExit { reduction } => {
                 let learned = study.companion(Companion::LearnedExit)?;
                 let policy = |uncertainty| Threshold { uncertainty };
-                let evidence = Evidence::Uncertainty;
+                let evidence = ExitSignal::Uncertainty;
                 let found = threshold(study, &learned.model, evidence, reduction, policy, bar)?;
                 let policy = policy(found.threshold);
                 PreparedMethod {
@@ -149,13 +149,13 @@ impl Method {
 fn threshold<B: Kernels, P: ExitPolicy + 'static>(
     study: &Study<'_, B>,
     model: &AdaDiff<B>,
-    evidence: Evidence,
+    evidence: ExitSignal,
     reduction: f64,
     policy: impl Fn(f32) -> P,
     bar: &ProgressBar,
 ) -> Result<CalibratedThreshold> {
     let draw = study.calibration_draw(study.preset.sampling.budget())?;
-    let mut leaving: Box<dyn ExitPolicy> = Box::new(Never);
+    let mut leaving: Box<dyn ExitPolicy> = Box::new(FullDepth);
     let mut found = None;
     for _ in 0..CALIBRATION_ROUNDS {
         let recording = AdaptiveUVit::new(model, leaving).recording(evidence);
@@ -177,7 +177,7 @@ fn published_threshold<B: Kernels>(
 ) -> Result<CalibratedThreshold> {
     study.check_estimators()?;
     let draw = study.calibration_draw(study.preset.sampling.budget())?;
-    let mut leaving: Box<dyn ExitPolicy> = Box::new(Never);
+    let mut leaving: Box<dyn ExitPolicy> = Box::new(FullDepth);
     let mut found = None;
     for _ in 0..CALIBRATION_ROUNDS {
         let recording = AdaptiveUVit::new(&study.model, leaving).recording_all();

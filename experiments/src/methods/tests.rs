@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use adadiff_metrics::{Gaussian, write_statistics};
 use adadiff_sampler::{SolverConfig, UniPc};
-use adadiff_train::weights::{Precision, save};
 use adadiff_uem::AdaDiff;
+use adadiff_weights::native::{WeightPrecision, save};
 use burn_flex::Flex;
 use indicatif::ProgressBar;
 
@@ -39,7 +39,7 @@ fn write(folder: &std::path::Path, name: &str, preset: &Preset, phase: &str) {
         (PRESET_KEY, preset.to_toml().unwrap()),
     ];
     let path = folder.join(format!("{name}.safetensors"));
-    save(&model, Precision::Single, &metadata, &path).unwrap();
+    save(&model, WeightPrecision::Single, &metadata, &path).unwrap();
 }
 
 /// The study of a tiny network, with or without the second networks beside it.

@@ -1,7 +1,7 @@
 //! How much of the time that skipped blocks would have taken is really saved.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{ExitPolicy, Never, Threshold};
+use adadiff_uem::{ExitPolicy, FullDepth, Threshold};
 use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ pub fn measure<B: Kernels>(
                 ..study.plan(samples)?
             };
             let adaptive = calibration.policy();
-            let policies: [&dyn ExitPolicy; 3] = [&Never, &UNREACHED, &adaptive];
+            let policies: [&dyn ExitPolicy; 3] = [&FullDepth, &UNREACHED, &adaptive];
             let mut reductions = [0.0; 3];
             let draws = policies.len() * (rounds + 1);
             bar.inc_length((draws * samples * study.preset.sampling.steps) as u64);

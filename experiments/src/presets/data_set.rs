@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adadiff_data::{
-    CelebA, CelebAPartition, Coco, FashionMnist, Framing, ImageFolder, ImageSet, Split, locate,
-    open_cifar10, open_image_net,
+    CelebA, CelebAPartition, Coco, FashionMnist, Framing, ImageFolder, ImageSet, Split,
+    fashion_mnist, locate, open_cifar10, open_image_net,
 };
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ impl DataSet {
     /// Channels, height and width of every image.
     pub fn shape(self) -> [usize; 3] {
         match self {
-            Self::FashionMnist => [1, adadiff_data::SIDE, adadiff_data::SIDE],
+            Self::FashionMnist => [1, fashion_mnist::SIDE, fashion_mnist::SIDE],
             Self::Cifar10 => [3, 32, 32],
             Self::CelebA { side }
             | Self::ImageNet { side }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use adadiff_storage::{JsonLines, read_json, write_atomically};
+use adadiff_storage::{JsonLines, read_json, write_json};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
@@ -140,12 +140,7 @@ impl Results {
     /// # Errors
     /// Where the file cannot be written.
     pub fn write_table(&self, table: &DrawnTable) -> Result<()> {
-        let mut json = serde_json::to_vec_pretty(table)?;
-        json.push(b'\n');
-        Ok(write_atomically(
-            &self.table_path(table.table, "json"),
-            &json,
-        )?)
+        Ok(write_json(&self.table_path(table.table, "json"), table)?)
     }
 
     /// The table as it was last drawn, if it was.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{ErrorTrace, ExitPolicy, ExitWindows, LayerErrors, Never, allocate};
+use adadiff_uem::{BlockErrorRecorder, ErrorTrace, ExitPolicy, ExitWindows, FullDepth, allocate};
 use anyhow::Result;
 use indicatif::ProgressBar;
 
@@ -41,7 +41,7 @@ impl<B: Kernels> Study<'_, B> {
     /// As [`Study::calibrate`].
     pub(super) fn allocate(&self, budget: Budget, bar: &ProgressBar) -> Result<Calibration> {
         let draw = self.calibration_draw(budget)?;
-        let first = self.errors(&Never, &draw, bar)?;
+        let first = self.errors(&FullDepth, &draw, bar)?;
         // A budget that cannot be met is told before much is measured for it.
         let equal = vec![1.0; first.steps.len()];
         allocate(&first, &equal, budget.reduction, budget.check_every)?;
@@ -89,7 +89,7 @@ impl<B: Kernels> Study<'_, B> {
         draw: &Draw,
         bar: &ProgressBar,
     ) -> Result<ErrorTrace> {
-        let recorder = LayerErrors::new(&self.model, policy);
+        let recorder = BlockErrorRecorder::new(&self.model, policy);
         self.draw_from(&recorder, draw, bar, &mut |_| ())?;
         Ok(recorder.into_trace())
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use adadiff_model::kernels::Kernels;
 use adadiff_sampler::SolverConfig;
-use adadiff_uem::{ErrorStep, ErrorTrace, ExitPolicy, Never};
+use adadiff_uem::{ErrorStep, ErrorTrace, ExitPolicy, FullDepth};
 use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
 
@@ -180,7 +180,7 @@ impl<B: Kernels> Study<'_, B> {
             judge.frechet_distance(&drawn.statistics)
         };
 
-        let full = distance(&Never)?;
+        let full = distance(&FullDepth)?;
         let mut damage = Damage::default();
         for (depths, part) in tried {
             let steps = &trace.steps[part.clone()];

@@ -22,8 +22,8 @@ use adadiff_sampler::{
     Guided, NoiseSource, Progress, SampleError, SampleRequest, Sampler, SolverConfig,
 };
 use adadiff_uem::{
-    AdaDiff, AdaDiffConfig, AdaptiveUVit, DepthSchedule, ExitPolicy, ExitTrace, Never, calibrate,
-    calibrate_excess,
+    AdaDiff, AdaDiffConfig, AdaptiveUVit, DepthSchedule, ExitPolicy, ExitTrace, FullDepth,
+    calibrate, calibrate_excess,
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::{Tensor, TensorData};
@@ -239,7 +239,7 @@ impl<'a, B: Kernels> Study<'a, B> {
 
     /// Blocks of the network.
     pub fn blocks(&self) -> usize {
-        self.model.backbone.depth()
+        self.model.backbone.num_blocks()
     }
 
     /// Channels, height and width of the images: of the latents, where nothing decodes them.
@@ -446,7 +446,7 @@ impl<'a, B: Kernels> Study<'a, B> {
             return self.allocate(budget, bar);
         }
         let draw = self.calibration_draw(budget)?;
-        let mut policy: Box<dyn ExitPolicy> = Box::new(Never);
+        let mut policy: Box<dyn ExitPolicy> = Box::new(FullDepth);
         let mut calibration = None;
         for _ in 0..CALIBRATION_ROUNDS {
             let recording = AdaptiveUVit::new(&self.model, policy).recording_all();

@@ -1,7 +1,7 @@
 //! How much an error of a noise prediction moves the final images.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{ErrorTrace, Never};
+use adadiff_uem::{ErrorTrace, FullDepth};
 use anyhow::Result;
 use indicatif::ProgressBar;
 
@@ -34,7 +34,7 @@ impl<B: Kernels> Study<'_, B> {
         let draw = draw.part(0, SAMPLES);
         let (blocks, evaluations) = (self.blocks(), trace.steps.len());
         let half = blocks.div_ceil(2);
-        let full = self.draw(Never, &draw, bar)?.pixels;
+        let full = self.draw(FullDepth, &draw, bar)?.pixels;
         let mut weights = Vec::with_capacity(evaluations);
         for part in parts(evaluations, PARTS) {
             let schedule = shallow_in(trace, &part, half, blocks);

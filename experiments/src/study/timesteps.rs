@@ -25,7 +25,7 @@ impl<B: Backend> Denoiser<B> for Asked {
         Ok(Prediction {
             noise: noisy.zeros_like(),
             blocks: vec![0; batch],
-            uncertainty: vec![Vec::new(); batch],
+            exit_signal: vec![Vec::new(); batch],
             uncertainty_map: None,
         })
     }

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adadiff_experiments::results::{Results, read_rows};
-use adadiff_storage::sha256_hex;
+use adadiff_experiments::results::{ResultRow, Results};
+use adadiff_storage::{read_json_lines, sha256_hex};
 use serde::Serialize;
 use tempfile::tempdir;
 
@@ -52,7 +52,8 @@ fn rows_of_the_comparison_are_read_and_written_alike() {
     for run in ["fashion_mnist", "fashion_mnist_threshold"] {
         for name in ["results.jsonl", "curve.jsonl"] {
             let path = docs().join(run).join(name);
-            rows += check(&path, read_rows(&path).unwrap().iter());
+            let lines: Vec<ResultRow> = read_json_lines(&path).unwrap();
+            rows += check(&path, lines.iter());
         }
     }
     assert_eq!(rows, 30);

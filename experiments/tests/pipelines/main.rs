@@ -5,6 +5,7 @@ mod backends;
 mod bad_data;
 mod budgets;
 mod full_disk;
+mod imports;
 mod killed;
 mod made;
 mod memory;

@@ -8,7 +8,7 @@ use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
 use adadiff_sampler::NoiseStream;
 use adadiff_tests::{announce, assert_close, devices_under_test, reference_device, values};
-use adadiff_uem::{AdaptiveUVit, Never};
+use adadiff_uem::{AdaptiveUVit, FullDepth};
 use anyhow::{Context, Result};
 use burn::tensor::{Tensor, TensorData};
 use indicatif::ProgressBar;
@@ -76,7 +76,7 @@ impl DeviceTask for DrawBundled {
             .collect::<Result<_>>()?;
 
         let draw = study.plan(SAMPLES)?;
-        let full = study.draw(Never, &draw, &bar)?.pixels;
+        let full = study.draw(FullDepth, &draw, &bar)?.pixels;
         let adaptive = study.draw(calibration.policy(), &draw, &bar)?;
         let exits = adaptive.trace.steps.iter().flat_map(|step| &step.blocks);
         Ok(Drawn {
@@ -165,9 +165,9 @@ impl DeviceTask for PredictIn {
             TensorData::new(labels, [SAMPLES]),
             &device,
         ));
-        let adaptive = AdaptiveUVit::new(&study.model, Never).recording_all();
+        let adaptive = AdaptiveUVit::new(&study.model, FullDepth).recording_all();
         let prediction = adaptive.predict(noisy, 600.0, &condition)?;
-        let uncertainty = prediction.uncertainty.into_iter().flatten();
+        let uncertainty = prediction.exit_signal.into_iter().flatten();
         Ok(Some(
             values(prediction.noise)
                 .into_iter()

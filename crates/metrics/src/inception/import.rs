@@ -5,6 +5,9 @@ use burn::tensor::backend::Backend;
 
 use super::{INCEPTION_CLASSES, INCEPTION_FEATURES, Inception};
 
+/// A tensor of FID's Inception network, by which it is found in a file.
+pub const INCEPTION_LANDMARK: &str = "Conv2d_1a_3x3.conv.weight";
+
 impl<B: Backend> Inception<B> {
     /// Loads the weights of a file under pytorch-fid's names.
     ///
@@ -12,6 +15,7 @@ impl<B: Backend> Inception<B> {
     /// Where the file does not hold exactly the network's tensors. The counters
     /// `num_batches_tracked`, of which older files have none, are not used.
     pub fn import(file: &WeightFile, device: &B::Device) -> Result<Self, WeightError> {
+        let file = file.network(INCEPTION_LANDMARK)?;
         file.place(placements())?.load_into(Self::init(device))
     }
 }

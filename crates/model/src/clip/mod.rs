@@ -14,7 +14,6 @@ mod vision_import;
 
 pub use config::{Activation, ClipTextConfig};
 pub use import::ClipTextHints;
-pub use layer::{ClipAttention, ClipLayer, ClipMlp};
 pub use text::{ClipText, TextFeatures};
 pub use vision::ClipVision;
 pub use vision_config::ClipVisionConfig;

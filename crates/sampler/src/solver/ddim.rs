@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::{Grid, NoiseSchedule, SampleError, Solver, Spacing, Step, TimeGrid, Walk};
+use crate::{Grid, NoiseSchedule, SampleError, Solver, SolverContext, Spacing, Step, TimeGrid};
 
 /// DDIM (Song et al. 2021, arXiv 2010.02502, eq. 12 and 16), for any variance-preserving schedule.
 ///
@@ -62,10 +62,10 @@ impl<B: Backend> Solver<B> for Ddim {
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError> {
-        let noise_prediction = walk.predict_noise(&noisy, step.from)?;
-        let schedule = walk.schedule();
+        let noise_prediction = context.predict_noise(&noisy, step.from)?;
+        let schedule = context.schedule();
         let (t, s) = (step.from, self.target(step, schedule));
         let (alpha_t, sigma_t) = (schedule.alpha(t), schedule.sigma(t));
         let (alpha_s, sigma_s) = (schedule.alpha(s), schedule.sigma(s));
@@ -78,7 +78,7 @@ impl<B: Backend> Solver<B> for Ddim {
         let along = (sigma_s * sigma_s - added * added).max(0.0).sqrt();
         let mean =
             noisy * (alpha_s / alpha_t) + noise_prediction * (along - alpha_s / alpha_t * sigma_t);
-        walk.add_noise(mean, added)
+        context.add_noise(mean, added)
     }
 }
 

@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::orders::{check_bound, check_order, fast_orders};
-use crate::{NoiseSchedule, SampleError, Solver, Spacing, Step, TimeGrid, Walk};
+use crate::{NoiseSchedule, SampleError, Solver, SolverContext, Spacing, Step, TimeGrid};
 
 /// Singlestep DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095, algorithm 1 and its form of order 3), as
 /// U-ViT and AdaDiff call it.
@@ -86,13 +86,13 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError> {
-        let schedule = walk.schedule();
+        let schedule = context.schedule();
         let (s, t) = (step.from, step.to);
-        let orders = self.orders(walk.evaluations())?;
+        let orders = self.orders(context.evaluations())?;
         let place: usize = orders.iter().take(step.index).sum();
-        let times = self.evaluation_times(schedule, walk.evaluations())?;
+        let times = self.evaluation_times(schedule, context.evaluations())?;
         let between = times.get(place + 1..place + orders.get(step.index).copied().unwrap_or(1));
 
         // Half the log-SNR gained on the way from s to a time.
@@ -103,11 +103,11 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
                 - data.clone() * (schedule.alpha(time) * (-gain(time)).exp_m1())
         };
 
-        let data = walk.predict_data(&noisy, s, self.data_bound)?;
+        let data = context.predict_data(&noisy, s, self.data_bound)?;
         match between {
             Some(&[middle]) => {
                 let state = first_order(&data, middle);
-                let seen = walk.predict_data(&state, middle, self.data_bound)?;
+                let seen = context.predict_data(&state, middle, self.data_bound)?;
                 let h = gain(t);
                 let r = gain(middle) / h;
                 // - alpha_t (exp(-h) - 1) / (2 r) (x_0 at the middle - x_0)
@@ -120,10 +120,10 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
                 let second_order =
                     |time: f64, h: f64| schedule.alpha(time) * ((-h).exp_m1() / h + 1.0);
                 let state = first_order(&data, first);
-                let seen = walk.predict_data(&state, first, self.data_bound)?;
+                let seen = context.predict_data(&state, first, self.data_bound)?;
                 let scale = h2 / h1 * second_order(second, h2);
                 let state = first_order(&data, second) + (seen - data.clone()) * scale;
-                let seen = walk.predict_data(&state, second, self.data_bound)?;
+                let seen = context.predict_data(&state, second, self.data_bound)?;
                 let scale = h / h2 * second_order(t, h);
                 Ok(first_order(&data, t) + (seen - data) * scale)
             }

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::{NoiseSchedule, SampleError, Solver, Spacing, Step, TimeGrid, Walk};
+use crate::{NoiseSchedule, SampleError, Solver, SolverContext, Spacing, Step, TimeGrid};
 
 /// Which equation leads from noise to images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,10 +51,10 @@ impl<B: Backend> Solver<B> for EulerMaruyama {
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError> {
-        let noise_prediction = walk.predict_noise(&noisy, step.from)?;
-        let schedule = walk.schedule();
+        let noise_prediction = context.predict_noise(&noisy, step.from)?;
+        let schedule = context.schedule();
         let dt = step.to - step.from;
         let beta = schedule.beta(step.from);
         let share = match self.process {
@@ -69,7 +69,7 @@ impl<B: Backend> Solver<B> for EulerMaruyama {
             ReverseProcess::Sde if step.to > 0.0 => (beta * -dt).sqrt(),
             _ => 0.0,
         };
-        walk.add_noise(mean, deviation)
+        context.add_noise(mean, deviation)
     }
 }
 

@@ -15,7 +15,7 @@ use std::fmt::Debug;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::{NoiseSchedule, SampleError, Walk};
+use crate::{NoiseSchedule, SampleError, SolverContext};
 
 pub use config::SolverConfig;
 pub use ddim::Ddim;
@@ -47,7 +47,7 @@ impl Step {
     }
 }
 
-/// An update rule. It holds settings only: what a batch needs from step to step is in its [`Walk`].
+/// An update rule. It holds settings only: what a batch needs from step to step is in its [`SolverContext`].
 pub trait Solver<B: Backend>: Debug {
     /// The times of a walk with at most `steps` network evaluations, falling from the schedule's
     /// start; each pair of neighbours is one update, and the state at the last time is the result.
@@ -68,6 +68,6 @@ pub trait Solver<B: Backend>: Debug {
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError>;
 }

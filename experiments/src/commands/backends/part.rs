@@ -5,14 +5,13 @@ use std::sync::atomic::AtomicBool;
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use adadiff_train::peak_resident_mib;
-use adadiff_uem::{AdaptiveUVit, ExitTrace, Never};
+use adadiff_uem::{AdaptiveUVit, ExitTrace, FullDepth};
 use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
 use crate::calibrations::Calibration;
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
+use crate::commands::inputs::Inputs;
 use crate::study::{Draw, Study};
 use crate::turns::median;
 
@@ -22,10 +21,8 @@ const REPETITIONS: usize = 3;
 /// What to compute.
 #[derive(Debug)]
 pub struct PartTask<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// Number of samples.
     pub samples: usize,
     /// The threshold of all devices; the device's own where it is the first.
@@ -63,10 +60,8 @@ impl DeviceTask for PartTask<'_> {
     type Output = Result<Part>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<Part> {
-        let study: Study<'_, B> = self
-            .surroundings
-            .study(self.checkpoint, &device, self.stop)?;
         let bar = ProgressBar::hidden();
+        let study: Study<'_, B> = self.inputs.study(&device, self.stop, &bar)?;
         let calibration = match self.calibration {
             Some(calibration) => calibration,
             None => study.threshold(study.preset.sampling.reduction, &bar)?,
@@ -80,7 +75,7 @@ impl DeviceTask for PartTask<'_> {
 
         // These runs pay for memory and kernels, too: they are not timed.
         let mut noise = Vec::new();
-        let network = AdaptiveUVit::new(&study.model, Never);
+        let network = AdaptiveUVit::new(&study.model, FullDepth);
         let full = study.draw_from(&network, &draw, &bar, &mut |progress| {
             if progress.step.index == 0
                 && let Some(prediction) = progress.prediction
@@ -92,7 +87,7 @@ impl DeviceTask for PartTask<'_> {
 
         let (mut full_seconds, mut adaptive_seconds) = (Vec::new(), Vec::new());
         for _ in 0..REPETITIONS {
-            full_seconds.push(study.draw(Never, &draw, &bar)?.seconds_per_image());
+            full_seconds.push(study.draw(FullDepth, &draw, &bar)?.seconds_per_image());
             adaptive_seconds.push(study.draw(&policy, &draw, &bar)?.seconds_per_image());
         }
         ensure!(

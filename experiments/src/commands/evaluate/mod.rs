@@ -7,17 +7,14 @@ mod shard;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use adadiff_backends::{DeviceName, DeviceTask, ProcessRank};
+use adadiff_backends::{DeviceTask, ProcessRank};
 use adadiff_metrics::CHUNK;
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::sha256_file;
 use anyhow::{Context, Result, ensure};
 
-use crate::budget::Wish;
 use crate::calibrations::ExitRule;
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
-use crate::judge::JudgeOptions;
+use crate::commands::inputs::Inputs;
 use crate::methods::Exit;
 use crate::study::{Effort, Study};
 use crate::terminal::{samples_bar, say};
@@ -27,24 +24,14 @@ use shard::{Settings, Shard};
 /// What to evaluate, and which part of it.
 #[derive(Debug)]
 pub struct Evaluate<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// The file that it came from; absent for the bundled one.
-    pub weights: Option<PathBuf>,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
-    /// The budget, where it is none of blocks.
-    pub wish: Option<Wish>,
-    /// The features of the samples.
-    pub judge: JudgeOptions,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// When samples leave.
     pub exit: Exit,
     /// Samples of all parts.
     pub samples: u64,
     /// Which part.
     pub rank: ProcessRank,
-    /// The device, as named on the command line.
-    pub device: DeviceName,
     /// The folder of all parts.
     pub out: PathBuf,
     /// Set when the user asks to stop.
@@ -55,15 +42,22 @@ impl DeviceTask for Evaluate<'_> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let data = self.checkpoint.preset.data;
-        let checkpoint_sha256 = self.weights.as_deref().map(sha256_file).transpose()?;
-        let mut study: Study<'_, B> =
-            self.surroundings
-                .study(self.checkpoint, &device, self.stop)?;
+        let Inputs {
+            checkpoint,
+            weights,
+            surroundings,
+            wish,
+            judge,
+            device: name,
+            ..
+        } = self.inputs;
+        let data = checkpoint.preset.data;
+        let checkpoint_sha256 = weights.as_deref().map(sha256_file).transpose()?;
+        let mut study: Study<'_, B> = surroundings.study(checkpoint, &device, self.stop)?;
         let shape = study.image_shape();
-        let extractor = self.judge.extractor::<B>(data, shape[0], &device)?;
+        let extractor = judge.extractor::<B>(data, shape[0], &device)?;
         let bar = samples_bar(0).with_prefix("calibrate");
-        if let Some(wish) = &self.wish {
+        if let Some(wish) = &wish {
             // A part that was interrupted goes on under its own threshold.
             if let Some(earlier) = Shard::calibration_in(&self.out, self.rank.rank, self.rank.size)?
             {
@@ -86,7 +80,7 @@ impl DeviceTask for Evaluate<'_> {
                 features: extractor.name().to_owned(),
                 samples: self.samples,
                 parts: self.rank.size,
-                device: self.device.backend.name().to_owned(),
+                device: name.backend.name().to_owned(),
                 calibration: calibration.clone(),
             },
             part: self.rank.rank,

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::{Precision, metadata, save};
 use adadiff_train::{Judging, TrainError};
-use adadiff_uem::{AdaDiff, Never};
+use adadiff_uem::{AdaDiff, FullDepth};
+use adadiff_weights::native::{WeightPrecision, metadata, save};
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 
@@ -182,7 +182,7 @@ impl<'a, B: Kernels> Best<'a, B> {
         let draw = study.plan(self.samples)?;
         let bar = ProgressBar::hidden();
         let none = Tally::none(judge, &draw)?;
-        let tally = none.draw(&study, judge, &Never, &draw, &bar, &mut |_| Ok(()))?;
+        let tally = none.draw(&study, judge, &FullDepth, &draw, &bar, &mut |_| Ok(()))?;
         judge.frechet_distance(&tally.statistics)
     }
 
@@ -205,7 +205,7 @@ impl<'a, B: Kernels> Best<'a, B> {
             (STEPS_KEY, step.to_string()),
             (DISTANCE_KEY, distance.to_string()),
         ]);
-        save(average, Precision::Half, &metadata, &self.path)?;
+        save(average, WeightPrecision::Half, &metadata, &self.path)?;
         self.found = Some((step, distance));
         Ok(())
     }

@@ -10,17 +10,18 @@ use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DevicesTask;
 use adadiff_data::{Pixels, TrainingSet};
+use adadiff_model::UVitConfig;
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::write_atomically;
-use adadiff_train::weights::{Precision, save};
 use adadiff_train::{Node, Outcome, TrainConfig, Trainer, Workers, trainable};
 use adadiff_uem::AdaDiff;
-use adadiff_weights::WeightFile;
+use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::{Context, Result, bail, ensure};
 use burn_autodiff::Autodiff;
 
 use crate::checkpoint::components::Surroundings;
 use crate::checkpoint::latents::{autoencoder_of, open_latents};
+use crate::checkpoint::networks::open_part;
 use crate::checkpoint::{
     AUTOENCODER_KEY, BACKBONE_PHASE, Checkpoint, JOINT_PHASE, PHASE_KEY, PRESET_KEY, STEPS_KEY,
     published,
@@ -132,7 +133,8 @@ impl Train<'_> {
     /// published AdaDiff whole.
     fn given<B: Kernels>(&self, path: &Path, device: &B::Device) -> Result<AdaDiff<B>> {
         if !Checkpoint::is_at(path) {
-            return published::load(&WeightFile::open(path)?, &self.preset, device);
+            let file = open_part(path, UVitConfig::LANDMARK)?;
+            return published::load(&file, &self.preset, device);
         }
         let config = &self.preset.model;
         let checkpoint = Checkpoint::read(path, None, &[])?;
@@ -199,7 +201,7 @@ impl Train<'_> {
         let mut metadata = self.metadata(name)?;
         metadata.push((STEPS_KEY, steps.to_string()));
         let weights = folder.join(WEIGHTS_FILE);
-        save(&average, Precision::Half, &metadata, &weights)?;
+        save(&average, WeightPrecision::Half, &metadata, &weights)?;
         eprintln!("{name}: done, weights in {}", weights.display());
         Ok(average)
     }

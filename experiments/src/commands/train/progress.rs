@@ -10,7 +10,7 @@ use adadiff_data::BadImage;
 use adadiff_model::kernels::Kernels;
 use adadiff_report::{GridStyle, ImageBatch, image_grid, write_png};
 use adadiff_train::{LogLine, TrainObserver};
-use adadiff_uem::{AdaDiff, Never};
+use adadiff_uem::{AdaDiff, FullDepth};
 use anyhow::Result;
 use burn_autodiff::Autodiff;
 use indicatif::ProgressBar;
@@ -83,7 +83,7 @@ impl<'a, B: Kernels> Progress<'a, B> {
         );
         let study = self.surroundings.place(study, &self.device)?;
         let draw = study.plan(DRAWN_SAMPLES)?;
-        let drawn = study.draw(Never, &draw, &ProgressBar::hidden())?;
+        let drawn = study.draw(FullDepth, &draw, &ProgressBar::hidden())?;
         let [channels, height, width] = study.image_shape();
         let shape = [DRAWN_SAMPLES, channels, height, width];
         let style = GridStyle {

@@ -114,9 +114,10 @@ unsafe fn multiply(
 ) {
     let [m, n, k] = sizes;
     assert_eq!(length, m * n, "a product of {m} rows of {n} values");
-    let threads = match m * n * k >= PARALLEL_PRODUCT {
-        true => Par::rayon(0),
-        false => Par::Seq,
+    let threads = if m * n * k >= PARALLEL_PRODUCT {
+        Par::rayon(0)
+    } else {
+        Par::Seq
     };
     let views = [a.view(m, k), b.view(k, n)];
     // SAFETY: the views are of slices of exactly their sizes; the rest is the caller's promise.

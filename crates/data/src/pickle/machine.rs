@@ -2,26 +2,24 @@
 
 use std::collections::HashMap;
 
-use crate::{Called, Dialect, Id, Pickle, PickleError, Refusal, Value};
+use super::array;
+use super::error::{PickleError, Refusal};
+use super::{Id, MOST_VALUES, PROTOCOLS, Pickle, Value};
 
 type Outcome<T = ()> = Result<T, PickleError>;
 
-/// The version of the format since which texts have a length of one byte, and names come from the
-/// stack.
-const FRAMED: u32 = 4;
-
 /// Runs one pickle.
-pub(crate) struct Machine<'a, D: Dialect<'a>> {
+pub(super) struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    values: Vec<Value<'a, D::Own>>,
+    values: Vec<Value<'a>>,
     stack: Vec<Id>,
     /// Heights of the stack that were marked.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
 }
 
-impl<'a, D: Dialect<'a>> Machine<'a, D> {
+impl<'a> Machine<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
@@ -33,14 +31,13 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
         }
     }
 
-    pub fn run(mut self) -> Outcome<Pickle<'a, D::Own>> {
+    pub fn run(mut self) -> Outcome<Pickle<'a>> {
         loop {
             let opcode = self.take(1)?[0];
             if opcode == b'.' {
                 return Ok(Pickle {
                     root: self.pop()?,
                     values: self.values,
-                    length: self.at,
                 });
             }
             self.step(opcode)?;
@@ -49,7 +46,6 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
 
     /// One instruction; the names in the comments are those of Python's `pickletools`.
     fn step(&mut self, opcode: u8) -> Outcome {
-        let is_framed = D::PROTOCOLS.contains(&FRAMED);
         match opcode {
             0x80 => self.protocol(),
             b'(' => self.mark(),                               // MARK
@@ -61,10 +57,10 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
             b'J' => self.signed(4),                            // BININT
             0x8a => self.long(),                               // LONG1
             b'G' => self.float(),                              // BINFLOAT
-            b'U' => self.text(1),                              // SHORT_BINSTRING
-            b'T' | b'X' => self.text(4),                       // BINSTRING, BINUNICODE
-            b'C' => self.binary(1),                            // SHORT_BINBYTES
-            b'B' => self.binary(4),                            // BINBYTES
+            b'U' => self.string(1),                            // SHORT_BINSTRING
+            b'T' | b'X' => self.string(4),                     // BINSTRING, BINUNICODE
+            b'C' => self.string(1),                            // SHORT_BINBYTES
+            b'B' => self.string(4),                            // BINBYTES
             b')' => self.push(Value::Tuple(Vec::new())),       // EMPTY_TUPLE
             b']' => self.push(Value::List(Vec::new())),        // EMPTY_LIST
             b'}' => self.push(Value::Dictionary(Vec::new())),  // EMPTY_DICT
@@ -81,11 +77,10 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
             b'c' => self.name(),                               // GLOBAL
             b'R' => self.call(),                               // REDUCE
             b'b' => self.build(),                              // BUILD
-            b'Q' => self.outside(opcode),                      // BINPERSID
-            0x8c if is_framed => self.text(1),                 // SHORT_BINUNICODE
-            0x93 if is_framed => self.name_from_stack(),       // STACK_GLOBAL
-            0x94 if is_framed => self.memoize(),               // MEMOIZE
-            0x95 if is_framed => self.take(8).map(drop),       // FRAME
+            0x8c => self.string(1),                            // SHORT_BINUNICODE
+            0x93 => self.name_from_stack(),                    // STACK_GLOBAL
+            0x94 => self.memoize(),                            // MEMOIZE
+            0x95 => self.take(8).map(drop),                    // FRAME
             _ => Err(self.unknown(opcode)),
         }
     }
@@ -128,9 +123,9 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
         Refusal::Damaged(what).at(self.at)
     }
 
-    fn push(&mut self, value: Value<'a, D::Own>) -> Outcome {
-        if self.values.len() == D::MOST_VALUES {
-            return Err(PickleError::TooManyValues(D::MOST_VALUES));
+    fn push(&mut self, value: Value<'a>) -> Outcome {
+        if self.values.len() == MOST_VALUES {
+            return Err(PickleError::TooManyValues(MOST_VALUES));
         }
         self.stack.push(self.values.len());
         self.values.push(value);
@@ -171,7 +166,7 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
 
     fn protocol(&mut self) -> Outcome {
         match self.short(1)? {
-            version if D::PROTOCOLS.contains(&version) => Ok(()),
+            version if PROTOCOLS.contains(&version) => Ok(()),
             version => Err(PickleError::Protocol(version)),
         }
     }
@@ -206,16 +201,8 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
         self.push(Value::Float)
     }
 
-    fn text(&mut self, length: usize) -> Outcome {
-        let length = self.short(length)?;
-        let bytes = self.take(length as usize)?;
-        if D::UTF_8 && str::from_utf8(bytes).is_err() {
-            return Err(self.damaged("a text is not UTF-8"));
-        }
-        self.push(Value::Bytes(bytes))
-    }
-
-    fn binary(&mut self, length: usize) -> Outcome {
+    /// Bytes, or a text: Python 2 made no difference between them.
+    fn string(&mut self, length: usize) -> Outcome {
         let length = self.short(length)?;
         let bytes = self.take(length as usize)?;
         self.push(Value::Bytes(bytes))
@@ -309,7 +296,7 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
     }
 
     fn push_name(&mut self, module: &'a [u8], name: &'a [u8]) -> Outcome {
-        let Some(known) = D::name(module, name) else {
+        let Some(known) = array::named(module, name) else {
             let [module, name] =
                 [module, name].map(|text| String::from_utf8_lossy(text).into_owned());
             return Err(PickleError::Name { module, name });
@@ -322,32 +309,17 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
         let Value::Tuple(arguments) = &self.values[arguments] else {
             return Err(self.damaged("a call without arguments"));
         };
-        let called = D::call(&self.values, function, arguments);
-        match called.map_err(|refusal| refusal.at(self.at))? {
-            Called::New(value) => self.push(value),
-            Called::Same(id) => {
-                self.stack.push(id);
-                Ok(())
-            }
-        }
+        let called = array::call(&self.values, function, arguments);
+        self.push(called.map_err(|refusal| refusal.at(self.at))?)
     }
 
     fn build(&mut self) -> Outcome {
         let state = self.pop()?;
         let object = self.top()?;
-        let built = D::build(&self.values, object, state);
+        let built = array::build(&self.values, object, state);
         if let Some(value) = built.map_err(|refusal| refusal.at(self.at))? {
             self.values[object] = value;
         }
         Ok(())
-    }
-
-    fn outside(&mut self, opcode: u8) -> Outcome {
-        let reference = self.pop()?;
-        let found = D::outside(&self.values, reference);
-        match found.map_err(|refusal| refusal.at(self.at))? {
-            Some(value) => self.push(value),
-            None => Err(self.unknown(opcode)),
-        }
     }
 }

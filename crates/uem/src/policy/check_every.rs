@@ -4,14 +4,14 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, Evidence, ExitPolicy};
+use super::{BlockContext, ExitPolicy, ExitSignal};
 
 /// A policy that is asked after every `every`-th block only.
 ///
 /// Each question reads the uncertainties back from the device, which stalls the queue of a GPU, and
 /// runs an estimator; between two questions nobody leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckedBlocks<P> {
+pub struct CheckEvery<P> {
     /// The policy that is asked.
     pub policy: P,
     /// Blocks from one question to the next.
@@ -23,16 +23,17 @@ pub(crate) fn is_checked(block: usize, every: NonZeroUsize) -> bool {
     (block + 1).is_multiple_of(every.get())
 }
 
-impl<P: ExitPolicy> ExitPolicy for CheckedBlocks<P> {
-    fn evidence(&self, context: BlockContext) -> Evidence {
-        match is_checked(context.block, self.every) {
-            true => self.policy.evidence(context),
-            false => Evidence::None,
+impl<P: ExitPolicy> ExitPolicy for CheckEvery<P> {
+    fn signal(&self, context: BlockContext) -> ExitSignal {
+        if is_checked(context.block, self.every) {
+            self.policy.signal(context)
+        } else {
+            ExitSignal::None
         }
     }
 
-    fn leaves(&self, context: BlockContext, uncertainty: &[f32]) -> bool {
-        is_checked(context.block, self.every) && self.policy.leaves(context, uncertainty)
+    fn should_exit(&self, context: BlockContext, uncertainty: &[f32]) -> bool {
+        is_checked(context.block, self.every) && self.policy.should_exit(context, uncertainty)
     }
 }
 
@@ -56,7 +57,7 @@ mod tests {
                 ],
             }],
         };
-        let policy = CheckedBlocks {
+        let policy = CheckEvery {
             policy: Threshold { uncertainty: 0.5 },
             every: NonZeroUsize::new(3).unwrap(),
         };

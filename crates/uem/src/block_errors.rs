@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction, gather};
+use adadiff_model::{Condition, Denoiser, ModelError, Prediction, gather, read_back};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::BlockContext;
+use crate::policy::replay;
 use crate::{AdaDiff, ExitPolicy};
 
 /// What was recorded in one network evaluation.
@@ -33,7 +33,7 @@ pub struct ErrorTrace {
 /// Runs and decodes every block, and records how far its noise prediction is from the last one's; what
 /// it predicts is that of the exits of a policy, so that the paths are those that the policy leads to.
 #[derive(Debug)]
-pub struct LayerErrors<'a, B: Backend, P> {
+pub struct BlockErrorRecorder<'a, B: Backend, P> {
     model: &'a AdaDiff<B>,
     policy: P,
     trace: RefCell<ErrorTrace>,
@@ -41,9 +41,8 @@ pub struct LayerErrors<'a, B: Backend, P> {
     step: RefCell<usize>,
 }
 
-impl<'a, B: Kernels, P: ExitPolicy> LayerErrors<'a, B, P> {
-    /// Records along the paths that `policy` leads to. It may ask for uncertainties, and must ask
-    /// for them after every block or after none: [`Never`](crate::Never), a threshold, windows.
+impl<'a, B: Kernels, P: ExitPolicy> BlockErrorRecorder<'a, B, P> {
+    /// Records along the paths that `policy` leads to, which may ask for uncertainties.
     pub fn new(model: &'a AdaDiff<B>, policy: P) -> Self {
         Self {
             model,
@@ -71,23 +70,9 @@ impl<'a, B: Kernels, P: ExitPolicy> LayerErrors<'a, B, P> {
         trace.steps[*step].uncertainty.extend(uncertainty);
         *step += 1;
     }
-
-    /// The block after which a sample leaves, given its uncertainty after every block.
-    fn exit(&self, timestep: f64, uncertainty: &[f32]) -> usize {
-        let blocks = uncertainty.len();
-        let leaves = |&block: &usize| {
-            let context = BlockContext {
-                block,
-                blocks,
-                timestep,
-            };
-            self.policy.leaves(context, &uncertainty[..=block])
-        };
-        (0..blocks - 1).find(leaves).unwrap_or(blocks - 1)
-    }
 }
 
-impl<B: Kernels, P: ExitPolicy> Denoiser<B> for LayerErrors<'_, B, P> {
+impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BlockErrorRecorder<'_, B, P> {
     fn predict(
         &self,
         noisy: Tensor<B, 4>,
@@ -96,16 +81,15 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for LayerErrors<'_, B, P> {
     ) -> Result<Prediction<B>, ModelError> {
         let backbone = &self.model.backbone;
         let [batch, ..] = noisy.dims();
-        let blocks = backbone.depth();
-        let mut state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        let blocks = backbone.num_blocks();
+        let state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
         let (mut hidden, mut means) = (Vec::new(), Vec::new());
-        for block in 0..blocks {
-            state = backbone.block(block, state);
+        backbone.for_each_block(0..blocks, state, |block, state| {
             let estimator = self.model.estimator(block);
             let biases = estimator.biases(state.time_embedding());
             means.push(estimator.mean(state.hidden(), biases, backbone.extra_tokens()));
             hidden.push(state.hidden());
-        }
+        });
         let noise = self.model.decode_all(hidden);
         let last = noise[blocks - 1].clone();
         let errors = noise.iter().map(|noise| {
@@ -117,22 +101,24 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for LayerErrors<'_, B, P> {
         let errors = by_sample(errors.collect())?;
         let uncertainty = by_sample(means)?;
 
-        let exits: Vec<usize> = uncertainty
-            .iter()
-            .map(|uncertainty| self.exit(timestep, uncertainty))
-            .collect();
-        let rows: Vec<usize> = (0..batch).map(|row| exits[row] * batch + row).collect();
+        let exit = |signals: &Vec<f32>| {
+            let exit = replay(&self.policy, timestep, blocks, signals);
+            exit.map_or(blocks, |(exit, _)| exit)
+        };
+        let exits: Vec<usize> = uncertainty.iter().map(exit).collect();
+        let rows = exits.iter().enumerate();
+        let rows: Vec<usize> = rows.map(|(row, exit)| (exit - 1) * batch + row).collect();
         self.record(timestep, errors, uncertainty.clone());
         Ok(Prediction {
             noise: gather(Tensor::cat(noise, 0), &rows),
-            blocks: exits.into_iter().map(|exit| exit as u32 + 1).collect(),
-            uncertainty,
+            blocks: exits.into_iter().map(|exit| exit as u32).collect(),
+            exit_signal: uncertainty,
             uncertainty_map: None,
         })
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.model.backbone.depth() as u32
+        self.model.backbone.num_blocks() as u32
     }
 
     fn begin(&self) {
@@ -144,7 +130,6 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for LayerErrors<'_, B, P> {
 fn by_sample<B: Backend>(blocks: Vec<Tensor<B, 1>>) -> Result<Vec<Vec<f32>>, ModelError> {
     let count = blocks.len();
     let values = Tensor::stack::<2>(blocks, 1); // [batch, blocks]
-    let values = values.into_data().convert::<f32>().into_vec::<f32>();
-    let values = values.map_err(|error| ModelError::Device(format!("{error:?}")))?;
+    let values: Vec<f32> = read_back(values)?;
     Ok(values.chunks(count).map(<[f32]>::to_vec).collect())
 }

@@ -15,7 +15,7 @@ const MEMORY: usize = 3;
 
 /// A prediction that a multistep solver remembers from an earlier update.
 #[derive(Clone, Debug)]
-pub struct Past<B: Backend> {
+pub struct PastPrediction<B: Backend> {
     /// The time that it belongs to.
     pub time: f64,
     /// The prediction `[batch, channels, height, width]`.
@@ -23,7 +23,7 @@ pub struct Past<B: Backend> {
 }
 
 /// One batch on its way through time: the network, the schedule, the noise, and a memory.
-pub struct Walk<'a, B: Backend> {
+pub struct SolverContext<'a, B: Backend> {
     pub(crate) schedule: &'a dyn NoiseSchedule,
     pub(crate) denoiser: &'a dyn Denoiser<B>,
     pub(crate) condition: Condition<B>,
@@ -31,13 +31,13 @@ pub struct Walk<'a, B: Backend> {
     pub(crate) source: &'a NoiseSource<B>,
     pub(crate) noise: BatchOfNoise<'a, B>,
     pub(crate) update: usize,
-    pub(crate) memory: VecDeque<Past<B>>,
+    pub(crate) memory: VecDeque<PastPrediction<B>>,
     pub(crate) kept: Option<Tensor<B, 4>>,
     pub(crate) last: Option<Prediction<B>>,
     pub(crate) trace: ExitTrace,
 }
 
-impl<'a, B: Backend> Walk<'a, B> {
+impl<'a, B: Backend> SolverContext<'a, B> {
     /// The noise schedule.
     pub fn schedule(&self) -> &'a dyn NoiseSchedule {
         self.schedule
@@ -68,7 +68,7 @@ impl<'a, B: Backend> Walk<'a, B> {
         self.trace.steps.push(TraceStep {
             timestep,
             blocks: prediction.blocks.clone(),
-            uncertainty: prediction.uncertainty.clone(),
+            uncertainty: prediction.exit_signal.clone(),
         });
         self.last = Some(prediction);
         Ok(noise)
@@ -126,11 +126,11 @@ impl<'a, B: Backend> Walk<'a, B> {
     /// Remembers a prediction for later updates; of those remembered, the last three are at hand.
     pub fn remember(&mut self, time: f64, tensor: Tensor<B, 4>) {
         self.memory.truncate(MEMORY - 1);
-        self.memory.push_front(Past { time, tensor });
+        self.memory.push_front(PastPrediction { time, tensor });
     }
 
     /// What was remembered `back` calls of [`remember`](Self::remember) ago, 0 being the latest.
-    pub fn recall(&self, back: usize) -> Option<&Past<B>> {
+    pub fn recall(&self, back: usize) -> Option<&PastPrediction<B>> {
         self.memory.get(back)
     }
 

@@ -1,4 +1,4 @@
-//! Weight files: safetensors, checked whole.
+//! This project's own weight files: safetensors, checked whole.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -13,7 +13,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata};
 use serde_json::Value;
 
-use crate::TrainError;
+use crate::{WeightError, bad_tensors};
 
 /// Stores or loads every float tensor with one element type.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ const FLOATS: [Dtype; 4] = [Dtype::F64, Dtype::F32, Dtype::F16, Dtype::BF16];
 
 /// How the weights of a file are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
+pub enum WeightPrecision {
     /// 16 bits, for weights that are handed on.
     Half,
     /// 32 bits, for weights that must stay what they are.
@@ -55,21 +55,21 @@ pub enum Precision {
 /// Writes the weights of `model`, with `metadata` in the file's header.
 ///
 /// # Errors
-/// Where the weights cannot be read from the device or the file cannot be written; a file that was
-/// there before is then untouched.
+/// Where the weights cannot be read from the device, are not finite in this precision, or the file
+/// cannot be written; a file that was there before is then untouched.
 pub fn save<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
     model: &M,
-    precision: Precision,
+    precision: WeightPrecision,
     metadata: &[(&str, String)],
     path: &Path,
-) -> Result<(), TrainError> {
-    let unusable = |reason: String| TrainError::Checkpoint {
+) -> Result<(), WeightError> {
+    let unusable = |reason: String| WeightError::Unusable {
         path: path.to_owned(),
         reason,
     };
     let dtype = match precision {
-        Precision::Half => DType::F16,
-        Precision::Single => DType::F32,
+        WeightPrecision::Half => DType::F16,
+        WeightPrecision::Single => DType::F32,
     };
     let mut store = SafetensorsStore::from_bytes(None).with_to_adapter(Convert(dtype));
     for (key, value) in metadata {
@@ -81,6 +81,13 @@ pub fn save<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
     let bytes = store
         .get_bytes()
         .map_err(|error| unusable(error.to_string()))?;
+    let tensors = bad_tensors(&bytes).map_err(|error| unusable(error.to_string()))?;
+    if !tensors.is_empty() {
+        return Err(WeightError::Unwritten {
+            path: path.to_owned(),
+            tensors,
+        });
+    }
     let bytes = with_ordered_header(&bytes)
         .ok_or_else(|| unusable("its header could not be written".to_owned()))?;
     Ok(write_atomically(path, &bytes)?)
@@ -102,14 +109,14 @@ fn with_ordered_header(bytes: &[u8]) -> Option<Vec<u8>> {
 /// Loads weights into `model` from the bytes of a safetensors file; `path` is for messages.
 ///
 /// # Errors
-/// Where the file is damaged, or has tensors missing, left over or of another shape: all of them are
-/// named. Nothing is loaded partially.
+/// Where the file is damaged, has tensors missing, left over or of another shape, or values that are
+/// not finite: all of them are named. Nothing is loaded partially.
 pub fn load<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
     mut model: M,
     bytes: Vec<u8>,
     path: &Path,
-) -> Result<M, TrainError> {
-    let unusable = |reason: String| TrainError::Checkpoint {
+) -> Result<M, WeightError> {
+    let unusable = |reason: String| WeightError::Unusable {
         path: path.to_owned(),
         reason,
     };
@@ -125,6 +132,13 @@ pub fn load<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
             "it holds other values than floating-point numbers: {}",
             other_types.join("; ")
         )));
+    }
+    let tensors = bad_tensors(&bytes).map_err(|error| unusable(error.to_string()))?;
+    if !tensors.is_empty() {
+        return Err(WeightError::Values {
+            path: path.to_owned(),
+            tensors,
+        });
     }
     let mut store = SafetensorsStore::from_bytes(Some(bytes))
         .with_from_adapter(Convert(DType::F32))
@@ -161,17 +175,16 @@ pub fn load<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
 ///
 /// # Errors
 /// Where the file is damaged.
-pub fn metadata(bytes: &[u8], path: &Path) -> Result<HashMap<String, String>, TrainError> {
+pub fn metadata(bytes: &[u8], path: &Path) -> Result<HashMap<String, String>, WeightError> {
     Ok(header(bytes, path)?.metadata().clone().unwrap_or_default())
 }
 
 /// The header of a safetensors file, which says what the file holds.
-fn header(bytes: &[u8], path: &Path) -> Result<Metadata, TrainError> {
-    let (_, header) =
-        SafeTensors::read_metadata(bytes).map_err(|error| TrainError::Checkpoint {
-            path: path.to_owned(),
-            reason: format!("it is not a safetensors file, or it is damaged ({error})"),
-        })?;
+fn header(bytes: &[u8], path: &Path) -> Result<Metadata, WeightError> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| WeightError::Unusable {
+        path: path.to_owned(),
+        reason: format!("it is not a safetensors file, or it is damaged ({error})"),
+    })?;
     Ok(header)
 }
 
@@ -191,7 +204,7 @@ mod tests {
         let metadata = ["steps", "phase", "preset", "network"].map(|key| (key, key.repeat(3)));
         let write = |name: &str| {
             let path = folder.path().join(name);
-            save::<Flex, _>(&model, Precision::Single, &metadata, &path).unwrap();
+            save::<Flex, _>(&model, WeightPrecision::Single, &metadata, &path).unwrap();
             std::fs::read(path).unwrap()
         };
         let first = write("first");
@@ -210,5 +223,50 @@ mod tests {
         values(&read)
             .into_data()
             .assert_eq(&values(&model).into_data(), true);
+    }
+    #[test]
+    fn weights_that_are_not_finite_are_neither_written_nor_read() {
+        println!("device: flex");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights");
+        let device = Default::default();
+        let model = |weight: f32| -> Linear<Flex> {
+            let mut model = LinearConfig::new(1, 1).init(&device);
+            model.weight = model.weight.map(|_| Tensor::full([1, 1], weight, &device));
+            model
+        };
+        let write = |weight: f32, precision: WeightPrecision| {
+            save::<Flex, _>(&model(weight), precision, &[], &path)
+                .map_err(|error| error.to_string())
+        };
+        write(1.5, WeightPrecision::Single).unwrap();
+        let sound = std::fs::read(&path).unwrap();
+        for (weight, precision, words) in [
+            (f32::NAN, WeightPrecision::Single, "not numbers"),
+            (f32::INFINITY, WeightPrecision::Half, "infinite"),
+            // Finite, but not in half precision.
+            (1e6, WeightPrecision::Half, "infinite"),
+        ] {
+            let error = write(weight, precision).unwrap_err();
+            assert!(error.contains("not written"), "{error}");
+            assert!(error.contains("weight") && error.contains(words), "{error}");
+            assert!(std::fs::read(&path).unwrap() == sound);
+        }
+        write(1e6, WeightPrecision::Single).unwrap();
+        let at = sound.len() - 4;
+        let weights = [1.5f32.to_le_bytes(), f32::NAN.to_le_bytes()];
+        let at = (0..=at)
+            .rev()
+            .find(|at| sound[*at..].starts_with(&weights[0]))
+            .unwrap();
+        let mut broken = sound;
+        broken[at..at + 4].copy_from_slice(&weights[1]);
+        let error = load::<Flex, _>(model(0.0), broken, &path)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("weight has 1 of 1 values that are not numbers"),
+            "{error}"
+        );
     }
 }

@@ -1,0 +1,93 @@
+//! What commands sample from and judge by: as the command line says it, and as they use it.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use adadiff_backends::DeviceName;
+use adadiff_model::kernels::Kernels;
+use anyhow::Result;
+use clap::Args;
+use indicatif::ProgressBar;
+
+use super::options::{PlaceOptions, SamplingOptions};
+use crate::budget::Wish;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::components::Surroundings;
+use crate::judge::JudgeOptions;
+use crate::presets::{Experiment, Place};
+use crate::study::Study;
+
+/// What to sample from, and what samples are judged by.
+#[derive(Clone, Debug, Args)]
+pub struct InputOptions {
+    /// What to sample from.
+    #[command(flatten)]
+    pub sampling: SamplingOptions,
+    /// What samples, --max-fd-increase and the exit rule `distance` are judged by.
+    #[command(flatten)]
+    pub judge: JudgeOptions,
+    /// The images to compare with, where there are no statistics of them.
+    #[command(flatten)]
+    pub place: PlaceOptions,
+}
+
+/// [`InputOptions`] with the checkpoint read and the options entered into its preset.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The trained network.
+    pub checkpoint: Checkpoint,
+    /// The file that it came from; absent for the bundled one.
+    pub weights: Option<PathBuf>,
+    /// What stands before and behind it.
+    pub surroundings: Surroundings,
+    /// The budget, unless it is a share of blocks.
+    pub wish: Option<Wish>,
+    /// What samples are judged by.
+    pub judge: JudgeOptions,
+    /// The images to compare with, where there are no statistics of them.
+    pub place: Place,
+    /// The device, as named on the command line.
+    pub device: DeviceName,
+}
+
+impl InputOptions {
+    /// Reads the checkpoint of one of an experiment's presets.
+    ///
+    /// # Errors
+    /// Where the checkpoint cannot be used.
+    pub fn resolve(self, experiment: &Experiment) -> Result<Inputs> {
+        let Self {
+            sampling,
+            judge,
+            place,
+        } = self;
+        Ok(Inputs {
+            checkpoint: sampling.checkpoint(experiment)?,
+            surroundings: sampling.surroundings(&judge, &place),
+            wish: sampling.wish(&judge, &place),
+            device: sampling.device,
+            weights: sampling.checkpoint,
+            judge,
+            place: place.into(),
+        })
+    }
+}
+
+impl Inputs {
+    /// The network among what stands around it, under the budget that was asked for.
+    ///
+    /// # Errors
+    /// Where a file is damaged or missing, the budget cannot be met, or the user interrupts.
+    pub fn study<'a, B: Kernels>(
+        self,
+        device: &B::Device,
+        stop: &'a AtomicBool,
+        bar: &ProgressBar,
+    ) -> Result<Study<'a, B>> {
+        let mut study = self.surroundings.study(self.checkpoint, device, stop)?;
+        if let Some(wish) = &self.wish {
+            wish.enter(&mut study, None, device, bar)?;
+        }
+        Ok(study)
+    }
+}
