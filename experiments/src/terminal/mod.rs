@@ -1,7 +1,7 @@
 //! What programs tell, and what they show on a terminal while they work.
 
-mod print;
+mod output;
 mod progress;
 
-pub(crate) use print::{note, note_line, print_line, say};
+pub(crate) use output::{note, note_line, print_line, say};
 pub use progress::{evaluations_bar, samples_bar, steps_bar};
