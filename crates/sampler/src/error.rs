@@ -119,6 +119,9 @@ pub enum ScheduleError {
     /// A table that cannot be interpolated.
     #[error("a discrete schedule needs at least two steps, but has {steps}")]
     TooFewSteps { steps: usize },
+    /// A table that would exhaust the memory.
+    #[error("a discrete schedule has at most {most} steps, but {steps} were asked for")]
+    TooManySteps { steps: usize, most: usize },
     /// A variance out of range.
     #[error(
         "the variance of step {step} (counted from 0) should be between 0 and 1, but is {beta}"

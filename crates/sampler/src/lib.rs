@@ -71,5 +71,5 @@ pub use schedule::{
 };
 pub use solver::{
     Ddim, DdpmAncestral, DpmSolver, DpmSolverPlusPlus, DpmSolverPlusPlusSinglestep, EulerMaruyama,
-    ReverseProcess, SinglestepOrders, Solver, SolverConfig, Step, UniPc, UniPcScale,
+    ReverseProcess, SinglestepOrders, Solver, SolverConfig, SolverTimes, Step, UniPc, UniPcScale,
 };

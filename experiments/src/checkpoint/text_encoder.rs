@@ -4,10 +4,10 @@ use std::path::Path;
 
 use adadiff_model::clip::ClipText;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::Contexts;
 use anyhow::Result;
 
-use crate::checkpoint::networks::open_text_model;
-use crate::study::Contexts;
+use crate::networks::open_text_model;
 use tokenizer::Tokenizer;
 
 /// Prompts that are encoded together.

@@ -4,15 +4,15 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use adadiff_backends::{DeviceName, RankOptions};
-use adadiff_train::{Judging, TrainConfig};
-use anyhow::{Context, Result};
+use adadiff_train::{TrainConfig, Validation};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 use super::inputs::InputOptions;
 use crate::commands::backends::BackendsOptions;
 use crate::commands::options::{PlaceOptions, PromptOptions};
 use crate::commands::table_options::{FigureOptions, StudyOptions, TableOptions};
-use crate::judge::JudgeOptions;
+use crate::evaluator::EvaluatorOptions;
 use crate::methods::timing::{BATCHES, ROUNDS};
 use crate::presets::{positive, share};
 
@@ -123,24 +123,17 @@ pub struct TrainOptions {
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
-    /// Devices that share every batch, for example cuda:0,cuda:1; one that is named twice is shared
-    /// by two workers
-    #[arg(
-        long,
-        value_name = "DEVICES",
-        value_delimiter = ',',
-        conflicts_with = "device"
-    )]
-    pub devices: Vec<DeviceName>,
-    /// Where the first of several processes that share every batch is reached, as HOST:PORT; which
-    /// process this is and of how many, their launcher tells, or --rank and --world-size
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "devices")]
+    /// What shared a batch among devices before there was MPI.
+    #[arg(long, value_name = "DEVICES", hide = true)]
+    pub devices: Option<String>,
+    /// What shared a batch among processes before there was MPI.
+    #[arg(long, value_name = "ADDRESS", hide = true)]
     pub leader: Option<String>,
     /// Which of several processes this is.
     #[command(flatten)]
     pub rank: RankOptions,
     /// Compute on the device whose index is the process's number among those of its machine
-    #[arg(long, requires = "leader")]
+    #[arg(long)]
     pub device_by_rank: bool,
     /// The images.
     #[command(flatten)]
@@ -169,9 +162,13 @@ pub struct TrainOptions {
     /// Train the first phase alone
     #[arg(long, conflicts_with = "backbone")]
     pub backbone_only: bool,
+    /// Continue a run though learning rate, warm-up, cool-down, betas, epsilon, weight decay or
+    /// clipping are other than it was begun with, for example after it has diverged
+    #[arg(long)]
+    pub change_optimizer: bool,
     /// What samples are judged by during training.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// Steps between judgements by the Fréchet distance of a few samples; the best weights are kept;
     /// 0 for none [default: the preset's]
     #[arg(long, value_name = "STEPS")]
@@ -185,6 +182,22 @@ pub struct TrainOptions {
 }
 
 impl TrainOptions {
+    /// Says what took the place of options that there were.
+    ///
+    /// # Errors
+    /// Where one of them is given.
+    pub fn refuse_old(&self) -> Result<()> {
+        let given = [("--devices", &self.devices), ("--leader", &self.leader)];
+        match given.into_iter().find(|(_, value)| value.is_some()) {
+            None => Ok(()),
+            Some((option, _)) => bail!(
+                "{option} is no more: a program that was built with `--features mpi` shares every \
+                 batch among the processes that MPI starts, one for each device: \
+                 `mpirun -n 4 PROGRAM train --device cuda --device-by-rank …`"
+            ),
+        }
+    }
+
     /// Enters how samples are judged into a phase.
     ///
     /// # Errors
@@ -192,12 +205,12 @@ impl TrainOptions {
     pub fn enter(&self, phase: &mut TrainConfig) -> Result<()> {
         phase.judge = match (phase.judge.take(), self.judge_every) {
             (_, Some(0)) | (None, None) => None,
-            (Some(preset), every) => Some(Judging {
+            (Some(preset), every) => Some(Validation {
                 every: every.unwrap_or(preset.every),
                 samples: self.judge_samples.unwrap_or(preset.samples),
                 ..preset
             }),
-            (None, Some(every)) => Some(Judging {
+            (None, Some(every)) => Some(Validation {
                 every,
                 samples: self.judge_samples.context(
                     "the preset does not say how many samples are judged: name their number with \
@@ -237,7 +250,7 @@ pub struct ReferenceOptions {
     pub device: DeviceName,
     /// The features.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The images.
     #[command(flatten)]
     pub place: PlaceOptions,

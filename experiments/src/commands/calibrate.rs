@@ -1,92 +1,93 @@
 //! The command `calibrate`: thresholds for budgets, stored beside the checkpoint.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{Calibration, CalibrationFile, ExitSetting, Monitor};
 use anyhow::Result;
 
+use crate::checkpoint::LoadedCheckpoint;
+use crate::commands::budget_request;
+use crate::terminal::Terminal;
+
 use super::inputs::Inputs;
-use crate::calibrations::{Calibration, Calibrations, ExitRule};
-use crate::study::Study;
-use crate::terminal::evaluations_bar;
 
 /// A share of blocks that was skipped beyond what was asked for is told from here on.
 const MUCH: f64 = 0.02;
 
 /// What to calibrate.
 #[derive(Debug)]
-pub struct Calibrate<'a> {
+pub struct Calibrate {
     /// What to sample from, and what samples are judged by.
     pub inputs: Inputs,
-    /// The file to write.
+    /// The file to add to.
     pub out: PathBuf,
     /// The shares of blocks to skip, where there is no other budget.
     pub reductions: Vec<f64>,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for Calibrate<'_> {
+impl DeviceTask for Calibrate {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let mut calibrations = Calibrations::read(&self.out)?;
+        // A file that cannot be added to is told before anything is measured for it.
+        CalibrationFile::check(&self.out)?;
         let Inputs {
             checkpoint,
             surroundings,
-            wish,
+            request,
             ..
         } = self.inputs;
-        let mut study: Study<'_, B> = surroundings.study(checkpoint, &device, self.stop)?;
-        let bar = evaluations_bar();
-        if let Some(wish) = &wish {
-            study.forget();
-            let calibration = wish.enter(&mut study, None, &device, &bar)?;
-            calibrations.insert(calibration);
-            calibrations.write(&self.out)?;
-            bar.finish_and_clear();
-            println!("thresholds: {}", self.out.display());
-            return Ok(());
+        let mut loaded: LoadedCheckpoint<B> = surroundings.load(checkpoint, &device)?;
+        let terminal = Terminal::evaluations();
+        // What was found is stored before it is told of, whoever reads that.
+        let store = |loaded: &LoadedCheckpoint<B>, found: &Calibration| {
+            CalibrationFile::add(&self.out, loaded.calibrator().entry(found.clone()))
+        };
+        if let Some(request) = &request {
+            loaded.forget();
+            let found = request.find(&loaded, None, &terminal)?;
+            store(&loaded, &found)?;
+            budget_request::tell(&found, &terminal)?;
+        } else {
+            let calibrator = loaded.calibrator();
+            terminal.expect(calibrator.evaluations() * self.reductions.len() as u64);
+            for reduction in self.reductions {
+                terminal.stage(&format!("{:.0} % fewer blocks", 100.0 * reduction));
+                let found = calibrator.calibrate(calibrator.key(reduction), &terminal)?;
+                store(&loaded, &found)?;
+                terminal.print(format_args!("{}", told(&found)))?;
+            }
         }
-        bar.set_length(study.calibration_evaluations() * self.reductions.len() as u64);
-        for reduction in self.reductions {
-            bar.set_message(format!("{:.0} % fewer blocks", 100.0 * reduction));
-            let calibration = study.calibrate(study.budget(reduction), &bar)?;
-            bar.suspend(|| {
-                println!("{}", told(&calibration));
-            });
-            calibrations.insert(calibration);
-            calibrations.write(&self.out)?;
-        }
-        bar.finish_and_clear();
-        println!("thresholds: {}", self.out.display());
-        Ok(())
+        terminal.finish();
+        terminal.print(format_args!("thresholds: {}", self.out.display()))
     }
 }
 
 /// What was found, in words.
 fn told(calibration: &Calibration) -> String {
     let Calibration {
-        exit_rule,
+        exits,
         reduction,
         reached,
-        threshold,
         samples,
         ..
     } = calibration;
     let (asked, reached_percent) = (100.0 * reduction, 100.0 * reached);
-    let how = match exit_rule {
-        ExitRule::Threshold | ExitRule::Excess => format!("threshold {threshold:.6}, which skips"),
-        ExitRule::Schedule => "a depth for each step, which skips".to_owned(),
-        ExitRule::Allocated | ExitRule::Distance => {
+    let how = match exits {
+        ExitSetting::Threshold { .. } | ExitSetting::Excess { .. } => {
+            format!("threshold {:.6}, which skips", exits.threshold())
+        }
+        ExitSetting::Schedule { .. } => "a depth for each step, which skips".to_owned(),
+        ExitSetting::Allocated { .. } | ExitSetting::Distance { .. } => {
             "bounds and a threshold for each step, which skip".to_owned()
         }
     };
-    let more = match reached - reduction > MUCH {
-        true => ", more than was asked for",
-        false => "",
+    let more = if reached - reduction > MUCH {
+        ", more than was asked for"
+    } else {
+        ""
     };
     format!(
         "{asked:.0} % fewer blocks: {how} {reached_percent:.1} % of {samples} samples' blocks{more}"
@@ -95,17 +96,33 @@ fn told(calibration: &Calibration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
 
     #[test]
     fn what_was_found_is_told() {
-        let of_one_threshold = Calibration::example();
+        let of_one_threshold = Calibration {
+            exits: ExitSetting::Threshold { uncertainty: 0.1 },
+            check_every: NonZeroUsize::MIN,
+            reduction: 0.4,
+            reached: 0.41,
+            steps: 2,
+            guidance: 0.0,
+            samples: 64,
+            seed: 7,
+            result: None,
+        };
         assert_eq!(
             told(&of_one_threshold),
             "40 % fewer blocks: threshold 0.100000, which skips 41.0 % of 64 samples' blocks"
         );
         let of_distance = Calibration {
-            exit_rule: ExitRule::Distance,
+            exits: ExitSetting::Distance {
+                windows: Vec::new(),
+                price: 0.1,
+                reference: None,
+            },
             reduction: 0.15,
             ..of_one_threshold
         };

@@ -1,16 +1,16 @@
 //! `train --dry-run`: what a training would take, before it starts.
 
-use adadiff_backends::DevicesTask;
+use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::network_cost;
 use adadiff_train::{Objective, TrainConfig};
 use adadiff_uem::AdaDiff;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Distribution, Tensor};
 use std::time::{Duration, Instant};
 
 use crate::presets::Preset;
-use crate::study::network_cost;
 use crate::terminal::say;
 
 /// A backward pass costs about two forward passes.
@@ -33,19 +33,16 @@ pub struct DryRun {
     pub preset: Preset,
 }
 
-impl DevicesTask for DryRun {
+impl DeviceTask for DryRun {
     type Output = Result<()>;
 
-    fn run<B: Kernels>(self, devices: &[B::Device]) -> Result<()> {
-        let Some(device) = devices.first() else {
-            bail!("name a device to train on");
-        };
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         say!("{}", self.preset.to_toml()?)?;
         let backbone = &self.preset.model.backbone;
-        let model: AdaDiff<B> = self.preset.model.init(0, device)?;
+        let model: AdaDiff<B> = self.preset.model.init(0, &device)?;
         let (all, parameters) = (model.num_params(), backbone.parameters()?);
         drop(model);
-        let rate = products_per_second::<B>(device);
+        let rate = products_per_second::<B>(&device);
         say!(
             "parameters: {:.1} million in the backbone, {:.3} million in the estimators",
             parameters as f64 / 1e6,
@@ -75,15 +72,9 @@ impl DevicesTask for DryRun {
                 phase.batch_size.div_ceil(phase.accumulation.get()),
             )?;
             say!(
-                "  at least {:.1} hours on {} such {}, computed from that rate: no training \
-                 reaches it whole",
-                images * operations / (rate * devices.len() as f64) / 3600.0,
-                devices.len(),
-                if devices.len() == 1 {
-                    "device"
-                } else {
-                    "devices"
-                },
+                "  at least {:.1} hours on 1 such device, computed from that rate: no training reaches \
+                 it whole",
+                images * operations / rate / 3600.0,
             )?;
         }
         Ok(())

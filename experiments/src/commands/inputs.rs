@@ -1,21 +1,19 @@
 //! What commands sample from and judge by: as the command line says it, and as they use it.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceName;
 use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 use clap::Args;
-use indicatif::ProgressBar;
 
+use super::budget_request::BudgetRequest;
 use super::options::{PlaceOptions, SamplingOptions};
-use crate::budget::Wish;
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::components::Surroundings;
-use crate::judge::JudgeOptions;
-use crate::presets::{Experiment, Place};
-use crate::study::Study;
+use crate::checkpoint::{Checkpoint, LoadedCheckpoint};
+use crate::evaluator::EvaluatorOptions;
+use crate::presets::Experiment;
+use crate::terminal::Terminal;
 
 /// What to sample from, and what samples are judged by.
 #[derive(Clone, Debug, Args)]
@@ -25,7 +23,7 @@ pub struct InputOptions {
     pub sampling: SamplingOptions,
     /// What samples, --max-fd-increase and the exit rule `distance` are judged by.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The images to compare with, where there are no statistics of them.
     #[command(flatten)]
     pub place: PlaceOptions,
@@ -41,11 +39,7 @@ pub struct Inputs {
     /// What stands before and behind it.
     pub surroundings: Surroundings,
     /// The budget, unless it is a share of blocks.
-    pub wish: Option<Wish>,
-    /// What samples are judged by.
-    pub judge: JudgeOptions,
-    /// The images to compare with, where there are no statistics of them.
-    pub place: Place,
+    pub request: Option<BudgetRequest>,
     /// The device, as named on the command line.
     pub device: DeviceName,
 }
@@ -64,11 +58,9 @@ impl InputOptions {
         Ok(Inputs {
             checkpoint: sampling.checkpoint(experiment)?,
             surroundings: sampling.surroundings(&judge, &place),
-            wish: sampling.wish(&judge, &place),
+            request: sampling.budget_request(&judge, &place),
             device: sampling.device,
             weights: sampling.checkpoint,
-            judge,
-            place: place.into(),
         })
     }
 }
@@ -78,16 +70,15 @@ impl Inputs {
     ///
     /// # Errors
     /// Where a file is damaged or missing, the budget cannot be met, or the user interrupts.
-    pub fn study<'a, B: Kernels>(
+    pub fn load<B: Kernels>(
         self,
         device: &B::Device,
-        stop: &'a AtomicBool,
-        bar: &ProgressBar,
-    ) -> Result<Study<'a, B>> {
-        let mut study = self.surroundings.study(self.checkpoint, device, stop)?;
-        if let Some(wish) = &self.wish {
-            wish.enter(&mut study, None, device, bar)?;
+        terminal: &Terminal,
+    ) -> Result<LoadedCheckpoint<B>> {
+        let mut loaded = self.surroundings.load(self.checkpoint, device)?;
+        if let Some(request) = &self.request {
+            request.enter(&mut loaded, None, terminal)?;
         }
-        Ok(study)
+        Ok(loaded)
     }
 }

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod backends;
+mod budget_request;
 mod calibrate;
 mod compare;
 mod compare_report;
@@ -21,16 +22,15 @@ mod train_features;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use adadiff_backends::{run_on, run_on_all};
+use adadiff_backends::run_on;
 use adadiff_data::LatentStorage;
-use adadiff_train::Node;
+use adadiff_pipeline::CalibrationFile;
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, FromArgMatches};
 
-use crate::budget::Wish;
-use crate::calibrations::Calibrations;
+use crate::commands::budget_request::BudgetRequest;
 use crate::commands::calibrate::Calibrate;
 use crate::commands::compare::MainJob;
 use crate::commands::dry_run::DryRun;
@@ -44,22 +44,20 @@ use crate::commands::table_options::{
     FigureOptions, MeasuringOptions, StudyOptions, TableArgument, TableOptions,
 };
 use crate::commands::timing::TimeExits;
-use crate::commands::train::Train;
+use crate::commands::train::{Train, among_processes};
 use crate::commands::train_features::TrainFeatures;
 use crate::figures::{FIGURE_2, FigureArgument, FigureName};
 use crate::methods::Exit;
 use crate::pages::{write_document, write_report};
 use crate::presets::Experiment;
 use crate::results::{Results, TableName};
-use crate::terminal::{note, say};
+use crate::terminal::{STOP, note, say};
 use arguments::{
     Arguments, CalibrateOptions, Command, CompareOptions, EvaluateOptions, ImportOptions,
     MergeOptions, PrepareOptions, ReferenceOptions, SampleOptions, TimingOptions,
     TrainFeaturesOptions, TrainOptions,
 };
 use inputs::Inputs;
-
-static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Samples of a quick run: enough for a covariance of 64 features.
 const QUICK_SAMPLES: usize = 96;
@@ -139,7 +137,6 @@ impl Experiment {
                 CURVE.to_vec()
             },
             command: std::env::args().collect::<Vec<_>>().join(" "),
-            stop: &STOP,
         };
         run_on(device, job)?;
         Ok(())
@@ -150,34 +147,21 @@ impl Experiment {
         preset = preset.with_settings(&options.settings)?;
         options.enter(&mut preset.backbone_training)?;
         options.enter(&mut preset.joint_training)?;
-        let mut devices = match options.devices.is_empty() {
-            true => vec![options.device],
-            false => options.devices,
-        };
-        let node = match options.leader {
-            None => None,
-            Some(leader) => {
-                let rank = options.rank.rank()?;
-                if options.device_by_rank {
-                    devices = vec![options.device.of_process(rank)?];
-                }
-                Some(Node {
-                    rank: rank.rank as usize,
-                    count: rank.size as usize,
-                    leader,
-                })
-            }
-        };
+        options.refuse_old()?;
         if options.dry_run {
-            return run_on_all(&devices, DryRun { preset });
+            return run_on(options.device, DryRun { preset });
         }
+        let rank = options.rank.rank()?;
+        let device = match options.device_by_rank {
+            true => options.device.of_process(rank)?,
+            false => options.device,
+        };
         let out = options.out.unwrap_or_else(|| {
             let folder = format!("{}-train", preset.name);
             Path::new("runs").join(folder)
         });
-        run_on_all(
-            &devices,
-            Train {
+        among_processes(rank, &STOP, |processes| {
+            let task = Train {
                 preset,
                 place: options.place.into(),
                 latents: options.latents,
@@ -186,11 +170,13 @@ impl Experiment {
                 judge: options.judge,
                 backbone: options.backbone,
                 backbone_only: options.backbone_only,
-                node,
+                change_optimizer: options.change_optimizer,
+                processes,
                 out,
                 stop: &STOP,
-            },
-        )
+            };
+            run_on(device, task)
+        })
     }
 
     fn prepare(&self, options: PrepareOptions) -> Result<()> {
@@ -234,10 +220,10 @@ impl Experiment {
             inputs.device = inputs.device.of_process(rank)?;
         }
         let device = inputs.device;
-        inputs.wish = inputs.wish.map(|wish| Wish {
+        inputs.request = inputs.request.map(|request| BudgetRequest {
             device,
             only_stored: rank.size > 1,
-            ..wish
+            ..request
         });
         let samples = options
             .samples
@@ -248,7 +234,6 @@ impl Experiment {
             samples: samples.unwrap_or(SAMPLES) as u64,
             rank,
             out: options.out,
-            stop: &STOP,
         };
         run_on(device, task)
     }
@@ -294,7 +279,6 @@ impl Experiment {
             settings: options.settings(preset)?,
             folder: options.folder(preset),
             inputs,
-            stop: &STOP,
         };
         run_on(device, job)
     }
@@ -310,7 +294,6 @@ impl Experiment {
             class: options.class,
             unconditional: options.unconditional,
             exit: Exit::new(options.full, options.depth),
-            stop: &STOP,
         };
         run_on(device, task)
     }
@@ -325,7 +308,7 @@ impl Experiment {
         let inputs = options.inputs.resolve(self)?;
         let out: PathBuf = match (options.out, &inputs.weights) {
             (Some(out), _) => out,
-            (None, Some(weights)) => Calibrations::path_beside(weights),
+            (None, Some(weights)) => CalibrationFile::path_beside(weights),
             (None, None) => bail!(
                 "the bundled checkpoint is part of the program; name a file for its thresholds \
                  with --out, or weights of your own with --checkpoint"
@@ -340,7 +323,6 @@ impl Experiment {
             inputs,
             out,
             reductions,
-            stop: &STOP,
         };
         run_on(device, task)
     }
@@ -353,7 +335,6 @@ impl Experiment {
             batches: options.batches,
             rounds: options.rounds,
             out: options.out,
-            stop: &STOP,
         };
         run_on(device, task)
     }

@@ -5,14 +5,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use adadiff_backends::{DeviceName, Precision};
+use adadiff_pipeline::{BudgetTarget, ExitRule, FdIncrease};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::budget::{FdIncrease, Goal, Wish};
-use crate::calibrations::{Calibrations, ExitRule};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::components::Surroundings;
-use crate::judge::{JudgeOptions, Yardstick};
+use crate::commands::budget_request::BudgetRequest;
+use crate::evaluator::{DataSetReference, EvaluatorOptions};
 use crate::presets::{Experiment, Place, SolverName, positive, share, speedup};
 
 /// What to sample from, where, and how.
@@ -103,9 +103,8 @@ impl SamplingOptions {
         if let Some(name) = self.solver
             && !name.is_of(sampling.solver)
         {
+            // Stored thresholds remain those of `calibrated_solver`, and are passed over.
             sampling.solver = name.config(on_latents);
-            // They leave where another solver's samples could.
-            checkpoint.calibrations = Calibrations::default();
         }
         sampling.steps = self.steps.unwrap_or(sampling.steps);
         sampling.guidance = self.guidance.unwrap_or(sampling.guidance);
@@ -122,17 +121,23 @@ impl SamplingOptions {
 impl SamplingOptions {
     /// The budget, where it is none of blocks. A distance is judged as `judge` says, against the
     /// images at `place` where that names no reference.
-    pub fn wish(&self, judge: &JudgeOptions, place: &PlaceOptions) -> Option<Wish> {
-        let goal = match (self.speedup, self.max_fd_increase) {
-            (Some(speedup), _) => Goal::Speedup(speedup),
-            (None, Some(increase)) => Goal::FdIncrease(increase),
+    pub fn budget_request(
+        &self,
+        judge: &EvaluatorOptions,
+        place: &PlaceOptions,
+    ) -> Option<BudgetRequest> {
+        let target = match (self.speedup, self.max_fd_increase) {
+            (Some(speedup), _) => BudgetTarget::Speedup(speedup),
+            (None, Some(increase)) => BudgetTarget::FdIncrease(increase),
             (None, None) => return None,
         };
-        Some(Wish {
-            goal,
+        Some(BudgetRequest {
+            target,
             device: self.device,
-            judge: judge.clone(),
-            place: place.clone().into(),
+            reference: DataSetReference {
+                options: judge.clone(),
+                place: place.clone().into(),
+            },
             samples: self.budget_samples,
             only_stored: false,
         })
@@ -140,12 +145,12 @@ impl SamplingOptions {
 
     /// What stands before and behind the network. The exit rule `distance` is calibrated as `judge`
     /// says, against the images at `place` where that names no reference.
-    pub fn surroundings(&self, judge: &JudgeOptions, place: &PlaceOptions) -> Surroundings {
+    pub fn surroundings(&self, judge: &EvaluatorOptions, place: &PlaceOptions) -> Surroundings {
         Surroundings {
             autoencoder: self.autoencoder.clone(),
             latents: self.latents.clone(),
-            yardstick: Yardstick {
-                judge: judge.clone(),
+            reference: DataSetReference {
+                options: judge.clone(),
                 place: place.clone().into(),
             },
             ..Surroundings::default()
@@ -223,20 +228,18 @@ mod tests {
     }
 
     #[test]
-    fn thresholds_of_one_solver_are_no_other_solvers() {
+    fn thresholds_remain_those_of_the_solver_that_they_were_stored_for() {
         let checkpoint = |solver: &[&str]| {
             let line = [&["program"], solver].concat();
             let sampling = Line::try_parse_from(line).unwrap().sampling;
             sampling.checkpoint(&FASHION_MNIST).unwrap()
         };
         let own = checkpoint(&[]);
-        assert!(!own.calibrations.entries().is_empty());
         // With the preset's settings, not with those of the name.
         let same = checkpoint(&["--solver", "dpm_solver_plus_plus"]);
         assert_eq!(same.preset, own.preset);
-        assert_eq!(same.calibrations, own.calibrations);
         let other = checkpoint(&["--solver", "unipc"]);
         assert_eq!(other.preset.sampling.solver.name(), "unipc");
-        assert!(other.calibrations.entries().is_empty());
+        assert_eq!(other.calibrated_solver, own.preset.sampling.solver);
     }
 }

@@ -13,15 +13,15 @@ use adadiff_data::{
 };
 use adadiff_model::autoencoder::Autoencoder;
 use adadiff_model::kernels::Kernels;
-use adadiff_storage::sha256_file;
+use adadiff_storage::{FolderLock, sha256_file};
 use anyhow::{Result, bail, ensure};
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::latents::source_name;
-use crate::checkpoint::networks::open_autoencoder;
 use crate::checkpoint::text_encoder::TextEncoder;
+use crate::networks::open_autoencoder;
 use crate::presets::{Place, Preset};
 use crate::terminal::{note, samples_bar, say};
 
@@ -84,6 +84,7 @@ impl DeviceTask for Prepare<'_> {
             device,
         };
         let header = self.header(&*images, &encoders)?;
+        let _lock = FolderLock::try_new(&self.out)?;
         let mut writer =
             match LatentWriter::create_or_resume(&self.out, header, self.images_per_shard) {
                 Err(LatentError::Finished { .. }) => {

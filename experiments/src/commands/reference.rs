@@ -4,14 +4,15 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use adadiff_backends::DeviceTask;
-use adadiff_metrics::Gaussian;
+use adadiff_data::BadImages;
+use adadiff_metrics::{FeatureOrigin, Gaussian};
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
 
-use crate::judge::{JudgeOptions, image_statistics};
+use crate::evaluator::{EvaluatorOptions, image_statistics};
 use crate::presets::{Place, Preset};
-use crate::terminal::{samples_bar, say};
+use crate::terminal::{Terminal, note, samples_bar, say};
 
 /// Which images to measure by which features, and where to put the statistics.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct Reference {
     /// Where the images lie.
     pub place: Place,
     /// The features.
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// The file to write.
     pub out: PathBuf,
 }
@@ -36,12 +37,18 @@ impl DeviceTask for Reference {
             .judge
             .extractor::<B>(data, images.shape()[0], &device)?;
         let bar = samples_bar(images.len() as u64).with_prefix("reference");
-        let gaussian = image_statistics(&extractor, &*images, &device, &bar)?.gaussian()?;
-        bar.finish_and_clear();
-        write_statistics(&self.out, &gaussian)?;
+        let terminal = Terminal::over(bar);
+        let mut bad = BadImages::new(self.preset.backbone_training.most_bad_images);
+        let statistics = image_statistics(&extractor, &*images, &mut bad, &device, &terminal)?;
+        terminal.finish();
+        for image in bad.images() {
+            note!("left out: {image}");
+        }
+        let gaussian = statistics.gaussian()?;
+        write_statistics(&self.out, &gaussian, &self.judge.origin(data)?)?;
         say!(
             "statistics of {} images over {} features ({}): {}",
-            images.len(),
+            statistics.count(),
             extractor.dims(),
             extractor.name(),
             self.out.display()
@@ -53,8 +60,8 @@ impl DeviceTask for Reference {
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub fn write_statistics(path: &Path, gaussian: &Gaussian) -> Result<()> {
+pub fn write_statistics(path: &Path, gaussian: &Gaussian, origin: &FeatureOrigin) -> Result<()> {
     let mut bytes = Cursor::new(Vec::new());
-    adadiff_metrics::write_statistics(&mut bytes, gaussian)?;
+    adadiff_metrics::write_statistics(&mut bytes, gaussian, origin)?;
     Ok(write_atomically(path, bytes.get_ref())?)
 }

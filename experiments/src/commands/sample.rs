@@ -2,24 +2,26 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
 use adadiff_data::{cifar10, fashion_mnist};
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{Conditions, Monitor};
 use adadiff_report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
-use adadiff_storage::{RunFolder, write_atomically};
+use adadiff_storage::RunFolder;
+use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, bail};
+
+use crate::checkpoint::LoadedCheckpoint;
 
 use super::inputs::Inputs;
 use crate::methods::Exit;
 use crate::presets::DataSet;
-use crate::study::{Conditions, Study};
-use crate::terminal::{evaluations_bar, say};
+use crate::terminal::{Terminal, say};
 
 /// What to sample.
 #[derive(Debug)]
-pub struct Sample<'a> {
+pub struct Sample {
     /// What to sample from, and what samples are judged by.
     pub inputs: Inputs,
     /// The folder to write, if one was named.
@@ -32,11 +34,9 @@ pub struct Sample<'a> {
     pub unconditional: bool,
     /// When samples leave.
     pub exit: Exit,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for Sample<'_> {
+impl DeviceTask for Sample {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
@@ -45,14 +45,14 @@ impl DeviceTask for Sample<'_> {
         let Inputs {
             checkpoint,
             surroundings,
-            wish,
+            request,
             ..
         } = self.inputs;
-        let mut study: Study<'_, B> = surroundings.study(checkpoint, &device, self.stop)?;
+        let mut loaded: LoadedCheckpoint<B> = surroundings.load(checkpoint, &device)?;
         if self.unconditional {
-            study.preset.sampling.guidance = 0.0;
+            loaded.change_sampling(|sampling| sampling.guidance = 0.0);
         }
-        let mut draw = study.plan(self.samples)?;
+        let mut draw = loaded.plan(self.samples)?;
         let classes = match &draw.conditions {
             Conditions::Classes(classes) => classes.len(),
             _ => 0,
@@ -70,22 +70,23 @@ impl DeviceTask for Sample<'_> {
             draw.conditions = Conditions::Classes(vec![classes]);
         }
 
-        let bar = evaluations_bar();
-        if let Some(wish) = &wish {
-            let calibration = wish.enter(&mut study, None, &device, &bar)?;
+        let terminal = Terminal::evaluations();
+        if let Some(request) = &request {
+            let calibration = request.enter(&mut loaded, None, &terminal)?;
             calibration.write_beside(&folder.path())?;
         }
-        bar.set_message("calibrating");
-        let calibration = self.exit.calibration(&study, &bar)?;
+        terminal.stage("calibrating");
+        let calibration = self.exit.calibration(&loaded, &terminal)?;
         let policy = self.exit.policy(calibration.as_ref());
-        bar.set_length(bar.position() + (self.samples * study.preset.sampling.steps) as u64);
-        bar.set_message("sampling");
-        let drawn = study
-            .draw(policy, &draw, &bar)
+        terminal.expect((self.samples * loaded.preset().sampling.steps) as u64);
+        terminal.stage("sampling");
+        let pipeline = loaded.pipeline();
+        let drawn = pipeline
+            .generate(policy, &draw, &terminal)
             .context("nothing was written")?;
-        bar.finish_and_clear();
+        terminal.finish();
 
-        let [channels, height, width] = study.image_shape();
+        let [channels, height, width] = pipeline.image_shape();
         let shape = [self.samples, channels, height, width];
         let images = ImageBatch::new(&drawn.pixels, shape)?;
         write_png(
@@ -99,15 +100,15 @@ impl DeviceTask for Sample<'_> {
             .write(&folder.path(), "exit_depth")?;
         let trace = serde_json::to_vec(&drawn.trace)?;
         write_atomically(&folder.path().join("trace.json"), &trace)?;
-        let preset = study.preset.to_toml()?;
+        let preset = loaded.preset().to_toml()?;
         write_atomically(&folder.path().join("preset.toml"), preset.as_bytes())?;
         let folder = folder.finish()?;
         say!(
             "{} samples of {}: {:.2} of {} blocks, {:.4} s an image, in {}",
             self.samples,
-            subject(study.preset.data, &draw.conditions),
-            study.cost(&drawn.effort)?.blocks_mean,
-            study.blocks(),
+            subject(loaded.preset().data, &draw.conditions),
+            pipeline.cost(&drawn.counts)?.blocks_mean,
+            pipeline.blocks(),
             drawn.seconds_per_image(),
             folder.display()
         )

@@ -1,20 +1,20 @@
 //! The commands `table` and `figure`.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::ensure_enough;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
 
 use super::inputs::Inputs;
 use crate::figures::{FigureName, Figures, Outcome};
-use crate::judge::ensure_enough;
+
 use crate::pages;
 use crate::results::{Results, TableName};
 use crate::tables::{Bench, Networks, Rendered, Settings, Variants};
-use crate::terminal::{evaluations_bar, say};
+use crate::terminal::{Terminal, say};
 
 /// What is to be measured and drawn.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub enum Wanted {
 
 /// Measures and draws tables or figures.
 #[derive(Debug)]
-pub struct Job<'a> {
+pub struct Job {
     /// What.
     pub wanted: Wanted,
     /// What to sample from, and what samples are judged by.
@@ -38,33 +38,25 @@ pub struct Job<'a> {
     pub settings: Settings,
     /// The folder of results.
     pub folder: PathBuf,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for Job<'_> {
+impl DeviceTask for Job {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let Inputs {
             checkpoint,
             surroundings,
-            judge,
-            place,
             ..
         } = self.inputs;
         let data = checkpoint.preset.data;
         let preset = checkpoint.preset.to_toml()?;
-        let yardstick = surroundings.yardstick.name(data)?;
-        let networks: Networks<'_, B> = Networks::new(
-            checkpoint,
-            surroundings,
-            self.variants,
-            device.clone(),
-            self.stop,
-        )?;
-        let shape = networks.main().study.image_shape();
-        let judge = judge.judge(data, &place, shape, &device)?;
+        let reference = surroundings.reference.clone();
+        let yardstick = reference.id(data)?;
+        let networks: Networks<B> =
+            Networks::new(checkpoint, surroundings, self.variants, device.clone())?;
+        let shape = networks.main().loaded.pipeline().image_shape();
+        let judge = reference.evaluator(data, shape, &device)?;
         // Said before hours of sampling, not after.
         let samples = self.settings.samples;
         let asked = format!("{samples} were asked for");
@@ -77,38 +69,38 @@ impl DeviceTask for Job<'_> {
             yardstick,
             settings: self.settings,
             results,
-            bar: evaluations_bar(),
+            terminal: Terminal::evaluations(),
         };
         match self.wanted {
             Wanted::Tables(names) => tables(&mut bench, &names)?,
             Wanted::Figures(names) => {
                 let figures = Figures {
                     bench: &mut bench,
-                    place: &place,
+                    place: &reference.place,
                     device,
                 };
                 self::figures(figures, &names)?;
             }
         }
-        bench.bar.finish_and_clear();
+        bench.terminal.finish();
         let report = pages::write_report(&bench.results)?;
         say!("report: {}", report.display())
     }
 }
 
-fn tables<B: Kernels>(bench: &mut Bench<'_, B>, names: &[TableName]) -> Result<()> {
+fn tables<B: Kernels>(bench: &mut Bench<B>, names: &[TableName]) -> Result<()> {
     for &name in names {
         let drawn = bench.table(name)?;
         let rendered = Rendered::of(&bench.results, &drawn);
         let path = bench.results.table_path(name, "md");
         write_atomically(&path, rendered.markdown().as_bytes())?;
-        let text = rendered.terminal();
-        bench.bar.suspend(|| say!("{}\n\n{text}", name.title()))?;
+        let line = format_args!("{}\n\n{}", name.title(), rendered.terminal());
+        bench.terminal.print(line)?;
     }
     Ok(())
 }
 
-fn figures<B: Kernels>(mut figures: Figures<'_, '_, B>, names: &[FigureName]) -> Result<()> {
+fn figures<B: Kernels>(mut figures: Figures<'_, B>, names: &[FigureName]) -> Result<()> {
     for &name in names {
         let outcome = figures.draw(name)?;
         let folder = figures.bench.results.figures();
@@ -117,11 +109,12 @@ fn figures<B: Kernels>(mut figures: Figures<'_, '_, B>, names: &[FigureName]) ->
             .map(|file| folder.join(format!("{file}.png")).display().to_string())
             .collect();
         let files = files.join(", ");
-        figures.bench.bar.suspend(|| match outcome {
-            Outcome::Drawn => say!("{files}"),
-            Outcome::Kept => say!("{files}, as it was"),
-            Outcome::Missing(reason) => say!("{files}: {reason}"),
-        })?;
+        let terminal = &figures.bench.terminal;
+        match outcome {
+            Outcome::Drawn => terminal.print(format_args!("{files}")),
+            Outcome::Kept => terminal.print(format_args!("{files}, as it was")),
+            Outcome::Missing(reason) => terminal.print(format_args!("{files}: {reason}")),
+        }?;
     }
     Ok(())
 }

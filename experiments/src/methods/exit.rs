@@ -3,13 +3,13 @@
 use std::num::NonZeroUsize;
 
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{Calibration, Monitor};
+
 use adadiff_uem::{ExitPolicy, FixedDepth, FullDepth};
 use anyhow::Result;
-use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
-use crate::calibrations::Calibration;
-use crate::study::Study;
+use crate::checkpoint::LoadedCheckpoint;
 
 /// When samples leave the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,14 +36,17 @@ impl Exit {
     /// The threshold for the preset's reduction, where samples leave by one.
     ///
     /// # Errors
-    /// As [`Study::threshold`].
+    /// As [`Calibrator::for_reduction`](adadiff_pipeline::Calibrator::for_reduction).
     pub fn calibration<B: Kernels>(
         self,
-        study: &Study<'_, B>,
-        bar: &ProgressBar,
+        loaded: &LoadedCheckpoint<B>,
+        monitor: &dyn Monitor,
     ) -> Result<Option<Calibration>> {
         match self {
-            Self::Adaptive => Ok(Some(study.threshold(study.preset.sampling.reduction, bar)?)),
+            Self::Adaptive => {
+                let reduction = loaded.preset().sampling.reduction;
+                Ok(Some(loaded.calibrator().for_reduction(reduction, monitor)?))
+            }
             Self::Full | Self::Depth(_) => Ok(None),
         }
     }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use adadiff_pipeline::ReferenceId;
+
 use adadiff_storage::{JsonLines, read_json, write_json};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::judge::YardstickName;
 use crate::methods::{Method, MethodKind};
 use crate::results::{DrawKey, DrawnEntry, QualityKey, ResultRow, TableName, TimingKey};
 
@@ -52,7 +53,7 @@ pub struct MatchKey {
     /// What the family is calibrated by, where it is AdaDiff by the exit rule `distance` and that does not
     /// come with the data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yardstick: Option<YardstickName>,
+    pub yardstick: Option<ReferenceId>,
     /// Turns of every comparison.
     pub rounds: usize,
 }

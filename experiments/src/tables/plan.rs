@@ -2,9 +2,9 @@
 
 use std::num::NonZeroUsize;
 
+use adadiff_pipeline::ExitRule;
 use clap::ValueEnum;
 
-use crate::calibrations::ExitRule;
 use crate::checkpoint::Companion;
 use crate::methods::{self, Method, MethodEntry, MethodKind};
 use crate::presets::{Preset, SolverName, variant_names};

@@ -4,7 +4,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::{Grid, NoiseSchedule, SampleError, Solver, SolverContext, Spacing, Step, TimeGrid};
+use crate::{
+    Grid, NoiseSchedule, SampleError, Solver, SolverContext, SolverTimes, Spacing, Step, TimeGrid,
+};
 
 /// DDIM (Song et al. 2021, arXiv 2010.02502, eq. 12 and 16), for any variance-preserving schedule.
 ///
@@ -50,14 +52,16 @@ impl Ddim {
     }
 }
 
-impl<B: Backend> Solver<B> for Ddim {
+impl SolverTimes for Ddim {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         if !(0.0..=1.0).contains(&self.eta) {
             return Err(SampleError::Eta(self.eta));
         }
         self.grid.times(schedule, steps)
     }
+}
 
+impl<B: Backend> Solver<B> for Ddim {
     fn update(
         &self,
         noisy: Tensor<B, 4>,

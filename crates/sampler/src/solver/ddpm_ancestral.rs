@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::{Grid, NoiseSchedule, SampleError, Solver, SolverContext, Step, StepGrid};
+use crate::{Grid, NoiseSchedule, SampleError, Solver, SolverContext, SolverTimes, Step, StepGrid};
 
 /// DDPM (Ho et al. 2020, arXiv 2006.11239, algorithm 2) with the posterior's variance (eq. 7, beta
 /// tilde).
@@ -26,11 +26,13 @@ impl Default for DdpmAncestral {
     }
 }
 
-impl<B: Backend> Solver<B> for DdpmAncestral {
+impl SolverTimes for DdpmAncestral {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         self.grid.times(schedule, steps)
     }
+}
 
+impl<B: Backend> Solver<B> for DdpmAncestral {
     fn update(
         &self,
         noisy: Tensor<B, 4>,

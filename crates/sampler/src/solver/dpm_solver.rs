@@ -5,7 +5,9 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::SinglestepOrders;
-use crate::{NoiseSchedule, SampleError, Solver, SolverContext, Spacing, Step, TimeGrid};
+use crate::{
+    NoiseSchedule, SampleError, Solver, SolverContext, SolverTimes, Spacing, Step, TimeGrid,
+};
 
 /// The intermediate times of DPM-Solver-2 and -3, as parts of the update's log-SNR.
 const HALF: f64 = 1.0 / 2.0;
@@ -35,7 +37,7 @@ impl Default for DpmSolver {
     }
 }
 
-impl<B: Backend> Solver<B> for DpmSolver {
+impl SolverTimes for DpmSolver {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         self.orders.check("DPM-Solver", steps)?;
         let grid = TimeGrid {
@@ -45,7 +47,9 @@ impl<B: Backend> Solver<B> for DpmSolver {
         };
         grid.times(schedule, self.orders.of_updates(steps).len())
     }
+}
 
+impl<B: Backend> Solver<B> for DpmSolver {
     fn update(
         &self,
         noisy: Tensor<B, 4>,

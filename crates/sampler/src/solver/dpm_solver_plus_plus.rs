@@ -5,7 +5,9 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::orders::{check_bound, check_order, multistep_order};
-use crate::{NoiseSchedule, SampleError, Solver, SolverContext, Spacing, Step, TimeGrid};
+use crate::{
+    NoiseSchedule, SampleError, Solver, SolverContext, SolverTimes, Spacing, Step, TimeGrid,
+};
 
 /// Multistep DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095): of order 1, which is DDIM, of order 2
 /// (2M, algorithm 2), or "of order 3" (3M). One evaluation a step; the first steps are of lower orders.
@@ -60,13 +62,15 @@ impl DpmSolverPlusPlus {
     }
 }
 
-impl<B: Backend> Solver<B> for DpmSolverPlusPlus {
+impl SolverTimes for DpmSolverPlusPlus {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         check_order("multistep DPM-Solver++", self.order)?;
         check_bound(self.data_bound)?;
         self.grid.times(schedule, steps)
     }
+}
 
+impl<B: Backend> Solver<B> for DpmSolverPlusPlus {
     fn update(
         &self,
         noisy: Tensor<B, 4>,

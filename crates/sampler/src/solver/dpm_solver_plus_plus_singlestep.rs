@@ -5,7 +5,9 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::orders::{check_bound, check_order, fast_orders};
-use crate::{NoiseSchedule, SampleError, Solver, SolverContext, Spacing, Step, TimeGrid};
+use crate::{
+    NoiseSchedule, SampleError, Solver, SolverContext, SolverTimes, Spacing, Step, TimeGrid,
+};
 
 /// Singlestep DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095, algorithm 1 and its form of order 3), as
 /// U-ViT and AdaDiff call it.
@@ -67,7 +69,7 @@ impl DpmSolverPlusPlusSinglestep {
     }
 }
 
-impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
+impl SolverTimes for DpmSolverPlusPlusSinglestep {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         check_bound(self.data_bound)?;
         let orders = self.orders(steps)?;
@@ -81,7 +83,9 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
             .filter_map(|place| times.get(place).copied())
             .collect())
     }
+}
 
+impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
     fn update(
         &self,
         noisy: Tensor<B, 4>,

@@ -4,7 +4,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::{NoiseSchedule, SampleError, Solver, SolverContext, Spacing, Step, TimeGrid};
+use crate::{
+    NoiseSchedule, SampleError, Solver, SolverContext, SolverTimes, Spacing, Step, TimeGrid,
+};
 
 /// Which equation leads from noise to images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +39,7 @@ impl EulerMaruyama {
     }
 }
 
-impl<B: Backend> Solver<B> for EulerMaruyama {
+impl SolverTimes for EulerMaruyama {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         TimeGrid {
             spacing: Spacing::UniformTime,
@@ -46,7 +48,9 @@ impl<B: Backend> Solver<B> for EulerMaruyama {
         }
         .times(schedule, steps)
     }
+}
 
+impl<B: Backend> Solver<B> for EulerMaruyama {
     fn update(
         &self,
         noisy: Tensor<B, 4>,

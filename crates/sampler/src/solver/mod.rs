@@ -47,8 +47,8 @@ impl Step {
     }
 }
 
-/// An update rule. It holds settings only: what a batch needs from step to step is in its [`SolverContext`].
-pub trait Solver<B: Backend>: Debug {
+/// The times at which a solver's walk stops: what its settings mean to a schedule, whatever computes.
+pub trait SolverTimes {
     /// The times of a walk with at most `steps` network evaluations, falling from the schedule's
     /// start; each pair of neighbours is one update, and the state at the last time is the result.
     ///
@@ -56,7 +56,11 @@ pub trait Solver<B: Backend>: Debug {
     /// Where there are no steps, or the solver's settings are out of range or do not suit the
     /// schedule.
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError>;
+}
 
+/// An update rule. It holds settings only: what a batch needs from step to step is in its
+/// [`SolverContext`].
+pub trait Solver<B: Backend>: SolverTimes + Debug {
     /// The state at `step.to`, given the one at `step.from`.
     ///
     /// # Shapes

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::orders::{check_bound, check_order, multistep_order};
 use crate::{
-    Grid, NoiseSchedule, PastPrediction, SampleError, Solver, SolverContext, Step, StepGrid,
+    Grid, NoiseSchedule, PastPrediction, SampleError, Solver, SolverContext, SolverTimes, Step,
+    StepGrid,
 };
 
 /// The function `B(h)` that UniPC scales its differences with (Zhao et al. 2023, section 4.1).
@@ -103,13 +104,15 @@ impl UniPc {
     }
 }
 
-impl<B: Backend> Solver<B> for UniPc {
+impl SolverTimes for UniPc {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         check_order("UniPC", self.order)?;
         check_bound(self.data_bound)?;
         self.grid.times(schedule, steps)
     }
+}
 
+impl<B: Backend> Solver<B> for UniPc {
     fn update(
         &self,
         noisy: Tensor<B, 4>,

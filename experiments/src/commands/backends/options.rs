@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::{DeviceName, distinct_devices, run_on};
+use adadiff_pipeline::Calibration;
 use adadiff_storage::write_atomically;
 use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Backends, PartTask};
-use crate::calibrations::Calibration;
+
 use crate::commands::inputs::InputOptions;
 use crate::presets::{Experiment, positive};
 
@@ -53,7 +54,7 @@ impl BackendsOptions {
     /// As [`Backends::carry_out`], and what a device runs into.
     pub fn carry_out(self, experiment: &Experiment, stop: &AtomicBool) -> Result<()> {
         let inputs = self.inputs.resolve(experiment)?;
-        if inputs.wish.is_some() {
+        if inputs.request.is_some() {
             bail!("devices are compared at one share of blocks: name it with --reduction");
         }
         if let (Some(path), Some(device)) = (&self.part, self.part_device) {
@@ -62,7 +63,6 @@ impl BackendsOptions {
                 inputs,
                 samples: self.samples,
                 calibration: calibration.map(Calibration::read).transpose()?,
-                stop,
             };
             let part = run_on(device, task)?;
             return Ok(write_atomically(path, &serde_json::to_vec(&part)?)?);

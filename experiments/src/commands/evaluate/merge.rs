@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use adadiff_metrics::read_statistics;
+use adadiff_metrics::{read_origin, read_statistics};
+use adadiff_pipeline::{distance_from, network_cost};
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, ensure};
 
 use super::shard::Shard;
 use crate::commands::reference::write_statistics;
-use crate::judge::distance_from;
+use crate::evaluator::origin_of;
 use crate::methods::{Exit, MethodKind};
 use crate::presets::Preset;
-use crate::results::{Measured, ResultRow};
-use crate::study::network_cost;
+use crate::results::{Measured, ResultRow, enter_exits};
 use crate::terminal::say;
 
 /// Which parts to add up, and what to compare them with.
@@ -34,8 +34,10 @@ impl Merge {
     /// samples.
     pub fn carry_out(&self) -> Result<()> {
         let whole = self.whole()?;
+        let origin = origin_of(&whole.settings.features);
+        read_origin(&self.reference)?.ensure_same(&origin)?;
         if let Some(path) = &self.statistics {
-            write_statistics(path, &whole.statistics.gaussian()?)?;
+            write_statistics(path, &whole.statistics.gaussian()?, &origin)?;
         }
         let distance = distance_from(&read_statistics(&self.reference)?, &whole.statistics)?;
         let row = row(&whole, distance)?;
@@ -125,7 +127,7 @@ fn row(whole: &Shard, frechet_distance: f64) -> Result<ResultRow> {
         row.depth = Some(depth.get() as u32);
     }
     if let Some(calibration) = &settings.calibration {
-        calibration.enter(&mut row);
+        enter_exits(calibration, &mut row);
     }
     Ok(row)
 }

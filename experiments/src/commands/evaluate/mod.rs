@@ -5,25 +5,26 @@ mod merge;
 mod shard;
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+
+use adadiff_metrics::{CHUNK, EvaluationCounts};
 
 use adadiff_backends::{DeviceTask, ProcessRank};
-use adadiff_metrics::CHUNK;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{ExitRule, Monitor};
 use adadiff_storage::sha256_file;
 use anyhow::{Context, Result, ensure};
 
-use crate::calibrations::ExitRule;
+use crate::checkpoint::LoadedCheckpoint;
+
 use crate::commands::inputs::Inputs;
 use crate::methods::Exit;
-use crate::study::{Effort, Study};
-use crate::terminal::{samples_bar, say};
+use crate::terminal::{Terminal, samples_bar, say};
 pub use merge::Merge;
 use shard::{Settings, Shard};
 
 /// What to evaluate, and which part of it.
 #[derive(Debug)]
-pub struct Evaluate<'a> {
+pub struct Evaluate {
     /// What to sample from, and what samples are judged by.
     pub inputs: Inputs,
     /// When samples leave.
@@ -34,11 +35,9 @@ pub struct Evaluate<'a> {
     pub rank: ProcessRank,
     /// The folder of all parts.
     pub out: PathBuf,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for Evaluate<'_> {
+impl DeviceTask for Evaluate {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
@@ -46,35 +45,34 @@ impl DeviceTask for Evaluate<'_> {
             checkpoint,
             weights,
             surroundings,
-            wish,
-            judge,
+            request,
             device: name,
-            ..
         } = self.inputs;
         let data = checkpoint.preset.data;
         let checkpoint_sha256 = weights.as_deref().map(sha256_file).transpose()?;
-        let mut study: Study<'_, B> = surroundings.study(checkpoint, &device, self.stop)?;
-        let shape = study.image_shape();
-        let extractor = judge.extractor::<B>(data, shape[0], &device)?;
-        let bar = samples_bar(0).with_prefix("calibrate");
-        if let Some(wish) = &wish {
+        let mut loaded: LoadedCheckpoint<B> = surroundings.load(checkpoint, &device)?;
+        let shape = loaded.pipeline().image_shape();
+        let features = &surroundings.reference.options;
+        let extractor = features.extractor::<B>(data, shape[0], &device)?;
+        let terminal = Terminal::over(samples_bar(0).with_prefix("calibrate"));
+        if let Some(request) = &request {
             // A part that was interrupted goes on under its own threshold.
             if let Some(earlier) = Shard::calibration_in(&self.out, self.rank.rank, self.rank.size)?
             {
-                study.remember(earlier);
+                loaded.remember(earlier);
             }
-            wish.enter(&mut study, None, &device, &bar)?;
+            request.enter(&mut loaded, None, &terminal)?;
         }
         if self.rank.size > 1 && self.exit == Exit::Adaptive {
-            ensure_one_distance(&study)?;
+            ensure_one_distance(&loaded, &terminal)?;
         }
-        let calibration = self.exit.calibration(&study, &bar)?;
-        bar.finish_and_clear();
+        let calibration = self.exit.calibration(&loaded, &terminal)?;
+        terminal.finish();
 
         let share = self.rank.share(self.samples, CHUNK);
         let shard = Shard {
             settings: Settings {
-                preset: study.preset.to_toml()?,
+                preset: loaded.preset().to_toml()?,
                 checkpoint_sha256,
                 exit: self.exit,
                 features: extractor.name().to_owned(),
@@ -87,12 +85,12 @@ impl DeviceTask for Evaluate<'_> {
             first_sample: share.start,
             planned: share.end - share.start,
             statistics: extractor.no_statistics(share.start)?,
-            effort: Effort::default(),
+            effort: EvaluationCounts::default(),
             seconds: 0.0,
         };
         let mut shard = shard.resume(&self.out)?;
         let policy = self.exit.policy(calibration.as_ref());
-        let mut draw = study.plan(self.samples as usize)?;
+        let mut draw = loaded.plan(self.samples as usize)?;
         draw.samples = share.end as usize;
         let part = (CHUNK as usize).max(draw.batch / CHUNK as usize * CHUNK as usize);
         let bar = samples_bar(shard.planned).with_prefix(format!("part {}", self.rank.rank));
@@ -100,12 +98,12 @@ impl DeviceTask for Evaluate<'_> {
         bar.reset_eta();
         while !shard.is_complete() {
             let done = (shard.first_sample + shard.effort.samples) as usize;
-            let hidden = indicatif::ProgressBar::hidden();
-            let drawn = study
-                .draw(&policy, &draw.part(done, part), &hidden)
+            let drawn = loaded
+                .pipeline()
+                .generate(&policy, &draw.part(done, part), &Terminal::hidden())
                 .context("the same command continues after the last whole part")?;
             extractor.add(&mut shard.statistics, &drawn.pixels, shape, &device)?;
-            shard.effort.add(&drawn.effort);
+            shard.effort.add(&drawn.counts);
             shard.seconds += drawn.seconds;
             shard.write(&self.out)?;
             bar.set_position(shard.effort.samples);
@@ -127,11 +125,20 @@ impl DeviceTask for Evaluate<'_> {
 
 /// Refuses to measure in each of several processes what the exit rule `distance` is calibrated by: it
 /// takes long, and they could come to different thresholds.
-fn ensure_one_distance<B: Kernels>(study: &Study<'_, B>) -> Result<()> {
-    let sampling = &study.preset.sampling;
+fn ensure_one_distance<B: Kernels>(
+    loaded: &LoadedCheckpoint<B>,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    let sampling = &loaded.preset().sampling;
     let reduction = sampling.reduction;
+    if sampling.exit_rule != ExitRule::Distance {
+        return Ok(());
+    }
+    let calibrator = loaded.calibrator();
     ensure!(
-        sampling.exit_rule != ExitRule::Distance || study.stored_threshold(reduction)?.is_some(),
+        calibrator
+            .stored_for_reduction(reduction, monitor)?
+            .is_some(),
         "several processes must leave by one threshold: store it with `calibrate --exit-rule distance \
          --reduction {reduction}` first, by the same features, statistics, steps and guidance"
     );

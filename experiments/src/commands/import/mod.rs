@@ -15,7 +15,7 @@ use adadiff_weights::{StoredTensor, WeightError, WeightFile};
 use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
 
-use crate::checkpoint::networks::part_note;
+use crate::networks::part_note;
 use crate::presets::Preset;
 use crate::terminal::say;
 

@@ -11,7 +11,7 @@ use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::Result;
 
 use super::Import;
-use crate::checkpoint::networks::{CONFIG_KEY, NETWORK_KEY};
+use crate::networks::{CONFIG_KEY, NETWORK_KEY};
 
 /// Stable Diffusion's autoencoder.
 pub(super) fn autoencoder<B: Kernels>(
