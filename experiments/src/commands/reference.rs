@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use crate::evaluator::{EvaluatorOptions, image_statistics};
 use crate::presets::{Place, Preset};
-use crate::terminal::{Terminal, samples_bar};
+use crate::terminal::{Terminal, note, samples_bar, say};
 
 /// Which images to measure by which features, and where to put the statistics.
 #[derive(Debug)]
@@ -42,18 +42,17 @@ impl DeviceTask for Reference {
         let statistics = image_statistics(&extractor, &*images, &mut bad, &device, &terminal)?;
         terminal.finish();
         for image in bad.images() {
-            eprintln!("left out: {image}");
+            note!("left out: {image}");
         }
         let gaussian = statistics.gaussian()?;
         write_statistics(&self.out, &gaussian, &self.judge.origin(data)?)?;
-        println!(
+        say!(
             "statistics of {} images over {} features ({}): {}",
             statistics.count(),
             extractor.dims(),
             extractor.name(),
             self.out.display()
-        );
-        Ok(())
+        )
     }
 }
 

@@ -13,6 +13,7 @@ use crate::evaluator::origin_of;
 use crate::methods::{Exit, MethodKind};
 use crate::presets::Preset;
 use crate::results::{Measured, ResultRow, enter_exits};
+use crate::terminal::say;
 
 /// Which parts to add up, and what to compare them with.
 #[derive(Debug)]
@@ -45,8 +46,7 @@ impl Merge {
             &self.folder.join("results.jsonl"),
             format!("{line}\n").as_bytes(),
         )?;
-        println!("{line}");
-        Ok(())
+        say!("{line}")
     }
 
     /// All parts as one.
