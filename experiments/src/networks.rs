@@ -1,7 +1,7 @@
 //! The networks that stand before and behind a diffusion model, from their files: this project's
 //! own, as `import` writes them, or the published ones.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -11,10 +11,13 @@ use adadiff_model::clip::{
     ClipText, ClipTextConfig, ClipTextHints, ClipVision, ClipVisionConfig, ClipVisionHints,
 };
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::open_file;
 use adadiff_weights::WeightFile;
 use adadiff_weights::native::{load, metadata};
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
+
+use crate::terminal::note;
 
 /// The key of the kind of network in the header of a weights file.
 pub const NETWORK_KEY: &str = "network";
@@ -63,7 +66,7 @@ impl OwnFile {
 /// Whether a file starts like safetensors do; a published one of another format may be large.
 fn may_be_safetensors(path: &Path) -> io::Result<bool> {
     let mut head = Vec::new();
-    File::open(path)?.take(9).read_to_end(&mut head)?;
+    open_file(path)?.take(9).read_to_end(&mut head)?;
     Ok(head.get(8) == Some(&b'{'))
 }
 
@@ -93,7 +96,7 @@ pub fn open_part(path: &Path, landmark: &str) -> Result<WeightFile> {
     let file = WeightFile::open(path)?;
     let network = file.network(landmark)?.into_owned();
     if let Some(note) = part_note(&network) {
-        eprintln!("{}: {note}", path.display());
+        note!("{}: {note}", path.display());
     }
     Ok(network)
 }

@@ -1,11 +1,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use adadiff_images::TooManyBadImages;
 use rayon::ThreadPoolBuildError;
 use thiserror::Error;
 use zip::result::ZipError;
 
-use crate::BadImage;
 use crate::fashion_mnist::SOURCE;
 
 /// What can be wrong with a data set on disk.
@@ -64,17 +64,9 @@ pub enum DataError {
         help: &'static str,
     },
     /// More images are bad than may be skipped.
-    #[error("{} images cannot be used, where {most} may be skipped:{}", images.len(), list(images))]
-    BadImages {
-        most: usize,
-        /// All that were found bad, in the order in which they were met.
-        images: Vec<BadImage>,
-    },
+    #[error(transparent)]
+    BadImages(#[from] TooManyBadImages),
     /// The threads that decode images cannot be started.
     #[error("the threads that decode images cannot be started: {0}")]
     Workers(#[from] ThreadPoolBuildError),
-}
-
-fn list(images: &[BadImage]) -> String {
-    images.iter().map(|image| format!("\n  {image}")).collect()
 }

@@ -51,12 +51,10 @@
 //! # Ok::<(), adadiff_data::DataError>(())
 //! ```
 
-mod bad_images;
 mod caption_choice;
 mod celeba;
 pub mod cifar10;
 mod coco;
-mod decode;
 mod error;
 mod expected;
 pub mod fashion_mnist;
@@ -75,7 +73,7 @@ mod resample;
 mod training_set;
 mod transform;
 
-pub use bad_images::{BadImage, BadImages};
+pub use adadiff_images::{BadImage, BadImages, LeftOut, PictureError, TooManyBadImages};
 pub use caption_choice::choose_caption;
 pub use celeba::{CelebA, CelebAPartition};
 pub use cifar10::{Cifar10, open_cifar10};

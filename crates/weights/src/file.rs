@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use adadiff_storage::open_file;
 use burn::tensor::TensorData;
 
 use crate::error::Fault;
@@ -99,7 +100,7 @@ impl WeightFile {
                 pieces,
             });
         }
-        let file = Arc::new(File::open(path).map_err(system)?);
+        let file = Arc::new(open_file(path).map_err(system)?);
         let (format, tensors) = tensors(path, &file, metadata.len()).map_err(fault)?;
         Ok(Self {
             path: path.to_owned(),

@@ -135,7 +135,7 @@ impl DeviceTask for MainJob {
             &self.command,
         )?;
         let folder = folder.finish()?;
-        compare_report::print(&findings, &folder);
+        compare_report::print(&findings, &folder)?;
         Ok(folder)
     }
 }

@@ -51,7 +51,7 @@ use crate::methods::Exit;
 use crate::pages::{write_document, write_report};
 use crate::presets::Experiment;
 use crate::results::{Results, TableName};
-use crate::terminal::STOP;
+use crate::terminal::{STOP, note, say};
 use arguments::{
     Arguments, CalibrateOptions, Command, CompareOptions, EvaluateOptions, ImportOptions,
     MergeOptions, PrepareOptions, ReferenceOptions, SampleOptions, TimingOptions,
@@ -76,7 +76,7 @@ impl Experiment {
         match self.run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("error: {error:#}");
+                note!("error: {error:#}");
                 ExitCode::FAILURE
             }
         }
@@ -260,7 +260,7 @@ impl Experiment {
             match name {
                 FigureArgument::All => names.extend(FigureName::ALL),
                 FigureArgument::One(name) => names.push(name),
-                FigureArgument::Diagram => println!("{FIGURE_2}"),
+                FigureArgument::Diagram => say!("{FIGURE_2}")?,
             }
         }
         if names.is_empty() {
@@ -299,6 +299,12 @@ impl Experiment {
     }
 
     fn calibrate(&self, options: CalibrateOptions) -> Result<()> {
+        if options.inputs.sampling.solver.is_some() {
+            bail!(
+                "stored thresholds are of the solver in the weights' preset; commands with another \
+                 --solver calibrate theirs themselves"
+            );
+        }
         let inputs = options.inputs.resolve(self)?;
         let out: PathBuf = match (options.out, &inputs.weights) {
             (Some(out), _) => out,
@@ -366,9 +372,8 @@ fn train_features(options: TrainFeaturesOptions) -> Result<()> {
 fn study(options: &StudyOptions) -> Result<()> {
     write_document(&options.results, &options.out)?;
     let report = write_report(&Results::read(&options.results)?)?;
-    println!("document: {}", options.out.display());
-    println!("report: {}", report.display());
-    Ok(())
+    say!("document: {}", options.out.display())?;
+    say!("report: {}", report.display())
 }
 
 fn merge(options: MergeOptions) -> Result<()> {

@@ -23,7 +23,7 @@ use crate::checkpoint::latents::source_name;
 use crate::checkpoint::text_encoder::TextEncoder;
 use crate::networks::open_autoencoder;
 use crate::presets::{Place, Preset};
-use crate::terminal::samples_bar;
+use crate::terminal::{note, samples_bar, say};
 
 /// What to prepare, with what, and where to put it.
 #[derive(Debug)]
@@ -88,8 +88,7 @@ impl DeviceTask for Prepare<'_> {
         let mut writer =
             match LatentWriter::create_or_resume(&self.out, header, self.images_per_shard) {
                 Err(LatentError::Finished { .. }) => {
-                    println!("prepared already: {}", self.out.display());
-                    return Ok(());
+                    return say!("prepared already: {}", self.out.display());
                 }
                 writer => writer?,
             };
@@ -99,8 +98,7 @@ impl DeviceTask for Prepare<'_> {
             None => None,
         };
         writer.finish(empty.as_deref())?;
-        println!("prepared: {}", self.out.display());
-        Ok(())
+        say!("prepared: {}", self.out.display())
     }
 }
 
@@ -226,7 +224,7 @@ impl Prepare<'_> {
                 continue;
             }
             if let Err(error) = image {
-                eprintln!("left out: {} {error}", images.name(index));
+                note!("left out: {} {error}", images.name(index));
                 writer.skip(images.name(index), error.to_string())?;
                 let skipped = writer.skipped().len();
                 ensure!(

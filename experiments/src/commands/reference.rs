@@ -4,14 +4,15 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use adadiff_backends::DeviceTask;
-use adadiff_metrics::Gaussian;
+use adadiff_data::BadImages;
+use adadiff_metrics::{FeatureOrigin, Gaussian};
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
 
 use crate::evaluator::{EvaluatorOptions, image_statistics};
 use crate::presets::{Place, Preset};
-use crate::terminal::{Terminal, samples_bar};
+use crate::terminal::{Terminal, note, samples_bar, say};
 
 /// Which images to measure by which features, and where to put the statistics.
 #[derive(Debug)]
@@ -37,17 +38,21 @@ impl DeviceTask for Reference {
             .extractor::<B>(data, images.shape()[0], &device)?;
         let bar = samples_bar(images.len() as u64).with_prefix("reference");
         let terminal = Terminal::over(bar);
-        let gaussian = image_statistics(&extractor, &*images, &device, &terminal)?.gaussian()?;
+        let mut bad = BadImages::new(self.preset.backbone_training.most_bad_images);
+        let statistics = image_statistics(&extractor, &*images, &mut bad, &device, &terminal)?;
         terminal.finish();
-        write_statistics(&self.out, &gaussian)?;
-        println!(
+        for image in bad.images() {
+            note!("left out: {image}");
+        }
+        let gaussian = statistics.gaussian()?;
+        write_statistics(&self.out, &gaussian, &self.judge.origin(data)?)?;
+        say!(
             "statistics of {} images over {} features ({}): {}",
-            images.len(),
+            statistics.count(),
             extractor.dims(),
             extractor.name(),
             self.out.display()
-        );
-        Ok(())
+        )
     }
 }
 
@@ -55,8 +60,8 @@ impl DeviceTask for Reference {
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub fn write_statistics(path: &Path, gaussian: &Gaussian) -> Result<()> {
+pub fn write_statistics(path: &Path, gaussian: &Gaussian, origin: &FeatureOrigin) -> Result<()> {
     let mut bytes = Cursor::new(Vec::new());
-    adadiff_metrics::write_statistics(&mut bytes, gaussian)?;
+    adadiff_metrics::write_statistics(&mut bytes, gaussian, origin)?;
     Ok(write_atomically(path, bytes.get_ref())?)
 }

@@ -17,7 +17,7 @@ use crate::checkpoint::LoadedCheckpoint;
 use super::inputs::Inputs;
 use crate::methods::Exit;
 use crate::presets::DataSet;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, say};
 
 /// What to sample.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl DeviceTask for Sample {
         let preset = loaded.preset().to_toml()?;
         write_atomically(&folder.path().join("preset.toml"), preset.as_bytes())?;
         let folder = folder.finish()?;
-        println!(
+        say!(
             "{} samples of {}: {:.2} of {} blocks, {:.4} s an image, in {}",
             self.samples,
             subject(loaded.preset().data, &draw.conditions),
@@ -111,8 +111,7 @@ impl DeviceTask for Sample {
             pipeline.blocks(),
             drawn.seconds_per_image(),
             folder.display()
-        );
-        Ok(())
+        )
     }
 }
 

@@ -13,7 +13,7 @@ use crate::checkpoint::LoadedCheckpoint;
 
 use super::inputs::Inputs;
 use crate::methods::{timing, timing_table};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, say};
 
 /// What to time.
 #[derive(Debug)]
@@ -42,11 +42,13 @@ impl DeviceTask for TimeExits {
         let (batches, rounds) = (&self.batches, self.rounds);
         let timings = timing::measure(pipeline, &calibration, batches, rounds, &terminal)?;
         terminal.finish();
-        println!("{}", timing_table(&timings).terminal());
         if let Some(path) = &self.out {
             write_atomically(path, to_json_lines(&timings)?.as_bytes())?;
-            println!("timings: {}", path.display());
         }
-        Ok(())
+        say!("{}", timing_table(&timings).terminal())?;
+        match &self.out {
+            Some(path) => say!("timings: {}", path.display()),
+            None => Ok(()),
+        }
     }
 }

@@ -13,7 +13,7 @@ use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::Result;
 use burn_autodiff::Autodiff;
 
-use crate::terminal::steps_bar;
+use crate::terminal::{say, steps_bar};
 
 /// What to train the classifier on, and where to put it.
 #[derive(Debug)]
@@ -56,11 +56,10 @@ impl DeviceTask for TrainFeatures<'_> {
             &metadata,
             &self.out,
         )?;
-        println!(
+        say!(
             "test accuracy {:.2} %, weights in {}",
             100.0 * trained.test_accuracy,
             self.out.display()
-        );
-        Ok(())
+        )
     }
 }

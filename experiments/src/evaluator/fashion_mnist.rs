@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use adadiff_data::{FashionMnist, ImageSet, Split};
+use adadiff_data::{BadImage, BadImages, FashionMnist, ImageSet, Split};
 use adadiff_metrics::{FashionCnnConfig, GaussianStats, parse_statistics};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Evaluator, FeatureExtractor, Monitor, PipelineError, Silent};
 use adadiff_weights::native::load;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
 /// The bundled classifier.
@@ -29,7 +29,8 @@ pub fn fashion_cnn<B: Kernels>(device: &B::Device) -> Result<FeatureExtractor<B>
 pub fn fashion_mnist<B: Kernels>(device: &B::Device) -> Result<Evaluator<B>> {
     let images = test_images()?;
     let extractor = fashion_cnn(device)?;
-    let reference = image_statistics(&extractor, &images, device, &Silent)?;
+    let mut none_bad = BadImages::new(0);
+    let reference = image_statistics(&extractor, &images, &mut none_bad, device, &Silent)?;
     let shape = ImageSet::shape(&images);
     Ok(Evaluator::new(
         extractor,
@@ -69,13 +70,15 @@ pub fn test_images() -> Result<FashionMnist> {
     )?)
 }
 
-/// The statistics of a data set's images, each of which counts one on `monitor`.
+/// The statistics of a data set's images, each of which counts one on `monitor`; those that cannot be
+/// used are left out and counted as `bad`.
 ///
 /// # Errors
-/// Where an image cannot be read, which would change the figure, or the device fails.
+/// Where more of them are bad than may be, or the device fails.
 pub fn image_statistics<B: Kernels>(
     extractor: &FeatureExtractor<B>,
     images: &dyn ImageSet,
+    bad: &mut BadImages,
     device: &B::Device,
     monitor: &dyn Monitor,
 ) -> Result<GaussianStats> {
@@ -84,16 +87,20 @@ pub fn image_statistics<B: Kernels>(
     for first in (0..images.len()).step_by(extractor.batch()) {
         ensure!(!monitor.stopped(), PipelineError::Interrupted);
         let indices = first..images.len().min(first + extractor.batch());
-        let read = |index| {
-            let image = images.image(index, false);
-            image.with_context(|| format!("{} is needed for the statistics", images.name(index)))
-        };
-        let pixels: Vec<Vec<f32>> = indices
-            .clone()
-            .into_par_iter()
-            .map(read)
-            .collect::<Result<_>>()?;
-        extractor.add_exact(&mut statistics, &pixels.concat(), shape, device)?;
+        let read = indices.clone().into_par_iter();
+        let read: Vec<_> = read.map(|index| images.image(index, false)).collect();
+        let mut pixels = Vec::new();
+        for (index, image) in indices.clone().zip(read) {
+            match image {
+                Ok(image) => pixels.extend(image),
+                Err(error) => {
+                    bad.add(BadImage::new(index, images.name(index), &error))?;
+                }
+            }
+        }
+        if !pixels.is_empty() {
+            extractor.add_exact(&mut statistics, &pixels, shape, device)?;
+        }
         monitor.advance(indices.len() as u64);
     }
     Ok(statistics)

@@ -5,7 +5,7 @@ mod options;
 mod reference;
 
 pub use fashion_mnist::{image_statistics, test_images};
-pub use options::EvaluatorOptions;
 #[cfg(test)]
 pub use options::FeatureName;
+pub use options::{EvaluatorOptions, origin_of};
 pub use reference::DataSetReference;

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use adadiff_metrics::FEATURES_NAME;
+use adadiff_metrics::{FEATURES_NAME, FeatureOrigin, Preprocessing};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{FeatureExtractor, INCEPTION_NAME, PIXELS_NAME};
+use adadiff_storage::sha256_file;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
@@ -50,6 +51,20 @@ impl FeatureName {
     }
 }
 
+/// How features of this name in results are made, as statistics remember it, whatever their network's
+/// weights.
+pub fn origin_of(features: &str) -> FeatureOrigin {
+    let mode = if features == FeatureName::Inception.in_results() {
+        Preprocessing::PytorchFid.name()
+    } else {
+        features
+    };
+    FeatureOrigin {
+        mode: Some(mode.to_owned()),
+        weights_sha256: None,
+    }
+}
+
 impl EvaluatorOptions {
     /// The features' name in results.
     pub fn features(&self, data: DataSet) -> &'static str {
@@ -76,6 +91,19 @@ impl EvaluatorOptions {
     /// needed.
     pub fn suffices(&self, data: DataSet) -> bool {
         self.inception.is_some() || self.name(data) != FeatureName::Inception
+    }
+
+    /// How the features are made, as statistics remember it.
+    ///
+    /// # Errors
+    /// Where the network's weights cannot be read.
+    pub fn origin(&self, data: DataSet) -> Result<FeatureOrigin> {
+        let weights = self.inception.as_deref();
+        let weights = weights.filter(|_| self.name(data) == FeatureName::Inception);
+        Ok(FeatureOrigin {
+            weights_sha256: weights.map(sha256_file).transpose()?,
+            ..origin_of(self.features(data))
+        })
     }
 
     /// Loads the network of the features.

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use adadiff_metrics::read_statistics;
+use adadiff_data::BadImages;
+use adadiff_metrics::{read_origin, read_statistics};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{
     CalibrationReference, Evaluator, PipelineError, ReferenceId, ReferenceSource,
@@ -90,7 +91,10 @@ impl DataSetReference {
         }
         let extractor = self.options.extractor::<B>(data, shape[0], device)?;
         let reference = match &self.options.reference {
-            Some(path) => read_statistics(path)?,
+            Some(path) => {
+                read_origin(path)?.ensure_same(&self.options.origin(data)?)?;
+                read_statistics(path)?
+            }
             None => {
                 let images = data.open(&self.place).context(
                     "there is nothing to compare samples with: name statistics with --reference, \
@@ -104,7 +108,10 @@ impl DataSetReference {
                 }
                 let bar = samples_bar(images.len() as u64).with_prefix("reference");
                 let terminal = Terminal::over(bar);
-                let statistics = image_statistics(&extractor, &*images, device, &terminal)?;
+                // Statistics that nobody looks at before they are used are of all images.
+                let mut none_bad = BadImages::new(0);
+                let statistics =
+                    image_statistics(&extractor, &*images, &mut none_bad, device, &terminal)?;
                 terminal.finish();
                 statistics.gaussian()?
             }

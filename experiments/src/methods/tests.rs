@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use adadiff_metrics::{Gaussian, write_statistics};
+use adadiff_metrics::{FeatureOrigin, Gaussian, write_statistics};
 use adadiff_pipeline::{CalibrationKey, Contexts, ExitRule, ExitSetting, Generated, Silent};
 use adadiff_sampler::{SolverConfig, UniPc};
 use adadiff_uem::AdaDiff;
@@ -224,7 +224,8 @@ fn grey_images(path: &std::path::Path, channels: usize) -> DataSetReference {
         _ => 0.0,
     });
     let grey = Gaussian::new(vec![0.0; dims], covariance.collect()).unwrap();
-    write_statistics(std::fs::File::create(path).unwrap(), &grey).unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    write_statistics(file, &grey, &FeatureOrigin::default()).unwrap();
     measured_by(path)
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::terminal::note;
 use adadiff_data::{
     CelebA, CelebAPartition, Coco, FashionMnist, Framing, ImageFolder, ImageSet, Split,
     fashion_mnist, locate, open_cifar10, open_image_net,
@@ -57,6 +58,19 @@ pub struct Place {
     pub captions: Option<PathBuf>,
 }
 
+/// Says what lies beside the images of a folder.
+fn opened(path: &Path, images: ImageFolder) -> Arc<dyn ImageSet> {
+    if !images.left_out().is_empty() {
+        note!(
+            "note: of {} {} images are taken and left out: {}",
+            path.display(),
+            images.len(),
+            images.left_out()
+        );
+    }
+    Arc::new(images)
+}
+
 impl DataSet {
     /// What it is called in a title.
     pub fn title(self) -> &'static str {
@@ -107,9 +121,9 @@ impl DataSet {
                 labelled: true,
                 framing,
                 side,
-            } => Arc::new(ImageFolder::labelled(data, framing, side)?),
+            } => opened(data, ImageFolder::labelled(data, framing, side)?),
             Self::Folder { framing, side, .. } => {
-                Arc::new(ImageFolder::unlabelled(data, framing, side)?)
+                opened(data, ImageFolder::unlabelled(data, framing, side)?)
             }
         })
     }

@@ -2,16 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use adadiff_metrics::read_statistics;
+use adadiff_metrics::{read_origin, read_statistics};
 use adadiff_pipeline::{distance_from, network_cost};
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, ensure};
 
 use super::shard::Shard;
 use crate::commands::reference::write_statistics;
+use crate::evaluator::origin_of;
 use crate::methods::{Exit, MethodKind};
 use crate::presets::Preset;
 use crate::results::{Measured, ResultRow, enter_exits};
+use crate::terminal::say;
 
 /// Which parts to add up, and what to compare them with.
 #[derive(Debug)]
@@ -32,8 +34,10 @@ impl Merge {
     /// samples.
     pub fn carry_out(&self) -> Result<()> {
         let whole = self.whole()?;
+        let origin = origin_of(&whole.settings.features);
+        read_origin(&self.reference)?.ensure_same(&origin)?;
         if let Some(path) = &self.statistics {
-            write_statistics(path, &whole.statistics.gaussian()?)?;
+            write_statistics(path, &whole.statistics.gaussian()?, &origin)?;
         }
         let distance = distance_from(&read_statistics(&self.reference)?, &whole.statistics)?;
         let row = row(&whole, distance)?;
@@ -42,8 +46,7 @@ impl Merge {
             &self.folder.join("results.jsonl"),
             format!("{line}\n").as_bytes(),
         )?;
-        println!("{line}");
-        Ok(())
+        say!("{line}")
     }
 
     /// All parts as one.

@@ -18,7 +18,7 @@ use crate::checkpoint::LoadedCheckpoint;
 
 use crate::commands::inputs::Inputs;
 use crate::methods::Exit;
-use crate::terminal::{Terminal, samples_bar};
+use crate::terminal::{Terminal, samples_bar, say};
 pub use merge::Merge;
 use shard::{Settings, Shard};
 
@@ -113,14 +113,13 @@ impl DeviceTask for Evaluate {
             shard.write(&self.out)?;
         }
         bar.finish_and_clear();
-        println!(
+        say!(
             "part {} of {}: {} samples, {}",
             self.rank.rank,
             self.rank.size,
             shard.effort.samples,
             Shard::path(&self.out, self.rank.rank, self.rank.size).display()
-        );
-        Ok(())
+        )
     }
 }
 
