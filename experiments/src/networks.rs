@@ -17,6 +17,8 @@ use adadiff_weights::native::{load, metadata};
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 
+use crate::terminal::note;
+
 /// The key of the kind of network in the header of a weights file.
 pub const NETWORK_KEY: &str = "network";
 
@@ -94,7 +96,7 @@ pub fn open_part(path: &Path, landmark: &str) -> Result<WeightFile> {
     let file = WeightFile::open(path)?;
     let network = file.network(landmark)?.into_owned();
     if let Some(note) = part_note(&network) {
-        eprintln!("{}: {note}", path.display());
+        note!("{}: {note}", path.display());
     }
     Ok(network)
 }

@@ -116,6 +116,40 @@ fn senseless_numbers_are_refused() {
 }
 
 #[test]
+fn solvers_are_swapped_by_name() {
+    let folder = tempdir().unwrap();
+    for (name, written) in [
+        ("euler_maruyama", "euler_maruyama"),
+        ("ddim", "ddim"),
+        ("ddpm", "ddpm_ancestral"),
+        ("dpm_solver", "dpm_solver"),
+        ("dpm_solver_plus_plus", "dpm_solver_plus_plus"),
+        ("unipc", "unipc"),
+    ] {
+        let sample = ["sample", "--full", "--samples", "1", "--steps", "4"];
+        let output = program(folder.path())
+            .args(sample)
+            .args(["--solver", name, "--out", name])
+            .output()
+            .unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {message}");
+        let preset = fs::read_to_string(folder.path().join(name).join("preset.toml")).unwrap();
+        assert!(
+            preset.contains(&format!("solver = \"{written}\"\n")),
+            "{preset}"
+        );
+    }
+    fails(
+        &folder,
+        &["sample", "--solver", "heun"],
+        &["possible values", "unipc"],
+    );
+    let calibrate = ["calibrate", "--solver", "ddim", "--out", "thresholds.json"];
+    fails(&folder, &calibrate, &["--solver", "the weights' preset"]);
+}
+
+#[test]
 fn tables_and_figures_that_there_are_not_are_explained() {
     let folder = tempdir().unwrap();
     fails(

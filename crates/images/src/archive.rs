@@ -40,10 +40,15 @@ impl Archive {
     /// The names of all files with their numbers, without those of folders.
     pub fn files(&self) -> Vec<(String, usize)> {
         let archive = self.lock();
-        let names = archive.file_names().filter(|name| !name.ends_with('/'));
-        let numbered =
-            names.filter_map(|name| Some((name.to_owned(), archive.index_for_name(name)?)));
-        numbered.collect()
+        let names = archive.file_names().zip(archive.file_names_raw());
+        let names = names.map(|(name, bytes)| match name {
+            Ok(name) => name.into_owned(),
+            // Not in the encoding that it says: still a file, which counts.
+            Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+        });
+        let numbered = names.enumerate().map(|(number, name)| (name, number));
+        let files = numbered.filter(|(name, _)| !name.ends_with('/'));
+        files.collect()
     }
 
     /// The bytes of the file of a number.

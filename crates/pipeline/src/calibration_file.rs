@@ -1,12 +1,15 @@
 //! The calibrations that lie beside weights.
 
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use adadiff_storage::{FolderLock, write_atomically};
+use adadiff_storage::{FolderLock, StorageError, read_json, read_json_or, write_json};
 use serde::{Deserialize, Serialize};
 
 use crate::{Calibration, PipelineError, StoredCalibration};
+
+/// What to do about a damaged file.
+const DAMAGED: &str = "; remove it and run `calibrate` again";
 
 /// What lies in a file `calibration.json`. Several files of weights may have theirs in one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,10 +29,7 @@ impl CalibrationFile {
     /// # Errors
     /// Where it cannot be read or is damaged.
     pub fn read(path: &Path) -> Result<Self, PipelineError> {
-        if !path.exists() {
-            return Ok(Self::default());
-        }
-        Self::parse(&read_text(path)?, path)
+        Ok(read_json_or(path, DAMAGED)?.unwrap_or_default())
     }
 
     /// What a file holds that was read already; `path` is for messages.
@@ -37,10 +37,13 @@ impl CalibrationFile {
     /// # Errors
     /// Where it is damaged.
     pub fn parse(text: &str, path: &Path) -> Result<Self, PipelineError> {
-        serde_json::from_str(text).map_err(|source| PipelineError::Calibrations {
-            path: path.to_owned(),
-            source,
-        })
+        Ok(
+            serde_json::from_str(text).map_err(|source| StorageError::Damaged {
+                path: path.to_owned(),
+                help: DAMAGED,
+                source,
+            })?,
+        )
     }
 
     /// Adds an entry to the file at `path`, whatever other processes add to it at the same time.
@@ -51,7 +54,7 @@ impl CalibrationFile {
         let _lock = FolderLock::wait_for_file(path)?;
         let mut file = Self::read(path)?;
         file.insert(entry);
-        write_json(path, &file)
+        Ok(write_json(path, &file)?)
     }
 
     /// Checks that entries can be added to the file at `path`.
@@ -81,14 +84,14 @@ impl CalibrationFile {
     }
 
     /// Adds an entry, in place of an earlier one for the same weights, solver and budget by the same
-    /// reference, and of one that does not tell of which weights or solver it is.
+    /// reference, and of one that does not tell its weights.
     pub fn insert(&mut self, new: StoredCalibration) {
         self.entries.retain(|old| {
             let (old_one, new_one) = (&old.calibration, &new.calibration);
-            old_one.key() != new_one.key()
-                || old_one.exits.reference() != new_one.exits.reference()
-                || (old.weights_sha256.is_some() && old.weights_sha256 != new.weights_sha256)
-                || (old.solver.is_some() && old.solver != new.solver)
+            let alike = old_one.key() == new_one.key()
+                && old_one.exits.reference() == new_one.exits.reference();
+            let same = old.weights_sha256 == new.weights_sha256 && old.solver == new.solver;
+            !alike || !(same || old.weights_sha256.is_none())
         });
         self.entries.push(new);
         self.entries.sort_by(|a, b| {
@@ -105,10 +108,8 @@ impl Calibration {
     /// # Errors
     /// Where it cannot be read or is damaged.
     pub fn read(path: &Path) -> Result<Self, PipelineError> {
-        serde_json::from_str(&read_text(path)?).map_err(|source| PipelineError::NoCalibration {
-            path: path.to_owned(),
-            source,
-        })
+        let missing = || StorageError::file("read", path)(io::ErrorKind::NotFound.into());
+        Ok(read_json(path)?.ok_or_else(missing)?)
     }
 
     /// Writes it into the folder of a run.
@@ -116,20 +117,6 @@ impl Calibration {
     /// # Errors
     /// Where that fails.
     pub fn write_beside(&self, folder: &Path) -> Result<(), PipelineError> {
-        write_json(&folder.join("calibration.json"), self)
+        Ok(write_json(&folder.join("calibration.json"), self)?)
     }
-}
-
-fn read_text(path: &Path) -> Result<String, PipelineError> {
-    fs::read_to_string(path).map_err(|source| PipelineError::Read {
-        what: "the calibrations",
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), PipelineError> {
-    let mut json = serde_json::to_vec_pretty(value).map_err(adadiff_storage::StorageError::from)?;
-    json.push(b'\n');
-    Ok(write_atomically(path, &json)?)
 }

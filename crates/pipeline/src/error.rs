@@ -21,16 +21,6 @@ pub enum PipelineError {
     /// A setting makes no sense.
     #[error("{0}")]
     Config(&'static str),
-    /// A file cannot be read.
-    #[error("cannot read {what} {}", path.display())]
-    Read {
-        /// What it was to be.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
     /// A file of weights without a preset in its header.
     #[error(
         "{} does not say which network it holds: it was not written by this program's `train`",
@@ -65,23 +55,7 @@ pub enum PipelineError {
     /// The weights cannot be loaded.
     #[error(transparent)]
     Weights(#[from] WeightError),
-    /// A file of calibrations is damaged.
-    #[error("{} is damaged; remove it and run `calibrate` again", path.display())]
-    Calibrations {
-        /// The file.
-        path: PathBuf,
-        /// What the JSON reader said.
-        source: serde_json::Error,
-    },
-    /// A file of one calibration holds something else.
-    #[error("{} is no calibration", path.display())]
-    NoCalibration {
-        /// The file.
-        path: PathBuf,
-        /// What the JSON reader said.
-        source: serde_json::Error,
-    },
-    /// A file cannot be written.
+    /// A file cannot be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The device cannot do what is asked of it.

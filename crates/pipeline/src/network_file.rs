@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adadiff_model::kernels::Kernels;
-use adadiff_storage::sha256_hex;
+use adadiff_storage::{StorageError, sha256_hex};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use adadiff_weights::native::{load, metadata};
 
@@ -38,11 +38,7 @@ impl NetworkFile {
     /// # Errors
     /// Where it cannot be read or is none of this project's.
     pub fn read(path: &Path) -> Result<Self, PipelineError> {
-        let bytes = fs::read(path).map_err(|source| PipelineError::Read {
-            what: "the checkpoint",
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes = fs::read(path).map_err(StorageError::file("read", path))?;
         Self::new(bytes, path.to_owned())
     }
 

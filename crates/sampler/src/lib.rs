@@ -9,7 +9,9 @@
 //! use std::ops::ControlFlow;
 //!
 //! use adadiff_model::{Condition, UVitConfig};
-//! use adadiff_sampler::{Ddim, DpmSolverPlusPlus, NoiseSource, SampleRequest, Sampler, VpLinear};
+//! use adadiff_sampler::{
+//!     Ddim, DpmSolverPlusPlus, NoiseSource, Progress, SampleRequest, Sampler, VpLinear,
+//! };
 //! use burn_flex::Flex;
 //!
 //! let device = Default::default();
@@ -28,7 +30,7 @@
 //!     solver: Box::new(DpmSolverPlusPlus::default()),
 //!     steps: 5,
 //! };
-//! let mut go_on = |_: &_| ControlFlow::Continue(());
+//! let mut go_on = |_: &Progress<'_, Flex>| ControlFlow::Continue(());
 //! let fast = sampler.sample(&network, &request, &mut go_on)?;
 //!
 //! // Another solver from the same noise.

@@ -143,7 +143,10 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StorageE
 }
 
 /// [`read_json`] whose error says what to do about a damaged file.
-pub(crate) fn read_json_or<T: DeserializeOwned>(
+///
+/// # Errors
+/// As [`read_json`].
+pub fn read_json_or<T: DeserializeOwned>(
     path: &Path,
     help: &'static str,
 ) -> Result<Option<T>, StorageError> {

@@ -202,7 +202,7 @@ impl TrainingSet for Others {
 
     fn read(&self, index: usize, visit: Visit, pixels: &mut [f32]) -> Result<Label, ImageError> {
         if self.missing == Some(index) {
-            return Err(ImageError::Missing);
+            return Err(ImageError::NotFinite);
         }
         Stripes.read(index, visit, pixels)
     }

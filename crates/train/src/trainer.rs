@@ -12,7 +12,7 @@ use adadiff_data::{BadImage, BatchLoader, LoaderConfig, TrainingSet};
 use adadiff_model::kernels::Kernels;
 use adadiff_sampler::{NoiseSchedule, ScheduleConfig};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
-use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
+use burn::module::{AutodiffModule, ModuleMapper, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{GradientsAccumulator, GradientsParams, Optimizer};
 use burn::tensor::Tensor;

@@ -9,7 +9,7 @@ use crate::testing::{
 };
 use crate::{Trained, Validation};
 use adadiff_uem::HeadForm;
-use burn::module::{ModuleMapper, Param};
+use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn_autodiff::Autodiff;
 use burn_flex::Flex;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,11 +88,6 @@ impl WeightFile {
                 reason,
             },
         };
-        // Asked before opening, which may wait forever on what is no file.
-        let metadata = fs::metadata(path).map_err(system)?;
-        if !metadata.is_file() {
-            return Err(fault(Fault::Damaged("it is a folder or a device".into())));
-        }
         if let Some((piece, pieces)) = piece(path) {
             return Err(WeightError::Piece {
                 path: path.to_owned(),
@@ -101,7 +96,8 @@ impl WeightFile {
             });
         }
         let file = Arc::new(open_file(path).map_err(system)?);
-        let (format, tensors) = tensors(path, &file, metadata.len()).map_err(fault)?;
+        let length = file.metadata().map_err(system)?.len();
+        let (format, tensors) = tensors(path, &file, length).map_err(fault)?;
         Ok(Self {
             path: path.to_owned(),
             format,

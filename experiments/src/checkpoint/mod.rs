@@ -23,6 +23,7 @@ use adadiff_weights::{WeightError, WeightFile, WeightFormat};
 
 use crate::networks::part_note;
 use crate::presets::Preset;
+use crate::terminal::note;
 
 pub use baseline_network::{Companion, CompanionNetwork, Companions};
 pub use load::LoadedCheckpoint;
@@ -146,7 +147,7 @@ impl Checkpoint {
     ) -> Result<Self> {
         let found = published.recognise()?;
         for note in part_note(published.file).iter().chain(&found.notes) {
-            eprintln!("{note}");
+            note!("{note}");
         }
         Ok(Self {
             calibrated_solver: found.preset.sampling.solver,

@@ -161,8 +161,7 @@ impl DeviceTask for Task<'_, CompareOptions> {
             &std::env::args().collect::<Vec<_>>().join(" "),
         )?;
         let folder = folder.finish()?;
-        compare_report::print(&findings, &folder);
-        Ok(())
+        compare_report::print(&findings, &folder)
     }
 }
 

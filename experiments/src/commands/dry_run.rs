@@ -11,6 +11,7 @@ use burn::tensor::{Distribution, Tensor};
 use std::time::{Duration, Instant};
 
 use crate::presets::Preset;
+use crate::terminal::say;
 
 /// A backward pass costs about two forward passes.
 const PASSES: f64 = 3.0;
@@ -36,45 +37,45 @@ impl DeviceTask for DryRun {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        println!("{}", self.preset.to_toml()?);
+        say!("{}", self.preset.to_toml()?)?;
         let backbone = &self.preset.model.backbone;
         let model: AdaDiff<B> = self.preset.model.init(0, &device)?;
         let (all, parameters) = (model.num_params(), backbone.parameters()?);
         drop(model);
         let rate = products_per_second::<B>(&device);
-        println!(
+        say!(
             "parameters: {:.1} million in the backbone, {:.3} million in the estimators",
             parameters as f64 / 1e6,
             (all as u64).saturating_sub(parameters) as f64 / 1e6
-        );
-        println!(
+        )?;
+        say!(
             "the device reaches {:.0} GFLOP/s in products of {SIDE} x {SIDE} matrices",
             rate / 1e9
-        );
+        )?;
         for (name, phase) in [
             ("backbone", &self.preset.backbone_training),
             ("joint", &self.preset.joint_training),
         ] {
             let operations = self.operations(phase);
             let images = phase.steps as f64 * phase.batch_size as f64;
-            println!(
+            say!(
                 "{name}: {} steps of {} images, {:.1} GFLOP an image in training",
                 phase.steps,
                 phase.batch_size,
                 operations / 1e9
-            );
-            println!(
+            )?;
+            say!(
                 "  about {:.1} GiB of memory: {:.1} GiB of weights, their gradients, averages and \
                  moments, and what a part of {} images keeps for its backward pass (estimated)",
                 (self.weights_bytes(all) + self.kept_bytes(phase)) / GIB,
                 self.weights_bytes(all) / GIB,
                 phase.batch_size.div_ceil(phase.accumulation.get()),
-            );
-            println!(
+            )?;
+            say!(
                 "  at least {:.1} hours on 1 such device, computed from that rate: no training reaches \
                  it whole",
                 images * operations / rate / 3600.0,
-            );
+            )?;
         }
         Ok(())
     }

@@ -40,7 +40,7 @@ use crate::figures::{FIGURE_2, FigureArgument, FigureName};
 use crate::pages::{write_document, write_report};
 use crate::presets::Experiment;
 use crate::results::{Results, TableName};
-use crate::terminal::STOP;
+use crate::terminal::{STOP, note, say};
 use arguments::{Arguments, Command, ImportOptions, TrainOptions};
 
 /// Samples of a quick run: enough for a covariance of 64 features.
@@ -65,7 +65,7 @@ impl Experiment {
         match self.run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("error: {error:#}");
+                note!("error: {error:#}");
                 ExitCode::FAILURE
             }
         }
@@ -171,7 +171,7 @@ impl Experiment {
             match name {
                 FigureArgument::All => names.extend(FigureName::ALL),
                 FigureArgument::One(name) => names.push(name),
-                FigureArgument::Diagram => println!("{FIGURE_2}"),
+                FigureArgument::Diagram => say!("{FIGURE_2}")?,
             }
         }
         if names.is_empty() {
@@ -215,7 +215,6 @@ impl Experiment {
 fn study(options: &StudyOptions) -> Result<()> {
     write_document(&options.results, &options.out)?;
     let report = write_report(&Results::read(&options.results)?)?;
-    println!("document: {}", options.out.display());
-    println!("report: {}", report.display());
-    Ok(())
+    say!("document: {}", options.out.display())?;
+    say!("report: {}", report.display())
 }

@@ -13,7 +13,7 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::components::Surroundings;
 use crate::commands::budget_request::BudgetRequest;
 use crate::evaluator::{DataSetReference, EvaluatorOptions};
-use crate::presets::{Experiment, Place, positive, share, speedup};
+use crate::presets::{Experiment, Place, SolverName, positive, share, speedup};
 
 /// What to sample from, where, and how.
 #[derive(Clone, Debug, Args)]
@@ -38,6 +38,10 @@ pub struct SamplingOptions {
     /// Solver steps [default: the preset's]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub steps: Option<usize>,
+    /// Solver, with settings that suit any network; thresholds that are stored beside the weights are of
+    /// the preset's [default: the preset's]
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub solver: Option<SolverName>,
     /// Guidance scale s of cond + s (cond - uncond) [default: the preset's]
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub guidance: Option<f64>,
@@ -94,7 +98,14 @@ impl SamplingOptions {
                 )
             }
         };
+        let on_latents = checkpoint.preset.latents.is_some();
         let sampling = &mut checkpoint.preset.sampling;
+        if let Some(name) = self.solver
+            && !name.is_of(sampling.solver)
+        {
+            // Stored thresholds remain those of `calibrated_solver`, and are passed over.
+            sampling.solver = name.config(on_latents);
+        }
         sampling.steps = self.steps.unwrap_or(sampling.steps);
         sampling.guidance = self.guidance.unwrap_or(sampling.guidance);
         sampling.seed = self.seed.unwrap_or(sampling.seed);
@@ -200,5 +211,35 @@ impl PromptOptions {
         surroundings.text_model = self.text_model;
         surroundings.vocabulary = self.vocabulary;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::presets::FASHION_MNIST;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        sampling: SamplingOptions,
+    }
+
+    #[test]
+    fn thresholds_remain_those_of_the_solver_that_they_were_stored_for() {
+        let checkpoint = |solver: &[&str]| {
+            let line = [&["program"], solver].concat();
+            let sampling = Line::try_parse_from(line).unwrap().sampling;
+            sampling.checkpoint(&FASHION_MNIST).unwrap()
+        };
+        let own = checkpoint(&[]);
+        // With the preset's settings, not with those of the name.
+        let same = checkpoint(&["--solver", "dpm_solver_plus_plus"]);
+        assert_eq!(same.preset, own.preset);
+        let other = checkpoint(&["--solver", "unipc"]);
+        assert_eq!(other.preset.sampling.solver.name(), "unipc");
+        assert_eq!(other.calibrated_solver, own.preset.sampling.solver);
     }
 }

@@ -26,7 +26,7 @@ use crate::checkpoint::latents::source_name;
 use crate::checkpoint::text_encoder::TextEncoder;
 use crate::networks::open_autoencoder;
 use crate::presets::{Preset, positive};
-use crate::terminal::{STOP, samples_bar};
+use crate::terminal::{STOP, note, samples_bar, say};
 
 /// Options of `prepare`.
 #[derive(Debug, Args)]
@@ -110,8 +110,7 @@ impl DeviceTask for Task<'_, PrepareOptions> {
         } = &self.options;
         let mut writer = match LatentWriter::create_or_resume(out, header, *images_per_shard) {
             Err(LatentError::Finished { .. }) => {
-                println!("prepared already: {}", out.display());
-                return Ok(());
+                return say!("prepared already: {}", out.display());
             }
             writer => writer?,
         };
@@ -121,8 +120,7 @@ impl DeviceTask for Task<'_, PrepareOptions> {
             None => None,
         };
         writer.finish(empty.as_deref())?;
-        println!("prepared: {}", out.display());
-        Ok(())
+        say!("prepared: {}", out.display())
     }
 }
 
@@ -258,7 +256,7 @@ impl Task<'_, PrepareOptions> {
                 continue;
             }
             if let Err(error) = image {
-                eprintln!("left out: {} {error}", images.name(index));
+                note!("left out: {} {error}", images.name(index));
                 writer.skip(images.name(index), error.to_string())?;
                 let skipped = writer.skipped().len();
                 ensure!(

@@ -14,7 +14,7 @@ use clap::Args;
 use super::Task;
 use super::options::PlaceOptions;
 use crate::evaluator::{EvaluatorOptions, image_statistics};
-use crate::terminal::{Terminal, samples_bar};
+use crate::terminal::{Terminal, note, samples_bar, say};
 
 /// Options of `reference`.
 #[derive(Debug, Args)]
@@ -57,18 +57,17 @@ impl DeviceTask for Task<'_, ReferenceOptions> {
         let statistics = image_statistics(&extractor, &*images, &mut bad, &device, &terminal)?;
         terminal.finish();
         for image in bad.images() {
-            eprintln!("left out: {image}");
+            note!("left out: {image}");
         }
         let gaussian = statistics.gaussian()?;
         write_statistics(&out, &gaussian, &judge.origin(data)?)?;
-        println!(
+        say!(
             "statistics of {} images over {} features ({}): {}",
             statistics.count(),
             extractor.dims(),
             extractor.name(),
             out.display()
-        );
-        Ok(())
+        )
     }
 }
 

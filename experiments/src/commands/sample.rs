@@ -19,7 +19,7 @@ use super::options::PromptOptions;
 use crate::checkpoint::LoadedCheckpoint;
 use crate::methods::Exit;
 use crate::presets::{DataSet, positive};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, say};
 
 /// Options of `sample`.
 #[derive(Debug, Args)]
@@ -116,7 +116,7 @@ impl DeviceTask for Task<'_, SampleOptions> {
         let preset = loaded.preset().to_toml()?;
         write_atomically(&folder.path().join("preset.toml"), preset.as_bytes())?;
         let folder = folder.finish()?;
-        println!(
+        say!(
             "{} samples of {}: {:.2} of {} blocks, {:.4} s an image, in {}",
             options.samples,
             subject(loaded.preset().data, &draw.conditions),
@@ -124,8 +124,7 @@ impl DeviceTask for Task<'_, SampleOptions> {
             pipeline.blocks(),
             drawn.seconds_per_image(),
             folder.display()
-        );
-        Ok(())
+        )
     }
 }
 

@@ -13,7 +13,7 @@ use crate::figures::{FigureName, Figures, Outcome};
 use crate::pages;
 use crate::results::{Results, TableName};
 use crate::tables::{Bench, Networks, Rendered, Settings, Variants};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, say};
 
 /// What is to be measured and drawn.
 #[derive(Clone, Debug)]
@@ -83,8 +83,7 @@ impl DeviceTask for Job {
         }
         bench.terminal.finish();
         let report = pages::write_report(&bench.results)?;
-        println!("report: {}", report.display());
-        Ok(())
+        say!("report: {}", report.display())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::checkpoint::LoadedCheckpoint;
 use crate::methods::timing::{BATCHES, ROUNDS};
 use crate::methods::{timing, timing_table};
 use crate::presets::positive;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, say};
 
 /// Options of `timing`.
 #[derive(Debug, Args)]
@@ -58,11 +58,13 @@ impl DeviceTask for Task<'_, TimingOptions> {
         let pipeline = loaded.pipeline();
         let timings = timing::measure(pipeline, &calibration, &batches, rounds, &terminal)?;
         terminal.finish();
-        println!("{}", timing_table(&timings).terminal());
         if let Some(path) = &out {
             write_atomically(path, to_json_lines(&timings)?.as_bytes())?;
-            println!("timings: {}", path.display());
         }
-        Ok(())
+        say!("{}", timing_table(&timings).terminal())?;
+        match &out {
+            Some(path) => say!("timings: {}", path.display()),
+            None => Ok(()),
+        }
     }
 }

@@ -15,7 +15,7 @@ use burn_autodiff::Autodiff;
 use clap::Args;
 
 use super::Task;
-use crate::terminal::{STOP, steps_bar};
+use crate::terminal::{STOP, say, steps_bar};
 
 /// Options of `train-features`.
 #[derive(Debug, Args)]
@@ -65,11 +65,10 @@ impl DeviceTask for Task<'_, TrainFeaturesOptions> {
             &metadata,
             &self.options.out,
         )?;
-        println!(
+        say!(
             "test accuracy {:.2} %, weights in {}",
             100.0 * trained.test_accuracy,
             self.options.out.display()
-        );
-        Ok(())
+        )
     }
 }

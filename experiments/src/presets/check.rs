@@ -111,11 +111,11 @@ mod tests {
             (folder, "sampling.samples=0", "sampling.samples"),
             (folder, "sampling.guidance=inf", "sampling.guidance"),
             (
-                &unconditional,
+                unconditional.as_str(),
                 "sampling.guidance=1.5",
                 "conditioned on nothing",
             ),
-            (coco, "sampling.steps=1001", "at most"),
+            (coco, "sampling.solver.order=4", "but 4 was asked for"),
             (folder, "joint_training.weight_decay=inf", "weight_decay"),
             (folder, "joint_training.clip_norm=inf", "clip_norm"),
             (folder, "joint_training.learning_rate=inf", "learning_rate"),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::terminal::note;
 use adadiff_data::{
     CelebA, CelebAPartition, Coco, FashionMnist, Framing, ImageFolder, ImageSet, Split,
     fashion_mnist, locate, open_cifar10, open_image_net,
@@ -60,7 +61,7 @@ pub struct Place {
 /// Says what lies beside the images of a folder.
 fn opened(path: &Path, images: ImageFolder) -> Arc<dyn ImageSet> {
     if !images.left_out().is_empty() {
-        eprintln!(
+        note!(
             "note: of {} {} images are taken and left out: {}",
             path.display(),
             images.len(),

@@ -4,6 +4,7 @@ mod check;
 mod data_set;
 mod parse;
 mod programs;
+mod solver_name;
 mod variants;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use data_set::{DataSet, Place};
 pub use parse::{positive, share, speedup};
 pub use programs::{CELEBA, CIFAR10, COCO, Experiment, FASHION_MNIST, FOLDER, IMAGENET};
+pub use solver_name::SolverName;
 pub use variants::variant_names;
 
 /// Everything that an experiment depends on beside its data.

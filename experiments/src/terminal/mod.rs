@@ -3,5 +3,5 @@
 mod output;
 mod progress;
 
-pub use output::{note_line, print_line};
+pub(crate) use output::{note, note_line, print_line, say};
 pub use progress::{STOP, Terminal, samples_bar, steps_bar};

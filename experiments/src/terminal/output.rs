@@ -25,3 +25,15 @@ pub fn print_line(line: fmt::Arguments<'_>) -> Result<()> {
 pub fn note_line(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
+
+/// [`print_line`] of a text as `println!` takes it.
+macro_rules! say {
+    ($($text:tt)+) => { $crate::terminal::print_line(format_args!($($text)+)) };
+}
+
+/// [`note_line`] of a text as `eprintln!` takes it.
+macro_rules! note {
+    ($($text:tt)+) => { $crate::terminal::note_line(format_args!($($text)+)) };
+}
+
+pub(crate) use {note, say};

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::Instant;
 
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 

@@ -137,7 +137,11 @@ fn a_training_that_diverges_keeps_good_checkpoints_and_can_be_continued() {
         let log_every = format!("backbone_training.log_every={log_every}");
         let bad = [
             &DIVERGING[..],
-            &[&log_every, "--set", "backbone_training.learning_rate=1e3"],
+            &[
+                log_every.as_str(),
+                "--set",
+                "backbone_training.learning_rate=1e3",
+            ],
         ]
         .concat();
         let mut arguments = train(&bad);
@@ -163,7 +167,7 @@ fn a_training_that_diverges_keeps_good_checkpoints_and_can_be_continued() {
         let advice = ["--change-optimizer", "--set", lower, "--set", steps];
         let told = trains(
             folder,
-            &[&bad, &advice[..], &["--out", &log_every]].concat(),
+            &[&bad[..], &advice, &["--out", log_every.as_str()]].concat(),
         );
         assert!(told.contains("backbone: done"), "{told}");
     }

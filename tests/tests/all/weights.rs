@@ -8,7 +8,7 @@ use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use adadiff_weights::WeightError;
 use adadiff_weights::native::{WeightPrecision, load, metadata, save};
 use burn_flex::{Flex, FlexDevice};
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::tempdir;
 

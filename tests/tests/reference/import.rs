@@ -10,7 +10,7 @@ use adadiff_uem::{AdaDiffConfig, EstimatorForm};
 use adadiff_weights::{Misfit, WeightError, WeightFile};
 use anyhow::Result;
 use burn::tensor::TensorData;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const HINTS: ImportHints = ImportHints {

@@ -75,7 +75,7 @@ fn floats(shape: &[usize], bytes: &[u8]) -> Result<Vec<f32>, String> {
 #[cfg(test)]
 mod tests {
     use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::{RngCore, SeedableRng};
+    use rand_chacha::rand_core::{Rng, SeedableRng};
 
     use super::super::testing::{labelled_npy, npy};
     use super::*;

@@ -158,7 +158,7 @@ impl Content {
         match self {
             Self::Arrays(zip) => {
                 let Some(index) = zip.index_for_name(&entry(name)) else {
-                    let names: Vec<_> = zip.file_names().take(10).collect();
+                    let names: Vec<_> = zip.file_names().flatten().take(10).collect();
                     let names = names.join(", ");
                     return Err(unusable(
                         path,

@@ -6,6 +6,7 @@ mod config;
 mod import;
 mod layer;
 mod text;
+#[cfg(feature = "tokenizer")]
 pub mod tokenizer;
 mod vision;
 mod vision_config;

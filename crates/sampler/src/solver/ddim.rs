@@ -203,7 +203,7 @@ mod tests {
                 eta,
                 ..Ddim::default()
             };
-            let error = Solver::<Plain>::times(&solver, &VpLinear::default(), 10).unwrap_err();
+            let error = solver.times(&VpLinear::default(), 10).unwrap_err();
             assert!(matches!(error, SampleError::Eta(_)), "{error}");
         }
     }

@@ -105,7 +105,7 @@ impl<B: Backend> Solver<B> for DpmSolver {
 mod tests {
     use super::*;
     use crate::VpLinear;
-    use crate::testing::{Plain, convergence_order, device, flow_error};
+    use crate::testing::{convergence_order, device, flow_error};
 
     #[test]
     fn fixed_orders_converge_with_theirs() {
@@ -147,7 +147,7 @@ mod tests {
                 orders: SinglestepOrders::Fixed(order),
                 ..DpmSolver::default()
             };
-            Solver::<Plain>::times(&solver, &VpLinear::default(), steps)
+            solver.times(&VpLinear::default(), steps)
         };
         assert_eq!(times(3, 11).unwrap().len(), 4);
         assert_eq!(times(2, 11).unwrap().len(), 6);

@@ -175,9 +175,7 @@ mod tests {
 
     #[test]
     fn refuses_settings_out_of_range() {
-        let times = |solver: DpmSolverPlusPlus| {
-            Solver::<Plain>::times(&solver, &VpLinear::default(), 10).unwrap_err()
-        };
+        let times = |solver: DpmSolverPlusPlus| solver.times(&VpLinear::default(), 10).unwrap_err();
         let error = times(DpmSolverPlusPlus {
             order: 0,
             ..Default::default()

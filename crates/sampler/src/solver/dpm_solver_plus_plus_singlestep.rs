@@ -140,7 +140,7 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
 mod tests {
     use super::*;
     use crate::VpLinear;
-    use crate::testing::{Plain, convergence_order, device, flow_error};
+    use crate::testing::{convergence_order, device, flow_error};
 
     fn solver(order: usize, spacing: Spacing) -> DpmSolverPlusPlusSinglestep {
         DpmSolverPlusPlusSinglestep {
@@ -190,7 +190,7 @@ mod tests {
     fn updates_span_an_interval_for_each_evaluation() {
         let times = |order, steps| {
             let solver = solver(order, Spacing::UniformTime);
-            Solver::<Plain>::times(&solver, &VpLinear::default(), steps)
+            solver.times(&VpLinear::default(), steps)
         };
         let expected = [1.0, 1.0 - 3.0 * 0.1998, 1.0 - 4.0 * 0.1998, 1e-3];
         let found = times(3, 5).unwrap();

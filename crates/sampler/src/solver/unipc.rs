@@ -280,8 +280,7 @@ mod tests {
 
     #[test]
     fn refuses_settings_out_of_range() {
-        let refuse =
-            |solver: UniPc| Solver::<Plain>::times(&solver, &VpLinear::default(), 10).unwrap_err();
+        let refuse = |solver: UniPc| solver.times(&VpLinear::default(), 10).unwrap_err();
         let error = refuse(solver(4, true));
         assert!(
             matches!(error, SampleError::Order { order: 4, .. }),

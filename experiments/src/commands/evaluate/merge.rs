@@ -14,6 +14,7 @@ use crate::evaluator::origin_of;
 use crate::methods::{Exit, MethodKind};
 use crate::presets::Preset;
 use crate::results::{Measured, ResultRow, enter_exits};
+use crate::terminal::say;
 
 /// Options of `merge`.
 #[derive(Debug, Args)]
@@ -49,8 +50,7 @@ impl MergeOptions {
             &self.folder.join("results.jsonl"),
             format!("{line}\n").as_bytes(),
         )?;
-        println!("{line}");
-        Ok(())
+        say!("{line}")
     }
 
     /// All parts as one.

@@ -21,7 +21,7 @@ use crate::commands::inputs::{InputOptions, Inputs};
 use crate::commands::{SAMPLES, Task};
 use crate::methods::Exit;
 use crate::presets::positive;
-use crate::terminal::{Terminal, samples_bar};
+use crate::terminal::{Terminal, samples_bar, say};
 pub use merge::MergeOptions;
 use shard::{Settings, Shard};
 
@@ -150,14 +150,13 @@ impl DeviceTask for Task<'_, EvaluateOptions> {
             shard.write(&out)?;
         }
         bar.finish_and_clear();
-        println!(
+        say!(
             "part {} of {}: {} samples, {}",
             rank.rank,
             rank.size,
             shard.effort.samples,
             Shard::path(&out, rank.rank, rank.size).display()
-        );
-        Ok(())
+        )
     }
 }
 

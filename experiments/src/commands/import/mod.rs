@@ -3,7 +3,6 @@
 mod diffusion;
 mod parts;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use adadiff_backends::DeviceTask;
@@ -13,11 +12,12 @@ use adadiff_model::autoencoder::AutoencoderConfig;
 use adadiff_model::clip::{ClipTextConfig, ClipVisionConfig};
 use adadiff_model::kernels::Kernels;
 use adadiff_weights::{StoredTensor, WeightError, WeightFile};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
 
 use crate::networks::part_note;
 use crate::presets::Preset;
+use crate::terminal::say;
 
 /// The most tensors that a note names.
 const MOST_NAMED: usize = 3;
@@ -69,7 +69,7 @@ impl DeviceTask for Import {
         // What is read is stored before anything is printed: nobody may be there to read it.
         notes.extend(import(&self, &network, &device)?);
         notes.push(format!("written: {}", self.out.display()));
-        print(&notes)
+        say!("{}", notes.join("\n"))
     }
 }
 
@@ -120,18 +120,6 @@ fn without_use(whole: &WeightFile, network: &WeightFile) -> Option<String> {
         parts.push(format!("{} that are no weights ({named} ..)", others.len()));
     }
     (!parts.is_empty()).then(|| format!("passed over: {}", parts.join(", ")))
-}
-
-/// Prints lines for whoever still reads.
-fn print(lines: &[String]) -> Result<()> {
-    let text: String = lines
-        .iter()
-        .flat_map(|line| [line.as_str(), "\n"])
-        .collect();
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.context("cannot print what was imported"),
-    }
 }
 
 /// Numbers in all tensors of a file.

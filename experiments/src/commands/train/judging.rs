@@ -11,13 +11,13 @@ use adadiff_weights::WeightError;
 use adadiff_weights::native::{WeightPrecision, metadata, save};
 use anyhow::{Context, Result, ensure};
 
-use super::{Train, tell};
+use super::Train;
 use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::STEPS_KEY;
 use crate::checkpoint::components::Opened;
 use crate::evaluator::DataSetReference;
 use crate::presets::Preset;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, note_line};
 
 /// The file of a phase's best averaged weights, in half precision.
 const BEST_FILE: &str = "best.safetensors";
@@ -54,7 +54,7 @@ impl<B: Kernels> Validator<B> {
             return Ok(None);
         };
         if !train.must_judge && !train.judge.suffices(preset.data) {
-            tell(format_args!(
+            note_line(format_args!(
                 "samples are not judged during training: --inception names the weights of FID's \
                  network, --features others"
             ));
@@ -214,7 +214,7 @@ impl<'a, B: Kernels> BestCheckpoint<'a, B> {
     /// Tells of the best weights.
     pub fn tell(&self) {
         if let Some((step, distance)) = self.found {
-            tell(format_args!(
+            note_line(format_args!(
                 "best: step {step}, Fréchet distance {distance:.1} ({}), weights in {}",
                 self.validator.judge.features(),
                 self.path.display()

@@ -5,8 +5,6 @@ mod phase;
 mod processes;
 mod progress;
 
-use std::fmt;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,8 +16,7 @@ use adadiff_model::kernels::Kernels;
 use adadiff_storage::{FolderLock, write_atomically};
 use adadiff_train::{Communicator, has_checkpoint, trainable};
 use adadiff_uem::AdaDiff;
-use anyhow::{Context, Result, bail, ensure};
-use burn_autodiff::Autodiff;
+use anyhow::{Result, bail, ensure};
 
 use crate::checkpoint::components::Surroundings;
 use crate::checkpoint::latents::{autoencoder_of, open_latents};
@@ -29,6 +26,7 @@ use crate::checkpoint::{
 use crate::evaluator::EvaluatorOptions;
 use crate::networks::open_part;
 use crate::presets::{Place, Preset};
+use crate::terminal::note_line;
 use judging::Validator;
 use phase::Phase;
 pub use processes::among_processes;
@@ -80,7 +78,7 @@ impl DeviceTask for Train<'_> {
         if leads {
             validator = Validator::<B>::of(&self, device)?;
             let [channels, height, width] = set.shape();
-            tell(format_args!(
+            note_line(format_args!(
                 "data: {} images of {channels} x {height} x {width}",
                 set.len()
             ));
@@ -147,11 +145,6 @@ impl<B: Kernels> Backbone<'_, B> {
             Self::Trained(phase) => phase.finished(),
         }
     }
-}
-
-/// Says something about the training, if anybody is there to hear it: a closed terminal ends none.
-fn tell(message: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{message}");
 }
 
 impl Train<'_> {

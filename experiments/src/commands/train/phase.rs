@@ -13,8 +13,9 @@ use burn_autodiff::Autodiff;
 
 use super::judging::{BestCheckpoint, Validator};
 use super::progress::Progress;
-use super::{Train, WEIGHTS_FILE, tell};
+use super::{Train, WEIGHTS_FILE};
 use crate::checkpoint::{BACKBONE_PHASE, STEPS_KEY};
+use crate::terminal::note_line;
 
 /// A phase at the step that it goes on from. Until it runs, nothing in its folder is changed.
 pub(super) struct Phase<'a, B: Kernels> {
@@ -100,7 +101,7 @@ impl<'a, B: Kernels> Phase<'a, B> {
         metadata.push((STEPS_KEY, steps.to_string()));
         let weights = folder.join(WEIGHTS_FILE);
         save(&average, WeightPrecision::Half, &metadata, &weights)?;
-        tell(format_args!(
+        note_line(format_args!(
             "{name}: done, weights in {}",
             weights.display()
         ));

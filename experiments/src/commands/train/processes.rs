@@ -38,7 +38,7 @@ fn among_several(
 ) -> Result<()> {
     use adadiff_train::{MpiCommunicator, Patience};
 
-    use super::tell;
+    use crate::terminal::note_line;
 
     let ProcessRank { rank, size, .. } = rank;
     let told_by_mpi = |name: &&str| std::env::var_os(name).is_some();
@@ -50,7 +50,7 @@ fn among_several(
         );
     }
     let waiting = |time: std::time::Duration| {
-        tell(format_args!(
+        note_line(format_args!(
             "process {rank} of {size} waits for the others since {} s",
             time.as_secs()
         ));
@@ -70,7 +70,7 @@ fn among_several(
     match work(&processes) {
         Ok(()) => processes.leave(),
         Err(error) => {
-            tell(format_args!("error: process {rank} of {size}: {error:#}"));
+            note_line(format_args!("error: process {rank} of {size}: {error:#}"));
             processes.abort();
         }
     }

@@ -15,12 +15,12 @@ use anyhow::Result;
 use burn_autodiff::Autodiff;
 use indicatif::ProgressBar;
 
+use super::Train;
 use super::judging::BestCheckpoint;
-use super::{Train, tell};
 use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::components::Surroundings;
 use crate::presets::Preset;
-use crate::terminal::{Terminal, steps_bar};
+use crate::terminal::{Terminal, note_line, steps_bar};
 
 /// Samples of a picture that is drawn during training.
 const DRAWN_SAMPLES: usize = 40;
@@ -129,14 +129,15 @@ impl<B: Kernels> TrainObserver<Autodiff<B>> for Progress<'_, B> {
             // Samples that cannot be judged are no reason to lose a training.
             Err(error) => {
                 self.bar
-                    .suspend(|| tell(format_args!("step {step} was not judged: {error:#}")));
+                    .suspend(|| note_line(format_args!("step {step} was not judged: {error:#}")));
                 Ok(None)
             }
         }
     }
 
     fn skipped(&mut self, image: &BadImage) {
-        self.bar.suspend(|| tell(format_args!("left out: {image}")));
+        self.bar
+            .suspend(|| note_line(format_args!("left out: {image}")));
     }
 
     fn sample(&mut self, step: u64, average: &AdaDiff<B>) {
@@ -146,7 +147,7 @@ impl<B: Kernels> TrainObserver<Autodiff<B>> for Progress<'_, B> {
         // A picture that cannot be drawn is no reason to lose a training.
         if let Err(error) = self.draw(step, average, folder) {
             self.bar
-                .suspend(|| tell(format_args!("no samples of step {step}: {error:#}")));
+                .suspend(|| note_line(format_args!("no samples of step {step}: {error:#}")));
         }
     }
 }
