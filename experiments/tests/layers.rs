@@ -1,7 +1,6 @@
 //! What may use what: Rust enforces the direction between crates alone, this file also between the
 //! modules of this package.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -111,24 +110,4 @@ fn crates_use_only_those_above_them() {
     expected.sort();
     listed.sort();
     assert_eq!(listed, expected, "the README lists every crate");
-}
-
-#[test]
-fn no_two_public_types_share_a_name() {
-    let mut places = BTreeMap::<String, Vec<String>>::new();
-    for (_, folder) in crates() {
-        for path in files(&folder.join("src")) {
-            for line in code(&path) {
-                let mut words = line.split(|sign: char| !sign.is_alphanumeric() && sign != '_');
-                let public = words.next() == Some("pub");
-                let is_type = matches!(words.next(), Some("struct" | "enum" | "trait" | "type"));
-                if let (true, true, Some(name)) = (public, is_type, words.next()) {
-                    let place = path.display().to_string();
-                    places.entry(name.to_owned()).or_default().push(place);
-                }
-            }
-        }
-    }
-    places.retain(|_, places| places.len() > 1);
-    assert!(places.is_empty(), "{places:#?}");
 }
