@@ -1,5 +1,7 @@
 //! What tells weights and data sets from others.
 
+use std::path::is_separator;
+
 use adadiff_data::{Conditioning, Label, TrainingSet, Visit};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
@@ -60,7 +62,8 @@ impl<B: Backend> ModuleVisitor<B> for Weights {
 }
 
 /// The SHA-256 of a data set: its size and shape, the names of all examples, and the values and
-/// labels of at most 256 of them, spread evenly.
+/// labels of at most 256 of them, spread evenly. The folders in a name do not count: the same data may
+/// lie elsewhere, or be named by another path.
 pub(crate) fn data_sha256(set: &dyn TrainingSet) -> String {
     let mut hash = Sha256::new();
     let shape = set.shape();
@@ -73,7 +76,8 @@ pub(crate) fn data_sha256(set: &dyn TrainingSet) -> String {
         Conditioning::Text { tokens, width } => [tokens, width].into_iter().for_each(&mut number),
     }
     for index in 0..set.len() {
-        hash.update(set.name(index));
+        let name = set.name(index);
+        hash.update(name.rsplit(is_separator).next().unwrap_or_default());
         hash.update([0]);
     }
     if let Some(context) = set.empty_context() {
@@ -107,5 +111,52 @@ fn hash_values(hash: &mut Sha256, values: &[f32]) {
     for values in values.chunks(1024) {
         let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         hash.update(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adadiff_data::ImageError;
+
+    use super::*;
+    use crate::testing::Stripes;
+
+    /// Stripes in files of a folder.
+    struct Files(&'static str, &'static str);
+
+    impl TrainingSet for Files {
+        fn len(&self) -> usize {
+            Stripes.len()
+        }
+
+        fn shape(&self) -> [usize; 3] {
+            Stripes.shape()
+        }
+
+        fn name(&self, index: usize) -> String {
+            format!("{}{}{index}.png", self.0, self.1)
+        }
+
+        fn conditioning(&self) -> Conditioning {
+            Stripes.conditioning()
+        }
+
+        fn read(
+            &self,
+            index: usize,
+            visit: Visit,
+            values: &mut [f32],
+        ) -> Result<Label, ImageError> {
+            Stripes.read(index, visit, values)
+        }
+    }
+
+    #[test]
+    fn data_are_the_same_wherever_they_lie() {
+        let data = data_sha256(&Files("data/", "stripes"));
+        for folder in ["", "./data/", "/scratch/copy/"] {
+            assert_eq!(data_sha256(&Files(folder, "stripes")), data, "{folder}");
+        }
+        assert_ne!(data_sha256(&Files("data/", "others")), data);
     }
 }
