@@ -40,11 +40,14 @@ where
     /// # Errors
     /// Where the file cannot be read, or another line is damaged.
     pub fn open(path: &Path) -> Result<Self, StorageError> {
-        let text = String::from_utf8(read_if_there(path)?.unwrap_or_default())
+        let mut bytes = read_if_there(path)?.unwrap_or_default();
+        // Before it is taken for text: a line can be cut off within a character.
+        let end = bytes.iter().rposition(|&byte| byte == b'\n');
+        bytes.truncate(end.unwrap_or(0));
+        let text = String::from_utf8(bytes)
             .map_err(|error| StorageError::file("read", path)(std::io::Error::other(error)))?;
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         Ok(Self {
-            lines: parse_lines(whole, path)?,
+            lines: parse_lines(&text, path)?,
             path: path.to_owned(),
         })
     }
@@ -227,6 +230,19 @@ mod tests {
             JsonLines::<u32, Value>::open(&path).unwrap().all(),
             lines.all()
         );
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_within_a_character_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines.jsonl");
+        let mut lines = JsonLines::<String, Value>::open(&path).unwrap();
+        lines.add("ü".to_owned(), value(0.5)).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend(b"{\"id\":\"\xc3");
+        std::fs::write(&path, bytes).unwrap();
+        let found = JsonLines::<String, Value>::open(&path).unwrap();
+        assert_eq!(found.all(), lines.all());
     }
 
     #[test]
