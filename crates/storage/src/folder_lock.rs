@@ -44,7 +44,7 @@ impl FolderLock {
     /// [`StorageError::File`] where the folder cannot be written.
     pub fn wait(folder: &Path) -> Result<Self, StorageError> {
         let lock = Self::open(folder, NAME)?;
-        let _ = lock.file.lock();
+        lock.wait_for_others();
         Ok(lock)
     }
 
@@ -56,7 +56,7 @@ impl FolderLock {
     pub fn wait_for_file(path: &Path) -> Result<Self, StorageError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let lock = Self::open(folder_of(path), &format!(".{name}{NAME}"))?;
-        let _ = lock.file.lock();
+        lock.wait_for_others();
         Ok(lock)
     }
 
@@ -68,6 +68,13 @@ impl FolderLock {
         // Windows removes no file that is open.
         drop(self.file);
         fs::remove_file(self.path)
+    }
+
+    fn wait_for_others(&self) {
+        // A signal ends the wait, not the need for it; where there are no locks, that is all there is.
+        while let Err(error) = self.file.lock()
+            && error.kind() == io::ErrorKind::Interrupted
+        {}
     }
 
     fn open(folder: &Path, name: &str) -> Result<Self, StorageError> {
