@@ -46,7 +46,7 @@ pub fn checked(name: &str, data: TensorData) -> Result<TensorData, BadTensor> {
     let single = data.clone().convert_dtype(DType::F32);
     let is_variance = name.ends_with(VARIANCE);
     let is_sound = |value: &f32| value.is_finite() && !(is_variance && *value < 0.0);
-    let values = single.as_slice::<f32>().unwrap_or_default();
+    let values: Vec<f32> = single.iter().collect();
     if values.iter().all(is_sound) {
         return Ok(single);
     }
