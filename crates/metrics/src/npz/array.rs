@@ -287,11 +287,12 @@ impl Array<'_> {
         let characters = bytes.as_chunks::<4>().0.iter();
         let characters = characters.map(|&bytes| char::from_u32(u32::from_le_bytes(bytes)));
         let text: Option<String> = characters.collect();
-        match text {
-            // NumPy fills up with zeros.
-            Some(text) => Ok(text.trim_end_matches('\0').to_owned()),
-            None => Err(self.unusable(format!("{} is no text", self.name))),
-        }
+        let Some(text) = text else {
+            return Err(self.unusable(format!("{} is no text", self.name)));
+        };
+        self.finish()?;
+        // NumPy fills up with zeros.
+        Ok(text.trim_end_matches('\0').to_owned())
     }
 
     /// Requires that all values were read, and that they are those that were written: the
