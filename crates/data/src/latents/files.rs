@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use adadiff_storage::{sha256_hex, sync_folder};
+use adadiff_storage::{open_file, sha256_hex, sync_folder};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -52,7 +52,7 @@ impl StoredFile {
 
 /// Opens a file of a finished shard or set.
 pub(super) fn open(file: &Path) -> Result<File, LatentError> {
-    File::open(file).map_err(|source| match source.kind() {
+    open_file(file).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => LatentError::Missing {
             file: file.to_owned(),
             help: "copy it here again, or remove the folder and prepare the latents again",
