@@ -1,6 +1,5 @@
 //! The pickles that data sets are written in: CIFAR-10's batches by Python 2, numpy's arrays of
 //! objects by Python 3. The four names that numpy's arrays need are known, as data.
-
 //!
 //! A pickle is a program for a small stack machine. Real unpickling calls whatever the program
 //! names. Here any other name is an error, and so is any instruction that makes classes or
