@@ -16,6 +16,13 @@ fn the_loss_scale_falls_at_once_and_rises_slowly() {
 }
 
 #[test]
+fn a_loss_scale_that_only_falls_is_exhausted() {
+    let falls = |times: usize| (0..times).fold(LossScale::START, |scale, _| scale.after(false));
+    assert!(!falls(36).is_exhausted());
+    assert!(falls(37).is_exhausted());
+}
+
+#[test]
 fn the_cpu_backend_computes_in_all_types() {
     println!("device: flex");
     for compute in [ComputeType::F32].into_iter().chain(HALVES) {
