@@ -116,8 +116,10 @@ fn without_use(whole: &WeightFile, network: &WeightFile) -> Option<String> {
         parts.push(format!("{beside} tensors elsewhere in the file"));
     }
     if !others.is_empty() {
-        let named = others[..others.len().min(MOST_NAMED)].join(", ");
-        parts.push(format!("{} that are no weights ({named} ..)", others.len()));
+        let count = others.len();
+        let named = others[..count.min(MOST_NAMED)].join(", ");
+        let more = if count > MOST_NAMED { " .." } else { "" };
+        parts.push(format!("{count} that are no weights ({named}{more})"));
     }
     (!parts.is_empty()).then(|| format!("passed over: {}", parts.join(", ")))
 }
