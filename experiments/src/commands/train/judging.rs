@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Evaluator, SampleStats, ensure_enough};
+use adadiff_storage::sha256_file;
 use adadiff_train::Validation;
 use adadiff_uem::{AdaDiff, FullDepth};
 use adadiff_weights::WeightError;
@@ -31,6 +32,8 @@ const JUDGED_BY_KEY: &str = "judged_by";
 /// What judges a training's samples.
 pub(super) struct Validator<B: Kernels> {
     judge: Evaluator<B>,
+    /// The features, and the files that they and what they are compared with are of.
+    features: String,
     around: Opened<B>,
     device: B::Device,
 }
@@ -70,8 +73,16 @@ impl<B: Kernels> Validator<B> {
             let judge = reference.evaluator(preset.data, shape, device)?;
             let asked = format!("the preset or --judge-samples asks for {fewest}");
             ensure_enough(fewest as u64, judge.dims(), &asked)?;
+            let mut features = judge.features().to_owned();
+            if let Some(weights) = train.judge.origin(preset.data)?.weights_sha256 {
+                features += &format!(" of the weights {weights}");
+            }
+            if let Some(statistics) = &train.judge.reference {
+                features += &format!(" beside the statistics {}", sha256_file(statistics)?);
+            }
             Ok(Self {
                 judge,
+                features,
                 around,
                 device: device.clone(),
             })
@@ -118,7 +129,7 @@ impl<'a, B: Kernels> BestCheckpoint<'a, B> {
         sampling.solver = judging.solver.unwrap_or(sampling.solver);
         let judged_by = format!(
             "{}, {} samples of {} steps of {}, guidance {}, seed {}",
-            validator.judge.features(),
+            validator.features,
             judging.samples,
             sampling.steps,
             sampling.solver.name(),
@@ -175,6 +186,7 @@ impl<'a, B: Kernels> BestCheckpoint<'a, B> {
             judge,
             around,
             device,
+            ..
         } = self.validator;
         let (model, preset) = (average.clone(), self.preset.clone());
         let loaded = around.place(LoadedCheckpoint::of_model(model, preset, device.clone()));
