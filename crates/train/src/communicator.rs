@@ -25,6 +25,14 @@ pub trait Communicator: Debug {
     /// # Errors
     /// Where this process has waited for the others in vain.
     fn sum(&self, values: Vec<f32>) -> Result<Vec<f32>, TrainError>;
+
+    /// Waits for all processes, of which one writes, even where this one is asked to stop.
+    ///
+    /// # Errors
+    /// As [`Self::sum`].
+    fn wait_for_writer(&self) -> Result<(), TrainError> {
+        self.sum(vec![0.0]).map(drop)
+    }
 }
 
 /// A process without others.

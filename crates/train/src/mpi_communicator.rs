@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy)]
 pub struct Patience<'a> {
     /// Set when the user asks to stop: the others are then waited for five seconds more, to stop
-    /// after the same step.
+    /// after the same step, and for as long as one of them writes its checkpoint.
     pub stop: &'a AtomicBool,
     /// How long an exchange may last. The process of rank 0 judges samples and writes files while the
     /// others wait.
@@ -85,13 +85,46 @@ impl<'a> MpiCommunicator<'a> {
         self.world.abort(1)
     }
 
+    /// The sums of all processes' values; `stop` ends the wait for them.
+    fn exchange(
+        &self,
+        values: Vec<f32>,
+        stop: Option<&AtomicBool>,
+    ) -> Result<Vec<f32>, TrainError> {
+        let mut sums = vec![0.0_f32; values.len()];
+        let count = c_int::try_from(values.len())
+            .map_err(|_| TrainError::Processes("an exchange of too many values".to_owned()))?;
+        // SAFETY: both buffers hold `count` floats, and nothing touches them before the request is
+        // done; where it is given up, they are never freed.
+        let mut request = unsafe {
+            let mut request = ffi::RSMPI_REQUEST_NULL;
+            ffi::MPI_Iallreduce(
+                values.as_ptr().cast(),
+                sums.as_mut_ptr().cast(),
+                count,
+                ffi::RSMPI_FLOAT,
+                ffi::RSMPI_SUM,
+                ffi::RSMPI_COMM_WORLD,
+                &mut request,
+            );
+            request
+        };
+        match self.wait(&mut request, stop) {
+            Ok(()) => Ok(sums),
+            Err(error) => {
+                forget((values, sums));
+                Err(error)
+            }
+        }
+    }
+
     /// Waits for an exchange to end.
-    fn wait(&self, request: &mut ffi::MPI_Request) -> Result<(), TrainError> {
-        let Patience {
-            stop,
-            limit,
-            waiting,
-        } = self.patience;
+    fn wait(
+        &self,
+        request: &mut ffi::MPI_Request,
+        stop: Option<&AtomicBool>,
+    ) -> Result<(), TrainError> {
+        let Patience { limit, waiting, .. } = self.patience;
         let start = Instant::now();
         let mut next_word = FIRST_WORD;
         let mut stopped: Option<Duration> = None;
@@ -105,7 +138,8 @@ impl<'a> MpiCommunicator<'a> {
                     limit.as_secs() / 60
                 ));
             }
-            if stop.load(Ordering::Relaxed) && elapsed > *stopped.get_or_insert(elapsed) + GRACE {
+            let is_asked = stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+            if is_asked && elapsed > *stopped.get_or_insert(elapsed) + GRACE {
                 return lost(
                     "interrupted while waiting for the others, who did not come to the end of the step"
                         .to_owned(),
@@ -137,30 +171,10 @@ impl Communicator for MpiCommunicator<'_> {
     }
 
     fn sum(&self, values: Vec<f32>) -> Result<Vec<f32>, TrainError> {
-        let mut sums = vec![0.0_f32; values.len()];
-        let count = c_int::try_from(values.len())
-            .map_err(|_| TrainError::Processes("an exchange of too many values".to_owned()))?;
-        // SAFETY: both buffers hold `count` floats, and nothing touches them before the request is
-        // done; where it is given up, they are never freed.
-        let mut request = unsafe {
-            let mut request = ffi::RSMPI_REQUEST_NULL;
-            ffi::MPI_Iallreduce(
-                values.as_ptr().cast(),
-                sums.as_mut_ptr().cast(),
-                count,
-                ffi::RSMPI_FLOAT,
-                ffi::RSMPI_SUM,
-                ffi::RSMPI_COMM_WORLD,
-                &mut request,
-            );
-            request
-        };
-        match self.wait(&mut request) {
-            Ok(()) => Ok(sums),
-            Err(error) => {
-                forget((values, sums));
-                Err(error)
-            }
-        }
+        self.exchange(values, Some(self.patience.stop))
+    }
+
+    fn wait_for_writer(&self) -> Result<(), TrainError> {
+        self.exchange(vec![0.0], None).map(drop)
     }
 }

@@ -236,7 +236,7 @@ where
             if processes.any(stop)? {
                 self.save_among(processes, folder)?;
                 // A process that ends now would end the one that still writes.
-                processes.any(false)?;
+                processes.wait_for_writer()?;
                 return Ok(Outcome::Interrupted);
             }
         }
