@@ -37,17 +37,6 @@ impl FolderLock {
         }
     }
 
-    /// Takes the lock of `folder`, which is made where there is none, as soon as no other process has
-    /// it: for reading a file, changing it and writing it back.
-    ///
-    /// # Errors
-    /// [`StorageError::File`] where the folder cannot be written.
-    pub fn wait(folder: &Path) -> Result<Self, StorageError> {
-        let lock = Self::open(folder, NAME)?;
-        lock.wait_for_others();
-        Ok(lock)
-    }
-
     /// Takes the lock of one file, whoever has that of its folder, as soon as no other process has it:
     /// for reading the file, changing it and writing it back beside long work in the folder.
     ///
@@ -56,7 +45,10 @@ impl FolderLock {
     pub fn wait_for_file(path: &Path) -> Result<Self, StorageError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let lock = Self::open(folder_of(path), &format!(".{name}{NAME}"))?;
-        lock.wait_for_others();
+        // A signal ends the wait, not the need for it; where there are no locks, that is all there is.
+        while let Err(error) = lock.file.lock()
+            && error.kind() == io::ErrorKind::Interrupted
+        {}
         Ok(lock)
     }
 
@@ -68,13 +60,6 @@ impl FolderLock {
         // Windows removes no file that is open.
         drop(self.file);
         fs::remove_file(self.path)
-    }
-
-    fn wait_for_others(&self) {
-        // A signal ends the wait, not the need for it; where there are no locks, that is all there is.
-        while let Err(error) = self.file.lock()
-            && error.kind() == io::ErrorKind::Interrupted
-        {}
     }
 
     fn open(folder: &Path, name: &str) -> Result<Self, StorageError> {
@@ -110,7 +95,7 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..25 {
                         // Locks are of open files, so that threads stand for processes.
-                        let _lock = FolderLock::wait(root.path()).unwrap();
+                        let _lock = FolderLock::wait_for_file(&counter).unwrap();
                         let text = fs::read_to_string(&counter).unwrap();
                         let count: u32 = text.parse().unwrap();
                         crate::write_atomically(&counter, (count + 1).to_string().as_bytes())
