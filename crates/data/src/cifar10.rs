@@ -35,7 +35,7 @@ pub const CIFAR10_CLASS_NAMES: [&str; 10] = [
 
 const EXPECTED: Expected = Expected {
     holds: "CIFAR-10: cifar-10-binary.tar.gz or cifar-10-python.tar.gz, the batches out of one of \
-        them, or folders train and test with a folder of PNG images for each class",
+        them, or folders train and test with a folder of images, PNG or JPEG, for each class",
     help: "https://www.cs.toronto.edu/~kriz/cifar.html offers both archives",
 };
 
@@ -59,16 +59,21 @@ impl Cifar10 {
 }
 
 /// Opens CIFAR-10 in any of its forms: what [`Cifar10::load`] reads, or a folder with `train` and
-/// `test` in it, each with a folder of 32 x 32 images for each class, named as
+/// `test` in it, or one of these two, each with a folder of 32 x 32 images for each class, named as
 /// [`CIFAR10_CLASS_NAMES`].
 ///
 /// # Errors
 /// As [`Cifar10::load`] and [`ImageFolder::labelled`].
 pub fn open_cifar10(place: &Path, split: Split) -> Result<Arc<dyn ImageSet>, DataError> {
-    let folder = place.join(match split {
+    let name = match split {
         Split::Train => "train",
         Split::Test => "test",
-    });
+    };
+    let mut folder = place.join(name);
+    // Somebody who names one of the splits means the set that it is of.
+    if !folder.is_dir() && (place.ends_with("train") || place.ends_with("test")) {
+        folder = place.with_file_name(name);
+    }
     if !folder.is_dir() {
         return Ok(Arc::new(Cifar10::load(place, split)?));
     }
@@ -223,6 +228,15 @@ mod tests {
             });
             assert_eq!(image.get_pixel(30, 2), &Rgb([label, 30, 2]));
             image.save(folder.join("0001.png")).unwrap();
+        }
+        // The folder of a split stands for the set.
+        for place in [
+            root.path(),
+            &root.path().join("train"),
+            &root.path().join("test"),
+        ] {
+            let set = open_cifar10(place, Split::Train).unwrap();
+            assert_eq!(labels(&*set), [3, 4, 5, 6, 7, 8, 9], "{}", place.display());
         }
         let set = open_cifar10(root.path(), Split::Train).unwrap();
         // Airplanes, automobiles and birds are missing, which renames nobody.
