@@ -249,6 +249,47 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_saved_as_jpeg_and_an_archive_of_its_pixels_are_the_same_set() {
+        let root = tempfile::tempdir().unwrap();
+        for (class, name) in CIFAR10_CLASS_NAMES.iter().enumerate() {
+            let folder = root.path().join("copy/train").join(name);
+            fs::create_dir_all(&folder).unwrap();
+            let image = RgbImage::from_fn(32, 32, |x, y| {
+                Rgb([25 * class as u8, 8 * x as u8, 8 * y as u8])
+            });
+            image.save(folder.join("0001.jpg")).unwrap();
+        }
+        let copy = open_cifar10(&root.path().join("copy"), Split::Train).unwrap();
+        assert_eq!(labels(&*copy), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let record = |index: usize| {
+            let bytes = copy.bytes(index).unwrap();
+            let plane = |channel| bytes[channel..].iter().copied().step_by(3);
+            let planes = (0..3).flat_map(plane);
+            [index as u8].into_iter().chain(planes).collect::<Vec<_>>()
+        };
+        let batches: Vec<_> = (0..5)
+            .map(|batch| {
+                let bytes = [record(2 * batch), record(2 * batch + 1)].concat();
+                (format!("data_batch_{}.bin", batch + 1), bytes)
+            })
+            .collect();
+        let files: Vec<_> = batches
+            .iter()
+            .map(|(name, bytes)| (name.as_str(), bytes.clone()))
+            .collect();
+        let file = root.path().join("cifar-10-binary.tar.gz");
+        archive(&file, "cifar-10-batches-bin", &files);
+        let official = open_cifar10(&file, Split::Train).unwrap();
+        assert_eq!(labels(&*official), labels(&*copy));
+        for index in 0..10 {
+            assert_eq!(
+                official.image(index, true).unwrap(),
+                copy.image(index, true).unwrap()
+            );
+        }
+    }
+
+    #[test]
     fn damaged_archives_are_errors() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("cifar-10-binary.tar.gz");

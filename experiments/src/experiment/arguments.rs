@@ -34,7 +34,7 @@ pub enum Command {
     Prepare(PrepareOptions),
     /// Train the backbone, then the joint objective; continues where it was interrupted
     Train(TrainOptions),
-    /// Train the classifier whose features judge samples of Fashion-MNIST
+    /// Train the classifier whose features judge samples, of Fashion-MNIST or CIFAR-10
     TrainFeatures(TrainFeaturesOptions),
     /// Measure the images that samples are compared with, once and for all
     Reference(ReferenceOptions),
@@ -222,16 +222,13 @@ pub struct TrainFeaturesOptions {
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
-    /// Folder of the four Fashion-MNIST files [default: $ADADIFF_DATA, then Debian's]
-    #[arg(long, value_name = "DIR")]
+    /// Folder or archive of the images [default for Fashion-MNIST: $ADADIFF_DATA, then Debian's]
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
-    /// Weights file to write
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "runs/fashion_cnn.safetensors"
-    )]
-    pub out: PathBuf,
+    /// Weights file to write [default: runs/fashion_cnn.safetensors or
+    /// runs/cifar_cnn.safetensors]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Options of `reference`.

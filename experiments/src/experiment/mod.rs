@@ -79,7 +79,7 @@ impl Experiment {
             None => self.compare(arguments.compare),
             Some(Command::Prepare(options)) => self.prepare(options),
             Some(Command::Train(options)) => self.train(options),
-            Some(Command::TrainFeatures(options)) => train_features(options),
+            Some(Command::TrainFeatures(options)) => self.train_features(options),
             Some(Command::Reference(options)) => self.reference(options),
             Some(Command::Evaluate(options)) => self.evaluate(options),
             Some(Command::Merge(options)) => merge(options),
@@ -175,6 +175,21 @@ impl Experiment {
                 backbone: options.backbone,
                 backbone_only: options.backbone_only,
                 node,
+                out,
+                stop: &STOP,
+            },
+        )
+    }
+
+    fn train_features(&self, options: TrainFeaturesOptions) -> Result<()> {
+        let out = options
+            .out
+            .unwrap_or_else(|| Path::new("runs").join(format!("{}_cnn.safetensors", self.name)));
+        run_on(
+            options.device,
+            TrainFeatures {
+                set: self.preset(None)?.data,
+                data: options.data,
                 out,
                 stop: &STOP,
             },
@@ -386,18 +401,6 @@ impl Experiment {
         };
         run_on(options.device, task)
     }
-}
-
-fn train_features(options: TrainFeaturesOptions) -> Result<()> {
-    let TrainFeaturesOptions { device, data, out } = options;
-    run_on(
-        device,
-        TrainFeatures {
-            data,
-            out,
-            stop: &STOP,
-        },
-    )
 }
 
 fn study(options: &StudyOptions) -> Result<()> {

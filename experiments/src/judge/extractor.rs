@@ -4,7 +4,7 @@ use std::path::Path;
 
 use adadiff_data::{from_byte, to_byte};
 use adadiff_metrics::{
-    CHUNK, FashionCnn, FashionCnnConfig, GaussianStats, INCEPTION_FEATURES, Inception,
+    CHUNK, Classifier, FashionCnn, FashionCnnConfig, GaussianStats, INCEPTION_FEATURES, Inception,
     Preprocessing,
 };
 use adadiff_model::kernels::Kernels;

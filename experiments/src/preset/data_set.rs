@@ -114,7 +114,11 @@ impl DataSet {
         })
     }
 
-    fn place_of(self, data: Option<&Path>) -> Result<&Path> {
+    /// The folder or archive that was named.
+    ///
+    /// # Errors
+    /// Where none was.
+    pub fn place_of<'a>(self, data: Option<&'a Path>) -> Result<&'a Path> {
         match data {
             Some(data) => Ok(data),
             None => bail!(
