@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use adadiff_experiments::readme::{Sources, newest_comparison, update_model_card, update_readme};
+use adadiff_experiments::pages::readme::{
+    Sources, newest_comparison, update_model_card, update_readme,
+};
 
 fn main() -> anyhow::Result<()> {
     let readme = fs::read_to_string("README.md")?;

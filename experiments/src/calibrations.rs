@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use adadiff_train::write_atomically;
+use adadiff_storage::write_atomically;
 use adadiff_uem::{
     CheckedBlocks, DepthSchedule, ExcessThreshold, ExitPolicy, ExitWindow, ExitWindows,
     ScheduledDepth, Threshold, UncertaintyFloor,
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Attainment;
 use crate::judge::YardstickName;
-use crate::report::ResultRow;
+use crate::results::ResultRow;
 
 /// When a sample leaves the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

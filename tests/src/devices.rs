@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use adadiff_experiments::device::{BackendName, DeviceName, DeviceTask, compiled_devices, run_on};
+use adadiff_backends::{BackendName, DeviceName, DeviceTask, compiled_devices, run_on};
 use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use anyhow::Result;
 struct Probe;
 
 impl DeviceTask for Probe {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, _device: B::Device) -> Result<()> {
         Ok(())
@@ -57,7 +57,7 @@ pub fn announce(test: &str, devices: &[DeviceName]) {
 ///
 /// # Panics
 /// Where the task fails on one of them.
-pub fn on_every_device<T: DeviceTask<Output = ()> + Clone>(test: &str, task: T) {
+pub fn on_every_device<T: DeviceTask<Output = Result<()>> + Clone>(test: &str, task: T) {
     let devices = devices_under_test();
     announce(test, &devices);
     for device in devices {

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 
-use adadiff_experiments::device::{DeviceName, DeviceTask};
+use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_model::Denoiser;
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, Never, Threshold};
@@ -40,7 +40,7 @@ fn policies() -> Vec<(String, Box<dyn ExitPolicy>)> {
 }
 
 impl DeviceTask for Adaptive<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let mut group = self

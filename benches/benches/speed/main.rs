@@ -11,7 +11,7 @@ mod sampling;
 mod setting;
 mod training;
 
-use adadiff_experiments::device::{compiled_devices, run_on};
+use adadiff_backends::{compiled_devices, run_on};
 use criterion::Criterion;
 use mimalloc::MiMalloc;
 
@@ -20,7 +20,7 @@ use mimalloc::MiMalloc;
 static GLOBAL: MiMalloc = MiMalloc;
 
 fn main() {
-    adadiff_experiments::allocator::keep_freed_memory();
+    adadiff_backends::keep_freed_memory();
     let mut criterion = Criterion::default().configure_from_args();
     for device in compiled_devices() {
         let criterion = &mut criterion;

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use adadiff_experiments::device::{DeviceName, DeviceTask};
+use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 use criterion::{Criterion, Throughput};
@@ -15,7 +15,7 @@ pub struct Network<'a> {
 }
 
 impl DeviceTask for Network<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let mut group = self

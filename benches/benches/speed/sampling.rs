@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::ops::ControlFlow;
 
-use adadiff_experiments::device::{DeviceName, DeviceTask};
+use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_experiments::{Checkpoint, Preset};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
@@ -81,7 +81,7 @@ fn request<B: Kernels>(preset: &Preset, device: &B::Device) -> Result<SampleRequ
 }
 
 impl DeviceTask for Sampling<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let checkpoint = Checkpoint::bundled()?;

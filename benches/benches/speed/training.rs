@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_data::{Conditioning, ImageError, Label, TrainingSet, Visit};
 use adadiff_experiments::Preset;
-use adadiff_experiments::device::{DeviceName, DeviceTask};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::{LogLine, TrainConfig, TrainObserver, Trainer};
 use adadiff_uem::AdaDiff;
@@ -70,7 +70,7 @@ impl<B: AutodiffBackend> TrainObserver<B> for Stopwatch {
 }
 
 impl DeviceTask for Training<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let preset = Preset::fashion_mnist()?;

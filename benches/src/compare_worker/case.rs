@@ -1,6 +1,6 @@
 //! What is measured, as the driver's `cases.py` describes it.
 
-use adadiff_experiments::Precision;
+use adadiff_backends::Precision;
 use adadiff_model::UVitConfig;
 use serde::Deserialize;
 

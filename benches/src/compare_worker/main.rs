@@ -16,7 +16,7 @@ mod work;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use adadiff_experiments::device::{DeviceName, run_on};
+use adadiff_backends::{DeviceName, run_on};
 use anyhow::{Context, Result};
 use clap::Parser;
 
@@ -39,7 +39,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    adadiff_experiments::allocator::keep_freed_memory();
+    adadiff_backends::keep_freed_memory();
     match serve(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

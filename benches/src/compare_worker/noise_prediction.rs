@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use adadiff_experiments::Precision;
+use adadiff_backends::Precision;
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, UVit, UVitConfig};
 use anyhow::Result;

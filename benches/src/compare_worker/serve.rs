@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use adadiff_experiments::device::DeviceTask;
+use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ struct Versions {
 }
 
 impl DeviceTask for Serve {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let folder = Folder(self.folder);

@@ -8,12 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adadiff_sampler::ScheduleConfig;
+use adadiff_storage::write_atomically;
 use burn::record::{BinBytesRecorder, FullPrecisionSettings, Record, Recorder};
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use crate::compute::LossScale;
-use crate::files::write_atomically;
 use crate::log::LossSums;
 use crate::{TrainConfig, TrainError};
 

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use adadiff_data::DataError;
 use adadiff_model::ModelError;
 use adadiff_sampler::ScheduleError;
+use adadiff_storage::StorageError;
 use thiserror::Error;
 
 use crate::ComputeType;
@@ -23,15 +24,8 @@ pub enum TrainError {
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {path}: {source}")]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// A file is not what it should be.
     #[error("{path} is not a usable checkpoint: {reason}")]
     Checkpoint {
@@ -93,11 +87,7 @@ impl TrainError {
         action: &'static str,
         path: &std::path::Path,
     ) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::File {
-            action,
-            path,
-            source,
-        }
+        let file = StorageError::file(action, path);
+        move |source| Self::Storage(file(source))
     }
 }

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::files::{self, write_atomically};
+use adadiff_storage::write_atomically;
+
 use crate::tf_record::{record, split_record};
 use crate::{LogLine, TrainError};
 
@@ -29,7 +30,7 @@ pub(crate) fn append(path: &Path, line: &LogLine) -> Result<(), TrainError> {
             false => Vec::new(),
         };
         bytes.extend(record(&event(time, line.step, 5, &summary(line))));
-        files::append(path, &bytes)
+        adadiff_storage::append(path, &bytes)
     };
     write().map_err(TrainError::file("write", path))
 }
@@ -48,7 +49,7 @@ pub(crate) fn truncate(path: &Path, step: u64) -> Result<(), TrainError> {
         }
         rest = after;
     }
-    write_atomically(path, &kept)
+    Ok(write_atomically(path, &kept)?)
 }
 
 /// `Summary { value: [Value { tag, simple_value }] }`.

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use adadiff_storage::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::files::{self, write_atomically};
 use crate::objective::Losses;
 
 /// One line of the log; losses are means over the steps since the line before.
@@ -81,7 +81,7 @@ pub(crate) fn truncate(path: &Path, step: u64) -> Result<(), TrainError> {
             kept.push(b'\n');
         }
     }
-    write_atomically(path, &kept)
+    Ok(write_atomically(path, &kept)?)
 }
 
 /// Appends a line.
@@ -92,7 +92,7 @@ pub(crate) fn append(path: &Path, line: &LogLine) -> Result<(), TrainError> {
     let write = || -> std::io::Result<()> {
         let mut json = serde_json::to_vec(line)?;
         json.push(b'\n');
-        files::append(path, &json)
+        adadiff_storage::append(path, &json)
     };
     write().map_err(TrainError::file("write", path))
 }

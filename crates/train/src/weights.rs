@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 
+use adadiff_storage::write_atomically;
 use burn::module::Module;
 use burn::tensor::DType;
 use burn::tensor::backend::Backend;
@@ -13,7 +14,6 @@ use safetensors::tensor::{Dtype, Metadata};
 use serde_json::Value;
 
 use crate::TrainError;
-use crate::files::write_atomically;
 
 /// Stores or loads every float tensor with one element type.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ pub fn save<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
         .map_err(|error| unusable(error.to_string()))?;
     let bytes = with_ordered_header(&bytes)
         .ok_or_else(|| unusable("its header could not be written".to_owned()))?;
-    write_atomically(path, &bytes)
+    Ok(write_atomically(path, &bytes)?)
 }
 
 /// The same safetensors file with the names of its header in their order, which is another one each

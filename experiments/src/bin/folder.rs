@@ -6,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    adadiff_experiments::experiment::FOLDER.main()
+    adadiff_experiments::presets::FOLDER.main()
 }

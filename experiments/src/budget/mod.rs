@@ -10,14 +10,14 @@ mod goal;
 mod search;
 mod speedup;
 
+use adadiff_backends::DeviceName;
 use adadiff_model::kernels::Kernels;
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 
 use crate::calibrations::Calibration;
-use crate::device::DeviceName;
 use crate::judge::{Judge, JudgeOptions, YardstickName};
-use crate::preset::{DataSet, Place};
+use crate::presets::{DataSet, Place};
 use crate::study::Study;
 pub use attainment::Attainment;
 pub use goal::{FdIncrease, Goal};

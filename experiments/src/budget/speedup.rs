@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use adadiff_backends::DeviceName;
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::{CheckedBlocks, ExitPolicy, FixedDepth, Never, Threshold};
 use anyhow::{Result, bail};
@@ -10,9 +11,8 @@ use indicatif::ProgressBar;
 use super::Attainment;
 use super::search::smallest_reaching;
 use crate::calibrations::Calibration;
-use crate::device::DeviceName;
+use crate::methods::timing::samples_for;
 use crate::study::{Draw, Study};
-use crate::timing::samples_for;
 use crate::turns::{median, median_ratio, take_turns};
 
 /// Turns of each network that is timed, after one that does not count.

@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 
 use super::curves::spread_over;
 use crate::judge::test_images;
-use crate::preset::{DataSet, Place};
+use crate::presets::{DataSet, Place};
 use crate::study::{Conditions, Draw, Study};
 
 /// Clean images and what they are conditioned on.

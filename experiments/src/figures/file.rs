@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use adadiff_train::write_atomically;
+use adadiff_report::{Chart, Figure};
+use adadiff_storage::{read_json, write_atomically};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::name::FigureName;
-use crate::report::{Chart, Figure};
-use crate::tables::{DrawKey, read_json};
+use crate::results::DrawKey;
 
 /// What a figure was drawn from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ impl FigureFile {
     /// # Errors
     /// Where its file is damaged.
     pub fn read(folder: &Path, name: &str) -> Result<Option<Self>> {
-        read_json(&folder.join(format!("{name}.json")))
+        Ok(read_json(&folder.join(format!("{name}.json")))?)
     }
 
     /// Writes the chart's pictures and the data.

@@ -1,6 +1,7 @@
 //! Measures and draws figures that are not there yet.
 
 use adadiff_model::kernels::Kernels;
+use adadiff_report::{Chart, ExitHeatmap};
 use anyhow::{Result, anyhow};
 use serde_json::{Value, to_value};
 
@@ -13,10 +14,10 @@ use super::samples::SamplePairs;
 use super::trade_off::TradeOff;
 use super::uncertainty_maps;
 use crate::methods::{Method, PreparedMethod};
-use crate::preset::Place;
-use crate::report::{Chart, ExitHeatmap};
+use crate::presets::Place;
+use crate::results::{DrawKey, TableName};
 use crate::study::Study;
-use crate::tables::{Bench, DrawKey, TableName};
+use crate::tables::Bench;
 
 /// Samples that errors, exits and reliability are measured on.
 const SAMPLES: usize = 64;

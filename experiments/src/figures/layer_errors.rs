@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
 use adadiff_uem::AdaDiff;
 use anyhow::Result;
 use burn::tensor::Tensor;
@@ -11,7 +12,6 @@ use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
 use super::curves::{numbered, spread_over};
-use crate::report::chart::{Axis, Chart, Point, Scale, Series, Style};
 use crate::study::{Draw, Study};
 
 /// The errors of all blocks along the full network's path from noise to image.

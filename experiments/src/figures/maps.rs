@@ -1,13 +1,13 @@
 //! Figure 6: what the network is unsure of, over steps.
 
 use adadiff_model::kernels::Kernels;
+use adadiff_report::{MapRow, UncertaintyMap, UncertaintyMaps};
 use adadiff_uem::{AdaptiveUVit, ExitPolicy};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::curves::spread_over;
-use crate::report::{MapRow, UncertaintyMap, UncertaintyMaps};
 use crate::study::Study;
 
 /// Samples whose maps are kept.

@@ -1,6 +1,7 @@
 //! Whether the estimated uncertainty is the error that is really made.
 
 use adadiff_model::kernels::Kernels;
+use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
 use adadiff_sampler::{NoiseStream, diffuse};
 use anyhow::Result;
 use burn::tensor::Tensor;
@@ -9,8 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clean::Clean;
 use super::curves::spread_over;
-use crate::preset::Place;
-use crate::report::chart::{Axis, Chart, Point, Scale, Series, Style};
+use crate::presets::Place;
 use crate::study::Study;
 
 /// Bins of equal width over uncertainties in `[0, 1]`.

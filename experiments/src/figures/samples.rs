@@ -1,12 +1,12 @@
 //! Figure 4: the same samples with and without adaptive computation.
 
 use adadiff_model::kernels::Kernels;
+use adadiff_report::{Align, GridStyle, ImageBatch, Picture, pair_grid};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::methods::{Method, PreparedMethod};
-use crate::report::{Align, GridStyle, ImageBatch, Picture, pair_grid};
 use crate::study::Study;
 
 /// Pairs of samples.
@@ -124,7 +124,7 @@ mod tests {
     fn words_tell_which_is_which() -> Result<()> {
         let pairs = SamplePairs {
             method: Method::AdaDiff {
-                rule: crate::ExitRule::Excess,
+                rule: crate::calibrations::ExitRule::Excess,
                 reduction: 0.45,
             },
             seed: 0,

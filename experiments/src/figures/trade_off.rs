@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::calibrations::ExitRule;
-use crate::methods::Method;
-use crate::report::ResultRow;
-use crate::report::chart::{Axis, Chart, Point, Scale, Series, Style};
-use crate::tables::{DrawnTable, MeanAndSpread, Results, Time, metric_name};
+use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
+
+use crate::methods::{Method, MethodEntry};
+use crate::results::{DrawnTable, MeanAndSpread, ResultRow, Results, Time};
+use crate::tables::metric_name;
 
 /// The points of all methods, from the table of the trade-off.
 #[derive(Clone, Debug)]
@@ -30,44 +30,6 @@ struct Quality {
     distance: MeanAndSpread,
     blocks: f64,
     gflops: f64,
-}
-
-/// The curves' names in the order of the legend; their places are their looks.
-const FAMILIES: [&str; 12] = [
-    "full model",
-    "static depth",
-    "AdaDiff",
-    "AdaDiff, one threshold",
-    "AdaDiff, batch mean",
-    "CALM",
-    "BERxiT",
-    "DuoDiff",
-    "ASE",
-    "fewer steps",
-    "feature cache",
-    "token merging",
-];
-
-/// The name and the look of a method's curve.
-fn family(method: Method) -> (&'static str, usize) {
-    let place = match method {
-        Method::Full => 0,
-        Method::StaticDepth { .. } => 1,
-        Method::AdaDiff {
-            rule: ExitRule::Threshold,
-            ..
-        } => 3,
-        Method::AdaDiff { .. } => 2,
-        Method::Published { .. } => 4,
-        Method::Saturation { .. } => 5,
-        Method::LearnedExit { .. } => 6,
-        Method::DuoDiff { .. } => 7,
-        Method::DepthDrop { .. } => 8,
-        Method::FewerSteps { .. } => 9,
-        Method::FeatureCache { .. } => 10,
-        Method::TokenMerging { .. } => 11,
-    };
-    (FAMILIES[place], place)
 }
 
 impl<'a> TradeOff<'a> {
@@ -219,14 +181,16 @@ impl<'a> TradeOff<'a> {
         }
     }
 
-    /// One curve for each family, its points from left to right.
+    /// One curve for each method, its points from left to right.
     fn curves(&self, place: impl Fn(&Measured<'_>) -> Option<Point>) -> Vec<Series> {
         let mut curves: BTreeMap<usize, Series> = BTreeMap::new();
         for measured in &self.points {
             let Some(point) = place(measured) else {
                 continue;
             };
-            let (name, look) = family(measured.method);
+            let MethodEntry {
+                curve: name, look, ..
+            } = *measured.method.entry();
             let curve = curves.entry(look).or_insert_with(|| Series {
                 name: name.to_owned(),
                 style: Style::Curve(look),
@@ -249,7 +213,7 @@ fn has_points(chart: &Chart) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tables::TableName;
+    use crate::results::TableName;
     use crate::tables::examples::example;
 
     #[test]

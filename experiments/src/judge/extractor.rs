@@ -14,7 +14,7 @@ use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Tensor, TensorData};
 
 use super::plan::FeatureName;
-use crate::network_file::open_inception;
+use crate::checkpoint::networks::open_inception;
 
 /// Side of what [`Extractor::Pixels`] reduces images to.
 const PIXEL_SIDE: usize = 4;

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
-use crate::metrics_tool::of_bytes;
+use adadiff_storage::sha256_hex;
 pub use extractor::Extractor;
 #[cfg(test)]
 pub use plan::FeatureName;
@@ -94,7 +94,7 @@ impl<B: Kernels> Judge<B> {
             .iter()
             .chain(self.reference.covariance());
         let bytes: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
-        of_bytes(&bytes)
+        sha256_hex(&bytes)
     }
 
     /// Number of features.

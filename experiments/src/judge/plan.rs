@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::{Extractor, Judge, image_statistics};
-use crate::preset::{DataSet, Place};
-use crate::progress::samples_bar;
+use crate::presets::{DataSet, Place};
+use crate::terminal::samples_bar;
 
 /// Features to judge by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::sha256_file;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Judge, JudgeOptions};
-use crate::metrics_tool::of_file;
-use crate::preset::{DataSet, Place};
+use crate::presets::{DataSet, Place};
 
 /// The features and the images that the exit rule [`Distance`](crate::ExitRule::Distance) brings
 /// samples close to.
@@ -81,7 +81,7 @@ impl JudgeOptions {
 }
 
 fn of_statistics(path: &Path) -> Result<String> {
-    Ok(format!("SHA-256 {}", of_file(path)?))
+    Ok(format!("SHA-256 {}", sha256_file(path)?))
 }
 
 impl Yardstick {

@@ -6,8 +6,9 @@ use std::num::NonZeroUsize;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::{MethodEntry, MethodKind};
 use crate::calibrations::ExitRule;
-use crate::report;
+use crate::checkpoint::Companion;
 
 /// A way to draw samples with less work than the full network takes, and its one knob.
 ///
@@ -109,19 +110,37 @@ impl Method {
     }
 
     /// The method's kind in a row of results.
-    pub fn kind(&self) -> report::Method {
+    pub fn kind(&self) -> MethodKind {
         match self {
-            Self::Full => report::Method::Full,
-            Self::StaticDepth { .. } => report::Method::Static,
-            Self::AdaDiff { .. } => report::Method::Adadiff,
-            Self::Published { .. } => report::Method::Published,
-            Self::Saturation { .. } => report::Method::Saturation,
-            Self::LearnedExit { .. } => report::Method::LearnedExit,
-            Self::DuoDiff { .. } => report::Method::DuoDiff,
-            Self::DepthDrop { .. } => report::Method::DepthDrop,
-            Self::FewerSteps { .. } => report::Method::FewerSteps,
-            Self::FeatureCache { .. } => report::Method::FeatureCache,
-            Self::TokenMerging { .. } => report::Method::TokenMerging,
+            Self::Full => MethodKind::Full,
+            Self::StaticDepth { .. } => MethodKind::StaticDepth,
+            Self::AdaDiff { .. } => MethodKind::AdaDiff,
+            Self::Published { .. } => MethodKind::Published,
+            Self::Saturation { .. } => MethodKind::Saturation,
+            Self::LearnedExit { .. } => MethodKind::LearnedExit,
+            Self::DuoDiff { .. } => MethodKind::DuoDiff,
+            Self::DepthDrop { .. } => MethodKind::DepthDrop,
+            Self::FewerSteps { .. } => MethodKind::FewerSteps,
+            Self::FeatureCache { .. } => MethodKind::FeatureCache,
+            Self::TokenMerging { .. } => MethodKind::TokenMerging,
+        }
+    }
+
+    /// The method in the list of all, where AdaDiff's exit rules stand apart.
+    pub fn entry(&self) -> &'static MethodEntry {
+        let kind = match *self {
+            Self::AdaDiff { rule, .. } => MethodKind::of_rule(rule),
+            _ => self.kind(),
+        };
+        kind.entry()
+    }
+
+    /// The second network that the method needs.
+    pub fn companion(&self) -> Option<Companion> {
+        match self {
+            Self::DuoDiff { .. } => Some(Companion::Shallow),
+            Self::LearnedExit { .. } => Some(Companion::LearnedExit),
+            _ => None,
         }
     }
 

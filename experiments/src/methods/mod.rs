@@ -2,21 +2,26 @@
 //! held-out seeds, and then draws samples that are judged, timed and accounted for like any other's.
 //!
 //! ```text
-//! Method ── prepare(study) ──► PreparedMethod ── tally(study, judge, draw) ──► Tally ── row ──► ResultRow
+//! Method ── prepare(study) ──► PreparedMethod ── tally(study, judge, draw) ──► Tally
 //! ```
 
-mod companion;
 mod cost;
+mod exit;
+mod kind;
 mod method;
 mod prepare;
 mod prepared;
+pub mod timing;
+mod timing_table;
 mod variant;
 
-pub use companion::{Companion, CompanionNetwork, Companions};
 pub use cost::CostModel;
+pub use exit::Exit;
+pub use kind::{METHODS, MethodEntry, MethodKind, row_name};
 pub use method::Method;
 pub use prepared::PreparedMethod;
+pub use timing_table::timing_table;
 pub use variant::variant;
 
 #[cfg(all(test, feature = "flex"))]
-mod tests;
+pub(crate) mod tests;

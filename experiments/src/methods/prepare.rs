@@ -10,8 +10,9 @@ use adadiff_uem::{
 use anyhow::{Result, anyhow};
 use indicatif::ProgressBar;
 
-use super::{Companion, CostModel, Method, PreparedMethod};
 use crate::calibrations::Budget;
+use crate::checkpoint::Companion;
+use crate::methods::{CostModel, Method, PreparedMethod};
 use crate::study::{CALIBRATION_ROUNDS, Study, network_cost};
 
 impl Method {

@@ -6,11 +6,9 @@ use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 use indicatif::ProgressBar;
 
-use super::{CostModel, Method, variant};
+use super::{CostModel, Method};
 use crate::calibrations::Calibration;
 use crate::judge::Judge;
-use crate::measured::Measured;
-use crate::report::ResultRow;
 use crate::study::{Draw, Drawn, Effort, Study};
 use crate::tally::Tally;
 
@@ -70,48 +68,5 @@ impl<B: Kernels> PreparedMethod<'_, B> {
     /// Where they ran more blocks than the network has.
     pub fn cost(&self, effort: &Effort) -> Result<ComputeSummary> {
         effort.summary(&self.cost)
-    }
-
-    /// The row of results of samples that were drawn and judged, without a speed-up.
-    ///
-    /// # Errors
-    /// Where there are too few samples.
-    pub fn row(
-        &self,
-        study: &Study<'_, B>,
-        judge: &Judge<B>,
-        device: &str,
-        drawn: &Tally,
-    ) -> Result<ResultRow> {
-        let measured = Measured {
-            preset: &study.preset,
-            method: self.method.kind(),
-            device: device.to_owned(),
-            cost: self.cost.clone(),
-            steps: self.steps,
-            effort: &drawn.effort,
-            seconds: drawn.seconds,
-            features: judge.features(),
-            frechet_distance: judge.frechet_distance(&drawn.statistics)?,
-        };
-        let mut row = measured.row()?;
-        self.enter(&mut row);
-        row.variant = variant(&study.preset);
-        Ok(row)
-    }
-
-    /// Says in a row of results which method it is of.
-    pub fn enter(&self, row: &mut ResultRow) {
-        row.method = self.method.kind();
-        row.setting = Some(self.method);
-        row.steps = self.steps;
-        row.target_reduction = self.method.reduction();
-        row.threshold = self.threshold.map(f64::from);
-        if let Method::StaticDepth { depth } = self.method {
-            row.depth = Some(depth.get() as u32);
-        }
-        if let Some(calibration) = &self.calibration {
-            calibration.enter(row);
-        }
     }
 }

@@ -15,7 +15,7 @@ use super::*;
 use crate::calibrations::ExitRule;
 use crate::checkpoint::{BACKBONE_PHASE, Checkpoint, PHASE_KEY, PRESET_KEY};
 use crate::judge::{FeatureName, JudgeOptions, Yardstick};
-use crate::preset::Preset;
+use crate::presets::Preset;
 use crate::study::{Contexts, Drawn, Study};
 
 const SAMPLES: usize = 8;
@@ -43,7 +43,7 @@ fn write(folder: &std::path::Path, name: &str, preset: &Preset, phase: &str) {
 }
 
 /// The study of a tiny network, with or without the second networks beside it.
-fn study(stop: &AtomicBool, companions: bool) -> Study<'_, Flex> {
+pub(crate) fn study(stop: &AtomicBool, companions: bool) -> Study<'_, Flex> {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "weights", &preset(None), "joint");
     if companions {
@@ -264,7 +264,7 @@ fn a_few_prompts_are_no_data_set() {
     let study = study.with_yardstick(grey_images(&path, 4));
     let bar = ProgressBar::hidden();
     let calibrate = |study: &Study<'_, Flex>, reduction| {
-        let budget = crate::Budget {
+        let budget = crate::calibrations::Budget {
             exit_rule: ExitRule::Distance,
             ..study.budget(reduction)
         };
@@ -292,29 +292,6 @@ fn a_few_prompts_are_no_data_set() {
         assert!(calibration.reached >= 0.59, "{}", calibration.reached);
         assert!(calibration.yardstick.is_some() && calibration.yardstick == name);
     }
-}
-
-#[test]
-fn rows_say_which_method_they_are_of() {
-    println!("device: flex");
-    let stop = AtomicBool::new(false);
-    let study = study(&stop, false);
-    let bar = ProgressBar::hidden();
-    let method = Method::Saturation { reduction: 0.4 };
-    let prepared = method.prepare(&study, &bar).unwrap();
-    let mut row = crate::report::examples::example_rows().remove(0);
-    prepared.enter(&mut row);
-    assert_eq!(row.method, crate::report::Method::Saturation);
-    assert_eq!(row.setting, Some(method));
-    assert_eq!(row.target_reduction, Some(0.4));
-    assert!(row.threshold.is_some());
-    assert_eq!(row.to_string(), "CALM, target 40 %");
-    let line = serde_json::to_string(&row).unwrap();
-    assert!(line.contains(r#""setting":{"name":"saturation","reduction":0.4}"#));
-    assert_eq!(
-        serde_json::from_str::<crate::report::ResultRow>(&line).unwrap(),
-        row
-    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use adadiff_train::{LossForm, Objective, Trained};
 use adadiff_uem::{EstimatorForm, HeadForm, UncertaintyForm};
 
-use crate::preset::Preset;
+use crate::presets::Preset;
 
 /// What distinguishes the network of a preset from AdaDiff as the paper has it, in the words of a
 /// table; nothing where nothing does.

@@ -1,51 +1,29 @@
-//! SHA-256, by which a result says what exactly it was made from.
+//! SHA-256 of sets of samples, by which a result says what exactly it was made from.
 
-use std::fs::File;
-use std::io;
 use std::path::Path;
 
 use adadiff_metrics::{ImageFiles, Samples, Source};
-use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
-
-/// The digest of a file, as `sha256sum FILE` prints it.
-///
-/// # Errors
-/// Where the file cannot be read.
-pub fn of_file(path: &Path) -> Result<String> {
-    let hash = || -> io::Result<Sha256> {
-        let mut hash = Sha256::new();
-        io::copy(&mut File::open(path)?, &mut hash)?;
-        Ok(hash)
-    };
-    let hash = hash().with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(format!("{:x}", hash.finalize()))
-}
-
-/// The digest of bytes.
-pub fn of_bytes(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
-}
+use adadiff_storage::{StorageError, sha256_file, sha256_hex};
 
 /// The digest of a set: of its file, or of its folder as [`of_folder`] takes it.
 ///
 /// # Errors
 /// Where a file cannot be read.
-pub fn of_source(source: &Source) -> Result<String> {
+pub fn of_source(source: &Source) -> Result<String, StorageError> {
     match source.samples() {
         Some(Samples::Files(files)) if files.is_folder() => of_folder(source.path(), files),
-        _ => of_file(source.path()),
+        _ => sha256_file(source.path()),
     }
 }
 
 /// The digest of a folder of images: of the list that `sha256sum` prints of them in their order,
 /// which for a folder without others in it is `LC_ALL=C sha256sum *.png | sha256sum`.
-fn of_folder(path: &Path, files: &ImageFiles) -> Result<String> {
-    let mut list = Sha256::new();
+fn of_folder(path: &Path, files: &ImageFiles) -> Result<String, StorageError> {
+    let mut list = String::new();
     for name in files.names() {
         // What cannot be read was passed over, and stands in the list as such.
-        let file = of_file(&path.join(name)).unwrap_or_else(|_| "unreadable".to_owned());
-        list.update(format!("{file}  {name}\n"));
+        let file = sha256_file(&path.join(name)).unwrap_or_else(|_| "unreadable".to_owned());
+        list += &format!("{file}  {name}\n");
     }
-    Ok(format!("{:x}", list.finalize()))
+    Ok(sha256_hex(list.as_bytes()))
 }

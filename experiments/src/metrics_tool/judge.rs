@@ -8,7 +8,7 @@ use adadiff_metrics::{
     kernel_distance_of_subsets, precision_recall, write_statistics,
 };
 use adadiff_model::clip::ClipVisionConfig;
-use adadiff_train::replace_file;
+use adadiff_storage::{replace_file, sha256_file};
 use anyhow::{Context, Result, ensure};
 
 use super::count::bias;
@@ -207,7 +207,7 @@ impl NamedFile {
     fn of(path: &Path) -> Result<Self> {
         Ok(Self {
             path: path.to_owned(),
-            sha256: digest::of_file(path)?,
+            sha256: sha256_file(path)?,
         })
     }
 }
@@ -215,7 +215,6 @@ impl NamedFile {
 fn write(path: &Path, gaussian: &Gaussian) -> Result<NamedFile> {
     let mut bytes = Cursor::new(Vec::new());
     write_statistics(&mut bytes, gaussian)?;
-    replace_file(path, bytes.get_ref())
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    replace_file(path, bytes.get_ref())?;
     NamedFile::of(path)
 }

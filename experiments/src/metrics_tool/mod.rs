@@ -14,13 +14,12 @@ mod tests;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use adadiff_backends::DeviceName;
 use adadiff_metrics::Preprocessing;
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 
-use crate::device::DeviceName;
-use crate::options::positive;
-pub use digest::{of_bytes, of_file};
+use crate::presets::positive;
 use plan::Plan;
 use record::Record;
 
@@ -125,7 +124,7 @@ impl From<Mode> for Preprocessing {
 /// Runs the program; errors are told on standard error.
 #[cfg(all(feature = "programs", not(test)))]
 pub fn main() -> ExitCode {
-    crate::allocator::keep_freed_memory();
+    adadiff_backends::keep_freed_memory();
     let printed = run(Arguments::parse()).and_then(|record| {
         for note in &record.notes {
             eprintln!("note: {note}");

@@ -1,5 +1,6 @@
 //! Carrying out a plan: from both sets' files to what the figures are made of.
 
+use adadiff_backends::{DeviceTask, run_on};
 use adadiff_metrics::Samples;
 use adadiff_model::clip::ClipVisionConfig;
 use adadiff_model::kernels::Kernels;
@@ -10,9 +11,8 @@ use super::gather::{Gathered, gather};
 use super::networks::{DeviceNetworks, Networks};
 use super::plan::{Part, Plan};
 use super::record::Record;
-use crate::device::{DeviceTask, run_on};
-use crate::network_file::{open_clip_vision, open_inception};
-use crate::progress::samples_bar;
+use crate::checkpoint::networks::{open_clip_vision, open_inception};
+use crate::terminal::samples_bar;
 
 /// Both sets, gathered.
 pub(super) struct Sets {
@@ -34,7 +34,7 @@ pub(super) struct NetworkFacts {
 struct WithNetworks<'a>(&'a mut Plan);
 
 impl DeviceTask for WithNetworks<'_> {
-    type Output = Sets;
+    type Output = Result<Sets>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<Sets> {
         let Self(plan) = self;

@@ -6,6 +6,7 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 
 use adadiff_metrics::{Gaussian, write_statistics};
+use adadiff_storage::sha256_file;
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
@@ -155,7 +156,7 @@ fn a_record_tells_what_it_depends_on() {
     assert_eq!(value["samples"]["count"], 3);
     assert_eq!(value["reference"]["skipped"], 0);
     assert_eq!(value["weights"], Value::Null);
-    let expected = digest::of_file(&folder.path().join("b.npy")).unwrap();
+    let expected = sha256_file(&folder.path().join("b.npy")).unwrap();
     assert_eq!(value["reference"]["sha256"], expected);
     let note = value["notes"][0].as_str().unwrap();
     assert!(note.contains("3 samples and 3 of the reference"), "{note}");
@@ -171,7 +172,7 @@ fn digests_are_those_of_sha256sum() {
     }
     // `sha256sum a.png`, and `sha256sum a.png b.png | sha256sum`.
     assert_eq!(
-        digest::of_file(&path.join("a.png")).unwrap(),
+        sha256_file(&path.join("a.png")).unwrap(),
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     );
     let source = adadiff_metrics::Source::open(path).unwrap();
@@ -186,7 +187,7 @@ fn statistics_are_written_and_stand_for_their_samples() {
     let folder = folder();
     let write = ["a.npy", "--write-statistics", "a.npz"];
     let written = run_in(&folder, &write).unwrap().written.unwrap();
-    assert_eq!(written.sha256, digest::of_file(&written.path).unwrap());
+    assert_eq!(written.sha256, sha256_file(&written.path).unwrap());
     let of_samples = run_in(&folder, &["a.npy", "b.npy"]).unwrap();
     let record = run_in(&folder, &["a.npz", "b.npy"]).unwrap();
     assert_eq!(record.figures, of_samples.figures);
@@ -516,7 +517,7 @@ fn cmmd_compares_images_by_clip() {
     // Rounding of the kernel, in double precision.
     assert!(record.figures.cmmd.unwrap().abs() < 1e-9);
     let named = record.clip_weights.unwrap();
-    assert_eq!(named.sha256, digest::of_file(&named.path).unwrap());
+    assert_eq!(named.sha256, sha256_file(&named.path).unwrap());
     assert_eq!((record.mode, record.weights), (None, None));
     assert_eq!((record.samples.count, record.samples.dims), (Some(2), 5));
     assert_eq!(record.dtype.as_deref(), Some("f32"));

@@ -36,10 +36,9 @@ pub use latents::LatentDecoder;
 use damage::Damages;
 
 use crate::calibrations::{Budget, Calibration, Calibrations, ExitRule};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Companion, CompanionNetwork, Companions};
 use crate::judge::Yardstick;
-use crate::methods::{Companion, CompanionNetwork, Companions};
-use crate::preset::Preset;
+use crate::presets::Preset;
 
 /// Added to a run's seed for the samples that thresholds are calibrated on, so that no reported
 /// figure is of samples that a threshold has seen.

@@ -3,15 +3,15 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use super::entry::DrawnEntry;
-use super::key::{DrawKey, NetworkKey, QualityKey, TimingKey, id};
-use super::name::TableName;
-use super::published::Published;
-use super::results::{DrawnTable, Match, MatchKey, Quality, Results, Time};
+use adadiff_storage::record_id;
+
 use crate::methods::Method;
-use crate::preset::Preset;
-use crate::report::ResultRow;
-use crate::report::examples::example_rows;
+use crate::presets::Preset;
+use crate::results::examples::example_rows;
+use crate::results::{
+    DrawKey, DrawnEntry, DrawnTable, Match, MatchKey, NetworkKey, Published, Quality, QualityKey,
+    ResultRow, Results, TableName, Time, TimingKey,
+};
 
 fn draw_key(method: Method, seed: u64) -> DrawKey {
     let preset = Preset::fashion_mnist().unwrap();
@@ -48,7 +48,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
     let methods = [
         Method::Full,
         Method::AdaDiff {
-            rule: crate::ExitRule::Distance,
+            rule: crate::calibrations::ExitRule::Distance,
             reduction: 0.45,
         },
         Method::StaticDepth { depth },
@@ -61,7 +61,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
                 features: row.features.clone(),
                 reference_sha256: "reference".into(),
             };
-            quality.push(id(&key).unwrap());
+            quality.push(record_id(&key).unwrap());
             let result = ResultRow {
                 setting: Some(method),
                 seed,
@@ -73,7 +73,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
             draw: draw_key(method, 0),
             rounds: 5,
         };
-        let timing = id(&key).unwrap();
+        let timing = record_id(&key).unwrap();
         let time = Time {
             seconds_per_image: own,
             full_seconds_per_image: full,
@@ -119,11 +119,11 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
     });
     let key = MatchKey {
         target: draw_key(methods[1], 0),
-        family: super::entry::Family::StaticDepth,
+        family: crate::methods::MethodKind::StaticDepth,
         yardstick: None,
         rounds: 3,
     };
-    entries[2].matched = Some(id(&key).unwrap());
+    entries[2].matched = Some(record_id(&key).unwrap());
     let found = Match {
         method: methods[2],
         time_ratio: 1.1,

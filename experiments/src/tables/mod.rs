@@ -7,38 +7,22 @@
 //!                                Rendered ◄── DrawnTable (which lines a table shows)
 //! ```
 
-mod bench;
-mod clock;
-mod entry;
 mod equal_time;
 #[cfg(test)]
 pub(crate) mod examples;
 mod fast_solvers;
-mod job;
-mod key;
-mod lines;
-mod name;
+mod interleaved;
 mod networks;
-mod options;
 mod plan;
-mod published;
+mod prepared_row;
 mod render;
-mod results;
-mod row;
-mod summary;
+mod runner;
+mod spec;
 mod variants;
 
-pub use bench::{Bench, Settings};
-pub use entry::{Choice, DrawnEntry, Entry, Family};
-pub use job::{Job, Wanted};
-pub use key::{DrawKey, NetworkKey, QualityKey, TimingKey};
-pub use lines::{Line, Lines};
-pub use name::TableName;
 pub use networks::{Network, Networks};
-pub use options::{FigureOptions, MeasuringOptions, StudyOptions, TableArgument, TableOptions};
 pub use plan::Plan;
-pub use published::Published;
 pub use render::{Rendered, metric_name};
-pub use results::{DrawnTable, Match, MatchKey, Quality, Results, Time, read_json};
-pub use summary::MeanAndSpread;
+pub use runner::{Bench, Settings};
+pub use spec::{Choice, Entry};
 pub use variants::Variants;

@@ -8,12 +8,12 @@ use adadiff_model::kernels::Kernels;
 use adadiff_sampler::SolverConfig;
 use anyhow::Result;
 
-use super::key::NetworkKey;
 use super::variants::Variants;
-use crate::checkpoint::Checkpoint;
-use crate::methods::{Companion, Method};
+use crate::checkpoint::components::Surroundings;
+use crate::checkpoint::{Checkpoint, Companion};
+use crate::methods::Method;
+use crate::results::NetworkKey;
 use crate::study::Study;
-use crate::surroundings::Surroundings;
 
 /// A network on the device, and what tells it from others.
 pub struct Network<'a, B: Kernels> {

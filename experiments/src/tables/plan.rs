@@ -4,13 +4,13 @@ use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
 
-use super::entry::{Choice, Entry, Family};
 use super::fast_solvers::fast_solvers;
-use super::name::TableName;
-use super::published::Published;
 use crate::calibrations::ExitRule;
-use crate::methods::{self, Companion, Method};
-use crate::preset::{Preset, variant_names};
+use crate::checkpoint::Companion;
+use crate::methods::{self, Method, MethodEntry, MethodKind};
+use crate::presets::{Preset, variant_names};
+use crate::results::{Published, TableName};
+use crate::tables::spec::{Choice, Entry};
 
 /// The rows of tables for a preset.
 #[derive(Clone, Copy, Debug)]
@@ -179,19 +179,24 @@ impl Plan<'_> {
     fn methods(&self) -> Vec<Entry> {
         let adadiff = self.adadiff();
         let mut entries = vec![self.baseline(), adadiff.clone()];
-        for family in Family::ALL {
-            let own = family.is(self.preset.sampling.exit_rule);
-            if own || self.quick && !QUICK_FAMILIES.contains(&family) {
-                continue;
-            }
+        for other in self.others() {
             entries.push(Entry {
-                label: family.label().to_owned(),
-                choice: Choice::EqualTime(family),
+                label: other.label.to_owned(),
+                choice: Choice::EqualTime(other.kind),
                 published: None,
                 ..adadiff.clone()
             });
         }
         entries
+    }
+
+    /// The methods that AdaDiff as the preset has it is compared with.
+    fn others(&self) -> impl Iterator<Item = &'static MethodEntry> {
+        let own = MethodKind::of_rule(self.preset.sampling.exit_rule);
+        let quick = self.quick;
+        MethodEntry::adjustable().filter(move |entry| {
+            entry.kind != own && (!quick || QUICK_METHODS.contains(&entry.kind))
+        })
     }
 
     /// Every method at settings from little to much saved.
@@ -205,14 +210,10 @@ impl Plan<'_> {
         };
         let own = |&reduction| Entry::given(self.preset, Method::AdaDiff { rule, reduction });
         entries.extend(shares.iter().map(own));
-        for family in Family::ALL {
-            let own = family.is(rule);
-            if own || self.quick && !QUICK_FAMILIES.contains(&family) {
-                continue;
-            }
+        for other in self.others() {
             let shown = shares
                 .iter()
-                .map(|&share| family.saving(share, blocks, steps));
+                .filter_map(|&share| other.saving(share, blocks, steps));
             let mut shown: Vec<Method> = shown.collect();
             shown.dedup();
             entries.extend(
@@ -241,11 +242,11 @@ fn is_companion(name: &str) -> bool {
 /// More steps than this are many for a fast solver.
 const MOST_STEPS: usize = 50;
 
-/// The families of a quick run.
-const QUICK_FAMILIES: [Family; 3] = [
-    Family::StaticDepth,
-    Family::FewerSteps,
-    Family::FeatureCache,
+/// The other methods of a quick run.
+const QUICK_METHODS: [MethodKind; 3] = [
+    MethodKind::StaticDepth,
+    MethodKind::FewerSteps,
+    MethodKind::FeatureCache,
 ];
 
 #[cfg(test)]

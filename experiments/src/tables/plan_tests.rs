@@ -1,5 +1,5 @@
 use super::*;
-use crate::experiment::{CIFAR10, FASHION_MNIST};
+use crate::presets::{CIFAR10, FASHION_MNIST};
 
 fn labels(preset: &Preset, quick: bool, name: TableName) -> Vec<String> {
     let entries = Plan { preset, quick }.entries(name);

@@ -1,11 +1,8 @@
 //! Tables for terminals, documents and pages, drawn from the lines of results.
 
-use super::entry::DrawnEntry;
-use super::name::TableName;
-use super::results::{DrawnTable, Results};
-use super::summary::MeanAndSpread;
-use crate::report::table::decimals;
-use crate::report::{ResultRow, Table};
+use adadiff_report::{Table, decimals};
+
+use crate::results::{DrawnEntry, DrawnTable, MeanAndSpread, ResultRow, Results, TableName};
 
 /// A table and what its reader should know.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::plan::BACKBONE;
-use crate::methods::Companion;
-use crate::preset::Preset;
+use crate::checkpoint::Companion;
+use crate::presets::Preset;
 
 /// Where the bundled checkpoint lies, seen from the repository's root.
 const BUNDLED: &str = "experiments/assets/fashion_mnist/weights.safetensors";

@@ -133,7 +133,7 @@ fn prepare() {
     // A shard that is there must be that of a roomy disk; the index grows with each.
     let is_whole = |name: &str, bytes: &[u8]| match name {
         "index.json" => serde_json::from_slice::<Value>(bytes).is_ok(),
-        "preparation.lock" => bytes.is_empty(),
+        ".lock" => bytes.is_empty(),
         _ => expected.get(name).is_some_and(|whole| whole == bytes),
     };
     let found = fill(&disk, program, folder.path(), &prepare, 100, is_whole);

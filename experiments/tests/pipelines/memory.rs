@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use adadiff_experiments::experiment::IMAGENET;
+use adadiff_experiments::presets::IMAGENET;
 use adadiff_experiments::{DataSet, Preset};
 use serde_json::Value;
 use tempfile::tempdir;

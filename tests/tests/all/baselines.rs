@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use adadiff_experiments::device::DeviceTask;
+use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, FeatureCache, Prediction, Switched, TokenMerging};
 use adadiff_tests::{Network, NetworkKind, Scale, assert_close, on_every_device, values};
@@ -78,7 +78,7 @@ fn exit(policy: &dyn ExitPolicy, evidence: &[f32]) -> u32 {
 struct Saturating;
 
 impl DeviceTask for Saturating {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         for network in Network::all(DEPTH) {
@@ -144,7 +144,7 @@ fn settled_hidden_states_leave() {
 struct Batches;
 
 impl DeviceTask for Batches {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let network = Network::new(NetworkKind::Class, DEPTH);
@@ -233,7 +233,7 @@ fn lively<B: Kernels>(variant: &Network, device: &B::Device) -> AdaDiff<B> {
 struct Variants;
 
 impl DeviceTask for Variants {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         for kind in [NetworkKind::Unconditional, NetworkKind::Class] {
@@ -287,7 +287,7 @@ fn variants_leave_with_their_own_heads_and_estimators() {
 struct Errors;
 
 impl DeviceTask for Errors {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let network = Network::new(NetworkKind::Unconditional, DEPTH);
@@ -357,7 +357,7 @@ fn errors_are_those_of_the_predictions_along_the_policys_paths() {
 struct OtherNetworks;
 
 impl DeviceTask for OtherNetworks {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         for network in Network::all(DEPTH) {

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
-use adadiff_experiments::device::{DeviceTask, run_on};
-use adadiff_experiments::{Checkpoint, Precision, Study};
+use adadiff_backends::{DeviceTask, Precision, run_on};
+use adadiff_experiments::{Checkpoint, Study};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
 use adadiff_sampler::NoiseStream;
@@ -43,7 +43,7 @@ struct Drawn {
 struct DrawBundled;
 
 impl DeviceTask for DrawBundled {
-    type Output = Drawn;
+    type Output = Result<Drawn>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<Drawn> {
         let stop = AtomicBool::new(false);
@@ -149,9 +149,9 @@ fn the_bundled_checkpoint_draws_the_same_on_every_device() {
 struct PredictIn(Precision);
 
 impl DeviceTask for PredictIn {
-    type Output = Option<Vec<f32>>;
+    type Output = Result<Option<Vec<f32>>>;
 
-    fn run<B: Kernels>(self, device: B::Device) -> Result<Self::Output> {
+    fn run<B: Kernels>(self, device: B::Device) -> Self::Output {
         let stop = AtomicBool::new(false);
         let mut checkpoint = Checkpoint::bundled()?;
         checkpoint.preset.sampling.precision = self.0;

@@ -1,6 +1,6 @@
 //! One seed gives one network, one prediction and one set of gradients on every device.
 
-use adadiff_experiments::device::{DeviceTask, run_on};
+use adadiff_backends::{DeviceTask, run_on};
 use adadiff_losses::{JointWeights, LossForm, joint_objective};
 use adadiff_model::kernels::Kernels;
 use adadiff_tests::{
@@ -29,7 +29,7 @@ struct Compute {
 }
 
 impl DeviceTask for Compute {
-    type Output = Computed;
+    type Output = Result<Computed>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<Computed> {
         let network = &self.network;

@@ -1,6 +1,6 @@
 //! Samples leave where their policy says, and what a sample gets does not depend on its batch.
 
-use adadiff_experiments::device::DeviceTask;
+use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, Prediction, gather};
 use adadiff_tests::{Network, NetworkKind, assert_close, on_every_device, values};
@@ -143,7 +143,7 @@ fn assert_predicts<B: Backend>(
 struct BatchMates;
 
 impl DeviceTask for BatchMates {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         for network in Network::all(DEPTH) {
@@ -207,7 +207,7 @@ fn a_sample_gets_the_same_alone_and_in_any_batch() {
 struct StaticDepths;
 
 impl DeviceTask for StaticDepths {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         for network in Network::all(DEPTH) {
@@ -252,7 +252,7 @@ fn static_depths_are_the_decoded_hidden_states() {
 struct OtherPolicies;
 
 impl DeviceTask for OtherPolicies {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let network = Network::new(NetworkKind::Class, DEPTH);
@@ -338,7 +338,7 @@ fn patience_schedules_and_recording_choose_the_exits_they_should() {
 struct Timesteps;
 
 impl DeviceTask for Timesteps {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let network = Network::new(NetworkKind::Class, DEPTH);

@@ -1,6 +1,6 @@
 //! The kernels agree with their formulas on every device, forward and backward.
 
-use adadiff_experiments::device::{DeviceTask, run_on};
+use adadiff_backends::{DeviceTask, run_on};
 use adadiff_model::kernels::{self, Kernels};
 use adadiff_tests::{
     Draw, Named, announce, assert_close, devices_under_test, reference_device, values,
@@ -92,7 +92,7 @@ impl<B: Backend> Inputs<'_, B> {
 }
 
 impl DeviceTask for Evaluate {
-    type Output = Named;
+    type Output = Result<Named>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<Named> {
         let Case {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use adadiff_experiments::device::DeviceTask;
+use adadiff_backends::DeviceTask;
 use adadiff_model::Denoiser;
 use adadiff_model::kernels::Kernels;
 use adadiff_tests::{Network, Scale, on_every_device, values};
@@ -29,7 +29,7 @@ fn policies() -> [(Box<dyn ExitPolicy>, u32); 3] {
 struct SpoiltEstimators;
 
 impl DeviceTask for SpoiltEstimators {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         for network in Network::all(4) {

@@ -195,7 +195,7 @@ fn an_unwritable_place_is_named_and_an_earlier_file_survives() {
     fs::write(&blocked, b"in the way").unwrap();
     let path = blocked.join(FILE);
     let error = save(&init(&network(), 1), Precision::Half, &[], &path).unwrap_err();
-    assert!(matches!(error, TrainError::File { .. }), "{error:?}");
+    assert!(matches!(error, TrainError::Storage(_)), "{error:?}");
     assert!(
         error.to_string().contains(&blocked.display().to_string()),
         "{error}"

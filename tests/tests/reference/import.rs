@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use adadiff_experiments::device::{DeviceTask, run_on};
+use adadiff_backends::{DeviceTask, run_on};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{ImportError, ImportHints, UVitConfig};
 use adadiff_tests::{announce, reference_device, values};
@@ -88,7 +88,7 @@ fn all_forms_of_file_hold_the_same() {
 struct Import(WeightFile, AdaDiffConfig);
 
 impl DeviceTask for Import {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let Self(file, config) = self;
@@ -230,7 +230,7 @@ fn everything_that_does_not_fit_is_named() {
 struct WithTime;
 
 impl DeviceTask for WithTime {
-    type Output = ImportError;
+    type Output = Result<ImportError>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<ImportError> {
         let (file, config) = class();

@@ -24,7 +24,7 @@ mod uvit;
 use std::io::Write;
 use std::path::PathBuf;
 
-use adadiff_experiments::device::{DeviceName, DeviceTask, run_on};
+use adadiff_backends::{DeviceName, DeviceTask, run_on};
 use adadiff_model::kernels::Kernels;
 use adadiff_tests::devices_under_test;
 use anyhow::{Result, bail};
@@ -45,7 +45,7 @@ fn folder() -> PathBuf {
 struct Check<'a>(&'a Fixture);
 
 impl DeviceTask for Check<'_> {
-    type Output = Report;
+    type Output = Result<Report>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<Report> {
         let fixture = self.0;

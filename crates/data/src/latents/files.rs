@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use adadiff_storage::{sha256_hex, sync_folder};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -37,7 +38,7 @@ impl StoredFile {
 
     /// Makes sure that this is the file's content.
     pub fn check_content(&self, file: &Path, content: &[u8]) -> Result<(), LatentError> {
-        let found = hexadecimal(&Sha256::digest(content));
+        let found = sha256_hex(content);
         if found == self.sha256 {
             return Ok(());
         }
@@ -129,22 +130,10 @@ fn measure(mut file: File) -> io::Result<StoredFile> {
     loop {
         let length = file.read(&mut chunk)?;
         if length == 0 {
-            let sha256 = hexadecimal(&hash.finalize());
+            let sha256 = format!("{:x}", hash.finalize());
             return Ok(StoredFile { bytes, sha256 });
         }
         hash.update(&chunk[..length]);
         bytes += length as u64;
     }
-}
-
-/// A new name is on the disk when its folder is, where folders are files.
-fn sync_folder(file: &Path) -> io::Result<()> {
-    match file.parent() {
-        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

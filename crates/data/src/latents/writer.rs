@@ -1,9 +1,10 @@
 //! Latents, prepared and written.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::mem;
 use std::path::{Path, PathBuf};
 
+use adadiff_storage::{FolderLock, StorageError};
 use safetensors::Dtype;
 
 use super::files::{StoredFile, remove_unfinished, unwritten};
@@ -41,7 +42,7 @@ pub struct LatentWriter {
     /// What the next shard has so far.
     pending: Pending,
     /// Held as long as the writer is.
-    lock: File,
+    lock: FolderLock,
 }
 
 /// The tensors of a shard, as they will be stored.
@@ -199,10 +200,8 @@ impl LatentWriter {
         }
         self.index.complete = true;
         self.index.write(&self.folder)?;
-        // Windows removes no file that is open.
-        drop(self.lock);
-        let lock = lock_file(&self.folder);
-        fs::remove_file(&lock).map_err(|source| unwritten(&lock, source))
+        let removed = self.lock.remove();
+        removed.map_err(|source| unwritten(&self.folder, source))
     }
 
     fn check_next(&self) -> Result<(), LatentError> {
@@ -352,21 +351,12 @@ fn unfinished_index(
     Ok(Some(index))
 }
 
-/// Keeps other processes away from a folder. The system takes the lock from a process that ends,
-/// however it ends.
-fn lock(folder: &Path) -> Result<File, LatentError> {
-    let path = lock_file(folder);
-    let file = File::create(&path).map_err(|source| unwritten(&path, source))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            let folder = folder.to_owned();
-            Err(LatentError::InUse { folder })
-        }
-        // A file system without locks has to do without.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
-    }
-}
-
-fn lock_file(folder: &Path) -> PathBuf {
-    folder.join("preparation.lock")
+/// Keeps other processes away from a folder.
+fn lock(folder: &Path) -> Result<FolderLock, LatentError> {
+    FolderLock::try_new(folder).map_err(|error| match error {
+        StorageError::File { path, source, .. } => unwritten(&path, source),
+        _ => LatentError::InUse {
+            folder: folder.to_owned(),
+        },
+    })
 }

@@ -1,0 +1,56 @@
+use thiserror::Error;
+
+use crate::{BackendName, DeviceName, Precision};
+
+/// Why work cannot be done on the named devices.
+#[derive(Debug, Error)]
+pub enum BackendError {
+    /// No device was named.
+    #[error("name a device")]
+    NoDevice,
+    /// Devices of several backends.
+    #[error("'{first}' and '{other}' are devices of two backends, which do not work together")]
+    TwoBackends {
+        /// The first device.
+        first: DeviceName,
+        /// The first of another backend.
+        other: DeviceName,
+    },
+    /// The backend was left out of this program.
+    #[error(
+        "this program was built without the device '{0}'; build it with \
+         `cargo build --release --features {name}`", name = .0.backend.name()
+    )]
+    NotBuilt(DeviceName),
+    /// A second device of a backend that has one.
+    #[error("there is only one {name} device, index {index} does not exist", name = .backend.name())]
+    NoSuchIndex {
+        /// The backend.
+        backend: BackendName,
+        /// The index that was named.
+        index: usize,
+    },
+    /// The device, or what drives it, is missing.
+    #[error("the device '{device}' is not there: {advice}")]
+    NotThere {
+        /// The device.
+        device: DeviceName,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// The device did not answer earlier, and is not asked again.
+    #[error("the device '{0}' failed before")]
+    FailedBefore(DeviceName),
+    /// The device does not compute in the wished type.
+    #[error("this device does not compute in {name}; leave --precision out", name = .0.name())]
+    Unsupported(Precision),
+    /// A device by rank where the launcher does not tell the rank within the machine.
+    #[error(
+        "the launcher does not tell this process's number among those of its machine: name an index \
+         with --device"
+    )]
+    NoLocalRank,
+    /// The rank and the number of processes contradict each other, or one of them is missing.
+    #[error("{0}")]
+    Rank(String),
+}

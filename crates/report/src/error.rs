@@ -1,0 +1,58 @@
+use adadiff_storage::StorageError;
+use thiserror::Error;
+
+/// What can go wrong when results are written, read or drawn.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// A file that could not be written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Data that could not be written as JSON.
+    #[error("could not express {what} as JSON")]
+    Json {
+        /// What was to be written.
+        what: &'static str,
+        /// What the JSON writer said.
+        source: serde_json::Error,
+    },
+    /// A number that is not finite where only a finite one can be stored or drawn.
+    #[error("{what} is {value}, but only a finite number can be reported")]
+    NotFinite {
+        /// Which number, and where it stands.
+        what: String,
+        /// Its value.
+        value: f64,
+    },
+    /// Data whose parts do not fit together, or that has nothing to draw.
+    #[error("{what}: expected {expected}, found {found}")]
+    Data {
+        /// Which data.
+        what: String,
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+    /// An image that could not be encoded.
+    #[error("could not encode a PNG image")]
+    Png(#[from] image::ImageError),
+    /// A figure that could not be drawn.
+    #[error("could not draw {figure}: {reason}")]
+    Drawing {
+        /// The figure's name.
+        figure: &'static str,
+        /// What the drawing library said.
+        reason: String,
+    },
+    /// A document without a well-formed place for a generated table.
+    #[error(
+        "the document needs exactly one `<!-- {name}:begin -->` line and, after it, exactly one \
+         `<!-- {name}:end -->` line; {problem}"
+    )]
+    Marker {
+        /// The marker's name.
+        name: String,
+        /// What is wrong with the markers found.
+        problem: &'static str,
+    },
+}

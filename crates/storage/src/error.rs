@@ -1,0 +1,90 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// What can go wrong with files that are kept.
+#[derive(Debug, Error)]
+pub enum StorageError {
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file holds something else than what is kept in it.
+    #[error("{} is damaged{help}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What to do about it, or nothing.
+        help: &'static str,
+        /// What the JSON reader said.
+        source: serde_json::Error,
+    },
+    /// A line of a file of JSON lines is no record.
+    #[error("line {line} of {} is damaged", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line's number, counted from one.
+        line: usize,
+        /// What the JSON reader said.
+        source: serde_json::Error,
+    },
+    /// JSON has no numbers that are not finite, and would hold them as null.
+    #[error("a measured number is not finite")]
+    NotFinite(#[source] serde_json::Error),
+    /// A value has no JSON form.
+    #[error("a value has no JSON form")]
+    Json(#[from] serde_json::Error),
+    /// A folder holds what a run with other settings has kept.
+    #[error(
+        "{} holds what a run with other settings has drawn so far; remove it, or choose another \
+         folder with --out",
+        folder.display()
+    )]
+    OtherSettings {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A run's folder is not empty.
+    #[error("{} holds files already; choose another folder with --out", folder.display())]
+    Occupied {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The place for a run's folder cannot be written into.
+    #[error("cannot write into {}; choose another with --out", folder.display())]
+    Unwritable {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process holds the folder's lock.
+    #[error(
+        "another process writes {} at this moment; choose another folder with --out",
+        folder.display()
+    )]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+impl StorageError {
+    /// For `map_err` on file operations; `action` completes "cannot ... PATH".
+    pub fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File {
+            action,
+            path,
+            source,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! One process at a time.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::StorageError;
+
+/// The file that is locked.
+const NAME: &str = ".lock";
+
+/// Keeps other processes that take the same lock away from a folder, until it is dropped or the
+/// process ends, however it ends.
+///
+/// A file system without locks has to do without: there every process gets it.
+#[derive(Debug)]
+pub struct FolderLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl FolderLock {
+    /// Takes the lock of `folder`, which is made where there is none, for work that no other process
+    /// may join.
+    ///
+    /// # Errors
+    /// [`StorageError::InUse`] where another process has it, [`StorageError::File`] where the folder
+    /// cannot be written.
+    pub fn try_new(folder: &Path) -> Result<Self, StorageError> {
+        let lock = Self::open(folder)?;
+        match lock.file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(StorageError::InUse {
+                folder: folder.to_owned(),
+            }),
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(lock),
+        }
+    }
+
+    /// Takes the lock of `folder`, which is made where there is none, as soon as no other process has
+    /// it: for reading a file, changing it and writing it back.
+    ///
+    /// # Errors
+    /// [`StorageError::File`] where the folder cannot be written.
+    pub fn wait(folder: &Path) -> Result<Self, StorageError> {
+        let lock = Self::open(folder)?;
+        let _ = lock.file.lock();
+        Ok(lock)
+    }
+
+    /// Gives the lock back and removes its file, from a folder that is not written into any more.
+    ///
+    /// # Errors
+    /// Where the file cannot be removed.
+    pub fn remove(self) -> io::Result<()> {
+        // Windows removes no file that is open.
+        drop(self.file);
+        fs::remove_file(self.path)
+    }
+
+    fn open(folder: &Path) -> Result<Self, StorageError> {
+        fs::create_dir_all(folder).map_err(StorageError::file("create", folder))?;
+        let path = folder.join(NAME);
+        let file = File::create(&path).map_err(StorageError::file("write", &path))?;
+        Ok(Self { file, path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_one_process_s_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("run");
+        let first = FolderLock::try_new(&folder).unwrap();
+        let error = FolderLock::try_new(&folder).unwrap_err();
+        assert!(matches!(error, StorageError::InUse { .. }), "{error}");
+        drop(first);
+        FolderLock::try_new(&folder).unwrap();
+    }
+
+    #[test]
+    fn changes_of_several_processes_all_count() {
+        let root = tempfile::tempdir().unwrap();
+        let counter = root.path().join("counter");
+        fs::write(&counter, "0").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        // Locks are of open files, so that threads stand for processes.
+                        let _lock = FolderLock::wait(root.path()).unwrap();
+                        let text = fs::read_to_string(&counter).unwrap();
+                        let count: u32 = text.parse().unwrap();
+                        crate::write_atomically(&counter, (count + 1).to_string().as_bytes())
+                            .unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_to_string(&counter).unwrap(), "100");
+    }
+}

@@ -1,0 +1,135 @@
+//! Second networks that some methods need beside the one that they make faster.
+
+use std::path::{Path, PathBuf};
+
+use adadiff_model::kernels::Kernels;
+use adadiff_uem::{AdaDiff, AdaDiffConfig};
+use anyhow::{Context, Result, ensure};
+
+use crate::checkpoint::Checkpoint;
+use crate::presets::Preset;
+
+/// What a second network is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Companion {
+    /// The shallow network of DuoDiff.
+    Shallow,
+    /// The network with the estimator of BERxiT.
+    LearnedExit,
+}
+
+impl Companion {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Shallow, Self::LearnedExit];
+
+    /// The variant of a preset that trains it.
+    pub fn variant(self) -> &'static str {
+        match self {
+            Self::Shallow => "shallow",
+            Self::LearnedExit => "learned-exit",
+        }
+    }
+
+    /// Its file beside the weights at `weights`.
+    pub fn path_beside(self, weights: &Path) -> PathBuf {
+        weights.with_file_name(format!("{}.safetensors", self.variant()))
+    }
+
+    /// What to do where it is missing.
+    fn missing(self, preset: &Preset) -> String {
+        let how = match self {
+            Self::Shallow => "--backbone-only",
+            Self::LearnedExit => "--backbone WEIGHTS",
+        };
+        format!(
+            "train it with `train --preset {}-{} {how}` and put its weights beside the network's as \
+             {}.safetensors",
+            preset.name,
+            self.variant(),
+            self.variant()
+        )
+    }
+}
+
+/// A second network on a device.
+#[derive(Clone, Debug)]
+pub struct CompanionNetwork<B: Kernels> {
+    /// What it is for.
+    pub companion: Companion,
+    /// Its hyperparameters.
+    pub config: AdaDiffConfig,
+    /// The network.
+    pub model: AdaDiff<B>,
+}
+
+/// The second networks of a study.
+#[derive(Clone, Debug)]
+pub struct Companions<B: Kernels> {
+    networks: Vec<CompanionNetwork<B>>,
+}
+
+impl<B: Kernels> Default for Companions<B> {
+    fn default() -> Self {
+        Self {
+            networks: Vec::new(),
+        }
+    }
+}
+
+impl<B: Kernels> Companions<B> {
+    /// Puts a second network on the device of the first, whose preset is `preset`.
+    ///
+    /// # Errors
+    /// Where it does not suit the first one, or its weights are damaged.
+    pub fn insert(
+        &mut self,
+        companion: Companion,
+        checkpoint: &Checkpoint,
+        preset: &Preset,
+        device: &B::Device,
+    ) -> Result<()> {
+        let (theirs, ours) = (&checkpoint.preset.model.backbone, &preset.model.backbone);
+        let suits = theirs.image_shape() == ours.image_shape()
+            && theirs.classes == ours.classes
+            && theirs.text == ours.text
+            && checkpoint.preset.schedule == preset.schedule
+            && checkpoint.preset.latents == preset.latents;
+        ensure!(
+            suits,
+            "{} does not suit the network: it was trained on other images, conditions or noise",
+            checkpoint.path.display()
+        );
+        ensure!(
+            companion != Companion::LearnedExit || theirs == ours,
+            "{} holds another backbone than the network whose exits it is to learn",
+            checkpoint.path.display()
+        );
+        let model = checkpoint.model(device)?;
+        let model = preset.sampling.precision.cast(model, device)?;
+        self.networks
+            .retain(|network| network.companion != companion);
+        self.networks.push(CompanionNetwork {
+            companion,
+            config: checkpoint.preset.model.clone(),
+            model,
+        });
+        Ok(())
+    }
+
+    /// A second network.
+    ///
+    /// # Errors
+    /// Says how to make it where it is missing.
+    pub fn get(&self, companion: Companion, preset: &Preset) -> Result<&CompanionNetwork<B>> {
+        let mut networks = self.networks.iter();
+        networks
+            .find(|network| network.companion == companion)
+            .with_context(|| {
+                format!(
+                    "the network '{}' is missing: {}",
+                    companion.variant(),
+                    companion.missing(preset)
+                )
+            })
+    }
+}

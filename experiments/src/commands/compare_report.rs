@@ -1,0 +1,173 @@
+//! The files of a run of the main job, and what it prints.
+
+use std::path::Path;
+
+use adadiff_backends::DeviceName;
+use adadiff_report::{
+    ExitHeatmap, Figure, GridStyle, ImageBatch, Report, Section, image_grid, pair_grid, png_bytes,
+};
+use adadiff_storage::{to_json_lines, write_atomically};
+use anyhow::Result;
+
+use crate::commands::compare::Findings;
+use crate::methods::{MethodKind, timing_table};
+use crate::presets::Preset;
+use crate::results::{note_on_features, reduction_curve, results_table, write_rows};
+
+/// Images in a grid at most.
+const GRID: usize = 64;
+
+/// Writes all files of a run into `folder`.
+///
+/// # Errors
+/// Where a file cannot be written.
+pub fn write(
+    folder: &Path,
+    findings: &Findings,
+    preset: &Preset,
+    device: DeviceName,
+    command: &str,
+) -> Result<()> {
+    write_rows(&folder.join("results.jsonl"), &findings.rows)?;
+    write_rows(&folder.join("curve.jsonl"), &findings.curve)?;
+    let timings = to_json_lines(&findings.timings)?;
+    write_atomically(&folder.join("timing.jsonl"), timings.as_bytes())?;
+    let toml = preset.to_toml()?;
+    write_atomically(&folder.join("preset.toml"), toml.as_bytes())?;
+    let table = results_table(&findings.rows);
+    write_atomically(&folder.join("table.md"), table.markdown().as_bytes())?;
+
+    let curve_samples = findings.curve.first().map_or(0, |row| row.samples);
+    let curve = reduction_curve(&findings.curve, curve_samples)?;
+    curve.write(folder, "fd_over_reduction")?;
+    let trace = &findings.adaptive.trace;
+    let exits = trace
+        .steps
+        .iter()
+        .map(|step| (step.timestep, step.blocks.as_slice()));
+    let heatmap = ExitHeatmap::of_exits(trace.blocks_per_prediction, exits)?;
+    heatmap.write(folder, "exit_depth")?;
+
+    let [channels, height, width] = findings.image_shape;
+    let size = channels * height * width;
+    let style = GridStyle::of_width(width);
+    let count = GRID.min(findings.full.pixels.len() / size);
+    let shape = [count, channels, height, width];
+    let full = ImageBatch::new(&findings.full.pixels[..count * size], shape)?;
+    let adaptive = ImageBatch::new(&findings.adaptive.pixels[..count * size], shape)?;
+    let pairs = png_bytes(&pair_grid(&full, &adaptive, style)?)?;
+    let grids = [
+        ("full.png", png_bytes(&image_grid(&full, style)?)?),
+        ("adadiff.png", png_bytes(&image_grid(&adaptive, style)?)?),
+        ("full_beside_adadiff.png", pairs.clone()),
+        (
+            "uncertainty_maps.png",
+            png_bytes(&findings.maps.grid(style)?)?,
+        ),
+    ];
+    for (name, bytes) in &grids {
+        write_atomically(&folder.join(name), bytes)?;
+    }
+
+    let section = |heading: &str, text: &str, figures: Vec<Figure>| Section {
+        heading: heading.to_owned(),
+        text: vec![text.to_owned()],
+        figures,
+    };
+    let report = Report {
+        title: format!("AdaDiff on {}", preset.data.title()),
+        summary: summary(findings),
+        facts: facts(findings, preset, device),
+        command: command.to_owned(),
+        preset: toml,
+        sections: vec![
+            section(
+                "Results",
+                "Every row draws the same samples from the same noise.",
+                vec![
+                    Figure::table(&table, "One row for each method."),
+                    Figure::table(&timing_table(&findings.timings), TIMING_CAPTION),
+                ],
+            ),
+            section(
+                "Samples",
+                "Pairs with the same noise: the full network at the left, AdaDiff at the right.",
+                vec![Figure::png(
+                    &pairs,
+                    "Pairs of samples",
+                    "The first samples of the run.",
+                )],
+            ),
+            section(
+                "What a budget costs",
+                "Distance from the test images over the share of blocks that is skipped, on fewer \
+                 samples than the table, which raises all distances.",
+                vec![curve.figure()?],
+            ),
+            section(
+                "Where samples leave",
+                "How many blocks samples run at each step, from noise to image.",
+                vec![heatmap.figure()?],
+            ),
+            section(
+                "Uncertainty",
+                "The estimated uncertainty of the block each sample left at.",
+                vec![findings.maps.figure()?],
+            ),
+        ],
+        notes: vec![
+            note_on_features(findings.rows.first().map_or("", |row| &row.features)).to_owned(),
+            "GFLOPs count two operations for each multiply-add of matrix products and \
+             convolutions, estimators included."
+                .to_owned(),
+        ],
+    };
+    report.write(&folder.join("report.html"))?;
+    Ok(())
+}
+
+const TIMING_CAPTION: &str = "Speed-up of AdaDiff and its efficiency: the share of the skipped blocks' time \
+     that is really saved. Judging is what estimators and the exit decision cost, as a \
+     share of the full network's time. Medians of five runs that took turns.";
+
+fn summary(findings: &Findings) -> String {
+    let adaptive = findings
+        .rows
+        .iter()
+        .find(|row| row.method == MethodKind::AdaDiff);
+    let saved = adaptive.map_or(0.0, |row| row.block_reduction);
+    let speedup = findings.full.seconds_per_image() / findings.adaptive.seconds_per_image();
+    format!(
+        "AdaDiff skipped {:.1} % of all blocks and drew the same samples {speedup:.2} times as fast.",
+        100.0 * saved
+    )
+}
+
+fn facts(findings: &Findings, preset: &Preset, device: DeviceName) -> Vec<(String, String)> {
+    let samples = findings.rows.first().map_or(0, |row| row.samples);
+    [
+        ("Device", device.to_string()),
+        ("Samples", samples.to_string()),
+        ("Batch", preset.sampling.batch.to_string()),
+        (
+            "Solver",
+            format!(
+                "{}, {} steps",
+                preset.sampling.solver.name(),
+                preset.sampling.steps
+            ),
+        ),
+        ("Seed", preset.sampling.seed.to_string()),
+        ("Version", env!("CARGO_PKG_VERSION").to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+/// Prints the tables and where the files are.
+pub fn print(findings: &Findings, folder: &Path) {
+    println!("{}", results_table(&findings.rows).terminal());
+    println!("{}", timing_table(&findings.timings).terminal());
+    println!("{}", summary(findings));
+    println!("report: {}", folder.join("report.html").display());
+}

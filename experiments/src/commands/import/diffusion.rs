@@ -1,0 +1,43 @@
+//! Published U-ViT and AdaDiff weights.
+
+use adadiff_model::kernels::Kernels;
+use adadiff_train::weights::{Precision, save};
+use adadiff_uem::AdaDiff;
+use adadiff_weights::WeightFile;
+use anyhow::Result;
+
+use super::Import;
+use crate::checkpoint::published::{self, Published};
+use crate::checkpoint::{BACKBONE_PHASE, JOINT_PHASE, PHASE_KEY, PRESET_KEY};
+
+/// Loads a network that predicts noise, saves it as a checkpoint, and prints what it is.
+///
+/// # Errors
+/// Where the file does not hold such a network, or another than the preset describes.
+pub(super) fn import<B: Kernels>(
+    request: &Import,
+    file: &WeightFile,
+    device: &B::Device,
+) -> Result<()> {
+    let published = Published {
+        file,
+        preset: request.preset.as_ref(),
+        known: &request.known,
+        heads: request.heads,
+        text_tokens: request.text_tokens,
+    };
+    let found = published.recognise()?;
+    for note in &found.notes {
+        println!("{note}");
+    }
+    let model: AdaDiff<B> = published::load(file, &found.preset, device)?;
+    let phase = match found.has_estimators {
+        true => JOINT_PHASE,
+        false => BACKBONE_PHASE,
+    };
+    let metadata = [
+        (PHASE_KEY, phase.to_owned()),
+        (PRESET_KEY, found.preset.to_toml()?),
+    ];
+    Ok(save(&model, Precision::Single, &metadata, &request.out)?)
+}

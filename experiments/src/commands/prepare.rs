@@ -1,0 +1,307 @@
+//! The command `prepare`: images through the autoencoder and captions through the text encoder,
+//! once.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+
+use adadiff_backends::DeviceTask;
+use adadiff_data::{
+    ImageError, ImageSet, LatentError, LatentHeader, LatentItem, LatentStorage, LatentWriter,
+    to_planes,
+};
+use adadiff_model::autoencoder::Autoencoder;
+use adadiff_model::kernels::Kernels;
+use adadiff_storage::sha256_file;
+use anyhow::{Result, bail, ensure};
+use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::latents::source_name;
+use crate::checkpoint::networks::open_autoencoder;
+use crate::checkpoint::text_encoder::TextEncoder;
+use crate::presets::{Place, Preset};
+use crate::terminal::samples_bar;
+
+/// What to prepare, with what, and where to put it.
+#[derive(Debug)]
+pub struct Prepare<'a> {
+    /// Names the data set, the size of its images and what training needs of them.
+    pub preset: Preset,
+    /// Where the images lie.
+    pub place: Place,
+    /// The weights of the autoencoder.
+    pub autoencoder: PathBuf,
+    /// The weights of the text model.
+    pub text_model: Option<PathBuf>,
+    /// The vocabulary of its tokenizer.
+    pub vocabulary: Option<PathBuf>,
+    /// How numbers are stored.
+    pub storage: LatentStorage,
+    /// Images that are encoded together.
+    pub batch: usize,
+    /// Images of a file.
+    pub images_per_shard: usize,
+    /// The most images that may be bad.
+    pub most_bad_images: usize,
+    /// The folder to write.
+    pub out: PathBuf,
+    /// Set when the user asks to stop.
+    pub stop: &'a AtomicBool,
+}
+
+/// The networks.
+struct Encoders<B: Kernels> {
+    autoencoder: Autoencoder<B>,
+    text: Option<TextEncoder<B>>,
+    mirrored: bool,
+    device: B::Device,
+}
+
+/// Images that were read together, with the index of the first.
+struct Read {
+    first: usize,
+    images: Vec<Result<Vec<u8>, ImageError>>,
+}
+
+impl DeviceTask for Prepare<'_> {
+    type Output = Result<()>;
+
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        let Some(latents) = self.preset.latents else {
+            bail!(
+                "the preset '{}' trains on pixels, which need no preparation",
+                self.preset.name
+            );
+        };
+        let images = self.preset.data.open(&self.place)?;
+        let encoders = Encoders::<B> {
+            autoencoder: open_autoencoder(&self.autoencoder, latents.scale_factor, &device)?,
+            text: self.text_encoder(&device)?,
+            mirrored: self.preset.backbone_training.flip,
+            device,
+        };
+        let header = self.header(&*images, &encoders)?;
+        let mut writer =
+            match LatentWriter::create_or_resume(&self.out, header, self.images_per_shard) {
+                Err(LatentError::Finished { .. }) => {
+                    println!("prepared already: {}", self.out.display());
+                    return Ok(());
+                }
+                writer => writer?,
+            };
+        self.encode_all(&*images, &encoders, &mut writer)?;
+        let empty = match &encoders.text {
+            Some(text) => Some(text.encode(&[""])?.concat()),
+            None => None,
+        };
+        writer.finish(empty.as_deref())?;
+        println!("prepared: {}", self.out.display());
+        Ok(())
+    }
+}
+
+impl Prepare<'_> {
+    fn text_encoder<B: Kernels>(&self, device: &B::Device) -> Result<Option<TextEncoder<B>>> {
+        let Some(expected) = self.preset.model.backbone.text else {
+            return Ok(None);
+        };
+        let (Some(model), Some(vocabulary)) = (&self.text_model, &self.vocabulary) else {
+            bail!(
+                "captions are encoded by CLIP's text model: name its weights with --text-model and \
+                 its vocabulary, bpe_simple_vocab_16e6.txt.gz or merges.txt, with --vocabulary"
+            );
+        };
+        let encoder = TextEncoder::open(model, vocabulary, device)?;
+        ensure!(
+            encoder.size() == [expected.tokens, expected.width],
+            "{} gives contexts of {:?}, the network takes {:?}",
+            model.display(),
+            encoder.size(),
+            [expected.tokens, expected.width]
+        );
+        Ok(Some(encoder))
+    }
+
+    fn header<B: Kernels>(
+        &self,
+        images: &dyn ImageSet,
+        encoders: &Encoders<B>,
+    ) -> Result<LatentHeader> {
+        let reduction = encoders.autoencoder.reduction();
+        let [_, height, width] = images.shape();
+        let [channels, latent_height, latent_width] = self.preset.model.backbone.image_shape();
+        ensure!(
+            [
+                encoders.autoencoder.latent_channels(),
+                height / reduction,
+                width / reduction
+            ] == [channels, latent_height, latent_width],
+            "the autoencoder makes latents of {} x {} x {} of these images, the network takes \
+             {channels} x {latent_height} x {latent_width}",
+            encoders.autoencoder.latent_channels(),
+            height / reduction,
+            width / reduction
+        );
+        let text_encoder_sha256 = match (&encoders.text, &self.text_model) {
+            (Some(_), Some(path)) => Some(sha256_file(path)?),
+            _ => None,
+        };
+        Ok(LatentHeader {
+            autoencoder_sha256: sha256_file(&self.autoencoder)?,
+            text_encoder_sha256,
+            source: source_name(&self.preset),
+            source_fingerprint: fingerprint(images),
+            source_images: images.len(),
+            channels,
+            height: latent_height,
+            width: latent_width,
+            mirrored: encoders.mirrored,
+            classes: match &encoders.text {
+                None => images.classes(),
+                Some(_) => None,
+            },
+            context_shape: encoders.text.as_ref().map(TextEncoder::size),
+            moments_storage: self.storage,
+            contexts_storage: self.storage,
+        })
+    }
+
+    /// Encodes the images that are left. The next are read while the networks are at work.
+    fn encode_all<B: Kernels>(
+        &self,
+        images: &dyn ImageSet,
+        encoders: &Encoders<B>,
+        writer: &mut LatentWriter,
+    ) -> Result<()> {
+        let bar = samples_bar(images.len() as u64).with_prefix("prepare");
+        bar.set_position(writer.next_image() as u64);
+        bar.reset_eta();
+        // Batches start where those of an uninterrupted run do, so that the latents are the same to
+        // the last bit on a device whose sums depend on the batch.
+        let first = writer.next_image() / self.batch * self.batch;
+        let result = thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(1);
+            scope.spawn(move || read(images, first, self.batch, &sender));
+            for read in receiver {
+                if self.stop.load(Ordering::Relaxed) {
+                    bail!(
+                        "interrupted; the same command continues after the last whole shard of \
+                         {} images",
+                        self.images_per_shard
+                    );
+                }
+                self.encode(images, read, encoders, writer)?;
+                bar.set_position(writer.next_image() as u64);
+            }
+            Ok(())
+        });
+        bar.finish_and_clear();
+        result
+    }
+
+    fn encode<B: Kernels>(
+        &self,
+        images: &dyn ImageSet,
+        read: Read,
+        encoders: &Encoders<B>,
+        writer: &mut LatentWriter,
+    ) -> Result<()> {
+        let shape = images.shape();
+        let good: Vec<&Vec<u8>> = read.images.iter().flatten().collect();
+        let plain = encoders.moments(&good, shape, false)?;
+        let mirrored = match encoders.mirrored {
+            true => encoders.moments(&good, shape, true)?,
+            false => Vec::new(),
+        };
+        let mut next = 0;
+        for (offset, image) in read.images.iter().enumerate() {
+            let index = read.first + offset;
+            let is_done = index < writer.next_image();
+            if is_done {
+                next += usize::from(image.is_ok());
+                continue;
+            }
+            if let Err(error) = image {
+                eprintln!("left out: {} {error}", images.name(index));
+                writer.skip(images.name(index), error.to_string())?;
+                let skipped = writer.skipped().len();
+                ensure!(
+                    skipped <= self.most_bad_images,
+                    "{skipped} images cannot be used, where {} may be skipped (--skip-bad)",
+                    self.most_bad_images
+                );
+                continue;
+            }
+            let contexts = match &encoders.text {
+                Some(text) => text.encode(images.captions(index))?.concat(),
+                None => Vec::new(),
+            };
+            writer.push(LatentItem {
+                moments: &plain[next],
+                mirrored_moments: mirrored.get(next).map(Vec::as_slice),
+                label: match encoders.text {
+                    None => images.label(index),
+                    Some(_) => None,
+                },
+                contexts: &contexts,
+            })?;
+            next += 1;
+        }
+        Ok(())
+    }
+}
+
+impl<B: Kernels> Encoders<B> {
+    /// The moments of each image.
+    fn moments(&self, images: &[&Vec<u8>], shape: [usize; 3], flip: bool) -> Result<Vec<Vec<f32>>> {
+        if images.is_empty() {
+            return Ok(Vec::new());
+        }
+        let [channels, height, width] = shape;
+        let pixels: Vec<f32> = images
+            .iter()
+            .flat_map(|bytes| to_planes(bytes, shape, flip))
+            .collect();
+        let data = TensorData::new(pixels, [images.len(), channels, height, width]);
+        let moments = self
+            .autoencoder
+            .encode_moments(Tensor::from_data(data, &self.device))?;
+        let [_, channels, height, width] = moments.dims();
+        let values: Vec<f32> = moments.into_data().iter::<f32>().collect();
+        let size = channels * height * width;
+        Ok(values.chunks(size).map(<[f32]>::to_vec).collect())
+    }
+}
+
+/// Reads the images from `first` on, `batch` at a time, as long as somebody takes them.
+fn read(images: &dyn ImageSet, first: usize, batch: usize, sender: &SyncSender<Read>) {
+    for first in (first..images.len()).step_by(batch) {
+        let indices = first..images.len().min(first + batch);
+        let images = indices
+            .into_par_iter()
+            .map(|index| images.bytes(index))
+            .collect();
+        if sender.send(Read { first, images }).is_err() {
+            return;
+        }
+    }
+}
+
+/// What tells a data set from others of its name: its images' names, labels and captions.
+fn fingerprint(images: &dyn ImageSet) -> String {
+    let mut hash = Sha256::new();
+    for index in 0..images.len() {
+        hash.update(images.name(index));
+        hash.update([0]);
+        hash.update(images.label(index).unwrap_or(usize::MAX).to_le_bytes());
+        for caption in images.captions(index) {
+            hash.update(caption);
+            hash.update([0]);
+        }
+    }
+    let digest = hash.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

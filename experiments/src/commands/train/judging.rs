@@ -1,0 +1,223 @@
+//! Samples that are judged during training, and the best weights so far.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use adadiff_model::kernels::Kernels;
+use adadiff_train::weights::{Precision, metadata, save};
+use adadiff_train::{Judging, TrainError};
+use adadiff_uem::{AdaDiff, Never};
+use anyhow::{Context, Result, ensure};
+use indicatif::ProgressBar;
+
+use super::Train;
+use crate::checkpoint::STEPS_KEY;
+use crate::checkpoint::components::Opened;
+use crate::judge::{Judge, ensure_enough};
+use crate::presets::Preset;
+use crate::study::Study;
+use crate::tally::Tally;
+
+/// The file of a phase's best averaged weights, in half precision.
+const BEST_FILE: &str = "best.safetensors";
+
+/// The key of the Fréchet distance in the header of that file.
+const DISTANCE_KEY: &str = "frechet_distance";
+
+/// The key of what the distance was measured by: distances by anything else compare to nothing.
+const JUDGED_BY_KEY: &str = "judged_by";
+
+/// What judges a training's samples.
+pub(super) struct Jury<B: Kernels> {
+    judge: Judge<B>,
+    around: Opened<B>,
+    device: B::Device,
+}
+
+impl<B: Kernels> Jury<B> {
+    /// The jury of a training; none where nothing asks for one, or only the preset does and no
+    /// features were named.
+    ///
+    /// # Errors
+    /// Where something that it needs is missing or damaged: a training should not find that out
+    /// after hours.
+    pub fn of(train: &Train<'_>, device: &B::Device) -> Result<Option<Self>> {
+        let preset = &train.preset;
+        let phases = [
+            Some(&preset.backbone_training).filter(|_| train.backbone.is_none()),
+            Some(&preset.joint_training).filter(|_| !train.backbone_only),
+        ];
+        let judged = phases.into_iter().flatten();
+        let samples = judged.filter_map(|phase| Some(phase.judge?.samples));
+        let Some(fewest) = samples.min() else {
+            return Ok(None);
+        };
+        if !train.must_judge && !train.judge.suffices(preset.data) {
+            eprintln!(
+                "samples are not judged during training: --inception names the weights of FID's \
+                 network, --features others"
+            );
+            return Ok(None);
+        }
+        let jury = || -> Result<Self> {
+            let around = train.surroundings().open(preset, device)?;
+            let shape = around.image_shape(preset);
+            let judge = train
+                .judge
+                .judge(preset.data, &train.place, shape, device)?;
+            let asked = format!("the preset or --judge-samples asks for {fewest}");
+            ensure_enough(fewest as u64, judge.dims(), &asked)?;
+            Ok(Self {
+                judge,
+                around,
+                device: device.clone(),
+            })
+        };
+        let jury = jury().context(
+            "samples are to be judged during training; --judge-every 0 trains without that",
+        )?;
+        Ok(Some(jury))
+    }
+}
+
+/// The best weights of a phase so far, on disk, and what finds them.
+pub(super) struct Best<'a, B: Kernels> {
+    jury: &'a Jury<B>,
+    /// The preset of the samples that are judged.
+    preset: Preset,
+    samples: usize,
+    path: PathBuf,
+    judged_by: String,
+    /// What the header of the file tells beside step and distance.
+    metadata: Vec<(&'static str, String)>,
+    stop: &'a AtomicBool,
+    /// Their step and distance.
+    found: Option<(u64, f64)>,
+}
+
+impl<'a, B: Kernels> Best<'a, B> {
+    /// The best weights of the phase `name`, `done` steps of which are done.
+    ///
+    /// The file alone tells which they are. It may be of a step that a killed process did after its
+    /// last checkpoint: that step is done again, is as good again, and changes nothing.
+    ///
+    /// # Errors
+    /// Where the file is damaged or its weights were judged by something else.
+    pub fn find(
+        jury: &'a Jury<B>,
+        train: &'a Train<'_>,
+        name: &str,
+        judging: Judging,
+        done: u64,
+    ) -> Result<Self> {
+        let mut preset = train.preset.clone();
+        let sampling = &mut preset.sampling;
+        sampling.steps = judging.steps.unwrap_or(sampling.steps);
+        sampling.solver = judging.solver.unwrap_or(sampling.solver);
+        let judged_by = format!(
+            "{}, {} samples of {} steps of {}, guidance {}, seed {}",
+            jury.judge.features(),
+            judging.samples,
+            sampling.steps,
+            sampling.solver.name(),
+            sampling.guidance,
+            sampling.seed
+        );
+        let path = train.out.join(name).join(BEST_FILE);
+        let mut best = Self {
+            jury,
+            preset,
+            samples: judging.samples,
+            path,
+            judged_by,
+            metadata: train.metadata(name)?,
+            stop: train.stop,
+            found: None,
+        };
+        if best.path.exists() {
+            match done {
+                // The phase starts again, maybe with other settings.
+                0 => fs::remove_file(&best.path)
+                    .with_context(|| format!("cannot remove {}", best.path.display()))?,
+                _ => best.found = Some(best.read()?),
+            }
+        }
+        Ok(best)
+    }
+
+    /// Step and distance of the weights in the file.
+    fn read(&self) -> Result<(u64, f64)> {
+        let path = self.path.display();
+        let bytes = fs::read(&self.path).with_context(|| format!("cannot read {path}"))?;
+        let metadata = metadata(&bytes, &self.path)?;
+        let judged_by = &self.judged_by;
+        let found = metadata.get(JUDGED_BY_KEY);
+        ensure!(
+            found == Some(judged_by),
+            "the best weights so far, {path}, were judged by {}, now they would be by {judged_by}: \
+             judge as before, or move the file away",
+            found.map_or("something else", String::as_str)
+        );
+        let number = |key: &str| {
+            let value = metadata.get(key);
+            value.with_context(|| format!("{path} does not tell its '{key}'"))
+        };
+        Ok((number(STEPS_KEY)?.parse()?, number(DISTANCE_KEY)?.parse()?))
+    }
+
+    /// The Fréchet distance of the samples of a step's averaged weights.
+    ///
+    /// # Errors
+    /// Where they cannot be drawn or are not finite, or the user interrupts.
+    pub fn judge(&self, average: &AdaDiff<B>) -> Result<f64> {
+        let Jury {
+            judge,
+            around,
+            device,
+        } = self.jury;
+        let (model, preset) = (average.clone(), self.preset.clone());
+        let study = Study::of_model(model, preset, device.clone(), self.stop);
+        let study = around.place(study);
+        let draw = study.plan(self.samples)?;
+        let bar = ProgressBar::hidden();
+        let none = Tally::none(judge, &draw)?;
+        let tally = none.draw(&study, judge, &Never, &draw, &bar, &mut |_| Ok(()))?;
+        judge.frechet_distance(&tally.statistics)
+    }
+
+    /// Keeps the weights of a step if none were better.
+    ///
+    /// # Errors
+    /// Where they cannot be written; the best before them then remain.
+    pub fn keep(
+        &mut self,
+        step: u64,
+        distance: f64,
+        average: &AdaDiff<B>,
+    ) -> Result<(), TrainError> {
+        if self.found.is_some_and(|(_, best)| best <= distance) {
+            return Ok(());
+        }
+        let mut metadata = self.metadata.clone();
+        metadata.extend([
+            (JUDGED_BY_KEY, self.judged_by.clone()),
+            (STEPS_KEY, step.to_string()),
+            (DISTANCE_KEY, distance.to_string()),
+        ]);
+        save(average, Precision::Half, &metadata, &self.path)?;
+        self.found = Some((step, distance));
+        Ok(())
+    }
+
+    /// Tells of the best weights.
+    pub fn tell(&self) {
+        if let Some((step, distance)) = self.found {
+            eprintln!(
+                "best: step {step}, Fréchet distance {distance:.1} ({}), weights in {}",
+                self.jury.judge.features(),
+                self.path.display()
+            );
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a training shows while it runs.
+
+use std::error::Error;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use adadiff_data::BadImage;
+use adadiff_model::kernels::Kernels;
+use adadiff_report::{GridStyle, ImageBatch, image_grid, write_png};
+use adadiff_train::{LogLine, TrainObserver};
+use adadiff_uem::{AdaDiff, Never};
+use anyhow::Result;
+use burn_autodiff::Autodiff;
+use indicatif::ProgressBar;
+
+use super::Train;
+use super::judging::Best;
+use crate::checkpoint::components::Surroundings;
+use crate::presets::Preset;
+use crate::study::Study;
+use crate::terminal::steps_bar;
+
+/// Samples of a picture that is drawn during training.
+const DRAWN_SAMPLES: usize = 40;
+
+/// The progress of a phase in the terminal, and pictures of it in its folder.
+pub(super) struct Progress<'a, B: Kernels> {
+    bar: ProgressBar,
+    preset: &'a Preset,
+    surroundings: Surroundings,
+    /// The folder of the pictures; none in a process that does not write.
+    folder: Option<PathBuf>,
+    device: B::Device,
+    best: Option<Best<'a, B>>,
+    stop: &'a AtomicBool,
+}
+
+impl<'a, B: Kernels> Progress<'a, B> {
+    /// A phase of `steps` steps, `done` of which are done.
+    pub fn new(
+        train: &'a Train<'_>,
+        name: &str,
+        device: &B::Device,
+        best: Option<Best<'a, B>>,
+        done: u64,
+        steps: u64,
+    ) -> Self {
+        let bar = match train.leads() {
+            true => steps_bar(steps).with_prefix(format!("{name} ")),
+            false => ProgressBar::hidden(),
+        };
+        let folder = train.out.join(name).join("samples");
+        bar.set_position(done);
+        bar.reset_eta();
+        Self {
+            bar,
+            preset: &train.preset,
+            surroundings: train.surroundings(),
+            folder: train.leads().then_some(folder),
+            device: device.clone(),
+            best,
+            stop: train.stop,
+        }
+    }
+
+    /// Ends the bar, and tells of the best weights.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+        if let Some(best) = &self.best {
+            best.tell();
+        }
+    }
+
+    /// Draws samples of all classes with the full network into a picture.
+    fn draw(&self, step: u64, model: &AdaDiff<B>, folder: &Path) -> Result<()> {
+        let study = Study::of_model(
+            model.clone(),
+            self.preset.clone(),
+            self.device.clone(),
+            self.stop,
+        );
+        let study = self.surroundings.place(study, &self.device)?;
+        let draw = study.plan(DRAWN_SAMPLES)?;
+        let drawn = study.draw(Never, &draw, &ProgressBar::hidden())?;
+        let [channels, height, width] = study.image_shape();
+        let shape = [DRAWN_SAMPLES, channels, height, width];
+        let style = GridStyle {
+            columns: 10,
+            ..GridStyle::default()
+        };
+        let grid = image_grid(&ImageBatch::new(&drawn.pixels, shape)?, style)?;
+        fs::create_dir_all(folder)?;
+        write_png(&folder.join(format!("step-{step:010}.png")), &grid)?;
+        Ok(())
+    }
+}
+
+impl<B: Kernels> TrainObserver<Autodiff<B>> for Progress<'_, B> {
+    fn step(&mut self, step: u64, _steps: u64) -> ControlFlow<()> {
+        self.bar.set_position(step);
+        match self.stop.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    fn line(&mut self, line: &LogLine) {
+        self.bar.set_message(format!(
+            "loss {:.4}, {:.0} images/s",
+            line.total, line.images_per_second
+        ));
+    }
+
+    fn judge(
+        &mut self,
+        step: u64,
+        average: &AdaDiff<B>,
+    ) -> Result<Option<f64>, Box<dyn Error + Send + Sync>> {
+        let Some(best) = &mut self.best else {
+            return Ok(None);
+        };
+        self.bar.set_message(format!("judging step {step}"));
+        match best.judge(average) {
+            Ok(distance) => {
+                best.keep(step, distance, average)?;
+                Ok(Some(distance))
+            }
+            // Resumed, the training must judge this step.
+            Err(error) if self.stop.load(Ordering::Relaxed) => Err(error.into()),
+            // Samples that cannot be judged are no reason to lose a training.
+            Err(error) => {
+                self.bar
+                    .suspend(|| eprintln!("step {step} was not judged: {error:#}"));
+                Ok(None)
+            }
+        }
+    }
+
+    fn skipped(&mut self, image: &BadImage) {
+        self.bar.suspend(|| eprintln!("left out: {image}"));
+    }
+
+    fn sample(&mut self, step: u64, average: &AdaDiff<B>) {
+        let Some(folder) = &self.folder else {
+            return;
+        };
+        // A picture that cannot be drawn is no reason to lose a training.
+        if let Err(error) = self.draw(step, average, folder) {
+            self.bar
+                .suspend(|| eprintln!("no samples of step {step}: {error:#}"));
+        }
+    }
+}

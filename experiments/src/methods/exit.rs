@@ -1,0 +1,59 @@
+//! When samples leave the network, as the command line says.
+
+use std::num::NonZeroUsize;
+
+use adadiff_model::kernels::Kernels;
+use adadiff_uem::{ExitPolicy, FixedDepth, Never};
+use anyhow::Result;
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+
+use crate::calibrations::Calibration;
+use crate::study::Study;
+
+/// When samples leave the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// Never: the full network.
+    Full,
+    /// After this many blocks.
+    Depth(NonZeroUsize),
+    /// As calibrated for the preset's reduction.
+    Adaptive,
+}
+
+impl Exit {
+    /// What the command line says.
+    pub fn new(full: bool, depth: Option<NonZeroUsize>) -> Self {
+        match (full, depth) {
+            (true, _) => Self::Full,
+            (false, Some(depth)) => Self::Depth(depth),
+            (false, None) => Self::Adaptive,
+        }
+    }
+
+    /// The threshold for the preset's reduction, where samples leave by one.
+    ///
+    /// # Errors
+    /// As [`Study::threshold`].
+    pub fn calibration<B: Kernels>(
+        self,
+        study: &Study<'_, B>,
+        bar: &ProgressBar,
+    ) -> Result<Option<Calibration>> {
+        match self {
+            Self::Adaptive => Ok(Some(study.threshold(study.preset.sampling.reduction, bar)?)),
+            Self::Full | Self::Depth(_) => Ok(None),
+        }
+    }
+
+    /// The policy, given [`Self::calibration`].
+    pub fn policy(self, calibration: Option<&Calibration>) -> Box<dyn ExitPolicy> {
+        match (self, calibration) {
+            (Self::Depth(depth), _) => Box::new(FixedDepth(depth)),
+            (Self::Adaptive, Some(calibration)) => calibration.policy(),
+            _ => Box::new(Never),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Statements about leaving early, against the full network and fixed depths.
+
+use super::super::comparison::{Comparison, told};
+use super::rows::{adadiff, change, full, mean, metric, rows};
+use super::{Claim, LITTLE, Verdict};
+use crate::calibrations::ExitRule;
+use crate::methods::Method;
+use crate::results::{DrawnTable, Results};
+
+pub fn little_loss(results: &Results, table: &DrawnTable, rule: ExitRule) -> Option<Claim> {
+    let (_, full) = full(results, table)?;
+    let (entry, adaptive) = adadiff(results, table, rule)?;
+    let comparison = Comparison::of(&adaptive, &full)?;
+    let reduction = mean(&adaptive, |row| row.block_reduction);
+    let loss = comparison.ratio() - 1.0;
+    Some(Claim {
+        statement: match rule {
+            ExitRule::Threshold => {
+                "AdaDiff with the paper's one threshold runs 40 to 48 % fewer layers at little loss."
+            }
+            _ => "AdaDiff runs 40 to 48 % fewer layers at little loss.",
+        },
+        verdict: match reduction >= 0.4 && loss <= LITTLE {
+            true => Verdict::Holds,
+            false => Verdict::Fails,
+        },
+        evidence: format!(
+            "{} skips {:.1} % of the blocks; {} goes from {} to {}, {} ({:.0} % counts as \
+             little).",
+            entry.label,
+            100.0 * reduction,
+            metric(&full),
+            told(comparison.second),
+            told(comparison.first),
+            change(loss),
+            100.0 * LITTLE
+        ),
+    })
+}
+
+pub fn beats_static_depths(results: &Results, table: &DrawnTable, rule: ExitRule) -> Option<Claim> {
+    let (_, adaptive) = adadiff(results, table, rule)?;
+    let blocks = mean(&adaptive, |row| row.blocks_mean);
+    // The next deeper network, which runs no fewer blocks.
+    let deeper = table.entries.iter().filter_map(|entry| {
+        let rows = rows(results, entry);
+        let is_static = matches!(rows.first()?.setting, Some(Method::StaticDepth { .. }));
+        let depth = mean(&rows, |row| row.blocks_mean);
+        (is_static && depth >= blocks).then_some((depth, entry, rows))
+    });
+    let (_, entry, fixed) = deeper.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let comparison = Comparison::of(&adaptive, &fixed)?;
+    Some(Claim {
+        statement: "Choosing blocks by sample and step is better than a fixed depth.",
+        verdict: comparison.order().into(),
+        evidence: format!(
+            "{} is {} with {blocks:.2} blocks on average, and {} at {}.",
+            metric(&adaptive),
+            told(comparison.first),
+            told(comparison.second),
+            entry.label
+        ),
+    })
+}
+
+pub fn time_is_saved(results: &Results, table: &DrawnTable, rule: ExitRule) -> Option<Claim> {
+    let (entry, adaptive) = adadiff(results, table, rule)?;
+    let time = results.time(entry)?;
+    let reduction = mean(&adaptive, |row| row.block_reduction);
+    let efficiency = time.speedup() * (1.0 - reduction);
+    Some(Claim {
+        statement: "Skipped blocks save their time.",
+        verdict: match efficiency >= 1.0 - LITTLE {
+            true => Verdict::Holds,
+            false => Verdict::Fails,
+        },
+        evidence: format!(
+            "{:.1} % fewer blocks draw an image {:.2} times as fast, {:.0} % of the speed-up that \
+             blocks alone would allow.",
+            100.0 * reduction,
+            time.speedup(),
+            100.0 * efficiency
+        ),
+    })
+}

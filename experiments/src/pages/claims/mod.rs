@@ -1,0 +1,172 @@
+//! What the paper claims, and what the measured numbers say of it.
+
+mod accelerations;
+mod estimates;
+mod exits;
+mod rows;
+
+use std::fmt;
+
+use anyhow::Result;
+
+use super::comparison::Order;
+use crate::calibrations::ExitRule;
+use crate::figures::{FigureFile, FigureName, LayerErrors, Reliability};
+use crate::presets::Preset;
+use crate::results::{Results, TableName};
+use accelerations::{best_at_equal_time, goes_with_solvers};
+use estimates::{depth_over_time, parts_help, reliable, ual_helps};
+use exits::{beats_static_depths, little_loss, time_is_saved};
+
+/// A statement and what was measured of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The statement.
+    pub statement: &'static str,
+    /// Whether it holds.
+    pub verdict: Verdict,
+    /// The numbers.
+    pub evidence: String,
+}
+
+/// Whether a statement holds on this data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does.
+    Holds,
+    /// It does not.
+    Fails,
+    /// The difference is no larger than that between seeds, or there is one seed only.
+    Unclear,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Holds => "Holds",
+            Self::Fails => "Does not hold",
+            Self::Unclear => "Cannot be told",
+        })
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}: {} {}",
+            self.verdict, self.statement, self.evidence
+        )
+    }
+}
+
+impl From<Order> for Verdict {
+    /// Where the first is said to be smaller.
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Smaller => Self::Holds,
+            Order::Larger => Self::Fails,
+            Order::Unclear => Self::Unclear,
+        }
+    }
+}
+
+/// The share of the full network's distance that counts as little loss.
+const LITTLE: f64 = 0.1;
+
+/// The statements that something was measured of.
+///
+/// # Errors
+/// Where a file of the folder is damaged.
+pub fn claims(results: &Results, preset: &Preset) -> Result<Vec<Claim>> {
+    let table = |name: TableName| results.table(name);
+    let main = TableName::of(preset).first().copied();
+    let main = main.map(table).transpose()?.flatten();
+    let errors = data::<LayerErrors>(results, FigureName::LayerErrors)?;
+    let reliability = data::<Reliability>(results, FigureName::Reliability)?;
+    let rule = preset.sampling.exit_rule;
+    let paper = main.as_ref().filter(|_| rule != ExitRule::Threshold);
+    let found = [
+        errors.as_ref().and_then(depth_over_time),
+        reliability.as_ref().map(reliable),
+        main.as_ref()
+            .and_then(|main| little_loss(results, main, rule)),
+        paper.and_then(|main| little_loss(results, main, ExitRule::Threshold)),
+        main.as_ref()
+            .and_then(|main| beats_static_depths(results, main, rule)),
+        main.as_ref()
+            .and_then(|main| time_is_saved(results, main, rule)),
+        table(TableName::Ual)?.and_then(|ual| ual_helps(results, &ual)),
+        table(TableName::Ablations)?.and_then(|table| parts_help(results, &table)),
+        table(TableName::Solvers)?.and_then(|table| goes_with_solvers(results, &table)),
+        table(TableName::Methods)?.and_then(|table| best_at_equal_time(results, &table, rule)),
+    ];
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The data of a figure.
+fn data<T: serde::de::DeserializeOwned>(results: &Results, name: FigureName) -> Result<Option<T>> {
+    let Some(file) = name.file_names().first() else {
+        return Ok(None);
+    };
+    let figure = FigureFile::read(&results.figures(), file)?;
+    Ok(figure
+        .map(|figure| serde_json::from_value(figure.data))
+        .transpose()?)
+}
+
+/// Whether the first is smaller in all comparisons; one that is larger decides.
+fn all(orders: &[Order]) -> Option<Verdict> {
+    if orders.is_empty() {
+        return None;
+    }
+    Some(if orders.contains(&Order::Larger) {
+        Verdict::Fails
+    } else if orders.contains(&Order::Unclear) {
+        Verdict::Unclear
+    } else {
+        Verdict::Holds
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::examples::example;
+
+    #[test]
+    fn statements_are_filled_with_measured_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let (results, _) = example(folder.path(), TableName::Conditional);
+        let preset = Preset::fashion_mnist().unwrap();
+        let found = claims(&results, &preset).unwrap();
+        let found: Vec<String> = found.iter().map(Claim::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "Does not hold: AdaDiff runs 40 to 48 % fewer layers at little loss. AdaDiff skips \
+                 45.0 % of the blocks; FD (fashion-cnn) goes from 4.25 ± 0.35 to 5.50, +29 % (10 % \
+                 counts as little).",
+                "Holds: Skipped blocks save their time. 45.0 % fewer blocks draw an image 2.00 times \
+                 as fast, 110 % of the speed-up that blocks alone would allow.",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_claimed() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = Results::open(folder.path()).unwrap();
+        let preset = Preset::fashion_mnist().unwrap();
+        assert!(claims(&results, &preset).unwrap().is_empty());
+    }
+
+    #[test]
+    fn one_better_method_decides() {
+        use Order::*;
+        assert_eq!(all(&[Smaller, Larger, Unclear]), Some(Verdict::Fails));
+        assert_eq!(all(&[Smaller, Unclear]), Some(Verdict::Unclear));
+        assert_eq!(all(&[Smaller, Smaller]), Some(Verdict::Holds));
+        assert_eq!(all(&[]), None);
+    }
+}

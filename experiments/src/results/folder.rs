@@ -1,0 +1,192 @@
+//! The folder of results: lines that grow, and everything that is drawn from them.
+
+use std::path::{Path, PathBuf};
+
+use adadiff_storage::{JsonLines, read_json, write_atomically};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::judge::YardstickName;
+use crate::methods::{Method, MethodKind};
+use crate::results::{DrawKey, DrawnEntry, QualityKey, ResultRow, TableName, TimingKey};
+
+/// How good samples are, and what they cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// The row of results; its times are of a run that may have shared the machine.
+    pub result: ResultRow,
+}
+
+/// How long samples take where methods take turns.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Time {
+    /// Median seconds for an image.
+    pub seconds_per_image: f64,
+    /// The full network's median in the same turns.
+    pub full_seconds_per_image: f64,
+    /// Blocks run, mean over samples and network evaluations.
+    pub blocks_mean: f64,
+}
+
+impl Time {
+    /// The full network's time over this one.
+    pub fn speedup(&self) -> f64 {
+        self.full_seconds_per_image / self.seconds_per_image
+    }
+
+    /// This time over another one, which may be of another day: what both have in common is the full
+    /// network in their turns.
+    pub fn over(&self, other: &Self) -> f64 {
+        other.speedup() / self.speedup()
+    }
+}
+
+/// A family and the samples whose time it has to match.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatchKey {
+    /// The samples to match.
+    pub target: DrawKey,
+    /// The family.
+    pub family: MethodKind,
+    /// What the family is calibrated by, where it is AdaDiff by the exit rule `distance` and that does not
+    /// come with the data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yardstick: Option<YardstickName>,
+    /// Turns of every comparison.
+    pub rounds: usize,
+}
+
+/// The setting of a family that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Match {
+    /// The method with its knob.
+    pub method: Method,
+    /// Its time over the target's, where they took turns.
+    pub time_ratio: f64,
+}
+
+/// A table as it was last drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrawnTable {
+    /// The experiment's name.
+    pub experiment: String,
+    /// Which table.
+    pub table: TableName,
+    /// The rows.
+    pub entries: Vec<DrawnEntry>,
+    /// The farthest that a time may be from the one it has to match, as a share of it.
+    pub tolerance: f64,
+}
+
+/// A folder of results.
+#[derive(Debug)]
+pub struct Results {
+    folder: PathBuf,
+    /// Quality and cost.
+    pub quality: JsonLines<QualityKey, Quality>,
+    /// Times.
+    pub timing: JsonLines<TimingKey, Time>,
+    /// Settings at equal time.
+    pub matches: JsonLines<MatchKey, Match>,
+}
+
+impl Results {
+    /// Opens a folder, which is made where there is none.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or is damaged.
+    pub fn open(folder: &Path) -> Result<Self> {
+        for folder in [folder, &folder.join("tables"), &folder.join("figures")] {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
+        Self::read(folder)
+    }
+
+    /// Reads a folder that is there, and makes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn read(folder: &Path) -> Result<Self> {
+        Ok(Self {
+            quality: JsonLines::open(&folder.join("quality.jsonl"))?,
+            timing: JsonLines::open(&folder.join("timing.jsonl"))?,
+            matches: JsonLines::open(&folder.join("matches.jsonl"))?,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of figures.
+    pub fn figures(&self) -> PathBuf {
+        self.folder.join("figures")
+    }
+
+    /// The file of a table, with this ending.
+    pub fn table_path(&self, name: TableName, ending: &str) -> PathBuf {
+        self.folder
+            .join("tables")
+            .join(format!("{}.{ending}", name.file_name()))
+    }
+
+    /// Notes which rows a table has.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn write_table(&self, table: &DrawnTable) -> Result<()> {
+        let mut json = serde_json::to_vec_pretty(table)?;
+        json.push(b'\n');
+        Ok(write_atomically(
+            &self.table_path(table.table, "json"),
+            &json,
+        )?)
+    }
+
+    /// The table as it was last drawn, if it was.
+    ///
+    /// # Errors
+    /// Where its file is damaged.
+    pub fn table(&self, name: TableName) -> Result<Option<DrawnTable>> {
+        Ok(read_json(&self.table_path(name, "json"))?)
+    }
+
+    /// The qualities of an entry's seeds.
+    pub fn qualities<'a>(&'a self, entry: &'a DrawnEntry) -> impl Iterator<Item = &'a ResultRow> {
+        let lines = entry.quality.iter().filter_map(|id| self.quality.get(id));
+        lines.map(|quality| &quality.result)
+    }
+
+    /// The time of an entry.
+    pub fn time(&self, entry: &DrawnEntry) -> Option<&Time> {
+        self.timing.get(entry.timing.as_deref()?)
+    }
+
+    /// [`Self::time`] where the full network takes as long as it did beside the table's first timed
+    /// entry, so that entries of other days can be shown beside each other.
+    pub fn comparable_time(&self, table: &DrawnTable, entry: &DrawnEntry) -> Option<Time> {
+        let time = self.time(entry)?;
+        let first = table.entries.iter().find_map(|first| self.time(first))?;
+        Some(Time {
+            seconds_per_image: first.full_seconds_per_image / time.speedup(),
+            full_seconds_per_image: first.full_seconds_per_image,
+            ..*time
+        })
+    }
+
+    /// The method of a line of time.
+    pub fn timed_method(&self, id: &str) -> Option<Method> {
+        let line = self.timing.all().iter().find(|line| line.id == id);
+        line.map(|line| line.key.draw.method)
+    }
+
+    /// How an entry's knob was chosen.
+    pub fn matched(&self, entry: &DrawnEntry) -> Option<&Match> {
+        self.matches.get(entry.matched.as_deref()?)
+    }
+}

@@ -1,0 +1,132 @@
+//! What a measured number depends on: equal keys are never measured twice.
+
+use adadiff_sampler::SolverConfig;
+use adadiff_storage::sha256_hex;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::Checkpoint;
+use crate::judge::YardstickName;
+use crate::methods::Method;
+use crate::presets::Preset;
+
+/// A network by what it was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkKey {
+    /// What distinguishes it from AdaDiff as the preset has it; absent for the checkpoint itself.
+    pub variant: Option<String>,
+    /// The SHA-256 of the preset as TOML, without what a key names itself: solver, steps, batch, seed,
+    /// samples and share of blocks to skip.
+    pub preset_sha256: String,
+    /// The SHA-256 of the weights.
+    pub checkpoint_sha256: String,
+    /// The SHA-256 of the thresholds beside the weights.
+    pub calibration_sha256: String,
+}
+
+/// How samples are drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrawKey {
+    /// The experiment's name.
+    pub experiment: String,
+    /// The network.
+    pub network: NetworkKey,
+    /// The method with its knob.
+    pub method: Method,
+    /// The SHA-256 of the weights of the second network that the method needs.
+    pub companion_sha256: Option<String>,
+    /// What the exit rule `distance` is calibrated by, where the user named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yardstick: Option<YardstickName>,
+    /// The solver with its settings.
+    pub solver: SolverConfig,
+    /// Solver steps.
+    pub steps: usize,
+    /// Samples of a batch.
+    pub batch: usize,
+    /// Samples.
+    pub samples: usize,
+    /// The seed of all noise.
+    pub seed: u64,
+    /// The device.
+    pub device: String,
+    /// The type of numbers that the network computes in.
+    pub dtype: String,
+    /// The version of the crate that measured.
+    pub crate_version: String,
+}
+
+/// What the quality of samples depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QualityKey {
+    /// The samples.
+    pub draw: DrawKey,
+    /// The features that they are judged by.
+    pub features: String,
+    /// The SHA-256 of the statistics that they are compared with.
+    pub reference_sha256: String,
+}
+
+/// What the time of samples depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimingKey {
+    /// The samples of one turn.
+    pub draw: DrawKey,
+    /// Turns of every method.
+    pub rounds: usize,
+}
+
+impl NetworkKey {
+    /// The key of a checkpoint.
+    ///
+    /// # Errors
+    /// Where published weights can no longer be read.
+    pub fn of(checkpoint: &Checkpoint, variant: Option<&str>) -> Result<Self> {
+        let thresholds = serde_json::to_vec(&checkpoint.calibrations)?;
+        Ok(Self {
+            variant: variant.map(str::to_owned),
+            preset_sha256: preset_sha256(&checkpoint.preset)?,
+            checkpoint_sha256: checkpoint.sha256()?,
+            calibration_sha256: sha256_hex(&thresholds),
+        })
+    }
+}
+
+/// The digest of a preset without what every key names itself.
+fn preset_sha256(preset: &Preset) -> Result<String> {
+    let mut preset = preset.clone();
+    let neutral = Preset::fashion_mnist()?.sampling;
+    let sampling = &mut preset.sampling;
+    sampling.solver = neutral.solver;
+    sampling.steps = 1;
+    sampling.batch = 1;
+    sampling.seed = 0;
+    sampling.samples = None;
+    sampling.reduction = neutral.reduction;
+    Ok(sha256_hex(preset.to_toml()?.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_key_names_itself_does_not_change_the_digest_of_the_preset() {
+        let preset = Preset::fashion_mnist().unwrap();
+        let digest = preset_sha256(&preset).unwrap();
+        let mut other = preset.clone();
+        other.sampling.seed = 7;
+        other.sampling.steps = 3;
+        other.sampling.reduction = 0.6;
+        assert_eq!(preset_sha256(&other).unwrap(), digest);
+        other.sampling.guidance = 1.5;
+        assert_ne!(preset_sha256(&other).unwrap(), digest);
+        let mut other = preset;
+        other.model.backbone.heads = 2;
+        assert_ne!(preset_sha256(&other).unwrap(), digest);
+    }
+}

@@ -1,0 +1,30 @@
+//! Results and the folder that they are kept in: a result is a JSON line first; tables, curves and pages
+//! are drawn from it.
+
+mod curve;
+#[cfg(test)]
+pub(crate) mod examples;
+mod folder;
+mod key;
+mod mean;
+mod measured;
+mod notes;
+mod prepared_row;
+mod published_figures;
+mod recorded_row;
+mod row;
+mod table;
+mod table_name;
+
+pub use curve::reduction_curve;
+pub use folder::{DrawnTable, Match, MatchKey, Quality, Results, Time};
+pub use key::{DrawKey, NetworkKey, QualityKey, TimingKey};
+pub use mean::MeanAndSpread;
+pub use measured::Measured;
+pub use notes::note_on_features;
+pub use prepared_row::prepared_row;
+pub use published_figures::Published;
+pub use recorded_row::DrawnEntry;
+pub use row::{ResultRow, write_rows};
+pub use table::results_table;
+pub use table_name::TableName;

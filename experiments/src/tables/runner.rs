@@ -1,0 +1,374 @@
+//! Measures the rows of tables that were not measured before.
+
+use adadiff_model::kernels::Kernels;
+use adadiff_storage::record_id;
+use anyhow::{Error, Result};
+use indicatif::ProgressBar;
+
+use super::equal_time::nearest;
+use super::networks::{Network, Networks};
+use super::plan::Plan;
+use crate::calibrations::ExitRule;
+use crate::judge::{Judge, YardstickName};
+use crate::methods::{Method, MethodKind};
+use crate::results::{
+    DrawKey, DrawnEntry, DrawnTable, Match, MatchKey, Quality, QualityKey, Results, TableName,
+    Time, TimingKey, prepared_row,
+};
+use crate::study::Draw;
+use crate::tables::interleaved::{Clock, Turn};
+use crate::tables::prepared_row::{Row, stopped_or};
+use crate::tables::spec::{Choice, Entry};
+
+/// Turns of every comparison that chooses a setting; a few suffice to tell neighbours apart.
+const MATCH_ROUNDS: usize = 4;
+
+/// How rows are measured.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The device's name in results.
+    pub device: String,
+    /// Samples of each row.
+    pub samples: usize,
+    /// The seeds of each row.
+    pub seeds: Vec<u64>,
+    /// Few rows only.
+    pub quick: bool,
+    /// Whether samples are judged.
+    pub quality: bool,
+    /// Whether methods are timed, and with how many turns.
+    pub rounds: Option<usize>,
+    /// The farthest that a time may be from the one it has to match, as a share of it.
+    pub tolerance: f64,
+}
+
+/// A checkpoint with everything that measures it.
+pub struct Bench<'a, B: Kernels> {
+    /// The networks.
+    pub networks: Networks<'a, B>,
+    /// What samples are judged by.
+    pub judge: Judge<B>,
+    /// What the exit rule `distance` is calibrated by, where the user named it.
+    pub yardstick: Option<YardstickName>,
+    /// How rows are measured.
+    pub settings: Settings,
+    /// The folder that lines are added to.
+    pub results: Results,
+    /// Where progress is shown.
+    pub bar: ProgressBar,
+}
+
+impl<'a, B: Kernels> Bench<'a, B> {
+    /// Measures what a table lacks, and notes its rows.
+    ///
+    /// # Errors
+    /// Where the user interrupts, the device fails, or a file cannot be written. A row that cannot be
+    /// measured is no error: it says why.
+    pub fn table(&mut self, name: TableName) -> Result<DrawnTable> {
+        let preset = self.networks.main().study.preset.clone();
+        let plan = Plan {
+            preset: &preset,
+            quick: self.settings.quick,
+        };
+        let entries = plan.entries(name);
+        let mut networks = Vec::new();
+        for entry in &entries {
+            let loaded = self.networks.load(entry.variant.as_deref())?;
+            networks.push(loaded.and_then(|()| self.network_of(entry)));
+        }
+        let target = self.network_of(&plan.adadiff()).map_err(Error::msg)?;
+        let target = Row::new(&target, plan.preset_method());
+
+        let mut lines = Vec::new();
+        let mut rows = Vec::new();
+        for (entry, network) in entries.iter().zip(&networks) {
+            let mut line = DrawnEntry::unmeasured(&entry.label, entry.published.as_ref());
+            let row = match network {
+                Err(missing) => Err(missing.clone()),
+                Ok(network) => self
+                    .choose(entry, network, &target, &mut line)?
+                    .map(|method| Row::new(network, method)),
+            };
+            let row = match row {
+                Ok(row) => match self.networks.missing_companion(row.network, row.method) {
+                    None => self.judge_row(&row, &mut line)?.map(|()| row),
+                    Some(missing) => Err(missing),
+                },
+                Err(missing) => Err(missing),
+            };
+            match row {
+                Ok(row) => rows.push((lines.len(), row)),
+                Err(missing) => line.missing = Some(missing),
+            }
+            lines.push(line);
+        }
+        if let Some(rounds) = self.settings.rounds {
+            let baseline = self.network_of(&plan.baseline()).map_err(Error::msg)?;
+            let baseline = Row::new(&baseline, Method::Full);
+            self.time_rows(rounds, &baseline, &rows, &mut lines)?;
+        }
+        drop(rows);
+        let table = DrawnTable {
+            experiment: preset.name,
+            table: name,
+            entries: lines,
+            tolerance: self.settings.tolerance,
+        };
+        self.results.write_table(&table)?;
+        self.networks.forget_variants();
+        Ok(table)
+    }
+
+    /// What samples of a method on the checkpoint depend on.
+    ///
+    /// # Errors
+    /// Where there is nothing to condition samples on.
+    pub fn key_of(&self, method: Method, samples: usize) -> Result<DrawKey> {
+        let network = self.networks.main();
+        let draw = network.study.plan(samples)?;
+        Ok(self.draw_key(&Row::new(network, method), &draw))
+    }
+
+    fn network_of(&self, entry: &Entry) -> Result<Network<'a, B>, String> {
+        let variant = entry.variant.as_deref();
+        let network = self.networks.with(variant, entry.solver, entry.steps);
+        network.ok_or_else(|| "not measured: the network is not loaded".to_owned())
+    }
+
+    /// The method of an entry, found at equal time where it is to be.
+    fn choose(
+        &mut self,
+        entry: &Entry,
+        network: &Network<'a, B>,
+        target: &Row<'_, 'a, B>,
+        line: &mut DrawnEntry,
+    ) -> Result<Result<Method, String>> {
+        let family = match entry.choice {
+            Choice::Given(method) => return Ok(Ok(method)),
+            Choice::EqualTime(family) => family,
+        };
+        // Found once, it is not asked for again, and needs no time of its own.
+        let rounds = self
+            .settings
+            .rounds
+            .unwrap_or(MATCH_ROUNDS)
+            .min(MATCH_ROUNDS);
+        let draw = self.timed_draw(target)?;
+        let key = MatchKey {
+            target: self.draw_key(target, &draw),
+            family,
+            yardstick: self
+                .yardstick
+                .clone()
+                .filter(|_| family == MethodKind::Distance),
+            rounds,
+        };
+        let found = match self.results.matches.find(&key)? {
+            Some(found) => Ok(*found),
+            None if self.settings.rounds.is_none() => Err(
+                "not measured: its setting is chosen at equal measured time, which --no-timing \
+                 leaves out"
+                    .to_owned(),
+            ),
+            None => {
+                let found = self.nearest_setting(family, network, target, rounds)?;
+                if let Ok(found) = &found {
+                    self.results.matches.add(key.clone(), *found)?;
+                }
+                found
+            }
+        };
+        if let Ok(found) = &found {
+            line.matched = Some(record_id(&key)?);
+            line.label = found.method.to_string();
+        }
+        Ok(found.map(|found| found.method))
+    }
+
+    /// The setting of a family whose time is nearest to the target's, by turns with it.
+    fn nearest_setting(
+        &self,
+        family: MethodKind,
+        network: &Network<'a, B>,
+        target: &Row<'_, 'a, B>,
+        rounds: usize,
+    ) -> Result<Result<Match, String>> {
+        let aim = match target.prepared(&self.bar)? {
+            Ok(aim) => aim,
+            Err(missing) => return Ok(Err(missing)),
+        };
+        let study = &network.study;
+        let settings = family
+            .entry()
+            .settings(study.blocks(), study.preset.sampling.steps);
+        let needed = settings
+            .first()
+            .and_then(|&method| self.networks.missing_companion(network, method));
+        if let Some(missing) = needed {
+            return Ok(Err(missing));
+        }
+        let mut missing = "not measured: it has no setting to choose".to_owned();
+        let found = nearest(settings.len(), |setting| {
+            let row = Row::new(network, settings[setting]);
+            let prepared = match row.prepared(&self.bar)? {
+                Ok(prepared) => prepared,
+                Err(reason) => {
+                    missing = reason;
+                    return Ok(None);
+                }
+            };
+            self.bar
+                .set_message(format!("comparing the time of {}", row.method));
+            let draw = self.timed_draw(target)?;
+            let turns = [
+                Turn::new(&target.network.undecoded, aim, &draw),
+                Turn::new(&network.undecoded, prepared, &draw),
+            ];
+            let times = Clock { rounds }.take(&turns, &self.bar)?;
+            Ok(Some(
+                times[1].seconds_per_image / times[0].seconds_per_image,
+            ))
+        })?;
+        Ok(match found {
+            Some((setting, time_ratio)) => Ok(Match {
+                method: settings[setting],
+                time_ratio,
+            }),
+            None => Err(missing),
+        })
+    }
+
+    /// Draws and judges the seeds of a row that are not there yet.
+    fn judge_row(
+        &mut self,
+        row: &Row<'_, 'a, B>,
+        line: &mut DrawnEntry,
+    ) -> Result<Result<(), String>> {
+        for seed in self.settings.seeds.clone() {
+            let study = &row.network.study;
+            let draw = Draw {
+                seed,
+                ..study.plan(self.settings.samples)?
+            };
+            let key = QualityKey {
+                draw: self.draw_key(row, &draw),
+                features: self.judge.features().to_owned(),
+                reference_sha256: self.judge.reference_sha256(),
+            };
+            let id = record_id(&key)?;
+            if self.results.quality.get(&id).is_none() && self.settings.quality {
+                let prepared = match row.prepared(&self.bar)? {
+                    Ok(prepared) => prepared,
+                    Err(missing) => return Ok(Err(missing)),
+                };
+                self.bar.set_message(format!("{}, seed {seed}", line.label));
+                self.bar.inc_length((draw.samples * prepared.steps) as u64);
+                let tally = prepared
+                    .tally(study, &self.judge, &draw, &self.bar)
+                    .map_err(|error| stopped_or(study.is_stopped(), error))?;
+                let mut result =
+                    prepared_row(prepared, study, &self.judge, &self.settings.device, &tally)?;
+                result.experiment = key.draw.experiment.clone();
+                result.variant = row.network.key.variant.clone();
+                result.seed = seed;
+                self.results.quality.add(key, Quality { result })?;
+            }
+            if self.results.quality.get(&id).is_some() {
+                line.quality.push(id);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Times the rows that were not timed yet, by turns with each other and with the full network.
+    fn time_rows(
+        &mut self,
+        rounds: usize,
+        baseline: &Row<'_, 'a, B>,
+        rows: &[(usize, Row<'_, 'a, B>)],
+        lines: &mut [DrawnEntry],
+    ) -> Result<()> {
+        let draw = self.timed_draw(baseline)?;
+        let of_full = self.draw_key(baseline, &draw);
+        let mut missing = Vec::new();
+        for (place, row) in rows {
+            let key = TimingKey {
+                draw: self.draw_key(row, &draw),
+                rounds,
+            };
+            let id = record_id(&key)?;
+            if self.results.timing.get(&id).is_none() {
+                missing.push((*place, row, key));
+            } else {
+                lines[*place].timing = Some(id);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let full = baseline.prepared(&self.bar)?.map_err(Error::msg)?;
+        let mut turns = vec![Turn::new(&baseline.network.undecoded, full, &draw)];
+        let mut timed = Vec::new();
+        for (place, row, key) in missing {
+            // The full network itself has its turn already.
+            if key.draw == of_full {
+                timed.push((place, key, 0));
+                continue;
+            }
+            match row.prepared(&self.bar)? {
+                Ok(prepared) => {
+                    timed.push((place, key, turns.len()));
+                    turns.push(Turn::new(&row.network.undecoded, prepared, &draw));
+                }
+                Err(reason) => lines[place].missing = Some(reason),
+            }
+        }
+        self.bar.set_message("timing by turns");
+        let stopped = || self.networks.main().study.is_stopped();
+        let times = Clock { rounds }
+            .take(&turns, &self.bar)
+            .map_err(|error| stopped_or(stopped(), error))?;
+        let full_seconds_per_image = times[0].seconds_per_image;
+        for (place, key, turn) in timed {
+            lines[place].timing = Some(record_id(&key)?);
+            let time = Time {
+                full_seconds_per_image,
+                ..times[turn]
+            };
+            self.results.timing.add(key, time)?;
+        }
+        Ok(())
+    }
+
+    /// The samples of one turn: a batch, since that is what a device computes at once.
+    fn timed_draw(&self, row: &Row<'_, 'a, B>) -> Result<Draw> {
+        let study = &row.network.study;
+        study.plan(study.preset.sampling.batch)
+    }
+
+    fn draw_key(&self, row: &Row<'_, 'a, B>, draw: &Draw) -> DrawKey {
+        let sampling = &row.network.study.preset.sampling;
+        let by_distance = matches!(
+            row.method,
+            Method::AdaDiff {
+                rule: ExitRule::Distance,
+                ..
+            }
+        );
+        DrawKey {
+            experiment: self.networks.main().study.preset.name.clone(),
+            network: row.network.key.clone(),
+            method: row.method,
+            companion_sha256: row.network.companion_sha256(row.method).map(str::to_owned),
+            yardstick: self.yardstick.clone().filter(|_| by_distance),
+            solver: sampling.solver,
+            steps: sampling.steps,
+            batch: draw.batch,
+            samples: draw.samples,
+            seed: draw.seed,
+            device: self.settings.device.clone(),
+            dtype: sampling.precision.name().to_owned(),
+            crate_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
