@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use adadiff_experiments::pages::readme::{
-    Sources, newest_comparison, update_model_card, update_readme,
+    Sources, named_comparison, update_model_card, update_readme,
 };
 
 fn main() -> anyhow::Result<()> {
@@ -12,7 +12,7 @@ fn main() -> anyhow::Result<()> {
     let sources = Sources {
         run: Path::new("docs/fashion_mnist"),
         paper_run: Path::new("docs/fashion_mnist_threshold"),
-        comparison: &newest_comparison(Path::new("."))?,
+        comparison: named_comparison(&readme)?,
     };
     fs::write("README.md", update_readme(&readme, sources)?)?;
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use adadiff_experiments::Preset;
 use adadiff_model::autoencoder::{Autoencoder, AutoencoderConfig};
-use adadiff_train::weights::{Precision, load, metadata, save};
 use adadiff_weights::WeightFile;
+use adadiff_weights::native::{WeightPrecision, load, metadata, save};
 use burn::tensor::Tensor;
 use burn_flex::{Flex, FlexDevice};
 use safetensors::tensor::TensorView;
@@ -113,6 +113,40 @@ fn senseless_numbers_are_refused() {
         &["no class 12", "0 to 9"],
     );
     fails(&folder, &["sample", "--guidance", "inf"], &["finite"]);
+}
+
+#[test]
+fn solvers_are_swapped_by_name() {
+    let folder = tempdir().unwrap();
+    for (name, written) in [
+        ("euler_maruyama", "euler_maruyama"),
+        ("ddim", "ddim"),
+        ("ddpm", "ddpm_ancestral"),
+        ("dpm_solver", "dpm_solver"),
+        ("dpm_solver_plus_plus", "dpm_solver_plus_plus"),
+        ("unipc", "unipc"),
+    ] {
+        let sample = ["sample", "--full", "--samples", "1", "--steps", "4"];
+        let output = program(folder.path())
+            .args(sample)
+            .args(["--solver", name, "--out", name])
+            .output()
+            .unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {message}");
+        let preset = fs::read_to_string(folder.path().join(name).join("preset.toml")).unwrap();
+        assert!(
+            preset.contains(&format!("solver = \"{written}\"\n")),
+            "{preset}"
+        );
+    }
+    fails(
+        &folder,
+        &["sample", "--solver", "heun"],
+        &["possible values", "unipc"],
+    );
+    let calibrate = ["calibrate", "--solver", "ddim", "--out", "thresholds.json"];
+    fails(&folder, &calibrate, &["--solver", "the weights' preset"]);
 }
 
 #[test]
@@ -243,7 +277,7 @@ fn checkpoints_that_cannot_be_used_are_refused() {
     let model = wide.init::<Flex>(0, &FlexDevice).unwrap();
     save::<Flex, _>(
         &model,
-        Precision::Half,
+        WeightPrecision::Half,
         &[("preset", preset.to_toml().unwrap())],
         &path,
     )
@@ -258,7 +292,7 @@ fn checkpoints_that_cannot_be_used_are_refused() {
     let mut huge = preset.clone();
     huge.model.backbone.width = 1 << 20;
     let metadata = [("preset", huge.to_toml().unwrap())];
-    save::<Flex, _>(&model, Precision::Half, &metadata, &path).unwrap();
+    save::<Flex, _>(&model, WeightPrecision::Half, &metadata, &path).unwrap();
     fails(
         &folder,
         &["--checkpoint", "weights.safetensors"],
@@ -273,7 +307,7 @@ fn checkpoints_that_cannot_be_used_are_refused() {
         &["damaged"],
     );
 
-    save::<Flex, _>(&model, Precision::Half, &[], &path).unwrap();
+    save::<Flex, _>(&model, WeightPrecision::Half, &[], &path).unwrap();
     fails(
         &folder,
         &["--checkpoint", "weights.safetensors"],

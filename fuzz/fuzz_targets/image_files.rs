@@ -2,15 +2,15 @@
 #![no_main]
 
 use adadiff_fuzz::file;
-use adadiff_metrics::{ImageFiles, ImageFilesError};
+use adadiff_metrics::{FileSet, FileSetError};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(mut files) = ImageFiles::zip(&file("images.zip", bytes)) {
-        let all = files.names().len();
+    if let Ok(mut files) = FileSet::zip(&file("images.zip", bytes)) {
+        let all = files.files().len();
         files.tolerate(all);
         let mut found = 0;
-        let read = files.for_each_batch::<ImageFilesError>(3, |batch| {
+        let read = files.for_each_batch::<FileSetError>(3, usize::MAX, |batch| {
             found += batch.images();
             Ok(())
         });

@@ -52,12 +52,7 @@ impl Network {
             NetworkKind::Class | NetworkKind::WithoutSkips => EstimatorForm::Tokens,
         };
         let backbone = UVitConfig {
-            image_size: 8,
-            patch_size: 2,
-            channels: 2,
-            width: 32,
             depth,
-            heads: 4,
             mlp_ratio: 2.0,
             qkv_bias: class,
             time_mlp: class,
@@ -68,6 +63,7 @@ impl Network {
             }),
             long_skips: kind != NetworkKind::WithoutSkips,
             final_convolution: !text,
+            ..UVitConfig::tiny()
         };
         Self {
             kind,

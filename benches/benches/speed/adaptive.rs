@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_model::Denoiser;
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, Never, Threshold};
+use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, FullDepth, Threshold};
 use anyhow::Result;
 use criterion::{Criterion, Throughput};
 
@@ -31,7 +31,7 @@ fn policies() -> Vec<(String, Box<dyn ExitPolicy>)> {
             )
         })
         .collect();
-    policies.push(("full".to_owned(), Box::new(Never)));
+    policies.push(("full".to_owned(), Box::new(FullDepth)));
     policies.push((
         "full, judged after every block".to_owned(),
         Box::new(UNREACHED),

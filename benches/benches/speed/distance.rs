@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use adadiff_metrics::{Gaussian, MetricsError, frechet_distance};
 use criterion::{BenchmarkId, Criterion};
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 

@@ -102,12 +102,14 @@ impl DeviceTask for Sampling<'_> {
         measured.measure("Euler-Maruyama", sde, full)?;
         measured.measure("DPM-Solver++(2M)", DpmSolverPlusPlus::default(), full)?;
         let rule = checkpoint.preset.sampling.exit_rule;
-        for budget in checkpoint.calibrations.entries() {
-            if (budget.exit_rule, budget.steps) != (rule, measured.steps) {
+        for entry in checkpoint.calibrations.entries() {
+            let calibration = &entry.calibration;
+            let key = calibration.key();
+            if (key.exit_rule, key.steps) != (rule, measured.steps) {
                 continue;
             }
-            let adaptive = AdaptiveUVit::new(&model, budget.policy());
-            let name = format!("AdaDiff, {:.0} % fewer blocks", 100.0 * budget.reduction);
+            let adaptive = AdaptiveUVit::new(&model, calibration.policy());
+            let name = format!("AdaDiff, {:.0} % fewer blocks", 100.0 * key.reduction);
             measured.measure(&name, DpmSolverPlusPlus::default(), &adaptive)?;
         }
         measured.group.finish();

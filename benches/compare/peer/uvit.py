@@ -1,8 +1,7 @@
 """U-ViT (Bao et al., CVPR 2023, arXiv 2209.12152) in plain PyTorch, with AdaDiff's estimators.
 
 Parameters have the published names, so that a state dictionary of this network is one that the
-Rust side imports. Attention is PyTorch's fused one. Nothing is bound to a precision: the fixtures'
-oracle in `tests/oracles` runs the same network in float64 too.
+Rust side imports. Attention is PyTorch's fused one. Nothing is bound to a precision.
 """
 
 import math

@@ -114,96 +114,37 @@ pub trait DeviceTask {
     fn run<B: Kernels>(self, device: B::Device) -> Self::Output;
 }
 
-/// Work that any backend can do on several of its devices together.
-pub trait DevicesTask {
-    /// What comes out, for [`run_on_all`] a `Result`.
-    type Output;
-
-    /// Does the work on the devices, of which there is at least one.
-    fn run<B: Kernels>(self, devices: &[B::Device]) -> Self::Output;
-}
-
-/// Work on the first of several devices.
-struct OnFirst<T>(T);
-
-impl<T, O, E> DevicesTask for OnFirst<T>
-where
-    T: DeviceTask<Output = Result<O, E>>,
-    E: From<BackendError>,
-{
-    type Output = T::Output;
-
-    fn run<B: Kernels>(self, devices: &[B::Device]) -> T::Output {
-        let device = devices.first().ok_or(BackendError::NoDevice)?;
-        self.0.run::<B>(device.clone())
-    }
-}
-
-/// Does `task` on the named device.
+/// Does `task` on the named device: the only place that names backends.
 ///
 /// # Errors
-/// As [`run_on_all`].
+/// Where the backend was not compiled in or the device is not there, with what to do about it, and
+/// what the task itself runs into.
 pub fn run_on<T, O, E>(name: DeviceName, task: T) -> Result<O, E>
 where
     T: DeviceTask<Output = Result<O, E>>,
     E: From<BackendError>,
 {
-    run_on_all(&[name], OnFirst(task))
-}
-
-/// Does `task` on the named devices, of one backend: the only place that names backends.
-///
-/// # Errors
-/// Where the backend was not compiled in or a device is not there, with what to do about it, where
-/// the devices are of several backends, and what the task itself runs into.
-pub fn run_on_all<T, O, E>(names: &[DeviceName], task: T) -> Result<O, E>
-where
-    T: DevicesTask<Output = Result<O, E>>,
-    E: From<BackendError>,
-{
-    let &first = names.first().ok_or(BackendError::NoDevice)?;
-    if let Some(&other) = names.iter().find(|name| name.backend != first.backend) {
-        return Err(BackendError::TwoBackends { first, other }.into());
+    if !name.backend.is_compiled_in() {
+        return Err(BackendError::NotBuilt(name).into());
     }
-    if !first.backend.is_compiled_in() {
-        return Err(BackendError::NotBuilt(first).into());
-    }
-    match first.backend {
+    match name.backend {
         #[cfg(feature = "flex")]
-        BackendName::Flex => {
-            let devices = each(names, only_index_zero)?;
-            task.run::<burn_flex::Flex>(&devices)
-        }
+        BackendName::Flex => task.run::<burn_flex::Flex>(only_index_zero(name)?),
         #[cfg(feature = "ndarray")]
-        BackendName::NdArray => {
-            let devices = each(names, only_index_zero)?;
-            task.run::<burn_ndarray::NdArray>(&devices)
-        }
+        BackendName::NdArray => task.run::<burn_ndarray::NdArray>(only_index_zero(name)?),
         // Where Vulkan is to be had, wgpu chooses it by itself.
         #[cfg(feature = "untuned-wgpu")]
         BackendName::Wgpu | BackendName::Vulkan => {
-            let devices = each(names, graphics_device)?;
-            task.run::<burn_wgpu::Wgpu>(&devices)
+            task.run::<burn_wgpu::Wgpu>(graphics_device(name)?)
         }
         #[cfg(feature = "cuda")]
-        BackendName::Cuda => {
-            let devices = each(names, cuda_device)?;
-            task.run::<burn_cuda::Cuda>(&devices)
-        }
+        BackendName::Cuda => task.run::<burn_cuda::Cuda>(cuda_device(name)?),
         #[allow(
             unreachable_patterns,
             reason = "which backends are left depends on the features"
         )]
-        _ => Err(BackendError::NotBuilt(first).into()),
+        _ => Err(BackendError::NotBuilt(name).into()),
     }
-}
-
-/// The device of each name.
-fn each<D>(
-    names: &[DeviceName],
-    device: impl Fn(DeviceName) -> Result<D, BackendError>,
-) -> Result<Vec<D>, BackendError> {
-    names.iter().map(|&name| device(name)).collect()
 }
 
 #[cfg(any(feature = "flex", feature = "ndarray"))]

@@ -5,17 +5,6 @@ use crate::{BackendName, DeviceName, Precision};
 /// Why work cannot be done on the named devices.
 #[derive(Debug, Error)]
 pub enum BackendError {
-    /// No device was named.
-    #[error("name a device")]
-    NoDevice,
-    /// Devices of several backends.
-    #[error("'{first}' and '{other}' are devices of two backends, which do not work together")]
-    TwoBackends {
-        /// The first device.
-        first: DeviceName,
-        /// The first of another backend.
-        other: DeviceName,
-    },
     /// The backend was left out of this program.
     #[error(
         "this program was built without the device '{0}'; build it with \

@@ -31,10 +31,7 @@ mod precision;
 mod rank;
 
 pub use allocator::keep_freed_memory;
-pub use device::{
-    BackendName, DeviceName, DeviceTask, DevicesTask, compiled_devices, distinct_devices, run_on,
-    run_on_all,
-};
+pub use device::{BackendName, DeviceName, DeviceTask, compiled_devices, distinct_devices, run_on};
 pub use error::BackendError;
 pub use precision::Precision;
 pub use rank::{ProcessRank, RankOptions};

@@ -4,8 +4,9 @@ mod partition_list;
 
 use std::path::Path;
 
+use adadiff_images::decode;
+
 use crate::celeba::partition_list::read_list;
-use crate::decode::decode;
 use crate::expected::Expected;
 use crate::files::{ImageFiles, check_present};
 use crate::{DataError, Framing, ImageError, ImageSet};

@@ -20,7 +20,7 @@ const BYTES: usize = 3 * SIDE * SIDE;
 const BATCH_LENGTH: usize = 10_000;
 
 /// The names of CIFAR-10's classes, by label.
-pub const CIFAR10_CLASS_NAMES: [&str; 10] = [
+pub const CLASS_NAMES: [&str; 10] = [
     "airplane",
     "automobile",
     "bird",
@@ -60,7 +60,7 @@ impl Cifar10 {
 
 /// Opens CIFAR-10 in any of its forms: what [`Cifar10::load`] reads, or a folder with `train` and
 /// `test` in it, or one of these two, each with a folder of 32 x 32 images for each class, named as
-/// [`CIFAR10_CLASS_NAMES`].
+/// [`CLASS_NAMES`].
 ///
 /// # Errors
 /// As [`Cifar10::load`] and [`ImageFolder::labelled`].
@@ -77,7 +77,7 @@ pub fn open_cifar10(place: &Path, split: Split) -> Result<Arc<dyn ImageSet>, Dat
     if !folder.is_dir() {
         return Ok(Arc::new(Cifar10::load(place, split)?));
     }
-    let classes = CIFAR10_CLASS_NAMES.map(String::from).to_vec();
+    let classes = CLASS_NAMES.map(String::from).to_vec();
     let (framing, side) = (Framing::Exact, SIDE as u32);
     let set = ImageFolder::with_classes(&folder, classes, framing, side, &EXPECTED)?;
     Ok(Arc::new(set))
@@ -105,7 +105,7 @@ impl ImageSet for Cifar10 {
     }
 
     fn classes(&self) -> Option<usize> {
-        Some(CIFAR10_CLASS_NAMES.len())
+        Some(CLASS_NAMES.len())
     }
 
     fn label(&self, index: usize) -> Option<usize> {
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn folders_of_png_images_are_the_same_set() {
         let root = tempfile::tempdir().unwrap();
-        for (class, name) in CIFAR10_CLASS_NAMES.iter().enumerate().skip(3) {
+        for (class, name) in CLASS_NAMES.iter().enumerate().skip(3) {
             let folder = root.path().join("train").join(name);
             fs::create_dir_all(&folder).unwrap();
             let (label, planes) = (class as u8, planes(class as u8));

@@ -5,8 +5,9 @@ mod captions;
 
 use std::path::Path;
 
+use adadiff_images::decode;
+
 use crate::coco::captions::{CaptionedImage, read_captions};
-use crate::decode::decode;
 use crate::expected::Expected;
 use crate::files::{ImageFiles, check_present};
 use crate::{DataError, Framing, ImageError, ImageSet};

@@ -1,17 +1,18 @@
 use std::io;
 use std::path::PathBuf;
 
+use adadiff_images::TooManyBadImages;
 use rayon::ThreadPoolBuildError;
 use thiserror::Error;
 use zip::result::ZipError;
 
-use crate::BadImage;
 use crate::fashion_mnist::SOURCE;
 
 /// What can be wrong with a data set on disk.
 ///
 /// `help` in an error says where the files of the data set come from.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum DataError {
     /// The folder of the data set does not exist.
     #[error(
@@ -20,7 +21,6 @@ pub enum DataError {
         folder.display()
     )]
     Folder {
-        /// The folder that was looked for.
         folder: PathBuf,
         /// Who named it: the option, the variable or the default.
         origin: &'static str,
@@ -28,13 +28,9 @@ pub enum DataError {
     /// A file or a folder cannot be opened.
     #[error("{}: cannot be opened ({source}); expected {expected}: {help}", file.display())]
     Open {
-        /// The file.
         file: PathBuf,
-        /// What the file should hold.
         expected: &'static str,
-        /// Where it comes from.
         help: &'static str,
-        /// Why it cannot be opened.
         source: io::Error,
     },
     /// A file's compression is damaged, or the file ends too early.
@@ -43,13 +39,9 @@ pub enum DataError {
         file.display()
     )]
     Compression {
-        /// The file.
         file: PathBuf,
-        /// What the file should hold.
         expected: &'static str,
-        /// Where it comes from.
         help: &'static str,
-        /// What the decoder met.
         source: io::Error,
     },
     /// A zip archive is damaged.
@@ -58,40 +50,23 @@ pub enum DataError {
         file.display()
     )]
     Archive {
-        /// The file.
         file: PathBuf,
-        /// What the file should hold.
         expected: &'static str,
-        /// Where it comes from.
         help: &'static str,
-        /// What is wrong with it.
         source: ZipError,
     },
     /// A file's or a folder's content is not what the data set's files hold.
     #[error("{}: {found}, but expected {expected}; replace it: {help}", file.display())]
     Content {
-        /// The file or folder.
         file: PathBuf,
-        /// What it holds.
         found: String,
-        /// What it should hold.
         expected: String,
-        /// Where it comes from.
         help: &'static str,
     },
     /// More images are bad than may be skipped.
-    #[error("{} images cannot be used, where {most} may be skipped:{}", images.len(), list(images))]
-    BadImages {
-        /// The most images that may be skipped.
-        most: usize,
-        /// All that were found bad, in the order in which they were met.
-        images: Vec<BadImage>,
-    },
+    #[error(transparent)]
+    BadImages(#[from] TooManyBadImages),
     /// The threads that decode images cannot be started.
     #[error("the threads that decode images cannot be started: {0}")]
     Workers(#[from] ThreadPoolBuildError),
-}
-
-fn list(images: &[BadImage]) -> String {
-    images.iter().map(|image| format!("\n  {image}")).collect()
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use adadiff_storage::open_file;
 use zip::result::ZipError;
 
 use crate::DataError;
@@ -20,7 +21,7 @@ pub(crate) struct Expected {
 impl Expected {
     /// Opens the file.
     pub fn open(&self, file: &Path) -> Result<File, DataError> {
-        File::open(file).map_err(|source| self.unopened(file, source))
+        open_file(file).map_err(|source| self.unopened(file, source))
     }
 
     /// The file or folder cannot be opened or listed.

@@ -1,27 +1,24 @@
 //! Where the image files of a data set lie: in a folder, or in a zip archive as downloaded.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use zip::ZipArchive;
+use adadiff_images::{Archive, ArchiveError, PictureError, is_hidden, read_file};
 
+use crate::DataError;
 use crate::expected::Expected;
-use crate::{DataError, ImageError};
 
-/// The most bytes of an image file: no photograph comes near.
-const MOST_BYTES: u64 = 64 << 20;
+/// What editors of some systems put before a text in UTF-8; no part of it.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The image files of a data set, by name.
 pub(crate) enum ImageFiles {
     Folder(PathBuf),
     Zip {
-        /// Locked while a file is taken out, not while it is decoded.
-        archive: Mutex<ZipArchive<BufReader<File>>>,
-        /// The number of each file; its name is without the folders in the archive.
-        entries: HashMap<String, usize>,
+        archive: Archive,
+        /// The number of each file; its name is without the folders in the archive. Absent where several
+        /// have that name.
+        entries: HashMap<String, Option<usize>>,
     },
 }
 
@@ -30,34 +27,29 @@ impl ImageFiles {
     /// in it.
     ///
     /// # Errors
-    /// Where there is neither, the archive is damaged or two of its files have the same name.
+    /// Where there is neither, or the archive is damaged.
     pub fn open(place: &Path, expected: &Expected) -> Result<Self, DataError> {
         if place.is_dir() {
             return Ok(Self::Folder(place.to_owned()));
         }
-        let file = BufReader::new(expected.open(place)?);
-        let archive =
-            ZipArchive::new(file).map_err(|source| expected.damaged_zip(place, source))?;
+        let archive = Archive::open(place).map_err(|error| match error {
+            ArchiveError::Open(source) => expected.unopened(place, source),
+            ArchiveError::Damaged(source) => expected.damaged_zip(place, source),
+        })?;
         let mut entries = HashMap::new();
-        let mut twice = None;
-        for (index, path) in archive.file_names().enumerate() {
-            let name = path.rsplit('/').next().unwrap_or(path);
-            // A folder's name ends in a slash.
-            if !name.is_empty() && entries.insert(name.to_owned(), index).is_some() {
-                twice = Some(name.to_owned());
+        for (path, number) in archive.files() {
+            let parts: Vec<_> = path.split('/').collect();
+            // Copies and notes of the system that packed the archive.
+            if !parts.iter().any(|part| is_hidden(part.as_ref()))
+                && let Some(name) = parts.last()
+            {
+                let entry = entries.entry((*name).to_owned());
+                entry
+                    .and_modify(|number| *number = None)
+                    .or_insert(Some(number));
             }
         }
-        if let Some(name) = twice {
-            return Err(expected.content(
-                place,
-                format!("two files with the name {name}"),
-                "one of each name",
-            ));
-        }
-        Ok(Self::Zip {
-            archive: Mutex::new(archive),
-            entries,
-        })
+        Ok(Self::Zip { archive, entries })
     }
 
     /// The names of all files.
@@ -80,40 +72,28 @@ impl ImageFiles {
     /// The bytes of a file.
     ///
     /// # Errors
-    /// Where there is none, or it cannot be read.
-    pub fn read(&self, name: &str) -> Result<Vec<u8>, ImageError> {
+    /// Where there is none, or several, or it cannot be read.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, PictureError> {
         match self {
             Self::Folder(folder) => read_file(&folder.join(name)),
-            Self::Zip { archive, entries } => {
-                let entry = entries.get(name).ok_or(ImageError::Missing)?;
-                // Nothing of the archive changes when a file is read.
-                let mut archive = archive.lock().unwrap_or_else(PoisonError::into_inner);
-                read_at_most(MOST_BYTES, archive.by_index(*entry)?)
-            }
+            Self::Zip { archive, entries } => match entries.get(name) {
+                Some(Some(number)) => archive.read(*number),
+                Some(None) => Err(PictureError::Ambiguous),
+                None => Err(PictureError::Missing),
+            },
         }
     }
-}
 
-/// Reads an image file whole.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
-    read_at_most(MOST_BYTES, File::open(path)?)
-}
-
-/// Reads a file whole that has at most so many bytes.
-pub(crate) fn read_at_most(most: u64, file: impl Read) -> Result<Vec<u8>, ImageError> {
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(ImageError::Bytes { most });
+    fn is_ambiguous(&self, name: &str) -> bool {
+        matches!(self, Self::Zip { entries, .. } if entries.get(name) == Some(&None))
     }
-    Ok(bytes)
 }
 
 /// Makes sure that a list of names belongs to these files: single ones may be missing, and count as
 /// bad images when they are met, but not all.
 ///
 /// # Errors
-/// Where none is there.
+/// Where none is there, or an archive has two of one name.
 pub(crate) fn check_present<'a>(
     files: &ImageFiles,
     place: &Path,
@@ -124,7 +104,15 @@ pub(crate) fn check_present<'a>(
     let present = files.names(expected)?;
     let mut names = names.into_iter().peekable();
     let first = names.peek().copied().unwrap_or_default();
-    if names.any(|name| present.contains(name)) {
+    let mut is_any_present = false;
+    for name in names {
+        if files.is_ambiguous(name) {
+            let found = format!("two files with the name {name}");
+            return Err(expected.content(place, found, "one of each name"));
+        }
+        is_any_present |= present.contains(name);
+    }
+    if is_any_present {
         return Ok(());
     }
     Err(expected.content(
@@ -143,6 +131,7 @@ pub(crate) fn is_plain(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use zip::ZipWriter;
@@ -205,12 +194,40 @@ mod tests {
         assert!(message(&path).contains("images.zip: cannot be opened"));
         std::fs::write(&path, b"plain text").unwrap();
         assert!(message(&path).contains("not an intact zip archive"));
-        zip(&path, &["train/a.jpg", "test/a.jpg"]);
-        assert!(message(&path).contains("two files with the name a.jpg"));
         zip(&path, &["a.jpg"]);
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 30]).unwrap();
         assert!(message(&path).contains("not an intact zip archive"));
+    }
+
+    #[test]
+    fn only_names_that_are_asked_for_must_be_single() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("images.zip");
+        // As macOS packs an archive again.
+        zip(
+            &path,
+            &[
+                "images/a.jpg",
+                "images/.DS_Store",
+                ".DS_Store",
+                "__MACOSX/images/a.jpg",
+                "images/b.jpg",
+                "thumbnails/b.jpg",
+            ],
+        );
+        let files = ImageFiles::open(&path, &EXPECTED).unwrap();
+        assert_eq!(files.read("a.jpg").unwrap(), b"images/a.jpg");
+        let check = |names: &[&'static str]| {
+            let list = Path::new("list.txt");
+            let checked = check_present(&files, &path, list, names.iter().copied(), &EXPECTED);
+            checked.map_err(|error| error.to_string())
+        };
+        check(&["c.jpg", "a.jpg"]).unwrap();
+        let error = check(&["a.jpg", "b.jpg"]).unwrap_err();
+        assert!(error.contains("two files with the name b.jpg"), "{error}");
+        let error = files.read("b.jpg").unwrap_err().to_string();
+        assert_eq!(error, "is in several folders of the archive");
     }
 
     #[test]

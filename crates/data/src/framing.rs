@@ -1,11 +1,11 @@
 //! How the published readers cut a square out of a photograph.
 
+use adadiff_images::check_pixels;
 use image::RgbImage;
 use image::imageops::crop_imm;
 use serde::{Deserialize, Serialize};
 
 use crate::ImageError;
-use crate::decode::check_pixels;
 use crate::resample::{Filter, resize};
 
 /// The size of CelebA's aligned images.

@@ -1,44 +1,62 @@
 //! Any folder of images: all of one kind, or a folder for each class.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use walkdir::{DirEntry, WalkDir};
+use adadiff_images::{ENDINGS, LeftOut, decode, is_hidden, list_folder, read_file};
 
-use crate::decode::decode;
 use crate::expected::Expected;
-use crate::files::read_file;
 use crate::{DataError, Framing, ImageError, ImageSet};
 
 const EXPECTED: Expected = Expected {
-    holds: "a folder of JPEG, PNG or WebP images",
+    holds: "a folder of JPEG, PNG, WebP, BMP, PGM or PPM images",
     help: "any images of one's own will do",
 };
-
-/// The endings of image files, whatever their case.
-const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
 /// Images in a folder and its sub-folders, in the order of their names.
 #[derive(Debug)]
 pub struct ImageFolder {
     root: PathBuf,
-    files: Vec<ImageFile>,
+    files: Files,
     classes: Option<Vec<String>>,
     framing: Framing,
     side: u32,
 }
 
-#[derive(Debug)]
-struct ImageFile {
-    /// Within the root.
-    path: PathBuf,
-    class: usize,
+#[derive(Debug, Default)]
+struct Files {
+    /// Within the root, each with its class.
+    images: Vec<(PathBuf, usize)>,
+    left_out: LeftOut,
+}
+
+impl Files {
+    /// Adds all images in `folder`, a part of `root`.
+    fn add(
+        &mut self,
+        root: &Path,
+        folder: &Path,
+        class: usize,
+        expected: &Expected,
+    ) -> Result<(), DataError> {
+        // Without the slash at the end that an empty part leaves.
+        let place: PathBuf = root.join(folder).components().collect();
+        let listing = list_folder(&place).map_err(|source| expected.unopened(&place, source))?;
+        if listing.files.is_empty() {
+            return Err(no_images(&place, expected));
+        }
+        let files = listing.files.into_iter();
+        self.images
+            .extend(files.map(|file| (folder.join(file), class)));
+        self.left_out.add(listing.left_out);
+        Ok(())
+    }
 }
 
 impl ImageFolder {
     /// All images in `root` and its sub-folders, without labels, as squares of `side` pixels.
     ///
-    /// Files and folders whose names begin with a dot, and files that do not end in `.jpg`,
-    /// `.jpeg`, `.png` or `.webp`, are passed over.
+    /// Which files are images, and what is left out, is told as [`adadiff_images`] does.
     ///
     /// # Errors
     /// Where the folder cannot be listed or has no images.
@@ -46,7 +64,9 @@ impl ImageFolder {
     /// # Panics
     /// Where `side` is 0.
     pub fn unlabelled(root: &Path, framing: Framing, side: u32) -> Result<Self, DataError> {
-        Self::new(root, image_files(root, root, 0)?, None, framing, side)
+        let mut files = Files::default();
+        files.add(root, Path::new(""), 0, &EXPECTED)?;
+        Ok(Self::new(root, files, None, framing, side))
     }
 
     /// The images of `root` with a sub-folder for each class: classes are numbered in the order of
@@ -58,8 +78,13 @@ impl ImageFolder {
     /// # Panics
     /// Where `side` is 0.
     pub fn labelled(root: &Path, framing: Framing, side: u32) -> Result<Self, DataError> {
-        let classes = sub_folders(root, &EXPECTED)?;
-        Self::with_classes(root, classes, framing, side, &EXPECTED)
+        let mut files = Files::default();
+        let mut classes = Vec::new();
+        for folder in sub_folders(root, &EXPECTED)? {
+            files.add(root, folder.as_ref(), classes.len(), &EXPECTED)?;
+            classes.push(folder.to_string_lossy().into_owned());
+        }
+        Ok(Self::new(root, files, Some(classes), framing, side))
     }
 
     /// The images of `root` with sub-folders of these names only, of which some may be missing: the
@@ -71,34 +96,37 @@ impl ImageFolder {
         side: u32,
         expected: &Expected,
     ) -> Result<Self, DataError> {
-        let mut files = Vec::new();
-        for name in sub_folders(root, expected)? {
-            let Some(class) = classes.iter().position(|class| *class == name) else {
-                return Err(expected.content(root, format!("a folder {name}"), expected.holds));
+        let mut files = Files::default();
+        for folder in sub_folders(root, expected)? {
+            let Some(class) = classes.iter().position(|class| **class == folder) else {
+                let found = format!("a folder {}", folder.display());
+                return Err(expected.content(root, found, expected.holds));
             };
-            files.extend(image_files(root, &root.join(name), class)?);
+            files.add(root, folder.as_ref(), class, expected)?;
         }
-        Self::new(root, files, Some(classes), framing, side)
+        Ok(Self::new(root, files, Some(classes), framing, side))
     }
 
     fn new(
         root: &Path,
-        files: Vec<ImageFile>,
+        files: Files,
         classes: Option<Vec<String>>,
         framing: Framing,
         side: u32,
-    ) -> Result<Self, DataError> {
+    ) -> Self {
         assert!(side > 0, "images need a side");
-        if files.is_empty() {
-            return Err(no_images(root));
-        }
-        Ok(Self {
+        Self {
             root: root.to_owned(),
             files,
             classes,
             framing,
             side,
-        })
+        }
+    }
+
+    /// What lies beside the images, in all folders of classes together.
+    pub fn left_out(&self) -> &LeftOut {
+        &self.files.left_out
     }
 
     /// The names of the classes, by label; absent where images have none.
@@ -109,7 +137,7 @@ impl ImageFolder {
 
 impl ImageSet for ImageFolder {
     fn len(&self) -> usize {
-        self.files.len()
+        self.files.images.len()
     }
 
     fn shape(&self) -> [usize; 3] {
@@ -117,12 +145,12 @@ impl ImageSet for ImageFolder {
     }
 
     fn name(&self, index: usize) -> String {
-        let path = self.root.join(&self.files[index].path);
+        let path = self.root.join(&self.files.images[index].0);
         path.display().to_string()
     }
 
     fn bytes(&self, index: usize) -> Result<Vec<u8>, ImageError> {
-        let file = read_file(&self.root.join(&self.files[index].path))?;
+        let file = read_file(&self.root.join(&self.files.images[index].0))?;
         let image = self.framing.apply(decode(&file)?, self.side)?;
         Ok(image.into_raw())
     }
@@ -132,23 +160,20 @@ impl ImageSet for ImageFolder {
     }
 
     fn label(&self, index: usize) -> Option<usize> {
-        let class = self.files[index].class;
+        let class = self.files.images[index].1;
         self.classes.as_ref().map(|_| class)
     }
 }
 
 /// The names of the sub-folders, sorted.
-fn sub_folders(root: &Path, expected: &Expected) -> Result<Vec<String>, DataError> {
+fn sub_folders(root: &Path, expected: &Expected) -> Result<Vec<OsString>, DataError> {
     let unopened = |source| expected.unopened(root, source);
     let mut names = Vec::new();
     for entry in root.read_dir().map_err(unopened)? {
         let entry = entry.map_err(unopened)?;
         // Follows links, unlike the entry's own type.
-        if entry.path().is_dir() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with('.') {
-                names.push(name);
-            }
+        if entry.path().is_dir() && !is_hidden(&entry.file_name()) {
+            names.push(entry.file_name());
         }
     }
     if names.is_empty() {
@@ -158,47 +183,9 @@ fn sub_folders(root: &Path, expected: &Expected) -> Result<Vec<String>, DataErro
     Ok(names)
 }
 
-/// All images in `folder`, which is `root` or lies in it.
-fn image_files(root: &Path, folder: &Path, class: usize) -> Result<Vec<ImageFile>, DataError> {
-    let walk = WalkDir::new(folder)
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry));
-    let mut files = Vec::new();
-    for entry in walk {
-        let entry = entry.map_err(|error| EXPECTED.unopened(folder, error.into()))?;
-        if entry.file_type().is_file() && is_image(entry.path()) {
-            let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
-            files.push(ImageFile {
-                path: path.to_owned(),
-                class,
-            });
-        }
-    }
-    if files.is_empty() {
-        return Err(no_images(folder));
-    }
-    Ok(files)
-}
-
-fn no_images(folder: &Path) -> DataError {
-    EXPECTED.content(
-        folder,
-        "no image",
-        format!("files that end in .{}", ENDINGS.join(", .")),
-    )
-}
-
-fn is_hidden(entry: &DirEntry) -> bool {
-    entry.file_name().as_encoded_bytes().starts_with(b".")
-}
-
-fn is_image(path: &Path) -> bool {
-    let ending = path.extension().unwrap_or_default();
-    ENDINGS
-        .iter()
-        .any(|known| ending.eq_ignore_ascii_case(known))
+fn no_images(folder: &Path, expected: &Expected) -> DataError {
+    let endings = format!("files that end in .{}", ENDINGS.join(", ."));
+    expected.content(folder, "no image", endings)
 }
 
 #[cfg(test)]
@@ -265,7 +252,7 @@ mod tests {
         assert!(error.contains("missing: cannot be opened"), "{error}");
         let error = message(ImageFolder::unlabelled(root.path(), Framing::Adm, 4));
         assert!(
-            error.contains("no image, but expected files that end in .jpg"),
+            error.contains("no image, but expected files that end in .bmp, .jpeg, .jpg"),
             "{error}"
         );
         let error = message(ImageFolder::labelled(root.path(), Framing::Adm, 4));
@@ -275,8 +262,27 @@ mod tests {
         );
         save(&root.path().join("a/1.png"), [0; 3]);
         fs::create_dir(root.path().join("b")).unwrap();
+        fs::create_dir(root.path().join("@eaDir")).unwrap();
         let error = message(ImageFolder::labelled(root.path(), Framing::Adm, 4));
         assert!(error.contains("b: no image"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_class_need_not_have_a_name_in_utf_8() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let root = tempfile::tempdir().unwrap();
+        let class = root.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+        save(&class.join("1.png"), [5; 3]);
+        fs::write(class.join("1.gif"), "left out").unwrap();
+        let set = ImageFolder::labelled(root.path(), Framing::Adm, 4).unwrap();
+        assert_eq!(set.bytes(0).unwrap(), [5; 48]);
+        assert_eq!(set.class_names().unwrap(), ["caf\u{fffd}"]);
+        assert_eq!(
+            set.left_out().to_string(),
+            "1 file with another ending (.gif 1)"
+        );
     }
 
     #[test]

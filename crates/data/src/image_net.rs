@@ -96,5 +96,10 @@ mod tests {
         save(&root.path().join("n00007846/1.JPEG"), (8, 8));
         let error = open_image_net(root.path(), 16).unwrap_err().to_string();
         assert!(error.contains("a folder n00007846"), "{error}");
+        fs::remove_dir_all(root.path().join("n00007846")).unwrap();
+        fs::create_dir(root.path().join("n01443537")).unwrap();
+        let error = open_image_net(root.path(), 16).unwrap_err().to_string();
+        assert!(error.contains("n01443537: no image"), "{error}");
+        assert!(error.contains("https://www.image-net.org"), "{error}");
     }
 }

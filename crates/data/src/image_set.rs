@@ -2,9 +2,8 @@
 
 use std::io;
 
-use adadiff_jpeg::JpegError;
+use adadiff_images::PictureError;
 use thiserror::Error;
-use zip::result::ZipError;
 
 use crate::transform::to_planes;
 
@@ -64,60 +63,28 @@ pub trait ImageSet: Send + Sync {
 
 /// Why one image of a data set cannot be used.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ImageError {
     /// The file cannot be read.
     #[error("cannot be read ({0})")]
     Read(#[from] io::Error),
-    /// The archive has no such file.
-    #[error("is not in the archive")]
-    Missing,
-    /// The file cannot be taken out of its archive.
-    #[error("cannot be taken out of the archive ({0})")]
-    Archive(#[from] ZipError),
-    /// The file is larger than any image's.
-    #[error("has more than {most} bytes")]
-    Bytes {
-        /// The most bytes that are read.
-        most: u64,
-    },
-    /// The picture is larger than any photograph, or would be so on the way to its final size.
-    #[error("has {width} x {height} pixels, more than {most}")]
-    Pixels {
-        /// Width in pixels.
-        width: u64,
-        /// Height in pixels.
-        height: u64,
-        /// The most pixels that are decoded.
-        most: u64,
-    },
+    /// The picture cannot be read or decoded.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
     /// The picture's size is not the one that all images of the data set have.
     #[error("has {width} x {height} pixels instead of {expected}")]
     Size {
-        /// Width in pixels.
         width: u32,
-        /// Height in pixels.
         height: u32,
-        /// The size that was expected.
         expected: String,
     },
-    /// The file ends before the picture does.
-    #[error("is cut off")]
-    Truncated,
-    /// The file is a JPEG that cannot be decoded.
-    #[error("is no intact JPEG ({0})")]
-    Jpeg(#[source] JpegError),
     /// The file is no array, or another one than the data set's.
     #[error("is {found} instead of {expected}")]
-    Array {
-        /// What it is.
-        found: String,
-        /// What it should be.
-        expected: String,
-    },
+    Array { found: String, expected: String },
+    /// The file of its context, which lies beside it, cannot be used.
+    #[error("has a context {name} that {error}")]
+    Context { name: String, error: Box<Self> },
     /// The latents or contexts are damaged.
     #[error("has numbers that are not finite")]
     NotFinite,
-    /// The file is of another format, and cannot be decoded.
-    #[error("cannot be decoded ({0})")]
-    Decode(#[from] image::ImageError),
 }

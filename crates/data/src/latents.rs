@@ -25,14 +25,16 @@ mod npy_latents;
 mod reader;
 mod sampling;
 mod shard;
+mod verify;
 mod writer;
 
 pub use error::LatentError;
 pub use header::{LatentHeader, LatentStorage};
 pub use index::SkippedImage;
 pub use npy_latents::NpyLatents;
-pub use reader::{Latents, Verify};
+pub use reader::Latents;
 pub use sampling::SCALE_FACTOR;
+pub use verify::Verify;
 pub use writer::{LatentItem, LatentWriter};
 
 /// The most values of an item's moments or of a context. It keeps what a damaged file promises from

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::{Conditioning, ImageError, from_byte};
+use crate::{Conditioning, ImageError, PictureError, from_byte};
 
 /// Images of 1 x 2 pixels: the index, and one more.
 struct Numbers {
@@ -38,7 +38,7 @@ impl TrainingSet for Numbers {
     fn read(&self, index: usize, visit: Visit, values: &mut [f32]) -> Result<Label, ImageError> {
         self.read.fetch_add(1, Ordering::SeqCst);
         if self.bad.contains(&index) {
-            return Err(ImageError::Truncated);
+            return Err(PictureError::Truncated.into());
         }
         assert_ne!(index, 99, "number 99 makes the decoder panic");
         values.copy_from_slice(&[index, index + 1].map(|value| from_byte(value as u8)));

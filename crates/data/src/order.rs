@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// One training sample: which image, and whether it is mirrored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,16 +1,5 @@
 //! From the data set's bytes to the numbers that the networks see, and back.
 
-use crate::fashion_mnist::{SOURCE_PIXELS, SOURCE_SIDE};
-
-/// Side of the padded images.
-pub const SIDE: usize = 32;
-
-/// Pixels of a padded image.
-pub const PIXELS: usize = SIDE * SIDE;
-
-/// Rows and columns of background added on each side.
-const PADDING: usize = (SIDE - SOURCE_SIDE) / 2;
-
 /// A byte `0..=255` scaled to `[-1, 1]`: x / 127.5 - 1.
 pub fn from_byte(byte: u8) -> f32 {
     f32::from(byte) / 127.5 - 1.0
@@ -20,16 +9,6 @@ pub fn from_byte(byte: u8) -> f32 {
 pub fn to_byte(value: f32) -> u8 {
     // A cast from float to integer saturates.
     ((value + 1.0) * 127.5).round() as u8
-}
-
-/// `source` (28 x 28), padded with background (0) to 32 x 32.
-pub(crate) fn pad(source: &[u8; SOURCE_PIXELS]) -> [u8; PIXELS] {
-    let mut target = [0; PIXELS];
-    let rows = target.chunks_exact_mut(SIDE).skip(PADDING);
-    for (pixels, row) in source.chunks_exact(SOURCE_SIDE).zip(rows) {
-        row[PADDING..PADDING + SOURCE_SIDE].copy_from_slice(pixels);
-    }
-    target
 }
 
 /// Scales `bytes` `[height, width, channels]` to `[-1, 1]`, channel by channel `[channels, height,
@@ -63,17 +42,6 @@ mod tests {
             (to_byte(-1.5), to_byte(1.5), to_byte(f32::NAN)),
             (0, 255, 0)
         );
-    }
-
-    #[test]
-    fn pads_evenly() {
-        let mut source = [0; SOURCE_PIXELS];
-        source[0] = 255;
-        source[SOURCE_PIXELS - 1] = 51;
-        let target = pad(&source);
-        assert_eq!(target[2 * SIDE + 2], 255);
-        assert_eq!(target[29 * SIDE + 29], 51);
-        assert_eq!(target.iter().filter(|&&byte| byte == 0).count(), PIXELS - 2);
     }
 
     #[test]

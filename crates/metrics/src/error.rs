@@ -32,6 +32,34 @@ pub enum MetricsError {
         /// The feature's index.
         dimension: usize,
     },
+    /// A matrix that is the covariance of nothing.
+    #[error("{reason}: this is no covariance")]
+    NoCovariance {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A figure that is no number, because the values that it is made of are too large.
+    #[error(
+        "{what} is beyond all numbers: values of the features are too large to be squared; the \
+         samples or the network that made them are broken"
+    )]
+    Overflow {
+        /// The figure.
+        what: &'static str,
+    },
+    /// Features that were made in different ways.
+    #[error(
+        "the features of both sets were made in different ways, with {what} {first} and {what} \
+         {second}: the distance between them says nothing; make both in the same way"
+    )]
+    Origins {
+        /// What differs.
+        what: &'static str,
+        /// What it is of the first set.
+        first: String,
+        /// What it is of the second.
+        second: String,
+    },
     /// Too few samples for an unbiased covariance.
     #[error("a covariance needs at least 2 samples, found {found}")]
     TooFewSamples {
@@ -112,4 +140,12 @@ pub enum MetricsError {
         /// Blocks of the network.
         blocks: usize,
     },
+}
+
+/// A figure, which is an error where it is not finite.
+pub(crate) fn finite(what: &'static str, value: f64) -> Result<f64, MetricsError> {
+    match value.is_finite() {
+        true => Ok(value),
+        false => Err(MetricsError::Overflow { what }),
+    }
 }

@@ -14,7 +14,8 @@ use crate::MetricsError;
 /// have negative eigenvalues, which it cannot factor: theirs are taken as zero.
 ///
 /// # Errors
-/// Where the covariance is not finite enough to be decomposed.
+/// Where the covariance is not finite enough to be decomposed, or none: with eigenvalues so far below
+/// zero as rounding cannot bring them.
 pub(crate) fn factor(covariance: MatRef<'_, f64>) -> Result<(Mat<f64>, f64), MetricsError> {
     let dims = covariance.nrows();
     let trace: f64 = covariance.diagonal().column_vector().iter().sum();
@@ -25,7 +26,13 @@ pub(crate) fn factor(covariance: MatRef<'_, f64>) -> Result<(Mat<f64>, f64), Met
             return Ok((factor, kept));
         }
     }
-    eigenvectors(covariance).ok_or(MetricsError::Decomposition { dims })
+    eigenvectors(covariance)
+}
+
+/// What single precision may leave of an eigenvalue of zero, relative to the largest: statistics are
+/// stored in it.
+pub(crate) fn single_rounding(dims: usize) -> f64 {
+    dims as f64 * f64::from(f32::EPSILON)
 }
 
 /// What rounding leaves of a zero, relative to the largest values around it.
@@ -53,23 +60,50 @@ fn cholesky(covariance: MatRef<'_, f64>) -> Option<Mat<f64>> {
         Default::default(),
     )
     .ok()?;
-    Some(Mat::from_fn(dims, info.rank, |row, column| {
+    let factor = Mat::from_fn(dims, info.rank, |row, column| {
         let row = inverse[row];
         if row >= column {
             lower[(row, column)]
         } else {
             0.0
         }
-    }))
+    });
+    // What is left out does not vary; so it goes together with nothing.
+    let rest = &order[info.rank..];
+    let rows = Mat::from_fn(rest.len(), info.rank, |row, column| {
+        factor[(rest[row], column)]
+    });
+    let products = &rows * rows.transpose();
+    let largest = covariance
+        .diagonal()
+        .column_vector()
+        .iter()
+        .copied()
+        .fold(0.0, f64::max);
+    let is_nothing_left = (0..rest.len()).all(|row| {
+        (0..row).all(|column| {
+            let (high, low) = (rest[row].max(rest[column]), rest[row].min(rest[column]));
+            let left = covariance[(high, low)] - products[(row, column)];
+            left.abs() <= single_rounding(dims) * largest
+        })
+    });
+    is_nothing_left.then_some(factor)
 }
 
 /// U s^1/2 of the decomposition U s U^T and the trace of s. Eigenvalues that rounding cannot tell
 /// from zero are taken as zero: the root of such a rest would not be small.
-fn eigenvectors(covariance: MatRef<'_, f64>) -> Option<(Mat<f64>, f64)> {
+fn eigenvectors(covariance: MatRef<'_, f64>) -> Result<(Mat<f64>, f64), MetricsError> {
     let dims = covariance.nrows();
-    let decomposition = covariance.self_adjoint_eigen(Side::Lower).ok()?;
+    let decomposition = covariance
+        .self_adjoint_eigen(Side::Lower)
+        .map_err(|_| MetricsError::Decomposition { dims })?;
     let values = decomposition.S().column_vector();
     let largest = values.iter().copied().fold(0.0, f64::max);
+    let smallest = values.iter().copied().fold(0.0, f64::min);
+    if smallest < -single_rounding(dims) * largest {
+        let reason = format!("along one direction the variance is {smallest:.3e}");
+        return Err(MetricsError::NoCovariance { reason });
+    }
     let values: Vec<f64> = values
         .iter()
         .map(|&value| {
@@ -84,7 +118,7 @@ fn eigenvectors(covariance: MatRef<'_, f64>) -> Option<(Mat<f64>, f64)> {
     let factor = Mat::from_fn(dims, dims, |row, column| {
         vectors[(row, column)] * values[column].sqrt()
     });
-    Some((factor, values.iter().sum()))
+    Ok((factor, values.iter().sum()))
 }
 
 #[cfg(test)]
@@ -131,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn negative_eigenvalues_are_taken_as_zero() {
+    fn eigenvalues_below_zero_by_rounding_are_zero_and_others_refused() {
         // Single precision: zeros become a noise of both signs.
         let covariance = covariance(40);
         let rounded = Mat::from_fn(DIMS, DIMS, |i, j| f64::from(covariance[(i, j)] as f32));
@@ -139,8 +173,13 @@ mod tests {
         assert!(error(&factor, &covariance) < 1e-6);
 
         let negative = Mat::from_fn(2, 2, |i, j| if i == j { [4.0, -1.0][i] } else { 0.0 });
-        let (factor, trace) = super::factor(negative.as_ref()).unwrap();
-        assert_eq!(trace, 4.0);
-        assert_eq!((&factor * factor.transpose())[(1, 1)], 0.0);
+        let error = super::factor(negative.as_ref()).unwrap_err().to_string();
+        assert!(error.contains("the variance is -1.000e0"), "{error}");
+        // Where what varies was found, two features are left that go together but do not vary.
+        let left = Mat::from_fn(3, 3, |i, j| {
+            [[1.0, 0.0, 0.0], [0.0, 0.0, 0.5], [0.0, 0.5, 0.0]][i][j]
+        });
+        let error = super::factor(left.as_ref()).unwrap_err().to_string();
+        assert!(error.contains("the variance is -5.000e-1"), "{error}");
     }
 }

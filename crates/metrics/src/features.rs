@@ -7,8 +7,66 @@ use crate::MetricsError;
 /// Features of at least one sample, row by row, all of them finite.
 #[derive(Clone, Copy, Debug)]
 pub struct Features<'a> {
-    values: &'a [f32],
+    values: Values<'a>,
     dims: usize,
+}
+
+/// Numbers as they are stored. Networks give single precision; what another program computed in double
+/// precision stays so.
+#[derive(Clone, Copy, Debug)]
+pub enum Values<'a> {
+    /// 32 bits each.
+    Single(&'a [f32]),
+    /// 64 bits each.
+    Double(&'a [f64]),
+}
+
+impl<'a> From<&'a [f32]> for Values<'a> {
+    fn from(values: &'a [f32]) -> Self {
+        Self::Single(values)
+    }
+}
+
+impl<'a> From<&'a [f64]> for Values<'a> {
+    fn from(values: &'a [f64]) -> Self {
+        Self::Double(values)
+    }
+}
+
+impl<'a> From<&'a Vec<f32>> for Values<'a> {
+    fn from(values: &'a Vec<f32>) -> Self {
+        Self::Single(values)
+    }
+}
+
+impl<'a> From<&'a Vec<f64>> for Values<'a> {
+    fn from(values: &'a Vec<f64>) -> Self {
+        Self::Double(values)
+    }
+}
+
+impl Values<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Single(values) => values.len(),
+            Self::Double(values) => values.len(),
+        }
+    }
+
+    /// Some of the values in double precision.
+    fn range(&self, range: Range<usize>) -> Vec<f64> {
+        match self {
+            Self::Single(values) => values[range].iter().map(|&value| value.into()).collect(),
+            Self::Double(values) => values[range].to_vec(),
+        }
+    }
+
+    fn first_not_finite(&self) -> Option<usize> {
+        match self {
+            Self::Single(values) => values.iter().position(|value| !value.is_finite()),
+            Self::Double(values) => values.iter().position(|value| !value.is_finite()),
+        }
+    }
 }
 
 impl<'a> Features<'a> {
@@ -16,7 +74,12 @@ impl<'a> Features<'a> {
     ///
     /// # Errors
     /// Where there is no sample, the values are no whole number of rows, or one is not finite.
-    pub fn new(what: &'static str, values: &'a [f32], dims: usize) -> Result<Self, MetricsError> {
+    pub fn new(
+        what: &'static str,
+        values: impl Into<Values<'a>>,
+        dims: usize,
+    ) -> Result<Self, MetricsError> {
+        let values = values.into();
         if dims == 0 || !values.len().is_multiple_of(dims) {
             return Err(MetricsError::Rows {
                 values: values.len(),
@@ -25,7 +88,7 @@ impl<'a> Features<'a> {
         }
         let features = Self { values, dims };
         features.at_least(1, what)?;
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+        if let Some(index) = values.first_not_finite() {
             return Err(MetricsError::NotFinite {
                 what: format!("{what}, sample {}", index / dims),
                 dimension: index % dims,
@@ -44,21 +107,21 @@ impl<'a> Features<'a> {
         self.dims
     }
 
-    /// All values, row by row.
-    pub fn values(&self) -> &'a [f32] {
-        self.values
-    }
-
     /// Some of the samples in double precision, row by row.
     pub(crate) fn block(&self, samples: Range<usize>) -> Vec<f64> {
-        let values = &self.values[samples.start * self.dims..samples.end * self.dims];
-        values.iter().map(|&value| value.into()).collect()
+        self.values
+            .range(samples.start * self.dims..samples.end * self.dims)
+    }
+
+    /// One sample after the other, in double precision.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Vec<f64>> {
+        (0..self.samples()).map(|sample| self.block(sample..sample + 1))
     }
 
     /// The square of each sample's length.
     pub(crate) fn squared_lengths(&self) -> Vec<f64> {
-        let rows = self.values.chunks_exact(self.dims);
-        rows.map(|row| row.iter().map(|&value| f64::from(value).powi(2)).sum())
+        self.rows()
+            .map(|row| row.iter().map(|value| value.powi(2)).sum())
             .collect()
     }
 
@@ -117,7 +180,15 @@ mod tests {
             message(&[], 2),
             "the real features: at least 1 samples are needed, found 0"
         );
-        assert!(Features::new("", &[], 0).is_err());
+        assert!(Features::new("", &[] as &[f32], 0).is_err());
+    }
+
+    #[test]
+    fn double_precision_stays() {
+        let values = vec![1e8 + 0.125, 1e300];
+        let features = Features::new("", &values, 1).unwrap();
+        assert_eq!(features.block(0..2), values);
+        assert!(Features::new("", &vec![f64::NAN], 1).is_err());
     }
 
     #[test]

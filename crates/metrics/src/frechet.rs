@@ -5,7 +5,8 @@ use faer::{Mat, MatRef};
 use serde::{Deserialize, Serialize};
 
 use crate::MetricsError;
-use crate::factor::factor;
+use crate::error::finite;
+use crate::factor::{factor, single_rounding};
 use crate::nuclear_norm::nuclear_norm;
 
 /// A normal distribution.
@@ -18,11 +19,12 @@ pub struct Gaussian {
 
 impl Gaussian {
     /// A normal distribution of `mean` `[dims]` and `covariance` `[dims, dims]`, of which the
-    /// lower triangle is read.
+    /// lower triangle is read. A variance that rounding has brought below 0 becomes 0.
     ///
     /// # Errors
-    /// Where the covariance does not have the mean's dimensions, or a value is not finite.
-    pub fn new(mean: Vec<f64>, covariance: Vec<f64>) -> Result<Self, MetricsError> {
+    /// Where the covariance does not have the mean's dimensions, a value is not finite, or the matrix
+    /// is no covariance, as far as two of its features tell.
+    pub fn new(mean: Vec<f64>, mut covariance: Vec<f64>) -> Result<Self, MetricsError> {
         let dims = mean.len();
         if dims == 0 || covariance.len() != dims * dims {
             return Err(MetricsError::Dimensions {
@@ -39,6 +41,7 @@ impl Gaussian {
                 });
             }
         }
+        check_pairs(&mut covariance, dims)?;
         Ok(Self { mean, covariance })
     }
 
@@ -63,6 +66,29 @@ impl Gaussian {
     }
 }
 
+/// Requires that no variance is negative, and that no two features vary more together than each by
+/// itself; by more than what single precision leaves of the largest variance.
+fn check_pairs(covariance: &mut [f64], dims: usize) -> Result<(), MetricsError> {
+    let variances: Vec<f64> = (0..dims).map(|row| covariance[row * dims + row]).collect();
+    let rounding = single_rounding(dims) * variances.iter().copied().fold(0.0, f64::max);
+    if let Some(feature) = variances.iter().position(|&variance| variance < -rounding) {
+        let reason = format!("the variance of feature {feature} is negative");
+        return Err(MetricsError::NoCovariance { reason });
+    }
+    for row in 0..dims {
+        covariance[row * dims + row] = variances[row].max(0.0);
+        for column in 0..row {
+            let most = (variances[row].max(0.0) * variances[column].max(0.0)).sqrt();
+            if covariance[row * dims + column].abs() > most + rounding {
+                let reason =
+                    format!("features {column} and {row} vary more together than each by itself");
+                return Err(MetricsError::NoCovariance { reason });
+            }
+        }
+    }
+    Ok(())
+}
+
 impl TryFrom<(Vec<f64>, Vec<f64>)> for Gaussian {
     type Error = MetricsError;
 
@@ -85,7 +111,8 @@ impl From<Gaussian> for (Vec<f64>, Vec<f64>) {
 /// zeros that rounding disturbed, which costs half of the digits where covariances are singular.
 ///
 /// # Errors
-/// Where the two differ in dimensions, or a decomposition does not converge.
+/// Where the two differ in dimensions, one is no covariance, a decomposition does not converge or the
+/// distance is too large for a number.
 pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> Result<f64, MetricsError> {
     if a.dims() != b.dims() {
         return Err(MetricsError::Dimensions {
@@ -104,7 +131,12 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> Result<f64, MetricsError>
         .zip(&b.mean)
         .map(|(a, b)| (a - b).powi(2))
         .sum();
-    Ok(means + trace_a + trace_b - 2.0 * cross)
+    let distance = finite(
+        "the Fréchet distance",
+        means + trace_a + trace_b - 2.0 * cross,
+    )?;
+    // Rounding may bring that of equal distributions below.
+    Ok(distance.max(0.0))
 }
 
 #[cfg(test)]
@@ -187,7 +219,7 @@ mod tests {
                 .collect();
             let itself = gaussian(&[0.5; 64], &covariance);
             let distance = frechet_distance(&itself, &itself).unwrap();
-            assert!(distance.abs() < 1e-8, "rank {rank}: {distance:e}");
+            assert!((0.0..1e-8).contains(&distance), "rank {rank}: {distance:e}");
         }
     }
 
@@ -204,7 +236,41 @@ mod tests {
             "{error}"
         );
         assert!(Gaussian::new(vec![0.0; 2], vec![1.0; 3]).is_err());
+        let message = |covariance: &[f64]| {
+            let error = Gaussian::new(vec![0.0; 2], covariance.to_vec()).unwrap_err();
+            error.to_string()
+        };
+        assert_eq!(
+            message(&[1.0, 0.0, 0.0, -0.1]),
+            "the variance of feature 1 is negative: this is no covariance"
+        );
+        assert_eq!(
+            message(&[1.0, 1.5, 1.5, 2.0]),
+            "features 0 and 1 vary more together than each by itself: this is no covariance"
+        );
+        // What rounding leaves of a feature that does not vary.
+        let constant = gaussian(&[0.0; 2], &[1.0, 1e-9, 1e-9, -1e-17]);
+        assert_eq!(constant.covariance()[3], 0.0);
         let (one, two) = (gaussian(&[0.0], &[1.0]), gaussian(&[0.0; 2], &[1.0; 4]));
         assert!(frechet_distance(&one, &two).is_err());
+    }
+
+    #[test]
+    fn features_that_go_together_in_no_way_have_no_distance() {
+        // Every two could be: of each pair the correlation is -0.9. All three cannot.
+        let covariance = [1.0, -0.9, -0.9, -0.9, 1.0, -0.9, -0.9, -0.9, 1.0];
+        let none = gaussian(&[0.0; 3], &covariance);
+        let error = frechet_distance(&none, &none).unwrap_err().to_string();
+        assert!(error.contains("this is no covariance"), "{error}");
+    }
+
+    #[test]
+    fn a_distance_beyond_all_numbers_is_an_error() {
+        let far = gaussian(&[1e160], &[1.0]);
+        let error = frechet_distance(&far, &gaussian(&[0.0], &[1.0])).unwrap_err();
+        assert!(
+            error.to_string().contains("is beyond all numbers"),
+            "{error}"
+        );
     }
 }

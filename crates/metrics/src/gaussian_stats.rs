@@ -10,7 +10,11 @@ use crate::{Gaussian, MetricsError};
 /// Samples that are summed one after the other; shards are cut at multiples of it.
 pub const CHUNK: u64 = 256;
 
-/// Count, sum and sum of outer products of features in f64.
+/// The sums of a chunk are taken around a shift where its values are more than so many times as far from
+/// zero as they are from each other: squares of such values have no digits left for how they differ.
+const FAR: f64 = 64.0;
+
+/// Count, sum and sum of outer products of features in f64, of features far from zero around a shift.
 ///
 /// Samples are summed in chunks of [`CHUNK`], and the chunks' sums in pairs: chunk 0 with 1, 2
 /// with 3, then the pairs, as in a binary tree over the chunks' numbers. What is added to what
@@ -40,11 +44,14 @@ struct Node {
     sums: Sums,
 }
 
-/// Sum and lower triangle of the sum of outer products, row by row.
+/// Sum and lower triangle of the sum of outer products, row by row, of features less a shift.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Sums {
     values: Vec<f64>,
     products: Vec<f64>,
+    /// Empty where all of it is zero.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shift: Vec<f64>,
 }
 
 impl GaussianStats {
@@ -82,7 +89,7 @@ impl GaussianStats {
 
     /// Samples gathered.
     pub fn count(&self) -> u64 {
-        let complete: u64 = self.nodes.iter().map(|node| node.chunks() * CHUNK).sum();
+        let complete: u64 = self.nodes.iter().map(Node::samples).sum();
         complete + self.open_rows()
     }
 
@@ -150,12 +157,7 @@ impl GaussianStats {
         if count < 2 {
             return Err(MetricsError::TooFewSamples { found: count });
         }
-        let mut total = Sums::zero(self.dims);
-        for node in &self.nodes {
-            total.add(&node.sums);
-        }
-        total.add(&Sums::of_rows(&self.open, self.dims));
-
+        let total = self.total();
         let count = count as f64;
         let mean: Vec<_> = total.values.iter().map(|sum| sum / count).collect();
         let mut covariance = vec![0.0; self.dims * self.dims];
@@ -163,11 +165,32 @@ impl GaussianStats {
         for row in 0..self.dims {
             for (column, product) in (0..=row).zip(&mut products) {
                 let value = (product - total.values[row] * mean[column]) / (count - 1.0);
+                // What rounding leaves of a variance of zero.
+                let value = if row == column { value.max(0.0) } else { value };
                 covariance[row * self.dims + column] = value;
                 covariance[column * self.dims + row] = value;
             }
         }
-        Gaussian::new(mean, covariance)
+        let shift = |dimension| total.shift.get(dimension).copied().unwrap_or(0.0);
+        let mean = mean
+            .iter()
+            .enumerate()
+            .map(|(dimension, mean)| shift(dimension) + mean);
+        Gaussian::new(mean.collect(), covariance)
+    }
+
+    /// The sums over all samples, around the first node's shift.
+    fn total(&self) -> Sums {
+        let Some((first, rest)) = self.nodes.split_first() else {
+            return Sums::of_chunk(&self.open, self.dims);
+        };
+        let mut total = first.sums.clone();
+        for node in rest {
+            total.add(&node.sums, node.samples());
+        }
+        let open = Sums::of_rows(&self.open, self.dims, &total.shift);
+        total.add(&open, self.open_rows());
+        total
     }
 
     /// Number in the run of the sample after the last.
@@ -181,7 +204,7 @@ impl GaussianStats {
 
     fn close_chunk(&mut self) {
         let first_chunk = self.end() / CHUNK - 1;
-        let sums = Sums::of_rows(&self.open, self.dims);
+        let sums = Sums::of_chunk(&self.open, self.dims);
         self.open.clear();
         self.append(Node {
             first_chunk,
@@ -193,7 +216,7 @@ impl GaussianStats {
     /// Puts a node behind the others and joins it with its sibling, that with its own, and so on.
     fn append(&mut self, mut node: Node) {
         while let Some(mut left) = self.nodes.pop_if(|left| left.is_left_sibling_of(&node)) {
-            left.sums.add(&node.sums);
+            left.sums.add(&node.sums, node.samples());
             left.level += 1;
             node = left;
         }
@@ -206,22 +229,40 @@ impl Node {
         1 << self.level
     }
 
+    fn samples(&self) -> u64 {
+        self.chunks() * CHUNK
+    }
+
     fn is_left_sibling_of(&self, right: &Self) -> bool {
         self.level == right.level && self.first_chunk.is_multiple_of(2 * self.chunks())
     }
 }
 
 impl Sums {
-    fn zero(dims: usize) -> Self {
-        Self {
-            values: vec![0.0; dims],
-            products: vec![0.0; triangle(dims)],
-        }
+    /// The sums over the rows of a chunk, around a shift of its own.
+    fn of_chunk(rows: &[f64], dims: usize) -> Self {
+        Self::of_rows(rows, dims, &shift(rows, dims))
     }
 
     /// The sums over `rows` `[samples, dims]`, each sum taken in the order of the samples.
-    fn of_rows(rows: &[f64], dims: usize) -> Self {
-        let mut sums = Self::zero(dims);
+    fn of_rows(rows: &[f64], dims: usize, shift: &[f64]) -> Self {
+        let shifted: Vec<f64>;
+        let rows = if shift.is_empty() {
+            rows
+        } else {
+            let shifts = shift.iter().cycle();
+            shifted = rows
+                .iter()
+                .zip(shifts)
+                .map(|(value, shift)| value - shift)
+                .collect();
+            &shifted
+        };
+        let mut sums = Self {
+            values: vec![0.0; dims],
+            products: vec![0.0; triangle(dims)],
+            shift: shift.to_vec(),
+        };
         for row in rows.chunks_exact(dims) {
             add(&mut sums.values, row);
         }
@@ -245,9 +286,58 @@ impl Sums {
         sums
     }
 
-    fn add(&mut self, other: &Self) {
+    /// Adds the sums over `count` other samples, brought to this shift.
+    fn add(&mut self, other: &Self, count: u64) {
         add(&mut self.values, &other.values);
         add(&mut self.products, &other.products);
+        if other.shift == self.shift {
+            return;
+        }
+        // Of x - s, where x - t was summed and t - s is the step: the sum grows by n (t - s), and that of
+        // products by (t - s) sum(x - t)^T + sum(x - t) (t - s)^T + n (t - s) (t - s)^T.
+        let at = |shift: &[f64], dimension| shift.get(dimension).copied().unwrap_or(0.0);
+        let step: Vec<f64> = (0..self.values.len())
+            .map(|dimension| at(&other.shift, dimension) - at(&self.shift, dimension))
+            .collect();
+        let count = count as f64;
+        for (sum, step) in self.values.iter_mut().zip(&step) {
+            *sum += count * step;
+        }
+        let mut products = self.products.iter_mut();
+        for row in 0..step.len() {
+            for (column, product) in (0..=row).zip(&mut products) {
+                *product += step[row] * other.values[column]
+                    + other.values[row] * step[column]
+                    + count * step[row] * step[column];
+            }
+        }
+    }
+}
+
+/// What the sums of a chunk are taken around: for features far from zero their first values, and nothing
+/// where there are none.
+fn shift(rows: &[f64], dims: usize) -> Vec<f64> {
+    let Some(first) = rows.get(..dims) else {
+        return Vec::new();
+    };
+    let (mut least, mut most) = (first.to_vec(), first.to_vec());
+    for row in rows.chunks_exact(dims) {
+        for ((least, most), &value) in least.iter_mut().zip(&mut most).zip(row) {
+            *least = least.min(value);
+            *most = most.max(value);
+        }
+    }
+    let ranges = least.iter().zip(&most);
+    let shift: Vec<f64> = ranges
+        .zip(first)
+        .map(|((least, most), &first)| {
+            let is_far = least.abs().max(most.abs()) > FAR * (most - least);
+            if is_far { first } else { 0.0 }
+        })
+        .collect();
+    match shift.iter().all(|&shift| shift == 0.0) {
+        true => Vec::new(),
+        false => shift,
     }
 }
 
@@ -291,7 +381,8 @@ impl TryFrom<Stored> for GaussianStats {
         let mut chunk = first_sample / CHUNK;
         for node in &nodes {
             let sums = &node.sums;
-            if sums.values.len() != dims || sums.products.len() != triangle(dims) {
+            let has_shift = sums.shift.is_empty() || sums.shift.len() == dims;
+            if sums.values.len() != dims || sums.products.len() != triangle(dims) || !has_shift {
                 return damaged("a sum does not have the number of features");
             }
             if node.level >= 48 || node.first_chunk != chunk || !chunk.is_multiple_of(node.chunks())

@@ -161,3 +161,95 @@ fn stored_statistics_return_and_damaged_ones_do_not() {
         assert!(error.contains(message), "{error}");
     }
 }
+
+/// The covariance of two passes, with what is far from zero taken off first.
+fn two_pass(rows: &[f64], far: f64) -> Vec<f64> {
+    let samples = rows.len() / DIMS;
+    let near: Vec<f64> = rows.iter().map(|value| value - far).collect();
+    let column = |d: usize| near.iter().skip(d).step_by(DIMS);
+    let mean: Vec<f64> = (0..DIMS)
+        .map(|d| column(d).sum::<f64>() / samples as f64)
+        .collect();
+    let pairs = (0..DIMS).flat_map(|a| (0..DIMS).map(move |b| (a, b)));
+    let covariance = pairs.map(|(a, b)| {
+        let products = column(a)
+            .zip(column(b))
+            .map(|(x, y)| (x - mean[a]) * (y - mean[b]));
+        products.sum::<f64>() / (samples - 1) as f64
+    });
+    covariance.collect()
+}
+
+#[test]
+fn features_far_from_zero_keep_their_covariance_and_merge_to_the_bit() {
+    for (far, chunks) in [(1e8, 5), (-1e6, 2), (1e12, 1)] {
+        let samples = chunks * CHUNK as usize + 77;
+        let rows: Vec<f64> = features(samples).iter().map(|value| value + far).collect();
+        let whole = gathered(&rows, 0);
+        let expected = two_pass(&rows, far);
+        let gaussian = whole.gaussian().unwrap();
+        for (found, expected) in gaussian.covariance().iter().zip(&expected) {
+            assert!(
+                (found - expected).abs() < 1e-9,
+                "{found} instead of {expected} at {far:e}"
+            );
+        }
+        for cut in 0..=chunks {
+            let cut = cut * CHUNK as usize;
+            let mut left = gathered(&rows[..cut * DIMS], 0);
+            left.merge(gathered(&rows[cut * DIMS..], cut as u64))
+                .unwrap();
+            assert_eq!(left, whole, "cut at {cut}");
+        }
+        let text = serde_json::to_string(&whole).unwrap();
+        let read: GaussianStats = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.count(), whole.count());
+    }
+}
+
+#[test]
+fn chunks_around_different_shifts_add_up() {
+    // The first chunk lies around zero, the second far away, the third does not vary.
+    let mut rows = features(3 * CHUNK as usize);
+    let chunk = CHUNK as usize * DIMS;
+    rows[chunk..2 * chunk]
+        .iter_mut()
+        .for_each(|value| *value += 5e3);
+    rows[2 * chunk..].fill(0.1);
+    let stats = gathered(&rows, 0);
+    assert_eq!(
+        stats.nodes.iter().map(|node| node.sums.shift.len()).max(),
+        Some(DIMS)
+    );
+    let expected = two_pass(&rows, 0.0);
+    for (found, expected) in stats.gaussian().unwrap().covariance().iter().zip(&expected) {
+        assert!(
+            (found / expected - 1.0).abs() < 1e-11,
+            "{found} instead of {expected}"
+        );
+    }
+}
+
+#[test]
+fn what_does_not_vary_has_no_variance() {
+    let mut rows = features(300);
+    rows.iter_mut()
+        .skip(1)
+        .step_by(DIMS)
+        .for_each(|value| *value = 0.1);
+    let gaussian = gathered(&rows, 0).gaussian().unwrap();
+    assert_eq!(gaussian.covariance()[DIMS + 1], 0.0);
+    assert_eq!(gaussian.mean()[1], 0.1);
+}
+
+#[test]
+fn files_of_features_around_zero_are_as_they_always_were() {
+    let stats = gathered(&features(600), 256);
+    let text = serde_json::to_string(&stats).unwrap();
+    assert!(!text.contains("shift"));
+    let cut_off = text.replacen("\"products\"", "\"shift\":[1.0],\"products\"", 1);
+    let error = serde_json::from_str::<GaussianStats>(&cut_off)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("number of features"), "{error}");
+}

@@ -5,6 +5,7 @@ use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::error::finite;
 use crate::gram::{sum_between, sum_within};
 use crate::{Features, MetricsError, Spread};
 
@@ -35,7 +36,8 @@ impl Default for KidSubsets {
 /// samples with the kernel (a . b / dims + 1)^3. It may be below zero.
 ///
 /// # Errors
-/// Where the features differ in number, or either set has fewer than 2 samples.
+/// Where the features differ in number, either set has fewer than 2 samples, or values are too large for
+/// the kernel.
 pub fn kernel_distance(real: &Features<'_>, generated: &Features<'_>) -> Result<f64, MetricsError> {
     generated.same_dims(real)?;
     for set in [real, generated] {
@@ -49,7 +51,10 @@ pub fn kernel_distance(real: &Features<'_>, generated: &Features<'_>) -> Result<
     };
     let pairs = real.samples() as f64 * generated.samples() as f64;
     let between = sum_between(real, generated, kernel) / pairs;
-    Ok(within(real) + within(generated) - 2.0 * between)
+    finite(
+        "the kernel distance",
+        within(real) + within(generated) - 2.0 * between,
+    )
 }
 
 /// Mean and spread of [`kernel_distance`] over random subsets, as the published code reports it.
@@ -76,10 +81,12 @@ pub fn kernel_distance_of_subsets(
         .map(|subset| {
             let mut random = ChaCha8Rng::seed_from_u64(subsets.seed);
             random.set_stream(subset);
-            let mut drawn = |set: &Features<'_>| -> Vec<f32> {
+            let mut drawn = |set: &Features<'_>| -> Vec<f64> {
                 let indices = sample(&mut random, set.samples(), subsets.size);
-                let row = |index: usize| &set.values()[index * set.dims()..][..set.dims()];
-                indices.iter().flat_map(row).copied().collect()
+                indices
+                    .iter()
+                    .flat_map(|index| set.block(index..index + 1))
+                    .collect()
             };
             let (x, y) = (drawn(real), drawn(generated));
             kernel_distance(
@@ -152,6 +159,18 @@ mod tests {
         assert_ne!(drawn(7, 3), drawn(8, 3));
         let [one, three] = [1, 3].map(|threads| on_threads(threads, || drawn(7, 3)));
         assert_eq!(one, three);
+    }
+
+    #[test]
+    fn values_too_large_for_the_kernel_are_an_error() {
+        // Of single precision there are none of this size.
+        let values = vec![1e200, -1e200];
+        let set = Features::new("features", &values, 1).unwrap();
+        let error = kernel_distance(&set, &set).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the kernel distance is beyond all numbers"),
+            "{error}"
+        );
     }
 
     #[test]

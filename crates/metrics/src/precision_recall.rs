@@ -29,7 +29,8 @@ pub struct PrecisionRecall {
 /// equal samples have equal distances, so that a sample on the border is inside.
 ///
 /// # Errors
-/// Where the features differ in number, `neighbours` is 0, or a set has no more samples than that.
+/// Where the features differ in number, `neighbours` is 0, a set has no more samples than that, or values
+/// are too large to be squared.
 pub fn precision_recall(
     real: &Features<'_>,
     generated: &Features<'_>,
@@ -45,9 +46,20 @@ pub fn precision_recall(
         set.at_least(neighbours.saturating_add(1), "nearest neighbours")?;
     }
     Ok(PrecisionRecall {
-        precision: covered(generated, real, &squared_radii(real, neighbours)),
-        recall: covered(real, generated, &squared_radii(generated, neighbours)),
+        precision: covered(generated, real, &radii_of(real, neighbours)?),
+        recall: covered(real, generated, &radii_of(generated, neighbours)?),
     })
+}
+
+/// [`squared_radii`], which must not be too large for numbers: everything would lie within.
+fn radii_of(set: &Features<'_>, neighbours: usize) -> Result<Vec<f64>, MetricsError> {
+    let radii = squared_radii(set, neighbours);
+    match radii.iter().all(|radius| radius.is_finite()) {
+        true => Ok(radii),
+        false => Err(MetricsError::Overflow {
+            what: "a distance that precision and recall need",
+        }),
+    }
 }
 
 /// The squared distance of each sample to its `neighbours`-th nearest, itself left out.
@@ -212,6 +224,23 @@ mod tests {
         assert!(0.0 < expected.precision && expected.precision < 1.0);
         assert_eq!(on_threads(1, found), expected);
         assert_eq!(on_threads(3, found), expected);
+    }
+
+    #[test]
+    fn neighbours_far_from_zero_are_told_apart() {
+        let far = |values: &[f64]| values.iter().map(|value| value + 1e9).collect::<Vec<_>>();
+        let (x, y) = (far(&[0.0, 1.0, 5.0]), far(&[2.0, 3.0, 23.0]));
+        let real = Features::new("features", &x, 1).unwrap();
+        let generated = Features::new("features", &y, 1).unwrap();
+        // As of the same sets around zero.
+        let found = precision_recall(&real, &generated, 1).unwrap();
+        assert_eq!((found.precision, found.recall), (2.0 / 3.0, 2.0 / 3.0));
+        let beyond = vec![1e200, -1e200];
+        let beyond = Features::new("features", &beyond, 1).unwrap();
+        let error = precision_recall(&beyond, &beyond, 1)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("beyond all numbers"), "{error}");
     }
 
     #[test]

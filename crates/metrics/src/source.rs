@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use adadiff_images::ImageFilesError;
 use thiserror::Error;
 
-use crate::Gaussian;
-use crate::images::{ImageFiles, ImageFilesError};
-use crate::npz::{ArrayContents, ArrayKind, FeatureSet, ImageSet, NpzError, read_statistics};
+use crate::images::{FileSet, FileSetError};
+use crate::npz::{
+    ArrayContents, ArrayKind, FeatureSet, ImageSet, NpzError, read_origin, read_statistics,
+};
+use crate::{FeatureOrigin, Gaussian};
 
 /// One of two sets that are compared: images, their features or statistics of these.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ pub struct Source {
 #[derive(Debug)]
 pub enum Samples {
     /// Image files in a folder or a zip archive.
-    Files(ImageFiles),
+    Files(FileSet),
     /// An array of images.
     Images(ImageSet),
     /// An array of features.
@@ -36,7 +39,7 @@ pub enum SourceError {
     Arrays(#[from] NpzError),
     /// Image files.
     #[error(transparent)]
-    Files(#[from] ImageFilesError),
+    Files(#[from] FileSetError),
     /// Something of another kind.
     #[error(
         "{path} is no set of samples that is known here: neither a folder of images nor a .zip of \
@@ -55,14 +58,15 @@ impl Source {
     /// # Errors
     /// Where it cannot be read, is damaged, or holds neither samples nor statistics.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
-        let metadata = fs::metadata(path).map_err(|source| ImageFilesError::File {
+        let unreadable = |source| ImageFilesError::File {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        let metadata = fs::metadata(path).map_err(|error| FileSetError::from(unreadable(error)))?;
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         let (samples, has_statistics) = match ending.to_str() {
-            _ if metadata.is_dir() => (Some(Samples::Files(ImageFiles::folder(path)?)), false),
-            Some("zip") => (Some(Samples::Files(ImageFiles::zip(path)?)), false),
+            _ if metadata.is_dir() => (Some(Samples::Files(FileSet::folder(path)?)), false),
+            Some("zip") => (Some(Samples::Files(FileSet::zip(path)?)), false),
             Some("npz" | "npy") => {
                 let contents = ArrayContents::of(path)?;
                 let samples = match contents.samples {
@@ -112,13 +116,21 @@ impl Source {
     pub fn statistics(&self) -> Result<Gaussian, SourceError> {
         Ok(read_statistics(&self.path)?)
     }
+
+    /// Reads how the features of the statistics were made, as far as the file tells.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn origin(&self) -> Result<FeatureOrigin, SourceError> {
+        Ok(read_origin(&self.path)?)
+    }
 }
 
 impl Samples {
     /// The most samples there can be; files may turn out to be no images.
     pub fn at_most(&self) -> usize {
         match self {
-            Self::Files(files) => files.names().len(),
+            Self::Files(files) => files.files().len(),
             Self::Images(images) => images.shape()[0],
             Self::Features(features) => features.samples(),
         }

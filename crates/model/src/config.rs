@@ -156,12 +156,9 @@ impl UVitConfig {
         }
         Ok(())
     }
-}
 
-#[cfg(test)]
-impl UVitConfig {
     /// U-ViT-S/2 on CIFAR-10 (arXiv 2209.12152, table 1).
-    pub(crate) fn small() -> Self {
+    pub fn small() -> Self {
         Self {
             image_size: 32,
             patch_size: 2,
@@ -179,8 +176,8 @@ impl UVitConfig {
         }
     }
 
-    /// Five blocks on 4 x 4 patches of images of two channels.
-    pub(crate) fn tiny() -> Self {
+    /// Five blocks on 4 x 4 patches of images of two channels: for tests, and to try things out.
+    pub fn tiny() -> Self {
         Self {
             image_size: 8,
             patch_size: 2,

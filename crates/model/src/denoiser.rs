@@ -12,13 +12,26 @@ pub struct Prediction<B: Backend> {
     pub noise: Tensor<B, 4>,
     /// Blocks run for each sample, summed over network evaluations (guidance evaluates twice).
     pub blocks: Vec<u32>,
-    /// For each sample the mean uncertainty in `[0, 1]` of every block where it was estimated, in
-    /// the order of execution; empty where the denoiser estimates none. Where samples leave by other
-    /// evidence than uncertainty, that evidence.
-    pub uncertainty: Vec<Vec<f32>>,
+    /// For each sample what exits are decided by, after every block where it was asked for, in the
+    /// order of execution: the mean uncertainty in `[0, 1]`, or how much the block changed the hidden
+    /// state, in `[0, 2]`. Empty where no exit is decided.
+    pub exit_signal: Vec<Vec<f32>>,
     /// The uncertainty map `[batch, channels, height, width]` of the block each sample left at,
     /// where the denoiser was asked to keep it.
     pub uncertainty_map: Option<Tensor<B, 4>>,
+}
+
+impl<B: Backend> Prediction<B> {
+    /// A prediction for which every sample ran so many blocks, and no exit was decided.
+    pub fn new(noise: Tensor<B, 4>, blocks: usize) -> Self {
+        let [batch, ..] = noise.dims();
+        Self {
+            noise,
+            blocks: vec![blocks as u32; batch],
+            exit_signal: vec![Vec::new(); batch],
+            uncertainty_map: None,
+        }
+    }
 }
 
 /// A network, or a wrapper around one, that predicts the noise in noisy samples.

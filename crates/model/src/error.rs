@@ -2,6 +2,7 @@ use thiserror::Error;
 
 /// What can be wrong with a model's configuration or input.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ModelError {
     /// A configuration that describes no network.
     #[error("invalid model configuration: {0}")]
@@ -9,19 +10,14 @@ pub enum ModelError {
     /// The condition is not of the kind that the network was built for.
     #[error("the network expects a {expected} condition, but was given {given}")]
     Condition {
-        /// The kind that the network was built for.
         expected: &'static str,
-        /// The kind that was given.
         given: &'static str,
     },
     /// An input whose shape does not suit the network.
     #[error("{what}: expected shape {expected:?}, found {found:?}")]
     Shape {
-        /// The input's name.
         what: &'static str,
-        /// The expected shape.
         expected: Vec<usize>,
-        /// The shape that was given.
         found: Vec<usize>,
     },
     /// Images whose height or width an autoencoder cannot halve often enough.
@@ -30,12 +26,7 @@ pub enum ModelError {
          {divisor}; crop or resize them",
         size[0], size[1]
     )]
-    Indivisible {
-        /// The images' height and width.
-        size: [usize; 2],
-        /// What both must be multiples of.
-        divisor: usize,
-    },
+    Indivisible { size: [usize; 2], divisor: usize },
     /// A token that is not in a text model's vocabulary.
     #[error("token {id} is not in the text model's vocabulary of {vocabulary}")]
     Token {
@@ -46,12 +37,7 @@ pub enum ModelError {
     },
     /// A text of no tokens, or of more than a text model has positions for.
     #[error("a text must have 1 to {most} tokens, found {found}; cut it, or pad it if it has none")]
-    Tokens {
-        /// The positions that the model has.
-        most: usize,
-        /// Tokens in the text.
-        found: usize,
-    },
+    Tokens { most: usize, found: usize },
     /// The device failed to give back a result.
     #[error("the device failed to give back a result: {0}")]
     Device(String),

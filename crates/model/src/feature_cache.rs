@@ -83,7 +83,7 @@ impl<B: Kernels> Denoiser<B> for FeatureCache<'_, B> {
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.network.depth() as u32
+        self.network.num_blocks() as u32
     }
 
     fn begin(&self) {
@@ -105,12 +105,10 @@ fn evaluate<B: Kernels>(
     condition: &Condition<B>,
 ) -> Result<(Prediction<B>, Option<Tensor<B, 3>>), ModelError> {
     let [batch, ..] = noisy.dims();
-    let blocks = network.depth();
+    let blocks = network.num_blocks();
     let outer = outer_blocks(blocks);
-    let mut state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
-    for block in 0..outer {
-        state = network.block(block, state);
-    }
+    let state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
+    let mut state = network.run_blocks(0..outer, state);
     let before = state.hidden();
     let (run, change) = match known {
         Some(change) => {
@@ -118,22 +116,13 @@ fn evaluate<B: Kernels>(
             (2 * outer, None)
         }
         None => {
-            for block in outer..blocks - outer {
-                state = network.block(block, state);
-            }
+            state = network.run_blocks(outer..blocks - outer, state);
             (blocks, keeps.then(|| state.hidden() - before))
         }
     };
-    for block in blocks - outer..blocks {
-        state = network.block(block, state);
-    }
-    let prediction = Prediction {
-        noise: network.decode(state.hidden()),
-        blocks: vec![run as u32; batch],
-        uncertainty: vec![Vec::new(); batch],
-        uncertainty_map: None,
-    };
-    Ok((prediction, change))
+    let state = network.run_blocks(blocks - outer..blocks, state);
+    let noise = network.decode(state.hidden());
+    Ok((Prediction::new(noise, run), change))
 }
 
 /// Outer in-blocks, and out-blocks, of a network of so many blocks.

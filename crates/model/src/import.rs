@@ -44,6 +44,9 @@ pub struct ImportHints {
 }
 
 impl UVitConfig {
+    /// A tensor that every such network has, by which it is found in a file.
+    pub const LANDMARK: &str = "patch_embed.proj.weight";
+
     /// Tells the configuration from the tensors of a file.
     ///
     /// An odd depth has the same blocks as the even one below it and is taken for that.
@@ -51,11 +54,12 @@ impl UVitConfig {
     /// # Errors
     /// Where a tensor that tells something is missing, or the tensors contradict each other.
     pub fn infer(file: &WeightFile, hints: ImportHints) -> Result<Self, ImportError> {
+        let file = &*file.network(Self::LANDMARK)?;
         let unclear = |reason: String| ImportError::Unclear {
             path: file.path().to_owned(),
             reason,
         };
-        let [width, channels, patch_size, _] = dims(file, NETWORK, "patch_embed.proj.weight")?;
+        let [width, channels, patch_size, _] = dims(file, NETWORK, Self::LANDMARK)?;
         let [_, tokens, _] = dims(file, NETWORK, "pos_embed")?;
         let [mlp_width, _] = dims(file, NETWORK, "mid_block.mlp.fc1.weight")?;
         let has = |name: &str| file.shape(name).is_some();
@@ -114,6 +118,7 @@ impl UVitConfig {
         file: &WeightFile,
         device: &B::Device,
     ) -> Result<UVit<B>, ImportError> {
+        let file = file.network(Self::LANDMARK)?;
         let placed = file.place(self.placements()?)?;
         Ok(placed.load_into::<B, _>(self.init(0, device)?)?)
     }

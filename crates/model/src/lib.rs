@@ -1,5 +1,37 @@
-//! U-ViT (Bao et al., CVPR 2023, arXiv 2209.12152), the backbone of AdaDiff: whole and stepwise,
-//! with the autoencoder and the text encoder that stand before it. Generic over Burn backends.
+//! U-ViT (Bao et al., CVPR 2023, arXiv 2209.12152), the backbone of AdaDiff, with the autoencoder and the
+//! text encoder that stand before it; generic over Burn's backends.
+//!
+//! A [`UVitConfig`] describes a network and [`init`](UVitConfig::init)s it. [`UVit`] predicts noise whole,
+//! or block by block: the stepwise form is what early exits, caching and merging are made of, and whoever
+//! wants to do something after each block has one place for it, [`UVit::walk_blocks`].
+//!
+//! ```
+//! use adadiff_model::{Condition, ModelError, UVitConfig};
+//! use burn::tensor::{Distribution, Tensor};
+//! use burn_flex::Flex;
+//!
+//! let device = Default::default();
+//! let config = UVitConfig { image_size: 16, channels: 1, depth: 4, ..UVitConfig::tiny() };
+//! let network = config.init::<Flex>(7, &device)?;
+//! let noisy = Tensor::random([2, 1, 16, 16], Distribution::Normal(0.0, 1.0), &device);
+//! let timesteps = [900.0, 100.0];
+//! let whole = network.forward(noisy.clone(), &timesteps, &Condition::None)?;
+//!
+//! // What every block predicts; the last block's prediction is the network's.
+//! let mut layers = Vec::new();
+//! let state = network.embed(noisy, &timesteps, &Condition::None)?;
+//! network.for_each_block(0..network.num_blocks(), state, |_block, state| {
+//!     layers.push(network.decode(state.hidden()));
+//! });
+//! assert_eq!(layers.len(), 5);
+//! assert_eq!(layers[4].to_data(), whole.to_data());
+//! # Ok::<(), ModelError>(())
+//! ```
+//!
+//! Solvers see a [`Denoiser`], which [`UVit`] is, and so are the accelerations that need no training:
+//! [`FeatureCache`], [`TokenMerging`], and [`Switched`] between two networks. [`autoencoder`] and [`clip`]
+//! are what latents and prompts need; [`kernels`] are the operations that a backend may have its own
+//! form of.
 
 pub mod autoencoder;
 pub mod clip;
@@ -35,7 +67,7 @@ pub use head::Head;
 pub use import::{ImportError, ImportHints};
 pub use init::Initializer;
 pub use precision::cast;
-pub use state::{TokenState, gather};
+pub use state::{TokenState, gather, read_back};
 pub use switched::Switched;
 pub use timestep::{TimeMlp, apply, timestep_embedding};
 pub use token_merging::TokenMerging;

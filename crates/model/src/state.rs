@@ -1,7 +1,9 @@
 //! What flows from block to block.
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{BasicOps, Element, Int, Tensor, TensorData};
+
+use crate::ModelError;
 
 /// A long skip and the samples it was stored for.
 #[derive(Clone, Debug)]
@@ -79,17 +81,25 @@ impl<B: Backend> TokenState<B> {
     }
 
     /// Goes on with the rows at `rows`, ascending positions among the active samples, alone.
-    pub fn keep(self, rows: &[usize]) -> Self {
+    pub fn keep(&mut self, rows: &[usize]) {
         if rows.len() == self.samples.len() {
-            return self;
+            return;
         }
-        Self {
-            hidden: gather(self.hidden, rows),
-            time_embedding: gather(self.time_embedding, rows),
-            samples: rows.iter().map(|&row| self.samples[row]).collect(),
-            skips: self.skips,
-        }
+        self.hidden = gather(self.hidden(), rows);
+        self.time_embedding = gather(self.time_embedding(), rows);
+        self.samples = rows.iter().map(|&row| self.samples[row]).collect();
     }
+}
+
+/// The values of a tensor, waited for.
+///
+/// # Errors
+/// Where the device fails.
+pub fn read_back<B: Backend, const D: usize, K: BasicOps<B>, E: Element>(
+    tensor: Tensor<B, D, K>,
+) -> Result<Vec<E>, ModelError> {
+    let values = tensor.into_data().convert::<E>().into_vec::<E>();
+    values.map_err(|error| ModelError::Device(format!("{error:?}")))
 }
 
 /// The rows of `tensor` at `rows`, in that order.

@@ -24,9 +24,10 @@ impl<B: Backend, E: Denoiser<B>, L: Denoiser<B>> Denoiser<B> for Switched<E, L> 
         timestep: f64,
         condition: &Condition<B>,
     ) -> Result<Prediction<B>, ModelError> {
-        match timestep > self.switch {
-            true => self.early.predict(noisy, timestep, condition),
-            false => self.late.predict(noisy, timestep, condition),
+        if timestep > self.switch {
+            self.early.predict(noisy, timestep, condition)
+        } else {
+            self.late.predict(noisy, timestep, condition)
         }
     }
 

@@ -3,7 +3,7 @@
 use adadiff_weights::{Placements, WeightFile};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
@@ -51,9 +51,10 @@ pub(crate) fn file_of(
         let Entry { name, shape, whole } = entry;
         let start = bytes.len();
         for index in 0..shape.iter().product::<usize>() {
-            match whole {
-                true => bytes.extend((index as i64).to_le_bytes()),
-                false => bytes.extend(value(entry, index).to_le_bytes()),
+            if *whole {
+                bytes.extend((index as i64).to_le_bytes())
+            } else {
+                bytes.extend(value(entry, index).to_le_bytes())
             }
         }
         let dtype = if *whole { "I64" } else { "F32" };

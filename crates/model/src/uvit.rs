@@ -1,6 +1,7 @@
 //! U-ViT, whole and stepwise.
 
 use std::convert::Infallible;
+use std::ops::{ControlFlow, Range};
 
 use burn::module::Module;
 use burn::module::Param;
@@ -18,7 +19,7 @@ use crate::{Condition, Denoiser, ModelError, Prediction, TokenState, UVitConfig}
 
 /// The U-ViT noise prediction network (arXiv 2209.12152, section 3).
 ///
-/// The stepwise form, [`Self::embed`], [`Self::block`] and [`Self::decode`], is the only
+/// The stepwise form, [`Self::embed`], [`Self::walk_blocks`] and [`Self::decode`], is the only
 /// implementation; [`Self::forward`] calls it.
 #[derive(Module, Debug)]
 pub struct UVit<B: Backend> {
@@ -99,10 +100,8 @@ impl<B: Kernels> UVit<B> {
         condition: &Condition<B>,
     ) -> Result<Tensor<B, 4>, ModelError> {
         B::on_worker(|| {
-            let mut state = self.embed(noisy, timesteps, condition)?;
-            for index in 0..self.blocks.len() {
-                state = self.block(index, state);
-            }
+            let state = self.embed(noisy, timesteps, condition)?;
+            let state = self.run_blocks(0..self.num_blocks(), state);
             Ok(self.decode(state.hidden()))
         })
     }
@@ -194,29 +193,62 @@ impl<B: Kernels> UVit<B> {
         }
     }
 
-    /// Runs block `index`; blocks are numbered in the order of execution from 0.
-    pub fn block(&self, index: usize, state: TokenState<B>) -> TokenState<B> {
-        let whole = |block: &Block<B>, x, skip| Ok::<_, Infallible>(block.forward(x, skip));
-        let Ok(state) = self.block_by(index, state, whole);
+    /// Runs `blocks`, numbered in the order of execution from 0.
+    pub fn run_blocks(&self, blocks: Range<usize>, state: TokenState<B>) -> TokenState<B> {
+        self.for_each_block(blocks, state, |_, _| ())
+    }
+
+    /// [`Self::run_blocks`], and shows `see` each block's number and the state after it.
+    pub fn for_each_block(
+        &self,
+        blocks: Range<usize>,
+        state: TokenState<B>,
+        mut see: impl FnMut(usize, &TokenState<B>),
+    ) -> TokenState<B> {
+        let Ok(state) = self.walk_blocks(blocks, state, |block, state| {
+            see(block, state);
+            Ok::<_, Infallible>(ControlFlow::Continue(()))
+        });
         state
     }
 
-    /// [`Self::block`], where `run` makes the block's output of the block, its input and the skip.
+    /// [`Self::run_blocks`], where `after` is given each block's number and the state after it, which
+    /// it may cut down to some of the samples; where it breaks, no further block is run.
     ///
     /// # Errors
-    /// Those of `run`.
-    pub(crate) fn block_by<E>(
+    /// Those of `after`.
+    pub fn walk_blocks<E>(
         &self,
-        index: usize,
-        mut state: TokenState<B>,
-        run: impl FnOnce(&Block<B>, Tensor<B, 3>, Option<Tensor<B, 3>>) -> Result<Tensor<B, 3>, E>,
+        blocks: Range<usize>,
+        state: TokenState<B>,
+        after: impl FnMut(usize, &mut TokenState<B>) -> Result<ControlFlow<()>, E>,
     ) -> Result<TokenState<B>, E> {
-        let mid = self.blocks.len() / 2;
-        let skip = if index > mid { state.pop_skip() } else { None };
-        let hidden = run(&self.blocks[index], state.hidden(), skip)?;
-        let mut state = state.with_hidden(hidden);
-        if index < mid && self.has_long_skips() {
-            state.push_skip();
+        let whole = |block: &Block<B>, x, skip| Ok(block.forward(x, skip));
+        self.walk_blocks_by(blocks, state, whole, after)
+    }
+
+    /// [`Self::walk_blocks`], where `run` makes a block's output of the block, its input and the skip.
+    ///
+    /// # Errors
+    /// Those of `run` and `after`.
+    pub(crate) fn walk_blocks_by<E>(
+        &self,
+        blocks: Range<usize>,
+        mut state: TokenState<B>,
+        mut run: impl FnMut(&Block<B>, Tensor<B, 3>, Option<Tensor<B, 3>>) -> Result<Tensor<B, 3>, E>,
+        mut after: impl FnMut(usize, &mut TokenState<B>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<TokenState<B>, E> {
+        let mid = self.num_blocks() / 2;
+        for index in blocks {
+            let skip = if index > mid { state.pop_skip() } else { None };
+            let hidden = run(&self.blocks[index], state.hidden(), skip)?;
+            state = state.with_hidden(hidden);
+            if index < mid && self.has_long_skips() {
+                state.push_skip();
+            }
+            if after(index, &mut state)?.is_break() {
+                break;
+            }
         }
         Ok(state)
     }
@@ -284,7 +316,7 @@ impl<B: Kernels> UVit<B> {
     }
 
     /// Number of blocks.
-    pub fn depth(&self) -> usize {
+    pub fn num_blocks(&self) -> usize {
         self.blocks.len()
     }
 }
@@ -298,15 +330,10 @@ impl<B: Kernels> Denoiser<B> for UVit<B> {
     ) -> Result<Prediction<B>, ModelError> {
         let [batch, ..] = noisy.dims();
         let noise = self.forward(noisy, &vec![timestep as f32; batch], condition)?;
-        Ok(Prediction {
-            noise,
-            blocks: vec![self.blocks_per_prediction(); batch],
-            uncertainty: vec![Vec::new(); batch],
-            uncertainty_map: None,
-        })
+        Ok(Prediction::new(noise, self.num_blocks()))
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.blocks.len() as u32
+        self.num_blocks() as u32
     }
 }

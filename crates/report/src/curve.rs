@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use adadiff_storage::write_json;
 use serde::{Deserialize, Serialize};
 
 use super::chart::{Axis, Chart, Point, Scale, Series, Style};
-use super::files::write_json;
 use super::{Figure, ReportError};
 
 /// One method's place on the curve.
@@ -63,11 +63,7 @@ impl ReductionCurve {
     /// # Errors
     /// As for [`Chart::drawing`], and [`ReportError::Storage`] where a file cannot be written.
     pub fn write(&self, folder: &Path, name: &str) -> Result<(), ReportError> {
-        write_json(
-            &folder.join(format!("{name}.json")),
-            "the curve's data",
-            self,
-        )?;
+        write_json(&folder.join(format!("{name}.json")), self)?;
         self.chart().write_pictures(folder, name)
     }
 

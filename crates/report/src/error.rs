@@ -7,14 +7,6 @@ pub enum ReportError {
     /// A file that could not be written.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// Data that could not be written as JSON.
-    #[error("could not express {what} as JSON")]
-    Json {
-        /// What was to be written.
-        what: &'static str,
-        /// What the JSON writer said.
-        source: serde_json::Error,
-    },
     /// A number that is not finite where only a finite one can be stored or drawn.
     #[error("{what} is {value}, but only a finite number can be reported")]
     NotFinite {

@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use adadiff_storage::replace_file;
+use adadiff_storage::write_json;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::axis::CountAxis;
-use super::files::write_json;
 use super::palette::{VERMILLION, sequential};
-use super::raster::{DRAWING_SCALE, png_of_svg};
+use super::raster::{DRAWING_SCALE, write_pictures};
 use super::{Figure, ReportError};
 
 /// One network evaluation of all samples.
@@ -122,15 +121,8 @@ impl ExitHeatmap {
     /// # Errors
     /// As for [`svg`](Self::svg), and [`ReportError::Storage`] where a file cannot be written.
     pub fn write(&self, folder: &Path, name: &str) -> Result<(), ReportError> {
-        write_json(
-            &folder.join(format!("{name}.json")),
-            "the heat map's data",
-            self,
-        )?;
-        let svg = self.svg()?;
-        let png = png_of_svg(&svg, DRAWING_SCALE)?;
-        replace_file(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
-        Ok(replace_file(&folder.join(format!("{name}.png")), &png)?)
+        write_json(&folder.join(format!("{name}.json")), self)?;
+        write_pictures(folder, name, &self.svg()?, DRAWING_SCALE)
     }
 
     /// The figure with its caption, for the HTML report.

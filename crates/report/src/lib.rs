@@ -36,7 +36,6 @@
 pub mod chart;
 mod curve;
 mod figure;
-mod files;
 mod grid;
 mod heatmap;
 mod html;

@@ -3,12 +3,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use adadiff_storage::replace_file;
 use image::RgbImage;
 
 use super::figure::data_uri;
 use super::html::escape;
-use super::raster::png_of_svg;
+use super::raster::{png_of_svg, write_pictures};
 use super::{ReportError, png_bytes};
 
 /// Images and words on white. Lengths are in pixels.
@@ -99,9 +98,7 @@ impl Picture {
     /// # Errors
     /// As for [`png`](Self::png), and [`ReportError::Storage`] where a file cannot be written.
     pub fn write(&self, folder: &Path, name: &str) -> Result<(), ReportError> {
-        let png = self.png()?;
-        replace_file(&folder.join(format!("{name}.svg")), self.svg().as_bytes())?;
-        Ok(replace_file(&folder.join(format!("{name}.png")), &png)?)
+        write_pictures(folder, name, &self.svg(), 1.0)
     }
 }
 

@@ -1,7 +1,9 @@
 //! SVG documents as PNG, with a font that comes with the program: no machine needs to have one.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use adadiff_storage::replace_file;
 use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg::fontdb::Database;
 use resvg::usvg::{Options, Tree};
@@ -42,6 +44,16 @@ pub fn png_of_svg(svg: &str, scale: f32) -> Result<Vec<u8>, ReportError> {
         &mut pixels.as_mut(),
     );
     pixels.encode_png().map_err(|error| fail(error.to_string()))
+}
+
+/// Writes an SVG document to `<name>.svg` in `folder`, and its PNG of this scale to `<name>.png`.
+///
+/// # Errors
+/// As for [`png_of_svg`], and [`ReportError::Storage`] where a file cannot be written.
+pub fn write_pictures(folder: &Path, name: &str, svg: &str, scale: f32) -> Result<(), ReportError> {
+    let png = png_of_svg(svg, scale)?;
+    replace_file(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
+    Ok(replace_file(&folder.join(format!("{name}.png")), &png)?)
 }
 
 const FAMILY: &str = "DejaVu Sans";

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 /// Why no samples came out.
 #[derive(Clone, Debug, Error, PartialEq)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum SampleError {
     /// A walk without steps.
     #[error("sampling needs at least one step, but 0 were asked for")]
@@ -29,20 +30,12 @@ pub enum SampleError {
         "{count} samples from index {first} on do not fit into 64-bit indices: \
          choose a smaller first index"
     )]
-    SampleIndex {
-        /// Index of the first sample.
-        first: u64,
-        /// Number of samples.
-        count: usize,
-    },
+    SampleIndex { first: u64, count: usize },
     /// A condition with too few or too many rows.
     #[error("the {kind} condition has {found} rows, but {expected} samples were asked for")]
     ConditionRows {
-        /// The condition's kind.
         kind: &'static str,
-        /// The number of samples.
         expected: usize,
-        /// The condition's rows.
         found: usize,
     },
     /// DDIM's share of noise outside its range.
@@ -56,21 +49,13 @@ pub enum SampleError {
         "the time grid should end above 0 and before the schedule's start at {start}, \
          but ends at {end}"
     )]
-    EndTime {
-        /// Where the walk starts.
-        start: f64,
-        /// Where it was to end.
-        end: f64,
-    },
+    EndTime { start: f64, end: f64 },
     /// A time grid that ends where the schedule has no noise.
     #[error(
         "the schedule has no noise left at {end}, where the time grid ends: \
          end at its first step or later"
     )]
-    NoiselessEnd {
-        /// Where the walk was to end.
-        end: f64,
-    },
+    NoiselessEnd { end: f64 },
     /// A grid of steps for a schedule in continuous time.
     #[error(
         "a grid of trained steps needs a schedule of discrete steps, but this one has continuous \
@@ -81,52 +66,30 @@ pub enum SampleError {
     #[error(
         "the schedule has trained steps for at most {most} updates, but {steps} were asked for"
     )]
-    TooManySteps {
-        /// Updates asked for.
-        steps: usize,
-        /// The largest number of updates.
-        most: usize,
-    },
+    TooManySteps { steps: usize, most: usize },
     /// A grid of steps that leaves the schedule.
     #[error(
         "the grid visits step {step}, but the {trained} trained steps are numbered from 0: \
          choose a smaller offset or fewer updates"
     )]
-    StepOutside {
-        /// The step, counted from 0.
-        step: usize,
-        /// Number of trained steps.
-        trained: usize,
-    },
+    StepOutside { step: usize, trained: usize },
     /// An order that a solver does not have.
     #[error("{solver} has the orders 1 to 3, but {order} was asked for")]
-    Order {
-        /// The solver.
-        solver: &'static str,
-        /// The order.
-        order: usize,
-    },
+    Order { solver: &'static str, order: usize },
     /// Too few network evaluations for one update.
     #[error(
         "an update of order {order} takes {order} network evaluations, but the walk was given {steps}"
     )]
-    StepsBelowOrder {
-        /// Evaluations of one update.
-        order: usize,
-        /// Evaluations asked for.
-        steps: usize,
-    },
+    StepsBelowOrder { order: usize, steps: usize },
     /// A bound of the predicted data that is none.
     #[error("the bound of the predicted data should be a number above 0, but is {0}")]
     DataBound(f64),
     /// Given noise of another shape than the samples.
     #[error("the given {what} has the shape {found:?}, but the samples have {expected:?}")]
     NoiseShape {
-        /// Which noise.
         what: &'static str,
         /// `[samples, channels, height, width]` of the samples.
         expected: [usize; 4],
-        /// Shape of the noise.
         found: [usize; 4],
     },
     /// Fewer noises than updates that add some.
@@ -134,7 +97,6 @@ pub enum SampleError {
         "update {update} (counted from 0) adds noise, but noise was given for {given} updates only"
     )]
     MissingNoise {
-        /// The update.
         update: usize,
         /// Number of updates that noise was given for.
         given: usize,
@@ -152,31 +114,22 @@ pub enum SampleError {
 
 /// Why a noise schedule makes no sense.
 #[derive(Clone, Debug, Error, PartialEq)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ScheduleError {
     /// A table that cannot be interpolated.
     #[error("a discrete schedule needs at least two steps, but has {steps}")]
-    TooFewSteps {
-        /// Number of steps.
-        steps: usize,
-    },
+    TooFewSteps { steps: usize },
+    /// A table that would exhaust the memory.
+    #[error("a discrete schedule has at most {most} steps, but {steps} were asked for")]
+    TooManySteps { steps: usize, most: usize },
     /// A variance out of range.
     #[error(
         "the variance of step {step} (counted from 0) should be between 0 and 1, but is {beta}"
     )]
-    Beta {
-        /// The step, counted from 0.
-        step: usize,
-        /// Its variance.
-        beta: f64,
-    },
+    Beta { step: usize, beta: f64 },
     /// A linear `beta(t)` that does not grow.
     #[error("beta should grow from at least 0, but goes from {beta_min} to {beta_max}")]
-    BetaRange {
-        /// `beta(0)`.
-        beta_min: f64,
-        /// `beta(1)`.
-        beta_max: f64,
-    },
+    BetaRange { beta_min: f64, beta_max: f64 },
     /// A cosine schedule's offset out of range.
     #[error("the cosine schedule's offset s should be a number above 0, but is {0}")]
     CosineOffset(f64),

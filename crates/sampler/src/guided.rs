@@ -65,11 +65,11 @@ impl<B: Backend, D: Denoiser<B>> Denoiser<B> for Guided<B, D> {
         for (blocks, more) in joined.blocks.iter_mut().zip(unconditional_blocks) {
             *blocks += more;
         }
-        joined.uncertainty.truncate(batch);
+        joined.exit_signal.truncate(batch);
         Ok(Prediction {
             noise: conditional * (1.0 + self.scale) - unconditional * self.scale,
             blocks: joined.blocks,
-            uncertainty: joined.uncertainty,
+            exit_signal: joined.exit_signal,
             uncertainty_map: joined.uncertainty_map.map(|map| map.narrow(0, 0, batch)),
         })
     }
@@ -86,43 +86,7 @@ impl<B: Backend, D: Denoiser<B>> Denoiser<B> for Guided<B, D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Plain, device, values};
-
-    /// Predicts `label` everywhere, after `label` blocks with an uncertainty of `label / 10`.
-    struct Labelled;
-
-    impl Denoiser<Plain> for Labelled {
-        fn predict(
-            &self,
-            noisy: Tensor<Plain, 4>,
-            _timestep: f64,
-            condition: &Condition<Plain>,
-        ) -> Result<Prediction<Plain>, ModelError> {
-            let Condition::Class(labels) = condition else {
-                return Err(ModelError::Condition {
-                    expected: "class",
-                    given: condition.kind(),
-                });
-            };
-            let [batch, ..] = noisy.dims();
-            let map = labels
-                .clone()
-                .float()
-                .reshape([batch, 1, 1, 1])
-                .expand(noisy.shape());
-            let labels = values(labels.clone().float());
-            Ok(Prediction {
-                noise: map.clone(),
-                blocks: labels.iter().map(|&label| label as u32).collect(),
-                uncertainty: labels.iter().map(|&label| vec![label / 10.0]).collect(),
-                uncertainty_map: Some(map),
-            })
-        }
-
-        fn blocks_per_prediction(&self) -> u32 {
-            13
-        }
-    }
+    use crate::testing::{Labelled, Plain, device, values};
 
     fn class<const ROWS: usize>(labels: [i32; ROWS]) -> Condition<Plain> {
         Condition::Class(Tensor::from_ints(labels, &device()))
@@ -130,29 +94,34 @@ mod tests {
 
     #[test]
     fn moves_away_from_the_unconditional_prediction() {
-        let guided = Guided::new(Labelled, class([10]), 0.5).unwrap();
-        let noisy = Tensor::zeros([2, 1, 1, 2], &device());
+        let guided = Guided::new(Labelled::default(), class([10]), 0.5).unwrap();
+        // Of which the labels are a tenth.
+        let noisy = Tensor::full([2, 1, 1, 2], 10.0, &device());
         let prediction = guided.predict(noisy, 1.0, &class([2, 4])).unwrap();
         assert_eq!(values(prediction.noise), [-2.0, -2.0, 1.0, 1.0]);
         assert_eq!(prediction.blocks, [12, 14]);
-        assert_eq!(prediction.uncertainty, [[0.2], [0.4]]);
+        assert_eq!(prediction.exit_signal, [[0.2], [0.4]]);
         assert_eq!(
             values(prediction.uncertainty_map.unwrap()),
-            [2.0, 2.0, 4.0, 4.0]
+            [0.2, 0.2, 0.4, 0.4]
         );
-        assert_eq!(guided.blocks_per_prediction(), 26);
+        assert_eq!(guided.blocks_per_prediction(), 20);
     }
 
     #[test]
     fn refuses_what_it_cannot_guide() {
-        let error = Guided::new(Labelled, class([10]), f64::NAN).err().unwrap();
+        let error = Guided::new(Labelled::default(), class([10]), f64::NAN)
+            .err()
+            .unwrap();
         assert!(matches!(error, SampleError::GuidanceScale(_)), "{error}");
-        let error = Guided::new(Labelled, class([10, 10]), 1.0).err().unwrap();
+        let error = Guided::new(Labelled::default(), class([10, 10]), 1.0)
+            .err()
+            .unwrap();
         assert!(
             matches!(error, SampleError::ConditionRows { found: 2, .. }),
             "{error}"
         );
-        let guided = Guided::new(Labelled, class([10]), 0.5).unwrap();
+        let guided = Guided::new(Labelled::default(), class([10]), 0.5).unwrap();
         let noisy = Tensor::zeros([1, 1, 1, 1], &device());
         let error = guided.predict(noisy, 1.0, &Condition::None).unwrap_err();
         assert_eq!(

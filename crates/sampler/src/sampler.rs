@@ -9,7 +9,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
 use crate::noise::BatchOfNoise;
-use crate::{NoiseSchedule, SampleError, SampleRequest, Solver, Step, Walk};
+use crate::{NoiseSchedule, SampleError, SampleRequest, Solver, SolverContext, Step};
 
 /// A schedule, a solver and a number of evaluations: all that turns a denoiser into images.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl<B: Backend> Progress<'_, B> {
 
 /// Samples and how they came about.
 #[derive(Clone, Debug)]
-pub struct Samples<B: Backend> {
+pub struct SamplerOutput<B: Backend> {
     /// The images `[count, channels, height, width]` as the solver left them, not clamped.
     pub images: Tensor<B, 4>,
     /// Blocks run and uncertainties, evaluation by evaluation, for all samples.
@@ -73,7 +73,7 @@ impl<B: Backend> Sampler<B> {
         denoiser: &dyn Denoiser<B>,
         request: &SampleRequest<B>,
         observer: &mut dyn FnMut(&Progress<'_, B>) -> ControlFlow<()>,
-    ) -> Result<Samples<B>, SampleError> {
+    ) -> Result<SamplerOutput<B>, SampleError> {
         request.check()?;
         let times = self.solver.times(self.schedule.as_ref(), self.steps)?;
 
@@ -86,7 +86,7 @@ impl<B: Backend> Sampler<B> {
             trace.append_samples(exits);
         }
         let evaluations = trace.steps.len();
-        Ok(Samples {
+        Ok(SamplerOutput {
             images: Tensor::cat(images, 0),
             trace,
             evaluations,
@@ -114,7 +114,7 @@ impl<B: Backend> Sampler<B> {
         };
         denoiser.begin();
         let mut state = request.noise.initial(&noise);
-        let mut walk = Walk {
+        let mut context = SolverContext {
             schedule: self.schedule.as_ref(),
             denoiser,
             condition,
@@ -136,14 +136,14 @@ impl<B: Backend> Sampler<B> {
                 from: pair[0],
                 to: pair[1],
             };
-            walk.update = index;
-            state = self.solver.update(state, step, &mut walk)?;
+            context.update = index;
+            state = self.solver.update(state, step, &mut context)?;
             let progress = Progress {
                 samples: samples.clone(),
                 count: request.count,
                 step,
                 state: &state,
-                prediction: walk.last.as_ref(),
+                prediction: context.last.as_ref(),
             };
             if observer(&progress).is_break() {
                 return Err(SampleError::Cancelled {
@@ -151,7 +151,7 @@ impl<B: Backend> Sampler<B> {
                 });
             }
         }
-        Ok((state, walk.trace))
+        Ok((state, context.trace))
     }
 }
 

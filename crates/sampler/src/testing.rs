@@ -1,5 +1,6 @@
 //! What the tests of the sampler share: data whose exact noise prediction is known.
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
@@ -9,8 +10,8 @@ use burn_flex::{Flex, FlexDevice};
 
 use crate::{
     Ddim, DdpmAncestral, DpmSolver, DpmSolverPlusPlus, DpmSolverPlusPlusSinglestep, EulerMaruyama,
-    Grid, NoiseSchedule, NoiseSource, NoiseStream, ReverseProcess, SampleRequest, Sampler, Samples,
-    SinglestepOrders, Solver, SolverConfig, StepGrid, UniPc, VpLinear,
+    Grid, NoiseSchedule, NoiseSource, NoiseStream, ReverseProcess, SampleRequest, Sampler,
+    SamplerOutput, SinglestepOrders, Solver, SolverConfig, StepGrid, UniPc, VpLinear,
 };
 
 /// The backend under test.
@@ -120,17 +121,50 @@ impl Denoiser<Plain> for Exact<'_> {
         // E[eps | x] = sigma (x - alpha mean) / (alpha^2 deviation^2 + sigma^2)
         let scale =
             self.schedule.sigma(time) / self.data.noisy_deviation(self.schedule, time).powi(2);
-        let [batch, ..] = noisy.dims();
-        Ok(Prediction {
-            noise: (noisy - self.schedule.alpha(time) * self.data.mean) * scale,
-            blocks: vec![13; batch],
-            uncertainty: vec![Vec::new(); batch],
-            uncertainty_map: None,
-        })
+        let noise = (noisy - self.schedule.alpha(time) * self.data.mean) * scale;
+        Ok(Prediction::new(noise, 13))
     }
 
     fn blocks_per_prediction(&self) -> u32 {
         13
+    }
+}
+
+/// Predicts `label / 10` times its input after `label` blocks, with an uncertainty of `label / 10`; notes
+/// the timesteps that it was asked for.
+#[derive(Default)]
+pub(crate) struct Labelled {
+    pub timesteps: RefCell<Vec<f64>>,
+}
+
+impl Denoiser<Plain> for Labelled {
+    fn predict(
+        &self,
+        noisy: Tensor<Plain, 4>,
+        timestep: f64,
+        condition: &Condition<Plain>,
+    ) -> Result<Prediction<Plain>, ModelError> {
+        let Condition::Class(labels) = condition else {
+            return Err(ModelError::Condition {
+                expected: "class",
+                given: condition.kind(),
+            });
+        };
+        self.timesteps.borrow_mut().push(timestep);
+        let [batch, ..] = noisy.dims();
+        let scale = labels.clone().float().reshape([batch, 1, 1, 1]) / 10.0;
+        let labels = values(labels.clone().float());
+        let map = scale.clone().expand(noisy.shape());
+        Ok(Prediction {
+            noise: noisy * scale,
+            blocks: labels.iter().map(|&label| label as u32).collect(),
+            exit_signal: labels.iter().map(|&label| vec![label / 10.0]).collect(),
+            uncertainty_map: Some(map),
+        })
+    }
+
+    fn blocks_per_prediction(&self) -> u32 {
+        10
     }
 }
 
@@ -141,7 +175,7 @@ pub(crate) fn sample<S: NoiseSchedule + Clone + 'static>(
     data: GaussianData,
     steps: usize,
     shape: [usize; 3],
-) -> Samples<Plain> {
+) -> SamplerOutput<Plain> {
     let sampler = Sampler {
         schedule: Box::new(schedule.clone()),
         solver: Box::new(solver.clone()),

@@ -1,13 +1,12 @@
 //! SHA-256, by which a result says what exactly it was made from.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::StorageError;
+use crate::{StorageError, open_file};
 
 /// The digest of a file, as `sha256sum FILE` prints it.
 ///
@@ -16,7 +15,7 @@ use crate::StorageError;
 pub fn sha256_file(path: &Path) -> Result<String, StorageError> {
     let hash = || -> io::Result<Sha256> {
         let mut hash = Sha256::new();
-        io::copy(&mut File::open(path)?, &mut hash)?;
+        io::copy(&mut open_file(path)?, &mut hash)?;
         Ok(hash)
     };
     let hash = hash().map_err(StorageError::file("read", path))?;

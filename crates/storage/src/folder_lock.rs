@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::StorageError;
+use crate::atomic::folder_of;
 
 /// The file that is locked.
 const NAME: &str = ".lock";
@@ -27,7 +28,7 @@ impl FolderLock {
     /// [`StorageError::InUse`] where another process has it, [`StorageError::File`] where the folder
     /// cannot be written.
     pub fn try_new(folder: &Path) -> Result<Self, StorageError> {
-        let lock = Self::open(folder)?;
+        let lock = Self::open(folder, NAME)?;
         match lock.file.try_lock() {
             Err(TryLockError::WouldBlock) => Err(StorageError::InUse {
                 folder: folder.to_owned(),
@@ -42,7 +43,19 @@ impl FolderLock {
     /// # Errors
     /// [`StorageError::File`] where the folder cannot be written.
     pub fn wait(folder: &Path) -> Result<Self, StorageError> {
-        let lock = Self::open(folder)?;
+        let lock = Self::open(folder, NAME)?;
+        let _ = lock.file.lock();
+        Ok(lock)
+    }
+
+    /// Takes the lock of one file, whoever has that of its folder, as soon as no other process has it:
+    /// for reading the file, changing it and writing it back beside long work in the folder.
+    ///
+    /// # Errors
+    /// [`StorageError::File`] where the folder cannot be written.
+    pub fn wait_for_file(path: &Path) -> Result<Self, StorageError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let lock = Self::open(folder_of(path), &format!(".{name}{NAME}"))?;
         let _ = lock.file.lock();
         Ok(lock)
     }
@@ -57,9 +70,9 @@ impl FolderLock {
         fs::remove_file(self.path)
     }
 
-    fn open(folder: &Path) -> Result<Self, StorageError> {
+    fn open(folder: &Path, name: &str) -> Result<Self, StorageError> {
         fs::create_dir_all(folder).map_err(StorageError::file("create", folder))?;
-        let path = folder.join(NAME);
+        let path = folder.join(name);
         let file = File::create(&path).map_err(StorageError::file("write", &path))?;
         Ok(Self { file, path })
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{StorageError, record_id};
+use crate::{StorageError, record_id, write_atomically};
 
 /// A measured record: a line of the file, and what it depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,6 +124,16 @@ fn parse_lines<T: DeserializeOwned>(text: &str, path: &Path) -> Result<Vec<T>, S
         .collect()
 }
 
+/// Writes a value as indented JSON, in a folder that is made where there is none.
+///
+/// # Errors
+/// Where the value has no JSON form or the file cannot be written.
+pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StorageError> {
+    let mut json = serde_json::to_vec_pretty(value)?;
+    json.push(b'\n');
+    write_atomically(path, &json)
+}
+
 /// Reads a JSON file; nothing where it is not there.
 ///
 /// # Errors
@@ -133,7 +143,10 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StorageE
 }
 
 /// [`read_json`] whose error says what to do about a damaged file.
-pub(crate) fn read_json_or<T: DeserializeOwned>(
+///
+/// # Errors
+/// As [`read_json`].
+pub fn read_json_or<T: DeserializeOwned>(
     path: &Path,
     help: &'static str,
 ) -> Result<Option<T>, StorageError> {

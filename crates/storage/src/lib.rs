@@ -30,6 +30,7 @@ mod digest;
 mod error;
 mod folder_lock;
 mod json_lines;
+mod open;
 mod resume_store;
 mod run_folder;
 
@@ -37,6 +38,9 @@ pub use atomic::{append, replace_file, sync_folder, write_atomically};
 pub use digest::{record_id, sha256_file, sha256_hex};
 pub use error::StorageError;
 pub use folder_lock::FolderLock;
-pub use json_lines::{JsonLines, Record, read_json, read_json_lines, to_json_lines};
+pub use json_lines::{
+    JsonLines, Record, read_json, read_json_lines, read_json_or, to_json_lines, write_json,
+};
+pub use open::open_file;
 pub use resume_store::ResumeStore;
 pub use run_folder::RunFolder;

@@ -57,6 +57,12 @@ impl ResumeStore {
         write_atomically(&self.path(name), &serde_json::to_vec(part)?)
     }
 
+    /// Removes all parts, of a run that is complete.
+    pub fn remove(self) {
+        // Where that fails, they are passed over all the same: the run's result is there.
+        let _ = std::fs::remove_dir_all(self.folder);
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.json"))
     }

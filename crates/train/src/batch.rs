@@ -4,14 +4,15 @@ use std::ops::Range;
 
 use adadiff_data::{Conditioning, Label, TrainingSet};
 use adadiff_model::Condition;
-use adadiff_sampler::NoiseSchedule;
+use adadiff_sampler::{NoiseSchedule, diffuse};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use crate::TrainConfig;
+use crate::objective::Input;
 
 /// What a step trains on, in the host's memory.
 pub(crate) struct Batch {
@@ -31,18 +32,6 @@ enum Conditions {
     None,
     Class(Vec<i64>),
     Text { size: [usize; 2], values: Vec<f32> },
-}
-
-/// Some rows of a batch on a device.
-pub(crate) struct Part<B: Backend> {
-    /// Clean images `[rows, channels, height, width]`.
-    pub images: Tensor<B, 4>,
-    /// Noise of the same shape.
-    pub noise: Tensor<B, 4>,
-    /// A time for each row.
-    pub times: Vec<f64>,
-    /// The conditions, some of them dropped.
-    pub condition: Condition<B>,
 }
 
 impl Batch {
@@ -110,8 +99,13 @@ impl Batch {
         self.times.len()
     }
 
-    /// The rows in `rows`, on a device.
-    pub fn part<B: Backend>(&self, rows: Range<usize>, device: &B::Device) -> Part<B> {
+    /// The rows in `rows` on a device, with the noise added.
+    pub fn part<B: Backend>(
+        &self,
+        rows: Range<usize>,
+        schedule: &dyn NoiseSchedule,
+        device: &B::Device,
+    ) -> Input<B> {
         let [channels, height, width] = self.shape;
         let images = |values: &[f32]| {
             let size = channels * height * width;
@@ -119,10 +113,13 @@ impl Batch {
             let shape = [rows.len(), channels, height, width];
             Tensor::from_data(TensorData::new(values, shape), device)
         };
-        Part {
-            images: images(&self.images),
-            noise: images(&self.noise),
-            times: self.times[rows.clone()].to_vec(),
+        let noise = images(&self.noise);
+        let times = &self.times[rows.clone()];
+        let timestep = |&time: &f64| schedule.network_timestep(time) as f32;
+        Input {
+            noisy: diffuse(schedule, images(&self.images), noise.clone(), times),
+            noise,
+            timesteps: times.iter().map(timestep).collect(),
             condition: match &self.conditions {
                 Conditions::None => Condition::None,
                 Conditions::Class(labels) => Condition::Class(Tensor::from_data(

@@ -36,6 +36,12 @@ pub(crate) struct TrainState {
     pub images: u64,
     /// Images in the data set.
     pub dataset_length: usize,
+    /// The SHA-256 of the data set; absent in files of before 2026-12.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset_sha256: Option<String>,
+    /// The SHA-256 of the weights that the phase began with; absent in files of before 2026-12.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_sha256: Option<String>,
     /// The noise schedule.
     #[serde(default)]
     pub schedule: ScheduleConfig,
@@ -54,7 +60,8 @@ pub(crate) struct TrainState {
 
 /// Files of a checkpoint that are written or read together.
 pub(crate) struct Files {
-    folder: PathBuf,
+    /// The folder of the checkpoint.
+    pub folder: PathBuf,
     checksums: BTreeMap<String, u32>,
 }
 
@@ -97,7 +104,7 @@ impl Files {
     }
 }
 
-fn unusable(path: &Path, reason: String) -> TrainError {
+pub(crate) fn unusable(path: &Path, reason: String) -> TrainError {
     TrainError::Checkpoint {
         path: path.to_owned(),
         reason,
@@ -176,6 +183,14 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     Ok(checkpoints)
 }
 
+/// Whether a training in `folder` has saved anything that it can be continued from.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub fn has_checkpoint(folder: &Path) -> Result<bool, TrainError> {
+    Ok(!list(&folder.join(crate::CHECKPOINTS))?.is_empty())
+}
+
 /// The latest checkpoint in a folder, if it has any.
 pub(crate) fn latest(folder: &Path) -> Result<Option<(TrainState, Files)>, TrainError> {
     let Some(folder) = list(folder)?.pop() else {
@@ -183,8 +198,15 @@ pub(crate) fn latest(folder: &Path) -> Result<Option<(TrainState, Files)>, Train
     };
     let path = folder.join(STATE);
     let json = fs::read(&path).map_err(TrainError::file("read", &path))?;
-    let state: TrainState = serde_json::from_slice(&json)
-        .map_err(|error| unusable(&path, format!("it is damaged ({error})")))?;
+    let state: TrainState = serde_json::from_slice(&json).map_err(|error| {
+        unusable(
+            &path,
+            format!(
+                "it is damaged, or of a training that had diverged ({error}). Remove its folder to \
+             continue from the checkpoint before it"
+            ),
+        )
+    })?;
     if folder.file_name() != Some(folder_name(state.step).as_ref()) {
         return Err(unusable(&path, format!("it tells of step {}", state.step)));
     }

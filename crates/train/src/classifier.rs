@@ -13,7 +13,7 @@ use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{ElementConversion, Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::{Rng, SeedableRng};
 use thiserror::Error;
 
 use crate::graph::Graph;
@@ -306,7 +306,8 @@ impl<B: Backend> ModuleMapper<B> for HeInitializer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use adadiff_data::{FashionMnist, PIXELS, SIDE, Split};
+    use adadiff_data::fashion_mnist::{PIXELS, SIDE};
+    use adadiff_data::{FashionMnist, Split};
     use adadiff_metrics::FashionCnnConfig;
     use burn::backend::Autodiff;
     use burn_flex::{Flex, FlexDevice};

@@ -113,11 +113,19 @@ impl LossScale {
     /// Steps after which a larger factor is tried.
     const PATIENCE: u64 = 2_000;
 
+    /// Below it gradients are not too large for half precision but no numbers.
+    const LEAST: f64 = 1.0 / 1_048_576.0;
+
     /// Where the search begins.
     pub(crate) const START: Self = Self {
         factor: 65_536.0,
         steps: 0,
     };
+
+    /// Whether there is no scale that keeps the gradients finite.
+    pub(crate) fn is_exhausted(self) -> bool {
+        self.factor < Self::LEAST
+    }
 
     /// The scale after a step whose gradients were all finite or not.
     pub(crate) fn after(self, finite: bool) -> Self {

@@ -59,7 +59,7 @@ impl Trained {
 /// U-ViT's training script does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Judging {
+pub struct Validation {
     /// Steps between judgements; a multiple of `log_every`, as the log tells the distance.
     pub every: u64,
     /// Samples of a judgement.
@@ -131,7 +131,17 @@ pub struct TrainConfig {
     pub checkpoint_every: u64,
     /// How samples are judged; absent where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judge: Option<Judging>,
+    pub judge: Option<Validation>,
+}
+
+/// Steps that checkpoints are not named for: their folders' names have ten digits.
+const MOST_STEPS: u64 = 10_000_000_000;
+
+/// The most images of a step.
+const MOST_IMAGES: usize = 1 << 20;
+
+fn is_positive(number: f64) -> bool {
+    number > 0.0 && number.is_finite()
 }
 
 fn one() -> NonZeroUsize {
@@ -171,25 +181,41 @@ impl TrainConfig {
     /// [`TrainError::Config`] names the first that does not.
     pub fn validate(&self) -> Result<(), TrainError> {
         let checks = [
-            ("steps must be positive", self.steps > 0),
-            ("batch_size must be positive", self.batch_size > 0),
+            (
+                "steps must be positive and below 10^10",
+                (1..MOST_STEPS).contains(&self.steps),
+            ),
+            (
+                "warmup_steps and cooldown_steps must be below 10^10",
+                self.warmup_steps.max(self.cooldown_steps) < MOST_STEPS,
+            ),
+            (
+                "batch_size must be positive and at most 1048576",
+                (1..=MOST_IMAGES).contains(&self.batch_size),
+            ),
             (
                 "accumulation must not exceed batch_size",
                 self.accumulation.get() <= self.batch_size,
             ),
-            ("learning_rate must be positive", self.learning_rate > 0.0),
+            (
+                "learning_rate must be positive and finite",
+                is_positive(self.learning_rate),
+            ),
             (
                 "betas must lie in [0, 1)",
                 self.betas.iter().all(|beta| (0.0..1.0).contains(beta)),
             ),
-            ("epsilon must be positive", self.epsilon > 0.0),
             (
-                "weight_decay must not be negative",
-                self.weight_decay >= 0.0,
+                "epsilon must be positive and finite",
+                is_positive(self.epsilon.into()),
             ),
             (
-                "clip_norm must be positive",
-                self.clip_norm.is_none_or(|norm| norm > 0.0),
+                "weight_decay must be finite and not negative",
+                self.weight_decay == 0.0 || is_positive(self.weight_decay.into()),
+            ),
+            (
+                "clip_norm must be positive and finite",
+                self.clip_norm.is_none_or(is_positive),
             ),
             (
                 "ema_decay must lie in [0, 1]",

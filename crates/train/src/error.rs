@@ -53,17 +53,38 @@ pub enum TrainError {
         /// What differs.
         difference: String,
     },
+    /// More steps are done than are asked for.
+    #[error(
+        "{path} holds {done} steps already, but only {steps} are asked for: ask for as many or more, \
+         or choose another output folder"
+    )]
+    MoreStepsDone {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Steps that it holds.
+        done: u64,
+        /// Steps that are asked for.
+        steps: u64,
+    },
+    /// Weights that are no numbers.
+    #[error(
+        "'{parameter}' holds values that are no finite numbers: nothing can be trained from it"
+    )]
+    NotFinite {
+        /// The first such parameter.
+        parameter: String,
+    },
     /// No parameter got a gradient.
     #[error("no parameter of the network got a gradient: none is marked to be trained")]
     NothingToTrain,
-    /// The loss is no longer a number.
-    #[error(
-        "the loss of step {step} is not finite; lower the learning rate and continue from the last \
-         checkpoint"
-    )]
+    /// Losses, gradients or weights are no longer numbers. No checkpoint was made of them; the last
+    /// one can be continued with a lower learning rate by [`crate::Trainer::resume_changed`].
+    #[error("the training has diverged: {what} of step {step} are not finite")]
     Diverged {
         /// The step.
         step: u64,
+        /// What is no number.
+        what: &'static str,
     },
     /// The samples of a step were not judged to the end, or the best weights not kept.
     #[error("the samples of step {step} were not judged")]
@@ -73,15 +94,31 @@ pub enum TrainError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The workers of a shared training cannot reach each other.
-    #[error("the workers of the training have lost each other: {0}")]
-    Collective(String),
+    /// The processes of a shared training have lost each other.
+    #[error("the processes of the training have lost each other: {0}")]
+    Processes(String),
+    /// Processes that do not belong to one training.
+    #[error(
+        "the processes of the training are not about the same: of the ranks {ranks:?} each has other \
+         {what} than rank 0; give all the same command, data and files, and a folder that all see"
+    )]
+    DifferentProcesses {
+        /// What differs.
+        what: &'static str,
+        /// The ranks of those that differ.
+        ranks: Vec<usize>,
+    },
     /// The device failed to give back a result.
     #[error("the device failed to give back a result: {0}")]
     Device(String),
 }
 
 impl TrainError {
+    /// For `map_err` on values that are read back from a device.
+    pub(crate) fn device(error: impl std::fmt::Debug) -> Self {
+        Self::Device(format!("{error:?}"))
+    }
+
     /// For `map_err` on file operations.
     pub(crate) fn file(
         action: &'static str,

@@ -34,6 +34,19 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
+    /// Whether all of them are numbers.
+    pub fn are_finite(self) -> bool {
+        let Self {
+            total,
+            simple,
+            uncertainty,
+            layer_wise,
+        } = self;
+        [total, simple, uncertainty, layer_wise]
+            .iter()
+            .all(|loss| loss.is_finite())
+    }
+
     /// All of them times a factor.
     pub fn scaled(self, factor: f64) -> Self {
         Self {
@@ -112,7 +125,7 @@ pub(crate) fn mean_objective<B: AutodiffBackend>(
     }
 }
 
-/// Losses `[1]` that are still on the device, which other workers' backward passes need not wait for.
+/// Losses `[1]` that are still on the device, which the backward pass need not wait for.
 pub(crate) enum MeanLosses<B: Backend> {
     /// The objective itself.
     Simple(Tensor<B, 1>),
@@ -154,7 +167,7 @@ fn read<B: Backend, const N: usize>(scalars: [Tensor<B, 1>; N]) -> Result<[f64; 
         .into_data()
         .convert::<f64>()
         .into_vec::<f64>();
-    let values = values.map_err(|error| TrainError::Device(format!("{error:?}")))?;
+    let values = values.map_err(TrainError::device)?;
     values
         .try_into()
         .map_err(|_| TrainError::Device("a scalar is missing".to_owned()))

@@ -41,7 +41,7 @@ where
     B: AutodiffBackend + Kernels,
     B::InnerBackend: Kernels,
 {
-    let blocks = model.backbone.depth();
+    let blocks = model.backbone.num_blocks();
     let first_judged = match objective {
         Objective::Simple => blocks - 1,
         Objective::Joint { .. } => 0,
@@ -89,7 +89,7 @@ where
             }
             let uncertainty = layers.uncertainty.get(judged);
             if let Some(gradient) = uncertainty.and_then(|leaf| leaf.grad_remove(&mut towards)) {
-                let uncertainty = judge(model, index, output, time_embedding.clone());
+                let uncertainty = model.uncertainty(index, output, time_embedding.clone());
                 terms.push(product(uncertainty, gradient));
             }
         }
@@ -133,40 +133,27 @@ where
         Condition::Class(labels) => Condition::Class(labels.clone().inner()),
         Condition::Text(context) => Condition::Text(context.clone().inner()),
     };
-    let mut state = backbone.embed(noisy, &input.timesteps, &condition)?;
+    let state = backbone.embed(noisy, &input.timesteps, &condition)?;
     let mut hidden = vec![state.hidden()];
     let mut layers = LayerPredictions {
         noise: Vec::new(),
         uncertainty: Vec::new(),
     };
-    for block in 0..backbone.depth() {
-        state = backbone.block(block, state);
+    let state = backbone.for_each_block(0..backbone.num_blocks(), state, |block, state| {
         if block >= first_judged {
             layers.noise.push(model.decode(block, state.hidden()));
             if estimating {
-                let uncertainty = judge(model, block, state.hidden(), state.time_embedding());
+                let uncertainty = model.uncertainty(block, state.hidden(), state.time_embedding());
                 layers.uncertainty.push(uncertainty);
             }
         }
         hidden.push(state.hidden());
-    }
+    });
     Ok(Trace {
         hidden,
         time_embedding: state.time_embedding(),
         layers,
     })
-}
-
-/// The uncertainty `[rows, channels, height, width]` after a block.
-fn judge<B: Kernels>(
-    model: &AdaDiff<B>,
-    block: usize,
-    hidden: Tensor<B, 3>,
-    time_embedding: Tensor<B, 2>,
-) -> Tensor<B, 4> {
-    let patches = model.estimator(block).forward(hidden, time_embedding);
-    let backbone = &model.backbone;
-    backbone.unpatchify(backbone.image_tokens(patches))
 }
 
 /// The start of a graph.

@@ -72,19 +72,11 @@ impl TrainingSet for Stripes {
 /// A tiny network on those images, with every optional part.
 pub(crate) fn network() -> AdaDiffConfig {
     AdaDiffConfig::new(UVitConfig {
-        image_size: 8,
-        patch_size: 2,
-        channels: 2,
-        width: 32,
-        depth: 4,
-        heads: 4,
         mlp_ratio: 2.0,
         qkv_bias: true,
         time_mlp: true,
         classes: Some(5),
-        text: None,
-        long_skips: true,
-        final_convolution: true,
+        ..UVitConfig::tiny()
     })
 }
 

@@ -1,5 +1,7 @@
 //! The training loop.
 
+mod resume;
+
 use std::error::Error;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,29 +10,28 @@ use std::time::Instant;
 
 use adadiff_data::{BadImage, BatchLoader, LoaderConfig, TrainingSet};
 use adadiff_model::kernels::Kernels;
-use adadiff_sampler::{NoiseSchedule, ScheduleConfig, diffuse};
+use adadiff_sampler::{NoiseSchedule, ScheduleConfig};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
-use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
+use burn::module::{AutodiffModule, ModuleMapper, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{GradientsAccumulator, GradientsParams, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
-use crate::batch::{Batch, Part};
-use crate::checkpoint::{self, TrainState};
+use crate::batch::Batch;
 use crate::clip::{clip, global_norm};
 use crate::compute::{ComputeType, LossScale};
+use crate::digest::{data_sha256, weights_sha256};
 use crate::ema::update_average;
 use crate::events::{self, EVENTS_FILE};
+use crate::exchange::sum_over_processes;
 use crate::log::{self, LogLine, LossSums};
 use crate::memory::peak_resident_mib;
-use crate::nodes::{Links, Node};
-use crate::objective::{self, Input, Losses};
+use crate::objective::{self, Losses};
 use crate::optimizer::AdamW;
-use crate::peers::{Alone, Peers};
 use crate::recompute;
 use crate::suits::check_suits;
-use crate::{Objective, TrainConfig, TrainError};
+use crate::{Communicator, Objective, SingleProcess, TrainConfig, TrainError};
 
 /// The file of the loss log inside a training's folder.
 pub const LOG_FILE: &str = "training.jsonl";
@@ -100,6 +101,9 @@ where
     optimizer: OptimizerAdaptor<AdamW, AdaDiff<B>, B>,
     step: u64,
     losses: LossSums,
+    dataset_sha256: String,
+    /// The SHA-256 of the weights that the phase began with.
+    start_sha256: String,
     /// Present where the network computes in half precision.
     loss_scale: Option<LossScale>,
     device: B::Device,
@@ -113,7 +117,8 @@ where
     /// Starts a phase at step 0 with the weights of `model`.
     ///
     /// # Errors
-    /// Where the configuration makes no sense or the data set does not suit the network.
+    /// Where the configuration makes no sense, the data set does not suit the network, or a weight
+    /// is no number.
     pub fn new(
         config: TrainConfig,
         model_config: AdaDiffConfig,
@@ -127,6 +132,8 @@ where
         config.compute.check::<B>(device)?;
         check_suits(&model_config.backbone, config.label_dropout, &*set)?;
         Ok(Self {
+            dataset_sha256: data_sha256(&*set),
+            start_sha256: weights_sha256(&model)?,
             schedule: schedule.build()?,
             schedule_config: schedule,
             optimizer: OptimizerAdaptor::from(AdamW::new(&config)),
@@ -138,28 +145,6 @@ where
             set,
             step: 0,
             losses: LossSums::default(),
-            device: device.clone(),
-        })
-    }
-
-    /// The same training on another device.
-    ///
-    /// # Errors
-    /// Where that device does not compute in the type that is wished for.
-    pub fn fork(&self, device: &B::Device) -> Result<Self, TrainError> {
-        self.config.compute.check::<B>(device)?;
-        Ok(Self {
-            config: self.config.clone(),
-            model_config: self.model_config.clone(),
-            set: self.set.clone(),
-            schedule_config: self.schedule_config.clone(),
-            schedule: self.schedule_config.build()?,
-            model: self.config.trained.freeze(self.model.clone().fork(device)),
-            average: self.average.clone().fork(device),
-            optimizer: self.optimizer.clone(),
-            step: self.step,
-            losses: self.losses,
-            loss_scale: self.loss_scale,
             device: device.clone(),
         })
     }
@@ -179,108 +164,6 @@ where
         &self.average
     }
 
-    /// Continues from the latest checkpoint in `folder`, if there is one.
-    ///
-    /// # Errors
-    /// Where the checkpoint is damaged or belongs to a run with other settings. The numbers of
-    /// steps and of images that may be bad, and how often something is logged, saved or judged, may
-    /// change.
-    pub fn resume(mut self, folder: &Path) -> Result<Self, TrainError> {
-        let checkpoints = folder.join(CHECKPOINTS);
-        let Some((state, files)) = checkpoint::latest(&checkpoints)? else {
-            truncate_logs(folder, 0)?;
-            return Ok(self);
-        };
-        if let Some(difference) = self.difference(&state) {
-            return Err(TrainError::OtherRun {
-                path: checkpoints,
-                difference,
-            });
-        }
-        let model = self
-            .model
-            .load_record(files.read("model.bin", &self.device)?);
-        self.model = self.config.trained.freeze(model);
-        self.average = self
-            .average
-            .load_record(files.read("average.bin", &self.device)?);
-        self.optimizer = self
-            .optimizer
-            .load_record(files.read("optimizer.bin", &self.device)?);
-        self.step = state.step;
-        self.losses = state.losses;
-        self.loss_scale = state.loss_scale;
-        truncate_logs(folder, self.step)?;
-        Ok(self)
-    }
-
-    /// What keeps this run from continuing another one.
-    fn difference(&self, state: &TrainState) -> Option<String> {
-        let comparable = |config: &TrainConfig| TrainConfig {
-            steps: 0,
-            log_every: 0,
-            sample_every: 0,
-            checkpoint_every: 0,
-            judge: None,
-            most_bad_images: 0,
-            ..config.clone()
-        };
-        let (now, then) = (comparable(&self.config), comparable(&state.config));
-        if now != then {
-            return Some(format!(
-                "its training settings were {then:?}, now they are {now:?}"
-            ));
-        }
-        let model = serde_json::to_value(&self.model_config).unwrap_or_default();
-        if model != state.model {
-            return Some(format!(
-                "its network was {}, now it is {model}",
-                state.model
-            ));
-        }
-        if self.schedule_config != state.schedule {
-            return Some(format!(
-                "its noise schedule was {:?}, now it is {:?}",
-                state.schedule, self.schedule_config
-            ));
-        }
-        let length = self.set.len();
-        (state.dataset_length != length).then(|| {
-            format!(
-                "its data set had {} images, now it has {length}",
-                state.dataset_length
-            )
-        })
-    }
-
-    /// What a checkpoint says of the training.
-    fn state(&self) -> TrainState {
-        TrainState {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            step: self.step,
-            images: self.step * self.config.batch_size as u64,
-            dataset_length: self.set.len(),
-            schedule: self.schedule_config.clone(),
-            config: self.config.clone(),
-            model: serde_json::to_value(&self.model_config).unwrap_or_default(),
-            losses: self.losses,
-            loss_scale: self.loss_scale,
-            checksums: Default::default(),
-        }
-    }
-
-    /// Writes a checkpoint into `folder`.
-    ///
-    /// # Errors
-    /// Where it cannot be written; earlier checkpoints are then untouched.
-    pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
-        checkpoint::save(&folder.join(CHECKPOINTS), self.state(), |files| {
-            files.write::<B, _>("model.bin", self.model.clone().into_record())?;
-            files.write::<B::InnerBackend, _>("average.bin", self.average.clone().into_record())?;
-            files.write::<B, _>("optimizer.bin", self.optimizer.to_record())
-        })
-    }
-
     /// Trains until all steps are done or the observer interrupts; logs and saves into `folder`.
     ///
     /// # Errors
@@ -290,47 +173,36 @@ where
         folder: &Path,
         observer: &mut dyn TrainObserver<B>,
     ) -> Result<Outcome, TrainError> {
-        self.run_among(&Alone, folder, observer)
+        self.run_as(&SingleProcess, folder, observer)
     }
 
     /// [`Self::run`] as one of several processes that share the training, on one machine or several.
     /// The process of rank 0 writes into `folder`, which all must be able to read; an interruption
     /// of one ends all after the same step. Each process counts the bad images among its own rows.
     ///
+    /// It takes the steps that one process takes with the whole batch, up to rounding. Only UAL in the
+    /// published form, whose weights couple the images that are computed together, is that of each
+    /// process's rows.
+    ///
     /// # Errors
-    /// As [`Self::run`], or where the processes do not find each other, are about different
-    /// trainings, or lose each other.
+    /// As [`Self::run`], or where the processes are more than a batch has images, have other settings,
+    /// weights or data than each other, or lose each other.
     pub fn run_as(
         &mut self,
-        node: &Node,
+        processes: &dyn Communicator,
         folder: &Path,
         observer: &mut dyn TrainObserver<B>,
     ) -> Result<Outcome, TrainError> {
-        if node.count > self.config.batch_size {
-            return Err(TrainError::Config(format!(
-                "{} processes cannot share batches of {} images",
-                node.count, self.config.batch_size
-            )));
+        self.ensure_same(processes)?;
+        if processes.leads() {
+            truncate_logs(folder, self.step)?;
         }
-        let state = serde_json::to_string(&self.state());
-        let state = state.map_err(|error| TrainError::Config(error.to_string()))?;
-        let links = Links::join(node, &state)?;
-        self.run_among(&links, folder, observer)
-    }
-
-    /// [`Self::run`] as one of the workers that share the training.
-    pub(crate) fn run_among(
-        &mut self,
-        peers: &dyn Peers<B>,
-        folder: &Path,
-        observer: &mut dyn TrainObserver<B>,
-    ) -> Result<Outcome, TrainError> {
         let (mut start, first) = (Instant::now(), self.step);
         if first >= self.config.steps {
-            self.save_among(peers, folder)?;
+            self.save_among(processes, folder)?;
             return Ok(Outcome::Finished);
         }
-        let mut batches = self.loader(peers)?;
+        let mut batches = self.loader(processes)?;
         while self.step < self.config.steps {
             let Some(batch) = batches.next().transpose()? else {
                 return Err(TrainError::Config(
@@ -340,69 +212,63 @@ where
             for image in &batch.skipped {
                 observer.skipped(image);
             }
-            self.train_step(peers, batch)?;
+            self.train_step(processes, batch)?;
             if self.step.is_multiple_of(self.config.log_every) {
                 let images = (self.step - first) * self.config.batch_size as u64;
                 let mut line = self.take_line(images as f64 / start.elapsed().as_secs_f64());
                 let before = Instant::now();
-                line.frechet_distance = self.judge(line.total, observer)?;
+                line.frechet_distance = self.judge(observer)?;
                 start += before.elapsed();
-                if peers.leads() {
+                if processes.leads() {
                     log::append(&folder.join(LOG_FILE), &line)?;
                     events::append(&folder.join(EVENTS_FILE), &line)?;
                 }
                 observer.line(&line);
-                if !line.total.is_finite() {
-                    return Err(TrainError::Diverged { step: self.step });
-                }
             }
             let sample = self.config.sample_every;
             if sample > 0 && self.step.is_multiple_of(sample) {
                 observer.sample(self.step, &self.average);
             }
             if self.step.is_multiple_of(self.config.checkpoint_every) {
-                self.save_among(peers, folder)?;
+                self.save_among(processes, folder)?;
             }
             let stop = observer.step(self.step, self.config.steps).is_break();
-            if peers.any(stop)? {
-                self.save_among(peers, folder)?;
+            if processes.any(stop)? {
+                self.save_among(processes, folder)?;
+                // A process that ends now would end the one that still writes.
+                processes.any(false)?;
                 return Ok(Outcome::Interrupted);
             }
         }
-        self.save_among(peers, folder)?;
+        self.save_among(processes, folder)?;
         Ok(Outcome::Finished)
     }
 
-    /// The Fréchet distance of the averaged weights' samples, where they are judged after this step
-    /// and the loss is a number.
-    fn judge(
-        &self,
-        loss: f64,
-        observer: &mut dyn TrainObserver<B>,
-    ) -> Result<Option<f64>, TrainError> {
+    /// The Fréchet distance of the averaged weights' samples, where they are judged after this step.
+    fn judge(&self, observer: &mut dyn TrainObserver<B>) -> Result<Option<f64>, TrainError> {
         let step = self.step;
         match self.config.judge {
-            Some(judge) if step.is_multiple_of(judge.every) && loss.is_finite() => observer
+            Some(judge) if step.is_multiple_of(judge.every) => observer
                 .judge(step, &self.average)
                 .map_err(|source| TrainError::Judging { step, source }),
             _ => Ok(None),
         }
     }
 
-    /// Writes a checkpoint if that is this worker's task.
-    fn save_among(&self, peers: &dyn Peers<B>, folder: &Path) -> Result<(), TrainError> {
-        match peers.leads() {
+    /// Writes a checkpoint if that is this process's task.
+    fn save_among(&self, processes: &dyn Communicator, folder: &Path) -> Result<(), TrainError> {
+        match processes.leads() {
             true => self.save(folder),
             false => Ok(()),
         }
     }
 
     /// The batches from the next step on.
-    fn loader(&self, peers: &dyn Peers<B>) -> Result<BatchLoader, TrainError> {
+    fn loader(&self, processes: &dyn Communicator) -> Result<BatchLoader, TrainError> {
         let config = LoaderConfig {
             seed: self.config.seed,
             batch_size: self.config.batch_size,
-            rows: peers.rows(self.config.batch_size),
+            rows: processes.rows(self.config.batch_size),
             flip: self.config.flip,
             ahead: BATCHES_AHEAD,
             workers: 0,
@@ -413,7 +279,7 @@ where
 
     fn train_step(
         &mut self,
-        peers: &dyn Peers<B>,
+        processes: &dyn Communicator,
         loaded: adadiff_data::Batch,
     ) -> Result<(), TrainError> {
         let batch = Batch::draw(
@@ -422,22 +288,29 @@ where
             self.set.as_ref(),
             self.model_config.backbone.classes,
             loaded,
-            peers.rows(self.config.batch_size),
+            processes.rows(self.config.batch_size),
         );
         let (losses, gradients) = self.gradients(&batch)?;
         if gradients.is_empty() {
             return Err(TrainError::NothingToTrain);
         }
-        let (losses, gradients) = peers.sum(&self.model, losses, gradients)?;
-        self.losses.add(losses);
-        let norm = (self.config.clip_norm.is_some() || self.loss_scale.is_some())
-            .then(|| global_norm(&self.model, &gradients));
-        let finite = norm.is_none_or(f64::is_finite);
-        if let Some(scale) = self.loss_scale {
-            self.loss_scale = Some(scale.after(finite));
+        let (losses, gradients) = sum_over_processes(processes, &self.model, losses, gradients)?;
+        let diverged = |what| TrainError::Diverged {
+            step: self.step + 1,
+            what,
+        };
+        if !losses.are_finite() {
+            return Err(diverged("the losses"));
         }
-        // Without a loss scale, what is not finite must show in the log.
-        if finite || self.loss_scale.is_none() {
+        let norm = global_norm(&self.model, &gradients);
+        let scale = self.loss_scale.map(|scale| scale.after(norm.is_finite()));
+        // In half precision a step whose gradients are too large is left out.
+        if !norm.is_finite() && scale.is_none_or(LossScale::is_exhausted) {
+            return Err(diverged("the gradients"));
+        }
+        self.losses.add(losses);
+        self.loss_scale = scale;
+        if norm.is_finite() {
             self.update(gradients, norm);
         }
         let decay = self.config.ema_decay_at(self.step);
@@ -447,14 +320,14 @@ where
         Ok(())
     }
 
-    /// Moves the weights against the gradients, whose norm is known where they may be clipped.
-    fn update(&mut self, gradients: GradientsParams, norm: Option<f64>) {
-        let gradients = match (self.config.clip_norm, norm) {
-            (Some(limit), Some(norm)) => {
+    /// Moves the weights against the gradients, whose norm is given.
+    fn update(&mut self, gradients: GradientsParams, norm: f64) {
+        let gradients = match self.config.clip_norm {
+            Some(limit) => {
                 self.losses.gradient_norm += norm;
                 clip(&self.model, gradients, norm, limit)
             }
-            _ => gradients,
+            None => gradients,
         };
         let rate = self.config.learning_rate_at(self.step);
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
@@ -473,7 +346,7 @@ where
         for start in (0..rows).step_by(size) {
             let part = start..rows.min(start + size);
             let share = part.len() as f64 / self.config.batch_size as f64;
-            let input = self.input(batch.part(part, &self.device));
+            let input = batch.part(part, self.schedule.as_ref(), &self.device);
             let compute = match self.config.recompute_blocks {
                 false => objective::gradients,
                 true => recompute::gradients,
@@ -488,20 +361,6 @@ where
             sum.accumulate(&self.model, gradients);
         }
         Ok((losses, sum.grads()))
-    }
-
-    /// Adds the noise to the images of a part.
-    fn input(&self, part: Part<B>) -> Input<B> {
-        let schedule = self.schedule.as_ref();
-        let timesteps = part.times.iter();
-        Input {
-            noisy: diffuse(schedule, part.images, part.noise.clone(), &part.times),
-            noise: part.noise,
-            timesteps: timesteps
-                .map(|&time| schedule.network_timestep(time) as f32)
-                .collect(),
-            condition: part.condition,
-        }
     }
 
     /// The next line of the log; its sums start again.

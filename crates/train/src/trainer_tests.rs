@@ -7,8 +7,9 @@ use crate::testing::{
     Differentiable, JOINT, Watcher, farthest, farthest_losses, four_steps, network, train, trainer,
     trainer_of, weights,
 };
-use crate::{Judging, Trained};
+use crate::{Trained, Validation};
 use adadiff_uem::HeadForm;
+use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn_autodiff::Autodiff;
 use burn_flex::Flex;
@@ -158,7 +159,7 @@ fn the_log_tells_what_judged_weights_are_worth() {
     let config = TrainConfig {
         steps: 6,
         checkpoint_every: 3,
-        judge: Some(Judging {
+        judge: Some(Validation {
             every: 2,
             samples: 9,
             steps: None,
@@ -217,7 +218,7 @@ fn only_logged_steps_are_judged() {
     let every = |every: u64| {
         let config = TrainConfig {
             log_every: 10,
-            judge: Some(Judging {
+            judge: Some(Validation {
                 every,
                 samples: 9,
                 steps: None,
@@ -232,4 +233,207 @@ fn only_logged_steps_are_judged() {
         let error = every(wrong).unwrap_err();
         assert!(error.contains("multiple of log_every"), "{error}");
     }
+}
+
+/// Makes the first value of the parameters of a shape no number.
+struct Poison;
+
+impl ModuleMapper<Differentiable> for Poison {
+    fn map_float<const D: usize>(
+        &mut self,
+        param: Param<Tensor<Differentiable, D>>,
+    ) -> Param<Tensor<Differentiable, D>> {
+        match D {
+            1 => param.map(|values| values * f32::NAN),
+            _ => param,
+        }
+    }
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_neither_trained_nor_saved() {
+    println!("device: flex");
+    let folder = tempfile::tempdir().unwrap();
+    let config = four_steps(Objective::Simple);
+    let mut good = trainer(&config).unwrap();
+    good.run(
+        folder.path(),
+        &mut Watcher {
+            stop_after: Some(2),
+            ..Watcher::default()
+        },
+    )
+    .unwrap();
+    let checkpoints = || {
+        fs::read_dir(folder.path().join(CHECKPOINTS))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(checkpoints(), 1);
+
+    let bad = good.model.clone().map(&mut Poison);
+    let started = Trainer::new(
+        config,
+        network(),
+        ScheduleConfig::default(),
+        bad.clone(),
+        good.set.clone(),
+        &good.device,
+    );
+    let told = started.err().unwrap().to_string();
+    assert!(
+        told.starts_with("'backbone.") && told.contains("bias'"),
+        "{told}"
+    );
+
+    good.step += 1;
+    good.average = bad.valid();
+    let error = good.save(folder.path()).unwrap_err();
+    assert!(
+        matches!(error, TrainError::Diverged { step: 3, .. }),
+        "{error}"
+    );
+    good.model = bad;
+    let error = good
+        .run(folder.path(), &mut Watcher::default())
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            TrainError::Diverged {
+                step: 4,
+                what: "the losses"
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(
+        checkpoints(),
+        1,
+        "the good one stays, and no other one is left"
+    );
+}
+
+#[test]
+fn gradients_that_no_scale_makes_finite_end_the_training() {
+    println!("device: flex");
+    let config = TrainConfig {
+        compute: ComputeType::F16,
+        ..four_steps(Objective::Simple)
+    };
+    let mut trainer = trainer(&config).unwrap();
+    let before = weights(trainer.average());
+    trainer.model = trainer.model.map(&mut Poison);
+    trainer.loss_scale = Some(LossScale {
+        factor: 1e-6,
+        steps: 0,
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let error = trainer
+        .run(folder.path(), &mut Watcher::default())
+        .unwrap_err();
+    assert!(
+        matches!(error, TrainError::Diverged { step: 1, .. }),
+        "{error}"
+    );
+    assert_eq!(weights(trainer.average()), before);
+}
+
+#[test]
+fn a_phase_knows_the_weights_that_it_began_with() {
+    println!("device: flex");
+    let folder = tempfile::tempdir().unwrap();
+    let config = four_steps(Objective::Simple);
+    let from = |seed: u64| {
+        let model: AdaDiff<Differentiable> = network().init(seed, &Default::default()).unwrap();
+        let set = trainer(&config).unwrap().set;
+        let schedule = ScheduleConfig::default();
+        Trainer::new(
+            config.clone(),
+            network(),
+            schedule,
+            model,
+            set,
+            &Default::default(),
+        )
+        .unwrap()
+    };
+    let stopping = || Watcher {
+        stop_after: Some(2),
+        ..Watcher::default()
+    };
+    from(9).run(folder.path(), &mut stopping()).unwrap();
+    assert_eq!(from(9).resume(folder.path()).unwrap().steps_done(), 2);
+    let error = from(10).resume(folder.path()).err().unwrap().to_string();
+    assert!(
+        error.contains("the weights that it began with had the SHA-256"),
+        "{error}"
+    );
+
+    // A checkpoint of before there were digests is taken over.
+    let path = folder
+        .path()
+        .join(CHECKPOINTS)
+        .join("step-0000000002/state.json");
+    let mut state: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for key in ["dataset_sha256", "start_sha256"] {
+        assert!(
+            state
+                .as_object_mut()
+                .unwrap()
+                .remove(key)
+                .unwrap()
+                .is_string()
+        );
+    }
+    fs::write(&path, state.to_string()).unwrap();
+    let mut resumed = from(10).resume(folder.path()).unwrap();
+    resumed.run(folder.path(), &mut Watcher::default()).unwrap();
+    assert_eq!(from(10).resume(folder.path()).unwrap().steps_done(), 4);
+    assert!(from(9).resume(folder.path()).is_err());
+}
+
+#[test]
+fn only_the_optimizer_may_change_where_it_may() {
+    println!("device: flex");
+    let folder = tempfile::tempdir().unwrap();
+    let config = four_steps(JOINT);
+    let mut watcher = Watcher {
+        stop_after: Some(2),
+        ..Watcher::default()
+    };
+    trainer(&config)
+        .unwrap()
+        .run(folder.path(), &mut watcher)
+        .unwrap();
+    let slower = TrainConfig {
+        learning_rate: 1e-5,
+        betas: [0.8, 0.95],
+        epsilon: 1e-4,
+        weight_decay: 0.0,
+        warmup_steps: 1,
+        cooldown_steps: 1,
+        clip_norm: None,
+        ..config.clone()
+    };
+    let resume = |config: &TrainConfig| trainer(config).unwrap().resume(folder.path()).err();
+    let resume_changed =
+        |config: &TrainConfig| trainer(config).unwrap().resume_changed(folder.path()).err();
+    assert!(matches!(resume(&slower), Some(TrainError::OtherRun { .. })));
+    assert!(resume_changed(&slower).is_none());
+    let other = TrainConfig { seed: 6, ..slower };
+    assert!(matches!(
+        resume_changed(&other),
+        Some(TrainError::OtherRun { .. })
+    ));
+    let fewer = TrainConfig { steps: 1, ..config };
+    let error = resume(&fewer);
+    assert!(matches!(
+        error,
+        Some(TrainError::MoreStepsDone {
+            done: 2,
+            steps: 1,
+            ..
+        })
+    ));
 }

@@ -91,9 +91,10 @@ impl AdaDiffConfig {
     ) -> Result<AdaDiff<B>, ModelError> {
         let backbone = self.backbone.init(seed, device)?;
         let mut draw = Initializer::new(seed ^ ESTIMATOR_SEED, device);
-        let estimators = match self.shared_estimator {
-            true => 1,
-            false => self.backbone.blocks(),
+        let estimators = if self.shared_estimator {
+            1
+        } else {
+            self.backbone.blocks()
         };
         let heads = match self.heads {
             HeadForm::Shared => 0,
@@ -143,6 +144,19 @@ impl<B: Kernels> AdaDiff<B> {
         }
     }
 
+    /// The uncertainty map `[batch, channels, height, width]` after a block, given its hidden state
+    /// `[batch, tokens, width]` and the timestep embedding `[batch, width]`.
+    pub fn uncertainty(
+        &self,
+        block: usize,
+        hidden: Tensor<B, 3>,
+        time_embedding: Tensor<B, 2>,
+    ) -> Tensor<B, 4> {
+        let patches = self.estimator(block).forward(hidden, time_embedding);
+        self.backbone
+            .unpatchify(self.backbone.image_tokens(patches))
+    }
+
     /// The noise predictions of the hidden states of all blocks.
     pub fn decode_all(&self, hidden: Vec<Tensor<B, 3>>) -> Vec<Tensor<B, 4>> {
         if self.shares_decoder() {
@@ -169,18 +183,15 @@ impl<B: Kernels> AdaDiff<B> {
         timesteps: &[f32],
         condition: &Condition<B>,
     ) -> Result<LayerPredictions<B>, ModelError> {
-        let mut state = self.backbone.embed(noisy, timesteps, condition)?;
-        let blocks = self.backbone.depth();
+        let state = self.backbone.embed(noisy, timesteps, condition)?;
+        let blocks = self.backbone.num_blocks();
         let mut hidden = Vec::with_capacity(blocks);
         let mut uncertainty = Vec::with_capacity(blocks);
-        for block in 0..blocks {
-            state = self.backbone.block(block, state);
-            let estimator = self.estimator(block);
-            let patches = estimator.forward(state.hidden(), state.time_embedding());
-            let patches = self.backbone.image_tokens(patches);
-            uncertainty.push(self.backbone.unpatchify(patches));
-            hidden.push(state.hidden());
-        }
+        self.backbone
+            .for_each_block(0..blocks, state, |block, state| {
+                uncertainty.push(self.uncertainty(block, state.hidden(), state.time_embedding()));
+                hidden.push(state.hidden());
+            });
         Ok(LayerPredictions {
             noise: self.decode_all(hidden),
             uncertainty,

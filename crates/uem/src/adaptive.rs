@@ -1,12 +1,14 @@
 //! The adaptive network: blocks run only for the samples that still need them.
 
+use std::ops::ControlFlow;
+
 use adadiff_model::kernels::{Kernels, mean_cosine};
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction, TokenState, gather};
+use adadiff_model::{Condition, Denoiser, ModelError, Prediction, TokenState, gather, read_back};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::policy::{BlockContext, Evidence};
-use crate::time_biases::TimeBiases;
+use crate::policy::{BlockContext, ExitSignal};
+use crate::timestep_biases::TimestepBiasCache;
 use crate::{AdaDiff, ExitPolicy};
 
 /// A network and a policy that says when its samples leave.
@@ -18,15 +20,14 @@ use crate::{AdaDiff, ExitPolicy};
 pub struct AdaptiveUVit<'a, B: Backend, P> {
     model: &'a AdaDiff<B>,
     policy: P,
-    time_biases: TimeBiases<B>,
+    time_biases: TimestepBiasCache<B>,
     keep_maps: bool,
     /// What is recorded of every block.
-    recorded: Evidence,
+    recorded: ExitSignal,
 }
 
-/// Samples that left together.
-struct Departure<B: Backend> {
-    /// The block after which they left.
+/// Samples that left the network after the same block.
+struct ExitedRows<B: Backend> {
     block: usize,
     hidden: Tensor<B, 3>,
     /// Uncertainty of each value of each patch, where maps are kept.
@@ -34,11 +35,13 @@ struct Departure<B: Backend> {
     samples: Vec<usize>,
 }
 
-/// Gathers what a prediction consists of.
+/// What is known of a batch on its way through the blocks.
 struct Evaluation<B: Backend> {
-    departures: Vec<Departure<B>>,
+    exited: Vec<ExitedRows<B>>,
+    /// Blocks run by each sample that has exited, 0 for the others.
     blocks: Vec<u32>,
-    evidence: Vec<Vec<f32>>,
+    /// What the policy asked for of each sample so far.
+    signals: Vec<Vec<f32>>,
 }
 
 impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
@@ -47,9 +50,9 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         Self {
             model,
             policy,
-            time_biases: TimeBiases::new(),
+            time_biases: TimestepBiasCache::new(),
             keep_maps: false,
-            recorded: Evidence::None,
+            recorded: ExitSignal::None,
         }
     }
 
@@ -66,59 +69,62 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
     /// while the predictions and [`Prediction::blocks`] are still those of the policy's exits. This
     /// saves nothing; it is how a threshold is calibrated.
     pub fn recording_all(self) -> Self {
-        self.recording(Evidence::Uncertainty)
+        self.recording(ExitSignal::Uncertainty)
     }
 
-    /// [`Self::recording_all`] of other evidence, which must be what the policy asks for, where it
+    /// [`Self::recording_all`] of another signal, which must be what the policy asks for, where it
     /// asks for any.
-    pub fn recording(self, recorded: Evidence) -> Self {
+    pub fn recording(self, recorded: ExitSignal) -> Self {
         Self { recorded, ..self }
     }
 
-    /// The uncertainty map `[rows, patches, (p1 p2 C)]` after a block.
-    fn map(
-        &self,
-        block: usize,
-        hidden: Tensor<B, 3>,
-        time_embedding: Tensor<B, 2>,
-    ) -> Tensor<B, 3> {
-        let map = self.model.estimator(block).forward(hidden, time_embedding);
-        self.model.backbone.image_tokens(map)
-    }
-
     /// What is to be known after a block: what is recorded of all, or what the policy asks for.
-    fn evidence(&self, context: BlockContext) -> Evidence {
+    fn signal(&self, context: BlockContext) -> ExitSignal {
         match self.recorded {
-            Evidence::None if context.block + 1 < context.blocks => self.policy.evidence(context),
+            ExitSignal::None if context.is_last() => ExitSignal::None,
+            ExitSignal::None => self.policy.signal(context),
             recorded => recorded,
         }
     }
 
-    /// Gathers the evidence of each active sample after a block, whose input was `before`.
-    fn judge(
+    /// The hidden state that the next block is given, where its change is going to be measured.
+    fn input_to_compare(&self, next: BlockContext, state: &TokenState<B>) -> Option<Tensor<B, 3>> {
+        (self.signal(next) == ExitSignal::Change).then(|| state.hidden())
+    }
+
+    /// Reads the signal of each active sample after a block, whose input was `before`.
+    fn read_signal(
         &self,
-        evidence: Evidence,
-        BlockContext {
-            block, timestep, ..
-        }: BlockContext,
+        context: BlockContext,
         before: Option<Tensor<B, 3>>,
         state: &TokenState<B>,
     ) -> Result<Vec<f32>, ModelError> {
         let extra_tokens = self.model.backbone.extra_tokens();
-        let values = match (evidence, before) {
-            (Evidence::Uncertainty, _) => {
-                let estimator = self.model.estimator(block);
-                let time = || state.time_embedding();
-                let biases = self.time_biases.of(estimator, block, timestep, time);
-                estimator.mean(state.hidden(), biases, extra_tokens)
+        match (self.signal(context), before) {
+            (ExitSignal::Uncertainty, _) => read_back(
+                self.time_biases
+                    .mean_uncertainty(self.model, context, state),
+            ),
+            (ExitSignal::Change, Some(before)) => {
+                read_back(mean_cosine(before, state.hidden(), extra_tokens).neg() + 1.0)
             }
-            (Evidence::Change, Some(before)) => {
-                mean_cosine(before, state.hidden(), extra_tokens).neg() + 1.0
-            }
-            _ => return Ok(Vec::new()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Positions of the active samples that exit after a block, and of those that go on.
+    fn part(
+        &self,
+        context: BlockContext,
+        samples: &[usize],
+        evaluation: &Evaluation<B>,
+    ) -> (Vec<usize>, Vec<usize>) {
+        let exits = |sample: usize| {
+            let signals = &evaluation.signals[sample];
+            evaluation.blocks[sample] == 0
+                && (context.is_last() || self.policy.should_exit(context, signals))
         };
-        let values = values.into_data().convert::<f32>().into_vec::<f32>();
-        values.map_err(|error| ModelError::Device(format!("{error:?}")))
+        (0..samples.len()).partition(|&row| exits(samples[row]))
     }
 
     /// [`Denoiser::predict`] on the thread that calls it.
@@ -130,84 +136,91 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
     ) -> Result<Prediction<B>, ModelError> {
         let backbone = &self.model.backbone;
         let [batch, ..] = noisy.dims();
-        let depth = backbone.depth();
-        let mut state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        let state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
         let mut evaluation = Evaluation {
-            departures: Vec::new(),
-            blocks: vec![depth as u32; batch],
-            evidence: vec![Vec::new(); batch],
+            exited: Vec::new(),
+            blocks: vec![0; batch],
+            signals: vec![Vec::new(); batch],
         };
-        let mut left = vec![false; batch];
-        for block in 0..depth {
-            let context = BlockContext {
-                block,
-                blocks: depth,
-                timestep,
-            };
-            let wanted = self.evidence(context);
-            let before = (wanted == Evidence::Change).then(|| state.hidden());
-            state = backbone.block(block, state);
-            let last = block + 1 == depth;
-            let found = self.judge(wanted, context, before, &state)?;
-            for (&sample, value) in state.samples().iter().zip(found) {
-                evaluation.evidence[sample].push(value);
+        let first = BlockContext {
+            block: 0,
+            blocks: backbone.num_blocks(),
+            timestep,
+        };
+        let mut before = self.input_to_compare(first, &state);
+        backbone.walk_blocks(0..first.blocks, state, |block, state| {
+            let context = BlockContext { block, ..first };
+            evaluation.note(
+                state.samples(),
+                self.read_signal(context, before.take(), state)?,
+            );
+            let (exiting, staying) = self.part(context, state.samples(), &evaluation);
+            if !exiting.is_empty() {
+                evaluation.exit(block, state, &exiting, self.keep_maps.then_some(self.model));
             }
+            // A recording goes on with every sample.
+            if self.recorded == ExitSignal::None {
+                if staying.is_empty() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                state.keep(&staying);
+            }
+            if !context.is_last() {
+                let next = BlockContext {
+                    block: block + 1,
+                    ..context
+                };
+                before = self.input_to_compare(next, state);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(evaluation.finish(self.model))
+    }
+}
 
-            let leaves = |sample: usize| {
-                !left[sample] && (last || self.policy.leaves(context, &evaluation.evidence[sample]))
-            };
-            let (leaving, staying): (Vec<usize>, Vec<usize>) =
-                (0..state.samples().len()).partition(|&row| leaves(state.samples()[row]));
-            if leaving.is_empty() {
-                continue;
-            }
-            let everybody = staying.is_empty();
-            let (mut hidden, mut time_embedding) = (state.hidden(), state.time_embedding());
-            if !everybody {
-                hidden = gather(hidden, &leaving);
-                time_embedding = gather(time_embedding, &leaving);
-            }
-            let map = self
-                .keep_maps
-                .then(|| self.map(block, hidden.clone(), time_embedding));
-            let samples: Vec<usize> = leaving.iter().map(|&row| state.samples()[row]).collect();
-            for &sample in &samples {
-                evaluation.blocks[sample] = block as u32 + 1;
-                left[sample] = true;
-            }
-            evaluation.departures.push(Departure {
-                block,
-                hidden,
-                map,
-                samples,
-            });
-            if self.recorded != Evidence::None {
-                continue;
-            }
-            if everybody {
-                break;
-            }
-            state = state.keep(&staying);
+impl<B: Kernels> Evaluation<B> {
+    /// Notes one value of each of `samples`, or none of any.
+    fn note(&mut self, samples: &[usize], signal: Vec<f32>) {
+        for (&sample, value) in samples.iter().zip(signal) {
+            self.signals[sample].push(value);
         }
-        Ok(self.finish(evaluation))
     }
 
-    /// Decodes all departures together and restores the original order.
-    fn finish(&self, evaluation: Evaluation<B>) -> Prediction<B> {
-        let Evaluation {
-            departures,
-            blocks,
-            evidence,
-        } = evaluation;
-        let mut position = vec![0; blocks.len()];
-        let samples = departures.iter().flat_map(|departure| &departure.samples);
+    /// Sets the samples in `rows` of `state` aside, with their maps where a network is given to
+    /// estimate them.
+    fn exit(
+        &mut self,
+        block: usize,
+        state: &TokenState<B>,
+        rows: &[usize],
+        estimating: Option<&AdaDiff<B>>,
+    ) {
+        let mut exiting = state.clone();
+        exiting.keep(rows);
+        for &sample in exiting.samples() {
+            self.blocks[sample] = block as u32 + 1;
+        }
+        let hidden = exiting.hidden();
+        self.exited.push(ExitedRows {
+            block,
+            map: estimating.map(|model| {
+                let estimator = model.estimator(block);
+                let map = estimator.forward(hidden.clone(), exiting.time_embedding());
+                model.backbone.image_tokens(map)
+            }),
+            hidden,
+            samples: exiting.samples().to_vec(),
+        });
+    }
+
+    /// Decodes all exited rows together and restores the original order.
+    fn finish(self, model: &AdaDiff<B>) -> Prediction<B> {
+        let mut position = vec![0; self.blocks.len()];
+        let samples = self.exited.iter().flat_map(|exited| &exited.samples);
         for (row, &sample) in samples.enumerate() {
             position[sample] = row;
         }
-        let in_order = position
-            .iter()
-            .enumerate()
-            .all(|(sample, &row)| sample == row);
+        let in_order = position.is_sorted();
         let restore = |image: Tensor<B, 4>| {
             if in_order {
                 image
@@ -216,27 +229,23 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
             }
         };
 
-        let maps: Option<Vec<_>> = departures
+        let maps: Option<Vec<_>> = self
+            .exited
             .iter()
-            .map(|departure| departure.map.clone())
+            .map(|exited| exited.map.clone())
             .collect();
-        let backbone = &self.model.backbone;
-        let noise = match self.model.shares_decoder() {
-            true => {
-                let hidden = departures.into_iter().map(|departure| departure.hidden);
-                backbone.decode(join(hidden.collect()))
-            }
-            false => {
-                let decode =
-                    |departure: Departure<B>| self.model.decode(departure.block, departure.hidden);
-                join(departures.into_iter().map(decode).collect())
-            }
+        let noise = if model.shares_decoder() {
+            let hidden = self.exited.into_iter().map(|exited| exited.hidden);
+            model.backbone.decode(join(hidden.collect()))
+        } else {
+            let decode = |exited: ExitedRows<B>| model.decode(exited.block, exited.hidden);
+            join(self.exited.into_iter().map(decode).collect())
         };
         Prediction {
             noise: restore(noise),
-            blocks,
-            uncertainty: evidence,
-            uncertainty_map: maps.map(|maps| restore(backbone.unpatchify(join(maps)))),
+            blocks: self.blocks,
+            exit_signal: self.signals,
+            uncertainty_map: maps.map(|maps| restore(model.backbone.unpatchify(join(maps)))),
         }
     }
 }
@@ -261,6 +270,6 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.model.backbone.depth() as u32
+        self.model.backbone.num_blocks() as u32
     }
 }

@@ -24,6 +24,7 @@ pub struct Allocation {
 
 /// Why blocks cannot be shared out.
 #[derive(Debug, Error, PartialEq)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum AllocationError {
     /// A reduction that is none.
     #[error("the reduction of blocks must lie between 0 and 1, found {0}")]
@@ -32,12 +33,7 @@ pub enum AllocationError {
     #[error(
         "a reduction of {wished} cannot be reached: one block an evaluation skips {reachable:.3}"
     )]
-    Unreachable {
-        /// The wished reduction.
-        wished: f64,
-        /// The largest reduction there is.
-        reachable: f64,
-    },
+    Unreachable { wished: f64, reachable: f64 },
     /// The record lacks values, or there is not a weight for each evaluation.
     #[error("the record of errors is incomplete: every block of every sample is needed")]
     Incomplete,
@@ -62,7 +58,7 @@ struct Candidate {
 /// them for any price of a block lie on a convex curve. The curves of all evaluations are followed
 /// from the cheapest windows on, always where a block helps most, until the budget is used up: the
 /// greedy solution of the Lagrangian, which is optimal but for the last step. Samples are judged after every
-/// `check_every`-th block, as [`CheckedBlocks`](crate::CheckedBlocks) does.
+/// `check_every`-th block, as [`CheckEvery`](crate::CheckEvery) does.
 ///
 /// # Errors
 /// Where the budget is no share, cannot be reached, or the record is incomplete.

@@ -1,12 +1,14 @@
 //! The exit of the published code, which a whole batch takes together.
 
+use std::ops::ControlFlow;
+
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use adadiff_model::{Condition, Denoiser, ModelError, Prediction, read_back};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::policy::{BlockContext, Evidence};
-use crate::time_biases::TimeBiases;
+use crate::policy::{BlockContext, ExitSignal};
+use crate::timestep_biases::TimestepBiasCache;
 use crate::{AdaDiff, ExitPolicy};
 
 /// A network that a whole batch leaves together, where a policy says so of the mean over all its
@@ -19,16 +21,16 @@ use crate::{AdaDiff, ExitPolicy};
 pub struct BatchExit<'a, B: Backend, P> {
     model: &'a AdaDiff<B>,
     policy: P,
-    time_biases: TimeBiases<B>,
+    time_biases: TimestepBiasCache<B>,
 }
 
 impl<'a, B: Kernels, P: ExitPolicy> BatchExit<'a, B, P> {
-    /// Lets `policy`, which may ask for [`Evidence::Uncertainty`], decide over the batches of `model`.
+    /// Lets `policy`, which may ask for [`ExitSignal::Uncertainty`], decide over the batches of `model`.
     pub fn new(model: &'a AdaDiff<B>, policy: P) -> Self {
         Self {
             model,
             policy,
-            time_biases: TimeBiases::new(),
+            time_biases: TimestepBiasCache::new(),
         }
     }
 
@@ -41,39 +43,35 @@ impl<'a, B: Kernels, P: ExitPolicy> BatchExit<'a, B, P> {
     ) -> Result<Prediction<B>, ModelError> {
         let backbone = &self.model.backbone;
         let [batch, ..] = noisy.dims();
-        let blocks = backbone.depth();
-        let mut state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
-        let mut means = Vec::new();
-        let mut exit = blocks - 1;
-        for block in 0..blocks {
-            state = backbone.block(block, state);
+        let state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        let (mut means, mut exit) = (Vec::new(), 0);
+        let blocks = backbone.num_blocks();
+        let state = backbone.walk_blocks(0..blocks, state, |block, state| {
             let context = BlockContext {
                 block,
                 blocks,
                 timestep,
             };
-            if block + 1 == blocks {
-                break;
+            exit = block;
+            if context.is_last() {
+                return Ok(ControlFlow::Break(()));
             }
-            if self.policy.evidence(context) == Evidence::Uncertainty {
-                let estimator = self.model.estimator(block);
-                let time = || state.time_embedding();
-                let biases = self.time_biases.of(estimator, block, timestep, time);
-                let mean = estimator.mean(state.hidden(), biases, backbone.extra_tokens());
-                let mean = mean.mean();
-                let mean = mean.into_data().convert::<f32>().into_vec::<f32>();
-                let mean = mean.map_err(|error| ModelError::Device(format!("{error:?}")))?;
-                means.extend(mean);
+            if self.policy.signal(context) == ExitSignal::Uncertainty {
+                let mean = self
+                    .time_biases
+                    .mean_uncertainty(self.model, context, state);
+                means.extend(read_back::<B, 1, _, f32>(mean.mean())?);
             }
-            if self.policy.leaves(context, &means) {
-                exit = block;
-                break;
-            }
-        }
+            Ok::<_, ModelError>(if self.policy.should_exit(context, &means) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        })?;
         Ok(Prediction {
             noise: self.model.decode(exit, state.hidden()),
             blocks: vec![exit as u32 + 1; batch],
-            uncertainty: vec![means; batch],
+            exit_signal: vec![means; batch],
             uncertainty_map: None,
         })
     }
@@ -90,6 +88,6 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BatchExit<'_, B, P> {
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.model.backbone.depth() as u32
+        self.model.backbone.num_blocks() as u32
     }
 }

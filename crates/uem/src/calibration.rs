@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::policy::is_checked;
-use crate::{ExcessThreshold, ExitPolicy, ExitTrace, UncertaintyFloor};
+use crate::policy::replay;
+use crate::{CheckEvery, ExcessThreshold, ExitPolicy, ExitTrace, Threshold, UncertaintyFloor};
 
 /// A threshold on the mean uncertainty and the reduction it gave on the recorded samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,7 @@ pub struct CalibratedThreshold {
 
 /// Why no threshold meets a budget.
 #[derive(Debug, Error, PartialEq)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum CalibrationError {
     /// A reduction that is none.
     #[error("the reduction of blocks must lie between 0 and 1, found {0}")]
@@ -30,11 +31,8 @@ pub enum CalibrationError {
          every step skips {reachable:.3} of them"
     )]
     Unreachable {
-        /// The wished reduction.
         wished: f64,
-        /// Blocks of the network.
         blocks: u32,
-        /// The largest reduction there is.
         reachable: f64,
     },
     /// The trace lacks the uncertainty of some block.
@@ -44,7 +42,7 @@ pub enum CalibrationError {
 
 /// Finds the lowest threshold that skips at least a share `reduction` of all blocks, from
 /// uncertainties recorded at every block of every sample and step. Samples are judged after every
-/// `check_every`-th block ([`CheckedBlocks`](crate::CheckedBlocks)).
+/// `check_every`-th block ([`CheckEvery`](crate::CheckEvery)).
 ///
 /// Budgets around one half can lie on a steep part of the curve, so the search is exact: it goes
 /// through the recorded values themselves.
@@ -56,14 +54,14 @@ pub fn calibrate(
     reduction: f64,
     check_every: NonZeroUsize,
 ) -> Result<CalibratedThreshold, CalibrationError> {
-    search(trace, reduction, |recorded, threshold| {
-        let exit = |values: &&[f32]| u64::from(exits_under(values, threshold, check_every));
-        recorded.iter().map(exit).sum()
+    calibrate_policy(trace, reduction, |uncertainty| CheckEvery {
+        policy: Threshold { uncertainty },
+        every: check_every,
     })
 }
 
 /// [`calibrate`] for any policy that lets more samples leave the higher its threshold is, which
-/// `policy` makes of a threshold. The trace holds the policy's evidence after every block.
+/// `policy` makes of a threshold. The trace holds the policy's signal after every block.
 ///
 /// # Errors
 /// As [`calibrate`].
@@ -72,38 +70,31 @@ pub fn calibrate_policy<P: ExitPolicy>(
     reduction: f64,
     policy: impl Fn(f32) -> P,
 ) -> Result<CalibratedThreshold, CalibrationError> {
-    search(trace, reduction, |_, threshold| {
-        let replayed = trace.replay(&policy(threshold));
-        replayed.map_or(u64::MAX, |replayed| replayed.blocks_total())
-    })
-}
-
-/// Finds the lowest threshold that skips at least a share `reduction` of all blocks. `blocks_under`
-/// adds up the blocks that all recorded samples run under a threshold, given their evidence.
-fn search(
-    trace: &ExitTrace,
-    reduction: f64,
-    blocks_under: impl Fn(&[&[f32]], f32) -> u64,
-) -> Result<CalibratedThreshold, CalibrationError> {
     let blocks = trace.blocks_per_prediction;
     if !(reduction > 0.0 && reduction < 1.0) {
         return Err(CalibrationError::Budget(reduction));
     }
-    let recorded: Vec<&[f32]> = trace
-        .steps
-        .iter()
-        .flat_map(|step| &step.uncertainty)
-        .map(Vec::as_slice)
+    let steps = trace.steps.iter();
+    let recorded: Vec<(f64, &[f32])> = steps
+        .flat_map(|step| {
+            step.uncertainty
+                .iter()
+                .map(|values| (step.timestep, values.as_slice()))
+        })
         .collect();
-    let complete = |values: &&[f32]| {
+    let complete = |(_, values): &(f64, &[f32])| {
         values.len() == blocks as usize && values.iter().all(|value| value.is_finite())
     };
     if recorded.is_empty() || !recorded.iter().all(complete) {
         return Err(CalibrationError::Incomplete);
     }
     let reduction_under = |threshold: f32| {
-        let run = blocks_under(&recorded, threshold);
-        1.0 - run as f64 / (recorded.len() as f64 * f64::from(blocks))
+        let policy = policy(threshold);
+        let exits = recorded.iter().map(|(timestep, values)| {
+            let exit = replay(&policy, *timestep, values.len(), values);
+            exit.map_or(values.len(), |(exit, _)| exit)
+        });
+        1.0 - exits.sum::<usize>() as f64 / (recorded.len() as f64 * f64::from(blocks))
     };
     let reachable = reduction_under(f32::INFINITY);
     if reduction > reachable {
@@ -117,8 +108,7 @@ fn search(
     // The reduction grows with the threshold and changes only where it passes a recorded value.
     let mut thresholds: Vec<f32> = recorded
         .iter()
-        .copied()
-        .flatten()
+        .flat_map(|(_, values)| *values)
         .map(|value| value.next_up())
         .collect();
     thresholds.sort_by(f32::total_cmp);
@@ -169,14 +159,6 @@ pub fn calibrate_excess(
         },
         found,
     ))
-}
-
-/// Blocks that a sample with these uncertainties, one a block, runs under a threshold where it is
-/// judged after every `check_every`-th block.
-pub fn exits_under(uncertainty: &[f32], threshold: f32, check_every: NonZeroUsize) -> u32 {
-    let mut judged = uncertainty.iter().enumerate();
-    let exit = judged.find(|&(block, &value)| is_checked(block, check_every) && value < threshold);
-    exit.map_or(uncertainty.len(), |(block, _)| block + 1) as u32
 }
 
 #[cfg(test)]

@@ -85,16 +85,18 @@ impl<B: Kernels> UncertaintyEstimator<B> {
     pub fn forward(&self, hidden: Tensor<B, 3>, time_embedding: Tensor<B, 2>) -> Tensor<B, 3> {
         let [batch, tokens, _] = hidden.dims();
         let biases = self.biases(time_embedding);
-        let seen = match self.pooled {
-            true => self.pool(hidden.detach()),
-            false => hidden.detach(),
+        let seen = if self.pooled {
+            self.pool(hidden.detach())
+        } else {
+            hidden.detach()
         };
         let logits = linear_per_sample(seen, self.tokens.weight.val(), biases);
         // In half precision a mean over thousands of values would keep three digits.
         let uncertainty = sigmoid(logits.cast(FloatDType::F32));
-        match uncertainty.dims() == [batch, tokens, self.values] {
-            true => uncertainty,
-            false => uncertainty.expand([batch, tokens, self.values]),
+        if uncertainty.dims() == [batch, tokens, self.values] {
+            uncertainty
+        } else {
+            uncertainty.expand([batch, tokens, self.values])
         }
     }
 
@@ -108,13 +110,15 @@ impl<B: Kernels> UncertaintyEstimator<B> {
         extra_tokens: usize,
     ) -> Tensor<B, 1> {
         let ([batch, ..], [rows, outputs]) = (hidden.dims(), biases.dims());
-        let biases = match rows == batch {
-            true => biases,
-            false => biases.expand([batch, outputs]),
+        let biases = if rows == batch {
+            biases
+        } else {
+            biases.expand([batch, outputs])
         };
-        let (seen, skipped) = match self.pooled {
-            true => (self.pool(hidden.detach()), 0),
-            false => (hidden.detach(), extra_tokens),
+        let (seen, skipped) = if self.pooled {
+            (self.pool(hidden.detach()), 0)
+        } else {
+            (hidden.detach(), extra_tokens)
         };
         mean_sigmoid(seen, self.tokens.weight.val(), biases, skipped)
     }

@@ -12,6 +12,7 @@ impl AdaDiffConfig {
     /// # Errors
     /// As [`UVitConfig::infer`].
     pub fn infer(file: &WeightFile, hints: ImportHints) -> Result<Self, ImportError> {
+        let file = &*file.network(UVitConfig::LANDMARK)?;
         let mut backbone = UVitConfig::infer(file, hints)?;
         // The published list of estimators has one more than the depth, so that the last is in no
         // use where the depth is odd.
@@ -57,6 +58,7 @@ impl AdaDiffConfig {
                     .into(),
             ));
         }
+        let file = file.network(UVitConfig::LANDMARK)?;
         let placed = file.place(self.placements()?)?;
         Ok(placed.load_into::<B, _>(self.init(0, device)?)?)
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{BlockContext, Evidence, ExitPolicy};
+use crate::policy::{ExitPolicy, replay};
 
 /// One network evaluation of the sampling loop.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -11,8 +11,8 @@ pub struct TraceStep {
     pub timestep: f64,
     /// Blocks run for each sample.
     pub blocks: Vec<u32>,
-    /// For each sample the mean uncertainty of each block where it was estimated, or the other
-    /// evidence that the policy asked for.
+    /// For each sample the mean uncertainty of each block where it was estimated, or the other signal
+    /// that the policy asked for.
     pub uncertainty: Vec<Vec<f32>>,
 }
 
@@ -34,11 +34,11 @@ impl ExitTrace {
         }
     }
 
-    /// The exits that `policy` would have taken, given its evidence after every block. Where
+    /// The exits that `policy` would have taken, given its signals after every block. Where
     /// samples leave early the later evaluations see other samples, so that what a policy does in
     /// earnest differs a little.
     ///
-    /// Returns nothing where the policy asks for evidence that was not recorded.
+    /// Returns nothing where the policy asks for a signal that was not recorded.
     pub fn replay(&self, policy: &dyn ExitPolicy) -> Option<Self> {
         let blocks = self.blocks_per_prediction as usize;
         let mut replayed = Self::new(self.blocks_per_prediction);
@@ -48,22 +48,8 @@ impl ExitTrace {
                 ..TraceStep::default()
             };
             for sample in 0..step.blocks.len() {
-                let mut seen = Vec::new();
-                let mut exit = blocks;
-                for block in 0..blocks - 1 {
-                    let context = BlockContext {
-                        block,
-                        blocks,
-                        timestep: step.timestep,
-                    };
-                    if policy.evidence(context) != Evidence::None {
-                        seen.push(*step.uncertainty.get(sample)?.get(block)?);
-                    }
-                    if policy.leaves(context, &seen) {
-                        exit = block + 1;
-                        break;
-                    }
-                }
+                let signals = step.uncertainty.get(sample).map_or(&[][..], Vec::as_slice);
+                let (exit, seen) = replay(policy, step.timestep, blocks, signals)?;
                 exits.blocks.push(exit as u32);
                 exits.uncertainty.push(seen);
             }
@@ -93,10 +79,10 @@ impl ExitTrace {
     }
 
     /// The trace that this one is where each `batch` samples in turn are one: the means of their
-    /// evidence.
+    /// signals.
     ///
     /// # Panics
-    /// Where `batch` is 0, or samples of a batch have evidence of different numbers of blocks.
+    /// Where `batch` is 0, or samples of a batch have signals of different numbers of blocks.
     pub fn of_batches(&self, batch: usize) -> Self {
         let mean = |samples: &[Vec<f32>]| -> Vec<f32> {
             let blocks = samples[0].len();

@@ -1,7 +1,12 @@
 use std::path::PathBuf;
 
-use burn::tensor::DType;
+use adadiff_storage::StorageError;
 use thiserror::Error;
+
+use crate::{BadTensor, StoredType};
+
+/// The most tensors that a message names.
+const MOST_NAMED: usize = 5;
 
 /// Why weights could not be read or do not fit.
 #[derive(Debug, Error)]
@@ -22,6 +27,22 @@ pub enum WeightError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The file is one of several that hold a network together.
+    #[error(
+        "{path} is, by its name, piece {piece} of {pieces} of a network's weights; join them to one \
+         file first"
+    )]
+    Piece {
+        /// The file.
+        path: PathBuf,
+        /// Which piece.
+        piece: u32,
+        /// Of how many.
+        pieces: u32,
+    },
+    /// A file could not be written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The file holds other tensors than the network needs.
     #[error("{path} does not fit the network: {}", list(misfits))]
     Misfits {
@@ -29,6 +50,46 @@ pub enum WeightError {
         path: PathBuf,
         /// Everything that differs, by name.
         misfits: Vec<Misfit>,
+    },
+    /// Values that no network can compute with.
+    #[error("{path} holds weights that cannot be used: {}", first_of(tensors))]
+    Values {
+        /// The file.
+        path: PathBuf,
+        /// Every tensor that has such values.
+        tensors: Vec<BadTensor>,
+    },
+    /// Weights that no network can compute with are not written; a file that was there is untouched.
+    #[error(
+        "{path} is not written, as its weights could not be used: {}",
+        first_of(tensors)
+    )]
+    Unwritten {
+        /// The file.
+        path: PathBuf,
+        /// Every tensor that has such values.
+        tensors: Vec<BadTensor>,
+    },
+    /// The file holds the network several times, and nothing tells which is meant.
+    #[error(
+        "{path} holds several state dictionaries of one network ({}); name the one that is wanted",
+        parts.join(", ")
+    )]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// Where they are in it; empty for the file's own root.
+        parts: Vec<String>,
+    },
+    /// The file has no such part.
+    #[error("{path} has no part {part}; its parts are {}", parts.join(", "))]
+    NoPart {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        part: String,
+        /// What there is at its root.
+        parts: Vec<String>,
     },
 }
 
@@ -62,17 +123,30 @@ pub enum Misfit {
         found: Vec<usize>,
     },
     /// It holds whole numbers where the network needs real ones.
-    #[error("{name} holds values of type {found:?} instead of floating-point numbers")]
+    #[error("{name} holds values of type {found} instead of floating-point numbers")]
     Type {
         /// The published name.
         name: String,
         /// The type in the file.
-        found: DType,
+        found: StoredType,
     },
 }
 
 fn list(misfits: &[Misfit]) -> String {
     let lines: Vec<_> = misfits.iter().map(ToString::to_string).collect();
+    lines.join("; ")
+}
+
+fn first_of(tensors: &[BadTensor]) -> String {
+    let mut lines: Vec<_> = tensors.iter().map(ToString::to_string).collect();
+    if let Some(others) = lines
+        .len()
+        .checked_sub(MOST_NAMED)
+        .filter(|others| *others > 0)
+    {
+        lines.truncate(MOST_NAMED);
+        lines.push(format!("and {others} other tensors"));
+    }
     lines.join("; ")
 }
 
@@ -95,6 +169,8 @@ impl From<std::io::Error> for Fault {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::UnexpectedEof => Self::Damaged("it is cut off".into()),
+            // What the system did not say, a reader said of the content.
+            _ if error.raw_os_error().is_none() => Self::Damaged(error.to_string()),
             _ => Self::Io(error),
         }
     }

@@ -2,15 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
+use adadiff_storage::open_file;
 use burn::tensor::TensorData;
 
 use crate::error::Fault;
 use crate::stored::read_at;
-use crate::{StoredTensor, WeightError, legacy, safetensors, zip};
+use crate::{StoredTensor, WeightError, pytorch, safetensors};
+
+/// The first bytes of a zip archive with entries.
+const ZIP: &[u8] = b"PK\x03\x04";
+
+/// The mark of a tar archive, and where it stands.
+const TAR: (usize, &[u8]) = (257, b"ustar");
+
+/// The number that PyTorch's files before 1.6 start with, 0x1950a86a20f9469cfc6c, as the pickles of
+/// protocol 2 and of protocol 0 have it.
+const LEGACY: [&[u8]; 2] = [
+    b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19",
+    b"119547037146038801333356",
+];
+
+/// Within how many bytes that number stands.
+const LEGACY_WITHIN: usize = 64;
 
 /// The formats that are recognised, by their first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +36,8 @@ pub enum WeightFormat {
     PyTorchZip,
     /// PyTorch before 1.6: pickles, then all storages.
     PyTorchLegacy,
+    /// PyTorch before 0.1.10: a tar archive.
+    PyTorchTar,
     /// Hugging Face's safetensors.
     Safetensors,
 }
@@ -28,28 +47,35 @@ impl fmt::Display for WeightFormat {
         f.write_str(match self {
             Self::PyTorchZip => "PyTorch",
             Self::PyTorchLegacy => "PyTorch (legacy)",
+            Self::PyTorchTar => "PyTorch (tar)",
             Self::Safetensors => "safetensors",
         })
     }
 }
 
-/// The tensors of a file by their published names. Only names, types and shapes are in memory.
-#[derive(Debug)]
+/// The tensors of a file, or of a part of it, by their published names. Only names, types and shapes
+/// are in memory.
+#[derive(Clone, Debug)]
 pub struct WeightFile {
-    path: PathBuf,
-    file: Rc<File>,
-    format: WeightFormat,
-    tensors: BTreeMap<String, StoredTensor>,
+    pub(crate) path: PathBuf,
+    pub(crate) format: WeightFormat,
+    pub(crate) tensors: BTreeMap<String, StoredTensor>,
+    /// The part of the file that these tensors are; empty for the whole file.
+    pub(crate) part: String,
+    /// The other parts that hold the same network.
+    pub(crate) passed_over: Vec<String>,
 }
 
 impl WeightFile {
     /// Opens a PyTorch or safetensors file; its content, not its name, says which it is.
     ///
-    /// Of a PyTorch checkpoint that wraps state dictionaries, the one named `model_state_dict`,
-    /// `state_dict` or `model` is taken, or else the only one there is.
+    /// Tensors in dictionaries have the names of all of them, joined by dots:
+    /// [`network`](Self::network) finds a network among them. All tensors of a PyTorch file are read
+    /// once, so that damage shows before anything is made of them.
     ///
     /// # Errors
-    /// Where the file cannot be read, is damaged, or holds anything but tensors in dictionaries.
+    /// Where the file cannot be read, is damaged, is one piece of several, or holds anything but
+    /// tensors in dictionaries.
     pub fn open(path: &Path) -> Result<Self, WeightError> {
         let system = |source| WeightError::File {
             path: path.to_owned(),
@@ -62,18 +88,22 @@ impl WeightFile {
                 reason,
             },
         };
-        // Asked before opening, which may wait forever on what is no file.
-        let metadata = fs::metadata(path).map_err(system)?;
-        if !metadata.is_file() {
-            return Err(fault(Fault::Damaged("it is a folder or a device".into())));
+        if let Some((piece, pieces)) = piece(path) {
+            return Err(WeightError::Piece {
+                path: path.to_owned(),
+                piece,
+                pieces,
+            });
         }
-        let file = File::open(path).map_err(system)?;
-        let (format, tensors) = tensors(&file, metadata.len()).map_err(fault)?;
+        let file = Arc::new(open_file(path).map_err(system)?);
+        let length = file.metadata().map_err(system)?.len();
+        let (format, tensors) = tensors(path, &file, length).map_err(fault)?;
         Ok(Self {
             path: path.to_owned(),
-            file: Rc::new(file),
             format,
             tensors,
+            part: String::new(),
+            passed_over: Vec::new(),
         })
     }
 
@@ -100,7 +130,8 @@ impl WeightFile {
     /// A tensor's values in the type that they are stored in.
     ///
     /// # Errors
-    /// Where the file has no such tensor or cannot be read any more.
+    /// Where the file has no such tensor, its type is none that can be read, or the file cannot be
+    /// read any more.
     pub fn read(&self, name: &str) -> Result<TensorData, WeightError> {
         let Some(tensor) = self.tensors.get(name) else {
             return Err(WeightError::Unusable {
@@ -108,36 +139,45 @@ impl WeightFile {
                 reason: format!("it has no tensor {name}"),
             });
         };
-        tensor.read(&self.file).map_err(|source| WeightError::File {
+        tensor.read().map_err(|source| WeightError::File {
             path: self.path.clone(),
             source,
         })
     }
-
-    pub(crate) fn handle(&self) -> Rc<File> {
-        Rc::clone(&self.file)
-    }
 }
 
 fn tensors(
-    file: &File,
+    path: &Path,
+    file: &Arc<File>,
     length: u64,
 ) -> Result<(WeightFormat, BTreeMap<String, StoredTensor>), Fault> {
-    let head = read_at(file, 0, length.min(16) as usize)?;
-    if head.starts_with(zip::MAGIC) {
-        Ok((WeightFormat::PyTorchZip, zip::tensors(file, length)?))
-    } else if head.starts_with(legacy::MAGIC) {
-        Ok((WeightFormat::PyTorchLegacy, legacy::tensors(file, length)?))
+    let longest = (TAR.0 + TAR.1.len()) as u64;
+    let head = read_at(file, 0, length.min(longest) as usize)?;
+    let starts = &head[..head.len().min(LEGACY_WITHIN)];
+    let is_legacy = |number: &&[u8]| starts.windows(number.len()).any(|found| found == *number);
+    let format = if head.starts_with(ZIP) {
+        WeightFormat::PyTorchZip
     } else if head.get(8) == Some(&b'{') {
-        Ok((
-            WeightFormat::Safetensors,
-            safetensors::tensors(file, length)?,
-        ))
+        return Ok((WeightFormat::Safetensors, safetensors::tensors(file)?));
+    } else if head.get(TAR.0..) == Some(TAR.1) {
+        WeightFormat::PyTorchTar
+    } else if LEGACY.iter().any(is_legacy) {
+        WeightFormat::PyTorchLegacy
     } else {
-        Fault::damaged(
-            "it starts neither as a PyTorch file (.pth, .pt) nor as a safetensors file does",
-        )
-    }
+        return Fault::damaged(
+            "it starts neither as a PyTorch file (.pth, .pt, .bin) nor as a safetensors file does",
+        );
+    };
+    Ok((format, pytorch::tensors(path, file, length, format)?))
+}
+
+/// Which piece of how many a file's name says that it is, as Hugging Face's libraries write large
+/// networks: `model-00001-of-00002.safetensors`.
+fn piece(path: &Path) -> Option<(u32, u32)> {
+    let (rest, pieces) = path.file_stem()?.to_str()?.rsplit_once("-of-")?;
+    let (_, piece) = rest.rsplit_once('-')?;
+    let (piece, pieces) = (piece.parse().ok()?, pieces.parse().ok()?);
+    (pieces > 1).then_some((piece, pieces))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The tensors of a file in their places.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -8,7 +9,9 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, TensorData};
 use burn_store::{ModuleSnapshot, PyTorchToBurnAdapter, TensorSnapshot, TensorSnapshotError};
 
-use crate::{Misfit, Placement, Placements, StoredTensor, WeightError, WeightFile};
+use crate::{
+    BadTensor, Misfit, Placement, Placements, StoredTensor, WeightError, WeightFile, checked,
+};
 
 /// A file that was found to hold exactly the tensors of a network.
 #[derive(Debug)]
@@ -19,7 +22,8 @@ pub struct Placed<'a> {
 }
 
 impl WeightFile {
-    /// Compares the file with what a network needs.
+    /// Compares the file with what a network needs. [`no_weights`](Self::no_weights) are left out
+    /// where it does not need them.
     ///
     /// # Errors
     /// Where a tensor is missing, left over, of another shape or no floating-point tensor: all of
@@ -45,7 +49,7 @@ impl WeightFile {
                 Some(found) if placement.path.is_some() && !found.dtype.is_float() => {
                     misfits.push(Misfit::Type {
                         name,
-                        found: found.dtype,
+                        found: found.dtype.clone(),
                     });
                 }
                 Some(found) => tensors.push((placement.clone(), found)),
@@ -55,8 +59,8 @@ impl WeightFile {
             .tensors()
             .iter()
             .filter(|(name, _)| !known.contains(*name));
-        let (left_out, unexpected): (Vec<_>, Vec<_>) =
-            others.partition(|(name, _)| placements.leaves_out(name));
+        let (left_out, unexpected): (Vec<_>, Vec<_>) = others
+            .partition(|(name, tensor)| placements.leaves_out(name) || is_no_weight(name, tensor));
         let unexpected = unexpected.into_iter();
         misfits.extend(unexpected.map(|(name, tensor)| Misfit::Unexpected {
             name: name.clone(),
@@ -79,8 +83,25 @@ impl WeightFile {
     }
 }
 
+impl WeightFile {
+    /// The tensors that cannot be weights, such as a number of steps, a mask or the state of random
+    /// numbers, by name.
+    pub fn no_weights(&self) -> Vec<&str> {
+        let tensors = self.tensors().iter();
+        tensors
+            .filter(|(name, tensor)| is_no_weight(name, tensor))
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+}
+
+/// Whether a tensor holds other values than real numbers, or is a single number of no layer.
+fn is_no_weight(name: &str, tensor: &StoredTensor) -> bool {
+    !tensor.dtype.is_float() || (tensor.shape.is_empty() && !name.contains('.'))
+}
+
 impl Placed<'_> {
-    /// The tensors of the file that belong to parts which the network leaves out, by name.
+    /// The tensors of the file that the network leaves out, by name.
     pub fn left_out(&self) -> &[&str] {
         &self.left_out
     }
@@ -88,14 +109,23 @@ impl Placed<'_> {
     /// Loads all tensors into `module` as 32-bit floats.
     ///
     /// # Errors
-    /// Where the file cannot be read any more, or the placements are not those of `module`.
+    /// Where values are not those of weights (see [`checked`]), the file cannot be read any more, or
+    /// the placements are not those of `module`.
     pub fn load_into<B: Backend, M: Module<B>>(&self, mut module: M) -> Result<M, WeightError> {
+        let bad = Rc::default();
         let snapshots = self
             .tensors
             .iter()
-            .filter_map(|(placement, stored)| self.snapshot(placement, stored))
+            .filter_map(|(placement, stored)| snapshot(placement, stored, &bad))
             .collect();
         let result = module.apply(snapshots, None, Some(Box::new(PyTorchToBurnAdapter)), false);
+        let tensors = bad.take();
+        if !tensors.is_empty() {
+            return Err(WeightError::Values {
+                path: self.file.path().to_owned(),
+                tensors,
+            });
+        }
         let mut faults: Vec<_> = result.errors.iter().map(ToString::to_string).collect();
         let missing = result.missing.iter();
         faults.extend(missing.map(|(path, _)| format!("no tensor was placed at {path}")));
@@ -109,27 +139,40 @@ impl Placed<'_> {
             }),
         }
     }
+}
 
-    /// The tensor as `burn-store` takes it, to be read when it is loaded; `None` if it is not used.
-    fn snapshot(&self, placement: &Placement, stored: &StoredTensor) -> Option<TensorSnapshot> {
-        let path = placement.path.as_ref()?;
-        let (file, tensor) = (self.file.handle(), stored.clone());
-        let negated = placement.negated;
-        let read = move || {
-            let data = tensor.read(&file);
-            let data = data.map_err(|error| TensorSnapshotError::IoError(error.to_string()))?;
-            let data = data.convert_dtype(DType::F32);
-            Ok(if negated { negate(data)? } else { data })
-        };
-        Some(TensorSnapshot::from_closure(
-            Rc::new(read),
-            DType::F32,
-            stored.shape.clone().into(),
-            path.split('.').map(str::to_owned).collect(),
-            Vec::new(),
-            ParamId::new(),
-        ))
-    }
+/// The tensor as `burn-store` takes it, to be read when it is loaded; `None` if it is not used. What
+/// cannot be used of it is added to `bad`.
+fn snapshot(
+    placement: &Placement,
+    stored: &StoredTensor,
+    bad: &Rc<RefCell<Vec<BadTensor>>>,
+) -> Option<TensorSnapshot> {
+    let path = placement.path.as_ref()?;
+    let (tensor, name, negated) = (
+        stored.clone(),
+        placement.published.clone(),
+        placement.negated,
+    );
+    let (shape, bad) = (placement.read_as.clone(), Rc::clone(bad));
+    let read = move || {
+        let data = tensor.read();
+        let data = data.map_err(|error| TensorSnapshotError::IoError(error.to_string()))?;
+        let mut data = checked(&name, data).map_err(|tensor| {
+            bad.borrow_mut().push(tensor.clone());
+            TensorSnapshotError::DataError(tensor.to_string())
+        })?;
+        data.shape = shape.clone().into();
+        Ok(if negated { negate(data)? } else { data })
+    };
+    Some(TensorSnapshot::from_closure(
+        Rc::new(read),
+        DType::F32,
+        placement.read_as.clone().into(),
+        path.split('.').map(str::to_owned).collect(),
+        Vec::new(),
+        ParamId::new(),
+    ))
 }
 
 fn negate(data: TensorData) -> Result<TensorData, TensorSnapshotError> {

@@ -7,6 +7,8 @@ pub struct Placement {
     pub published: String,
     /// The published shape.
     pub shape: Vec<usize>,
+    /// The shape of as many values that it is read in, in PyTorch's order of axes.
+    pub read_as: Vec<usize>,
     /// The parameter that it becomes. Absent for a tensor that published files carry without use,
     /// and that may be missing.
     pub path: Option<String>,
@@ -50,6 +52,7 @@ impl Placements {
         self.list.push(Placement {
             published: published.to_owned(),
             shape: shape.to_vec(),
+            read_as: shape.to_vec(),
             path: Some(path.to_owned()),
             negated: false,
         });
@@ -120,6 +123,7 @@ impl Placements {
         self.list.push(Placement {
             published: published.to_owned(),
             shape: shape.to_vec(),
+            read_as: shape.to_vec(),
             path: None,
             negated: false,
         });
@@ -139,6 +143,16 @@ impl Placements {
         });
         self.list.extend(negated);
         self.left_out.extend(other.left_out);
+    }
+
+    /// The same for files that have other names, and shapes of as many values: `change` is given each
+    /// name and shape as they were.
+    #[must_use]
+    pub fn published_as(mut self, change: impl Fn(&str, &[usize]) -> (String, Vec<usize>)) -> Self {
+        for placement in &mut self.list {
+            (placement.published, placement.shape) = change(&placement.published, &placement.shape);
+        }
+        self
     }
 
     /// The same for a network that is the part `module` of a larger one.

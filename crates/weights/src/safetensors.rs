@@ -1,63 +1,68 @@
-//! The safetensors format: a length, a JSON header, the values.
+//! The safetensors format.
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::sync::Arc;
 
-use burn::tensor::DType;
-use safetensors::Dtype;
-use safetensors::tensor::Metadata;
+use burn::tensor::{DType, TensorData};
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
-use crate::StoredTensor;
 use crate::error::Fault;
-use crate::stored::read_at;
+use crate::stored::{Source, StoredTensor, StoredType};
+use crate::values::{BadTensor, checked};
 
-/// Bytes before the header, which hold its length.
-const PREFIX: u64 = 8;
-
-/// The longest header that is read: room for 100,000 tensors.
-const LONGEST_HEADER: u64 = 16 << 20;
-
-pub(crate) fn tensors(file: &File, length: u64) -> Result<BTreeMap<String, StoredTensor>, Fault> {
-    let prefix = read_at(file, 0, PREFIX as usize)?;
-    let header = prefix
-        .iter()
-        .rev()
-        .fold(0, |sum, &byte| sum << 8 | u64::from(byte));
-    if header > length - PREFIX || header > LONGEST_HEADER {
-        return Fault::damaged(format!(
-            "its header claims to have {header} bytes in a file of {length}"
-        ));
-    }
-    let text = read_at(file, PREFIX, header as usize)?;
-    let metadata: Metadata = serde_json::from_slice(&text)
-        .map_err(|error| format!("its header is not that of a safetensors file ({error})"))?;
-    let values = length - PREFIX - header;
-    if metadata.data_len() as u64 != values {
-        return Fault::damaged(format!(
-            "its header describes {} bytes of values, but {values} follow it",
-            metadata.data_len()
-        ));
-    }
-    let mut tensors = BTreeMap::new();
-    for (name, info) in metadata.tensors() {
-        let Some(dtype) = dtype(info.dtype) else {
-            return Fault::damaged(format!(
-                "the type {:?} of {name} is not supported",
-                info.dtype
-            ));
-        };
+pub(crate) fn tensors(file: &Arc<File>) -> Result<BTreeMap<String, StoredTensor>, Fault> {
+    // SAFETY: the map lives as long as the header is read. Who shortens the file within that time
+    // stops this process with a signal.
+    let map = unsafe { Mmap::map(&**file) }?;
+    let (header, metadata) = SafeTensors::read_metadata(&map).map_err(complaint)?;
+    let start = size_of::<u64>() + header;
+    let tensors = metadata.tensors().into_iter().map(|(name, info)| {
         let stored = StoredTensor {
-            dtype,
+            dtype: stored_type(info.dtype),
             shape: info.shape.clone(),
-            start: PREFIX + header + info.data_offsets.0 as u64,
+            source: Source::At(file.clone(), (start + info.data_offsets.0) as u64),
         };
-        tensors.insert(name, stored);
-    }
-    Ok(tensors)
+        (name, stored)
+    });
+    Ok(tensors.collect())
 }
 
-fn dtype(dtype: Dtype) -> Option<DType> {
-    Some(match dtype {
+/// The tensors of real numbers in the bytes of a safetensors file that cannot be weights, in the
+/// order of their names.
+///
+/// # Errors
+/// Where the bytes are no such file.
+pub fn bad_tensors(bytes: &[u8]) -> Result<Vec<BadTensor>, SafeTensorError> {
+    let mut bad = Vec::new();
+    for (name, view) in SafeTensors::deserialize(bytes)?.tensors() {
+        if let StoredType::Known(dtype) = stored_type(view.dtype())
+            && dtype.is_float()
+        {
+            let data =
+                TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), dtype);
+            bad.extend(checked(&name, data).err());
+        }
+    }
+    bad.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(bad)
+}
+
+fn complaint(error: SafeTensorError) -> String {
+    match error {
+        SafeTensorError::MetadataIncompleteBuffer => {
+            "its values are cut off, or more follow them than its header describes".to_owned()
+        }
+        SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength => {
+            "its header claims to be longer than it can be".to_owned()
+        }
+        error => format!("its header is not that of a safetensors file ({error})"),
+    }
+}
+
+fn stored_type(dtype: Dtype) -> StoredType {
+    StoredType::Known(match dtype {
         Dtype::F64 => DType::F64,
         Dtype::F32 => DType::F32,
         Dtype::F16 => DType::F16,
@@ -66,7 +71,10 @@ fn dtype(dtype: Dtype) -> Option<DType> {
         Dtype::I32 => DType::I32,
         Dtype::I16 => DType::I16,
         Dtype::I8 => DType::I8,
+        Dtype::U64 => DType::U64,
+        Dtype::U32 => DType::U32,
+        Dtype::U16 => DType::U16,
         Dtype::U8 => DType::U8,
-        _ => return None,
+        other => return StoredType::Other(format!("{other:?}")),
     })
 }

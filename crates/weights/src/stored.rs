@@ -1,19 +1,54 @@
 //! A tensor in a file, and how its values are read.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
 
 use burn::tensor::{DType, TensorData};
 
-/// A tensor in a file: values in row-major order, least significant byte first.
+/// The type of a tensor's values in its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredType {
+    /// One that can be read.
+    Known(DType),
+    /// One that no network here has, such as complex numbers, by the file's name for it.
+    Other(String),
+}
+
+impl StoredType {
+    /// Whether weights can have it.
+    pub fn is_float(&self) -> bool {
+        matches!(self, Self::Known(dtype) if dtype.is_float())
+    }
+}
+
+impl fmt::Display for StoredType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(dtype) => write!(f, "{dtype:?}"),
+            Self::Other(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A tensor in a file, whose values are read when they are asked for.
+#[derive(Clone, Debug)]
 pub struct StoredTensor {
     /// The type of its values.
-    pub dtype: DType,
+    pub dtype: StoredType,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// Where its values start in the file.
-    pub(crate) start: u64,
+    pub(crate) source: Source,
+}
+
+/// Where the values of a tensor are.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// In row-major order, least significant byte first, from this byte of the file on.
+    At(Arc<File>, u64),
+    /// Wherever PyTorch's reader finds them.
+    PyTorch(pytorch_reader::Tensor),
 }
 
 impl StoredTensor {
@@ -23,25 +58,20 @@ impl StoredTensor {
     }
 
     /// Reads the values.
-    pub(crate) fn read(&self, file: &File) -> io::Result<TensorData> {
-        let bytes = read_at(file, self.start, self.values() * self.dtype.size())?;
-        Ok(TensorData::from_bytes_vec(
-            bytes,
-            self.shape.clone(),
-            self.dtype,
-        ))
+    pub(crate) fn read(&self) -> io::Result<TensorData> {
+        let dtype = match &self.dtype {
+            StoredType::Known(dtype) => *dtype,
+            StoredType::Other(name) => {
+                let reason = format!("values of type {name} cannot be read");
+                return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
+            }
+        };
+        let bytes = match &self.source {
+            Source::At(file, start) => read_at(file, *start, self.values() * dtype.size())?,
+            Source::PyTorch(tensor) => tensor.read()?,
+        };
+        Ok(TensorData::from_bytes_vec(bytes, self.shape.clone(), dtype))
     }
-}
-
-/// Number of values of a shape; `None` where it is beyond all memory.
-pub(crate) fn count(shape: &[usize]) -> Option<usize> {
-    // A zero makes the product zero whatever the others are, but only if it is met first.
-    if shape.contains(&0) {
-        return Some(0);
-    }
-    shape
-        .iter()
-        .try_fold(1usize, |product, &size| product.checked_mul(size))
 }
 
 /// Reads `length` bytes from `start`; the caller has held both against the file's length.

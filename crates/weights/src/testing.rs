@@ -72,6 +72,19 @@ pub(crate) fn state_dict(entries: &[Entry]) -> Vec<u8> {
     bytes
 }
 
+/// Puts state dictionaries and other values under names, beside a number of steps, as checkpoints do.
+pub(crate) fn dictionary(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = b"\x80\x02}(".to_vec();
+    bytes.extend(text("step"));
+    bytes.extend(b"K\x05");
+    for (name, part) in parts {
+        bytes.extend(text(name));
+        bytes.extend(&part[..part.len() - 1]);
+    }
+    bytes.extend(b"u.");
+    bytes
+}
+
 /// Bytes of 32-bit floats.
 pub(crate) fn floats(values: &[f32]) -> Vec<u8> {
     values
@@ -86,7 +99,8 @@ pub(crate) fn archive(entries: &[(&str, &[u8])], compression: u16) -> Vec<u8> {
     let mut directory = Vec::new();
     for (name, content) in entries {
         let header = bytes.len() as u32;
-        let sizes = [0, content.len() as u32, content.len() as u32];
+        let length = content.len() as u32;
+        let sizes = [crc32fast::hash(content), length, length];
         let sizes: Vec<u8> = sizes.iter().flat_map(|size| size.to_le_bytes()).collect();
         let common = |bytes: &mut Vec<u8>| {
             bytes.extend([0, 0, 0, 0]); // version, flags

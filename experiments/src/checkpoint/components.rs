@@ -2,19 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{Contexts, LatentDecoder, ReferenceSource};
 use adadiff_storage::sha256_file;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::latents::{PreparedContexts, autoencoder_of};
-use crate::checkpoint::networks::open_autoencoder;
 use crate::checkpoint::text_encoder::{Prompts, TextEncoder};
-use crate::judge::Yardstick;
+use crate::evaluator::DataSetReference;
+use crate::networks::open_autoencoder;
 use crate::presets::Preset;
-use crate::study::{Contexts, LatentDecoder, Study};
 
 /// Where prompts and decoder are found.
 #[derive(Clone, Debug, Default)]
@@ -29,21 +29,21 @@ pub struct Surroundings {
     pub text_model: Option<PathBuf>,
     /// The vocabulary of its tokenizer.
     pub vocabulary: Option<PathBuf>,
-    /// What the exit rule [`Distance`](crate::ExitRule::Distance) is calibrated by.
-    pub yardstick: Yardstick,
+    /// What samples are judged by, and the exit rule [`Distance`](adadiff_pipeline::ExitRule::Distance) is calibrated
+    /// by.
+    pub reference: DataSetReference,
 }
 
 impl Surroundings {
-    /// The study of a checkpoint among them.
+    /// Loads a checkpoint among them.
     ///
     /// # Errors
     /// Where a file is damaged, or latents have no decoder.
-    pub fn study<'a, B: Kernels>(
+    pub fn load<B: Kernels>(
         &self,
         checkpoint: Checkpoint,
         device: &B::Device,
-        stop: &'a AtomicBool,
-    ) -> Result<Study<'a, B>> {
+    ) -> Result<LoadedCheckpoint<B>> {
         if let (Some(expected), Some(path)) = (&checkpoint.autoencoder_sha256, &self.autoencoder) {
             ensure!(
                 *expected == sha256_file(path)?,
@@ -52,25 +52,25 @@ impl Surroundings {
                 path.display()
             );
         }
-        self.place(Study::new(checkpoint, device.clone(), stop)?, device)
+        self.place(LoadedCheckpoint::new(checkpoint, device.clone())?, device)
     }
 
-    /// Places a study among them.
+    /// Places a checkpoint among them.
     ///
     /// # Errors
-    /// As [`Self::study`].
-    pub fn place<'a, B: Kernels>(
+    /// As [`Self::load`].
+    pub fn place<B: Kernels>(
         &self,
-        study: Study<'a, B>,
+        loaded: LoadedCheckpoint<B>,
         device: &B::Device,
-    ) -> Result<Study<'a, B>> {
-        Ok(self.open(&study.preset, device)?.place(study))
+    ) -> Result<LoadedCheckpoint<B>> {
+        Ok(self.open(loaded.preset(), device)?.place(loaded))
     }
 
     /// Opens what the network of `preset` needs of them.
     ///
     /// # Errors
-    /// As [`Self::study`].
+    /// As [`Self::load`].
     pub fn open<B: Kernels>(&self, preset: &Preset, device: &B::Device) -> Result<Opened<B>> {
         let decoder = match preset.latents {
             None => None,
@@ -91,7 +91,7 @@ impl Surroundings {
         Ok(Opened {
             decoder,
             contexts,
-            yardstick: self.yardstick.clone(),
+            reference: Arc::new(self.reference.of_calibrations(preset.data)),
         })
     }
 
@@ -131,20 +131,21 @@ impl Surroundings {
     }
 }
 
-/// Decoder and contexts, where a network needs them, and the yardstick.
+/// Decoder and contexts, where a network needs them, and what calibrations measure by.
 pub struct Opened<B: Kernels> {
     decoder: Option<LatentDecoder<B>>,
     contexts: Option<Arc<dyn Contexts>>,
-    yardstick: Yardstick,
+    reference: Arc<dyn ReferenceSource<B>>,
 }
 
 impl<B: Kernels> Opened<B> {
-    /// Places a study among them.
-    pub fn place<'a>(&self, study: Study<'a, B>) -> Study<'a, B> {
-        study
-            .with_decoder(self.decoder.clone())
-            .with_contexts(self.contexts.clone())
-            .with_yardstick(self.yardstick.clone())
+    /// Places a checkpoint among them.
+    pub fn place(&self, loaded: LoadedCheckpoint<B>) -> LoadedCheckpoint<B> {
+        loaded.with_components(
+            self.decoder.clone(),
+            self.contexts.clone(),
+            self.reference.clone(),
+        )
     }
 
     /// Channels, height and width of the images that the network of `preset` draws.

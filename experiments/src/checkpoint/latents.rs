@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adadiff_data::{Latents, NpyLatents, Split, TrainingSet, Verify, choose_caption};
+use adadiff_pipeline::Contexts;
 use anyhow::{Result, bail, ensure};
 
 use crate::presets::{DataSet, Preset};
-use crate::study::Contexts;
 
 /// The seed of the choice among an image's captions at evaluation.
 const EVALUATION_SEED: u64 = 0;

@@ -3,7 +3,7 @@
 mod baseline_network;
 pub mod components;
 pub mod latents;
-pub mod networks;
+mod load;
 pub mod published;
 pub mod text_encoder;
 
@@ -11,29 +11,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adadiff_model::kernels::Kernels;
-use adadiff_storage::{sha256_file, sha256_hex};
-use adadiff_train::weights::{load, metadata};
+pub use adadiff_pipeline::{BACKBONE_PHASE, PHASE_KEY, PRESET_KEY};
+use adadiff_pipeline::{CalibrationFile, NetworkFile};
+use adadiff_sampler::SolverConfig;
+use adadiff_storage::sha256_file;
 use adadiff_uem::AdaDiff;
-use adadiff_weights::WeightFile;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::calibrations::Calibrations;
+use adadiff_weights::native::metadata;
+use adadiff_weights::{WeightError, WeightFile, WeightFormat};
+
+use crate::networks::part_note;
 use crate::presets::Preset;
-use published::{Published, predicts_noise};
+use crate::terminal::note;
 
 pub use baseline_network::{Companion, CompanionNetwork, Companions};
-
-/// The key of the preset in the header of a weights file.
-pub const PRESET_KEY: &str = "preset";
-
-/// The key of the training phase that the weights come from.
-pub const PHASE_KEY: &str = "phase";
+pub use load::LoadedCheckpoint;
+use published::{Published, noise_predictor};
 
 /// The key of the number of steps that the weights were trained for.
 pub const STEPS_KEY: &str = "steps";
-
-/// The phase after which only the backbone is trained, not yet its estimators.
-pub const BACKBONE_PHASE: &str = "backbone";
 
 /// The phase after which the estimators are trained too.
 pub const JOINT_PHASE: &str = "joint";
@@ -41,16 +38,17 @@ pub const JOINT_PHASE: &str = "joint";
 /// The key of the SHA-256 of the autoencoder's weights that a network's latents were made with.
 pub const AUTOENCODER_KEY: &str = "autoencoder_sha256";
 
-/// Bytes of a parameter in half precision.
-const LEAST_BYTES: u64 = 2;
-
 /// A trained network, not yet on a device.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// The preset that it was trained with.
     pub preset: Preset,
-    /// Its thresholds, where some were calibrated.
-    pub calibrations: Calibrations,
+    /// What lies in the file of calibrations beside it, of these weights and maybe of others.
+    pub calibrations: CalibrationFile,
+    /// The solver of calibrations that do not tell theirs: that of the weights' own preset.
+    pub calibrated_solver: SolverConfig,
+    /// The SHA-256 of the weights' file.
+    pub sha256: String,
     /// Where it came from.
     pub path: PathBuf,
     /// Whether its estimators have been trained, so that samples can leave by them.
@@ -66,7 +64,7 @@ pub struct Checkpoint {
 #[derive(Debug)]
 enum Weights {
     /// In memory, as `train` and `import` write them.
-    Own(Vec<u8>),
+    Own(NetworkFile),
     /// In the published file.
     Published,
 }
@@ -82,7 +80,7 @@ impl Checkpoint {
         let path = PathBuf::from("the bundled checkpoint");
         Self::own(
             bytes.to_vec(),
-            Calibrations::parse(calibrations, &path)?,
+            CalibrationFile::parse(calibrations, &path)?,
             path,
         )
     }
@@ -94,7 +92,7 @@ impl Checkpoint {
     /// # Errors
     /// Where a file cannot be read or is not what it should be.
     pub fn read(path: &Path, preset: Option<&Preset>, known: &[Preset]) -> Result<Self> {
-        let calibrations = Calibrations::read(&Calibrations::path_beside(path))?;
+        let calibrations = CalibrationFile::read(&CalibrationFile::path_beside(path))?;
         let bytes = fs::read(path)
             .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
         let is_own = metadata(&bytes, path).is_ok_and(|found| found.contains_key(PRESET_KEY));
@@ -127,7 +125,7 @@ impl Checkpoint {
             if beside != path && beside.exists() {
                 let bytes = fs::read(&beside)
                     .with_context(|| format!("cannot read the checkpoint {}", beside.display()))?;
-                let second = Self::own(bytes, Calibrations::default(), beside)?;
+                let second = Self::own(bytes, CalibrationFile::default(), beside)?;
                 checkpoint.companions.push((companion, second));
             }
         }
@@ -144,16 +142,18 @@ impl Checkpoint {
 
     fn published(
         published: Published<'_>,
-        calibrations: Calibrations,
+        calibrations: CalibrationFile,
         path: &Path,
     ) -> Result<Self> {
         let found = published.recognise()?;
-        for note in &found.notes {
-            eprintln!("{note}");
+        for note in part_note(published.file).iter().chain(&found.notes) {
+            note!("{note}");
         }
         Ok(Self {
+            calibrated_solver: found.preset.sampling.solver,
             preset: found.preset,
             calibrations,
+            sha256: sha256_file(path)?,
             path: path.to_owned(),
             trained_estimators: found.has_estimators,
             autoencoder_sha256: None,
@@ -162,48 +162,22 @@ impl Checkpoint {
         })
     }
 
-    fn own(bytes: Vec<u8>, calibrations: Calibrations, path: PathBuf) -> Result<Self> {
-        let mut metadata = metadata(&bytes, &path)?;
-        let preset = metadata.get(PRESET_KEY).ok_or_else(|| {
-            anyhow!(
-                "{} does not say which network it holds: it was not written by this program's \
-                 `train`",
-                path.display()
-            )
-        })?;
-        let preset = Preset::parse(preset)
-            .with_context(|| format!("the preset inside {} is not usable", path.display()))?;
-        // Asked before the network is built: a damaged preset must not exhaust the memory.
-        let parameters = preset.model.backbone.parameters()?;
-        ensure!(
-            parameters.saturating_mul(LEAST_BYTES) <= bytes.len() as u64,
-            "{} has {} bytes, too few for the {parameters} parameters of the network that its \
-             preset describes",
-            path.display(),
-            bytes.len()
-        );
+    fn own(bytes: Vec<u8>, calibrations: CalibrationFile, path: PathBuf) -> Result<Self> {
+        let file = NetworkFile::new(bytes, path.clone())?;
+        let preset = file.preset(Preset::parse)?;
+        // Asked before the network is built.
+        file.check_size(&preset.model)?;
         Ok(Self {
+            calibrated_solver: preset.sampling.solver,
             preset,
             calibrations,
+            sha256: file.sha256(),
             path,
-            trained_estimators: metadata
-                .get(PHASE_KEY)
-                .is_none_or(|phase| phase != BACKBONE_PHASE),
-            autoencoder_sha256: metadata.remove(AUTOENCODER_KEY),
+            trained_estimators: file.has_trained_estimators(),
+            autoencoder_sha256: file.header(AUTOENCODER_KEY).map(str::to_owned),
             companions: Vec::new(),
-            weights: Weights::Own(bytes),
+            weights: Weights::Own(file),
         })
-    }
-
-    /// The SHA-256 of the weights' file.
-    ///
-    /// # Errors
-    /// Where a published file can no longer be read.
-    pub fn sha256(&self) -> Result<String> {
-        match &self.weights {
-            Weights::Own(bytes) => Ok(sha256_hex(bytes)),
-            Weights::Published => Ok(sha256_file(&self.path)?),
-        }
     }
 
     /// Loads the network onto a device.
@@ -212,10 +186,7 @@ impl Checkpoint {
     /// Where the weights are damaged or do not fit the preset.
     pub fn model<B: Kernels>(&self, device: &B::Device) -> Result<AdaDiff<B>> {
         match &self.weights {
-            Weights::Own(bytes) => {
-                let model = self.preset.model.init(0, device)?;
-                Ok(load(model, bytes.clone(), &self.path)?)
-            }
+            Weights::Own(file) => Ok(file.model(&self.preset.model, device)?),
             Weights::Published => {
                 published::load(&WeightFile::open(&self.path)?, &self.preset, device)
             }
@@ -225,14 +196,20 @@ impl Checkpoint {
 
 /// The published weights of a network that predicts noise, where the file holds such.
 fn published_file(bytes: &[u8], path: &Path) -> Result<Option<WeightFile>> {
-    match WeightFile::open(path) {
-        Ok(file) if predicts_noise(&file) => Ok(Some(file)),
+    let file = match WeightFile::open(path) {
+        Ok(file) => file,
+        Err(error @ WeightError::Piece { .. }) => return Err(error.into()),
         // An archive or a pickle is PyTorch's, and what is wrong with it is told as such.
-        Ok(_) if metadata(bytes, path).is_err() => {
+        Err(error) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) => {
+            return Err(error.into());
+        }
+        // Other files are complained of as this project's own.
+        Err(_) => return Ok(None),
+    };
+    match noise_predictor(&file)? {
+        None if file.format() != WeightFormat::Safetensors => {
             bail!("{} holds no U-ViT and no AdaDiff", path.display())
         }
-        Err(error) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) => Err(error.into()),
-        // Other files are complained of as this project's own.
-        Ok(_) | Err(_) => Ok(None),
+        found => Ok(found),
     }
 }

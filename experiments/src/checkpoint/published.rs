@@ -17,7 +17,7 @@ const HUGE: (usize, usize) = (1152, 16);
 /// A file of published weights, and what is known of them beside it.
 #[derive(Debug)]
 pub struct Published<'a> {
-    /// The file.
+    /// The network's part of the file.
     pub file: &'a WeightFile,
     /// The preset that they must suit.
     pub preset: Option<&'a Preset>,
@@ -41,9 +41,14 @@ pub struct Recognised {
     pub notes: Vec<String>,
 }
 
-/// Whether a file holds a network that predicts noise.
-pub fn predicts_noise(file: &WeightFile) -> bool {
-    file.shape("patch_embed.proj.weight").is_some()
+/// The part of a file that holds a network which predicts noise; absent where it holds none.
+///
+/// # Errors
+/// Where it holds several of which nothing tells which is meant.
+pub fn noise_predictor(file: &WeightFile) -> Result<Option<WeightFile>> {
+    let found = file.network(UVitConfig::LANDMARK)?;
+    let is_one = found.shape(UVitConfig::LANDMARK).is_some();
+    Ok(is_one.then(|| found.into_owned()))
 }
 
 fn has_estimators(file: &WeightFile) -> bool {
@@ -61,6 +66,7 @@ pub fn load<B: Kernels>(
     preset: &Preset,
     device: &B::Device,
 ) -> Result<AdaDiff<B>> {
+    let file = &*file.network(UVitConfig::LANDMARK)?;
     if has_estimators(file) {
         return Ok(preset.model.import(file, device)?);
     }

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use adadiff_model::clip::ClipText;
-use adadiff_model::clip::tokenizer::{Cleaning, ClipTokenizer, Padding};
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::Contexts;
 use anyhow::Result;
 
-use crate::checkpoint::networks::open_text_model;
-use crate::study::Contexts;
+use crate::networks::open_text_model;
+use tokenizer::Tokenizer;
 
 /// Prompts that are encoded together.
 const BATCH: usize = 16;
@@ -17,7 +17,7 @@ const BATCH: usize = 16;
 /// padded with the end-of-text token; a context is the last hidden state of all tokens.
 #[derive(Debug)]
 pub struct TextEncoder<B: Kernels> {
-    tokenizer: ClipTokenizer,
+    tokenizer: Tokenizer,
     model: ClipText<B>,
     size: [usize; 2],
 }
@@ -30,7 +30,7 @@ impl<B: Kernels> TextEncoder<B> {
     /// Where either is missing or damaged.
     pub fn open(model: &Path, vocabulary: &Path, device: &B::Device) -> Result<Self> {
         let (config, model) = open_text_model(model, device)?;
-        let tokenizer = ClipTokenizer::open(vocabulary, Cleaning::Transformers, config.tokens)?;
+        let tokenizer = Tokenizer::open(vocabulary, config.tokens)?;
         Ok(Self {
             tokenizer,
             model,
@@ -50,10 +50,7 @@ impl<B: Kernels> TextEncoder<B> {
     pub fn encode<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<f32>>> {
         let mut contexts = Vec::with_capacity(texts.len());
         for texts in texts.chunks(BATCH) {
-            let tokens = texts.iter().map(|text| {
-                let tokens = self.tokenizer.encode(text.as_ref(), Padding::EndOfText)?;
-                Ok(tokens.ids)
-            });
+            let tokens = texts.iter().map(|text| self.tokenizer.ids(text.as_ref()));
             let tokens: Vec<Vec<u32>> = tokens.collect::<Result<_>>()?;
             let hidden = self.model.forward(&tokens)?.hidden.into_data();
             let values: Vec<f32> = hidden.iter::<f32>().collect();
@@ -61,6 +58,50 @@ impl<B: Kernels> TextEncoder<B> {
             contexts.extend(values.chunks(tokens * width).map(<[f32]>::to_vec));
         }
         Ok(contexts)
+    }
+}
+
+/// The tokenizer, where the program was built with it.
+#[cfg(feature = "text")]
+mod tokenizer {
+    use std::path::Path;
+
+    use adadiff_model::clip::tokenizer::{Cleaning, ClipTokenizer, Padding};
+    use anyhow::Result;
+
+    #[derive(Debug)]
+    pub struct Tokenizer(ClipTokenizer);
+
+    impl Tokenizer {
+        pub fn open(vocabulary: &Path, tokens: usize) -> Result<Self> {
+            let opened = ClipTokenizer::open(vocabulary, Cleaning::Transformers, tokens)?;
+            Ok(Self(opened))
+        }
+
+        pub fn ids(&self, text: &str) -> Result<Vec<u32>> {
+            Ok(self.0.encode(text, Padding::EndOfText)?.ids)
+        }
+    }
+}
+
+/// No tokenizer.
+#[cfg(not(feature = "text"))]
+mod tokenizer {
+    use std::path::Path;
+
+    use anyhow::{Result, bail};
+
+    #[derive(Debug)]
+    pub enum Tokenizer {}
+
+    impl Tokenizer {
+        pub fn open(_: &Path, _: usize) -> Result<Self> {
+            bail!("this program was built without texts; build it with `--features text`")
+        }
+
+        pub fn ids(&self, _: &str) -> Result<Vec<u32>> {
+            match *self {}
+        }
     }
 }
 

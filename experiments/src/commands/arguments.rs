@@ -1,19 +1,25 @@
 //! The command line.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use adadiff_backends::{DeviceName, RankOptions};
-use adadiff_train::{Judging, TrainConfig};
-use anyhow::{Context, Result};
+use adadiff_train::{TrainConfig, Validation};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+use super::calibrate::CalibrateOptions;
+use super::compare::CompareOptions;
+use super::evaluate::{EvaluateOptions, MergeOptions};
+use super::options::PlaceOptions;
+use super::prepare::PrepareOptions;
+use super::reference::ReferenceOptions;
+use super::sample::SampleOptions;
+use super::timing::TimingOptions;
+use super::train_features::TrainFeaturesOptions;
 use crate::commands::backends::BackendsOptions;
-use crate::commands::options::{PlaceOptions, PromptOptions, SamplingOptions};
 use crate::commands::table_options::{FigureOptions, StudyOptions, TableOptions};
-use crate::judge::JudgeOptions;
-use crate::methods::timing::{BATCHES, ROUNDS};
-use crate::presets::{positive, share};
+use crate::evaluator::EvaluatorOptions;
+use crate::presets::positive;
 
 /// What the program is asked to do; without a command it compares methods.
 #[derive(Debug, Parser)]
@@ -61,91 +67,23 @@ pub enum Command {
     Import(ImportOptions),
 }
 
-/// Options of the comparison.
-#[derive(Debug, Args)]
-pub struct CompareOptions {
-    /// What to sample from.
-    #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What samples are judged by.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images to compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
-    /// Folder to write [default: runs/PRESET/DATE]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Samples of each row [default: the preset's, 512 for Fashion-MNIST]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub samples: Option<usize>,
-    /// A small run that shows that everything works: 96 samples, few budgets
-    #[arg(long)]
-    pub quick: bool,
-}
-
-/// Options of `prepare`.
-#[derive(Debug, Args)]
-pub struct PrepareOptions {
-    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
-    #[arg(long, value_name = "DEVICE", default_value = "flex")]
-    pub device: DeviceName,
-    /// The images.
-    #[command(flatten)]
-    pub place: PlaceOptions,
-    /// Preset that names the size of the images [default: the program's first]
-    #[arg(long, value_name = "PRESET")]
-    pub preset: Option<String>,
-    /// The weights of Stable Diffusion's autoencoder
-    #[arg(long, value_name = "FILE")]
-    pub autoencoder: PathBuf,
-    /// The weights of CLIP's text model, for captions
-    #[arg(long, value_name = "FILE")]
-    pub text_model: Option<PathBuf>,
-    /// The vocabulary of CLIP's tokenizer, bpe_simple_vocab_16e6.txt.gz or merges.txt
-    #[arg(long, value_name = "FILE")]
-    pub vocabulary: Option<PathBuf>,
-    /// Store 16 bits for each number in place of 32
-    #[arg(long)]
-    pub half: bool,
-    /// Images that are encoded together
-    #[arg(long, value_name = "N", value_parser = positive, default_value = "16")]
-    pub batch: usize,
-    /// Images of a file; what an interruption loses at most
-    #[arg(long, value_name = "N", value_parser = positive, default_value = "1024")]
-    pub images_per_shard: usize,
-    /// Images that may turn out bad; they are named and left out
-    #[arg(long, value_name = "N", default_value = "100")]
-    pub skip_bad: usize,
-    /// Folder to write
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-}
-
 /// Options of `train`.
 #[derive(Debug, Args)]
 pub struct TrainOptions {
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
-    /// Devices that share every batch, for example cuda:0,cuda:1; one that is named twice is shared
-    /// by two workers
-    #[arg(
-        long,
-        value_name = "DEVICES",
-        value_delimiter = ',',
-        conflicts_with = "device"
-    )]
-    pub devices: Vec<DeviceName>,
-    /// Where the first of several processes that share every batch is reached, as HOST:PORT; which
-    /// process this is and of how many, their launcher tells, or --rank and --world-size
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "devices")]
+    /// What shared a batch among devices before there was MPI.
+    #[arg(long, value_name = "DEVICES", hide = true)]
+    pub devices: Option<String>,
+    /// What shared a batch among processes before there was MPI.
+    #[arg(long, value_name = "ADDRESS", hide = true)]
     pub leader: Option<String>,
     /// Which of several processes this is.
     #[command(flatten)]
     pub rank: RankOptions,
     /// Compute on the device whose index is the process's number among those of its machine
-    #[arg(long, requires = "leader")]
+    #[arg(long)]
     pub device_by_rank: bool,
     /// The images.
     #[command(flatten)]
@@ -174,9 +112,13 @@ pub struct TrainOptions {
     /// Train the first phase alone
     #[arg(long, conflicts_with = "backbone")]
     pub backbone_only: bool,
+    /// Continue a run though learning rate, warm-up, cool-down, betas, epsilon, weight decay or
+    /// clipping are other than it was begun with, for example after it has diverged
+    #[arg(long)]
+    pub change_optimizer: bool,
     /// What samples are judged by during training.
     #[command(flatten)]
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// Steps between judgements by the Fréchet distance of a few samples; the best weights are kept;
     /// 0 for none [default: the preset's]
     #[arg(long, value_name = "STEPS")]
@@ -190,6 +132,22 @@ pub struct TrainOptions {
 }
 
 impl TrainOptions {
+    /// Says what took the place of options that there were.
+    ///
+    /// # Errors
+    /// Where one of them is given.
+    pub fn refuse_old(&self) -> Result<()> {
+        let given = [("--devices", &self.devices), ("--leader", &self.leader)];
+        match given.into_iter().find(|(_, value)| value.is_some()) {
+            None => Ok(()),
+            Some((option, _)) => bail!(
+                "{option} is no more: a program that was built with `--features mpi` shares every \
+                 batch among the processes that MPI starts, one for each device: \
+                 `mpirun -n 4 PROGRAM train --device cuda --device-by-rank …`"
+            ),
+        }
+    }
+
     /// Enters how samples are judged into a phase.
     ///
     /// # Errors
@@ -197,12 +155,12 @@ impl TrainOptions {
     pub fn enter(&self, phase: &mut TrainConfig) -> Result<()> {
         phase.judge = match (phase.judge.take(), self.judge_every) {
             (_, Some(0)) | (None, None) => None,
-            (Some(preset), every) => Some(Judging {
+            (Some(preset), every) => Some(Validation {
                 every: every.unwrap_or(preset.every),
                 samples: self.judge_samples.unwrap_or(preset.samples),
                 ..preset
             }),
-            (None, Some(every)) => Some(Judging {
+            (None, Some(every)) => Some(Validation {
                 every,
                 samples: self.judge_samples.context(
                     "the preset does not say how many samples are judged: name their number with \
@@ -216,169 +174,10 @@ impl TrainOptions {
     }
 }
 
-/// Options of `train-features`.
-#[derive(Debug, Args)]
-pub struct TrainFeaturesOptions {
-    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
-    #[arg(long, value_name = "DEVICE", default_value = "flex")]
-    pub device: DeviceName,
-    /// Folder or archive of the images [default for Fashion-MNIST: $ADADIFF_DATA, then Debian's]
-    #[arg(long, value_name = "PATH")]
-    pub data: Option<PathBuf>,
-    /// Weights file to write [default: runs/fashion_cnn.safetensors or
-    /// runs/cifar_cnn.safetensors]
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-}
-
-/// Options of `reference`.
-#[derive(Debug, Args)]
-pub struct ReferenceOptions {
-    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
-    #[arg(long, value_name = "DEVICE", default_value = "flex")]
-    pub device: DeviceName,
-    /// The features.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images.
-    #[command(flatten)]
-    pub place: PlaceOptions,
-    /// Preset that names the size of the images [default: the program's first]
-    #[arg(long, value_name = "PRESET")]
-    pub preset: Option<String>,
-    /// Statistics file to write, .npz
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-}
-
-/// Options of `evaluate`.
-#[derive(Debug, Args)]
-pub struct EvaluateOptions {
-    /// What to sample from.
-    #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What samples are judged by; `merge` compares, or --max-fd-increase and the exit rule `distance`.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images that they compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
-    /// Which of several processes this is.
-    #[command(flatten)]
-    pub rank: RankOptions,
-    /// Compute on the device whose index is the process's number among those of its machine
-    #[arg(long)]
-    pub device_by_rank: bool,
-    /// Samples of all processes [default: the preset's]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub samples: Option<usize>,
-    /// Use the full network
-    #[arg(long, conflicts_with_all = ["reduction", "speedup", "max_fd_increase", "depth"])]
-    pub full: bool,
-    /// Leave after this many blocks
-    #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
-    pub depth: Option<NonZeroUsize>,
-    /// Folder of the parts of all processes
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-}
-
-/// Options of `merge`.
-#[derive(Debug, Args)]
-pub struct MergeOptions {
-    /// The folder that the processes of `evaluate` wrote
-    pub folder: PathBuf,
-    /// Write the statistics of all samples, .npz
-    #[arg(long, value_name = "FILE")]
-    pub write_statistics: Option<PathBuf>,
-    /// Statistics of the images to compare with, an .npz of mu and sigma as `reference` and
-    /// pytorch-fid write it
-    #[arg(long, value_name = "FILE")]
-    pub reference: PathBuf,
-}
-
-/// Options of `sample`.
-#[derive(Debug, Args)]
-pub struct SampleOptions {
-    /// What to sample from.
-    #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What --max-fd-increase and the exit rule `distance` judge by.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images that they compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
-    /// What to draw.
-    #[command(flatten)]
-    pub prompts: PromptOptions,
-    /// Folder to write [default: runs/PRESET-sample/DATE]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Number of samples
-    #[arg(long, value_name = "N", value_parser = positive, default_value = "64")]
-    pub samples: usize,
-    /// Label of all samples, from 0 [default: all classes in turn]
-    #[arg(long, value_name = "LABEL")]
-    pub class: Option<usize>,
-    /// Sample without a label
-    #[arg(long, conflicts_with_all = ["class", "guidance"])]
-    pub unconditional: bool,
-    /// Use the full network
-    #[arg(long, conflicts_with_all = ["reduction", "speedup", "max_fd_increase", "depth"])]
-    pub full: bool,
-    /// Leave after this many blocks
-    #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
-    pub depth: Option<NonZeroUsize>,
-}
-
-/// Options of `calibrate`.
-#[derive(Debug, Args)]
-pub struct CalibrateOptions {
-    /// What to sample from.
-    #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What --max-fd-increase and the exit rule `distance` judge by.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images that they compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
-    /// File to write [default: calibration.json beside --checkpoint]
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Shares of blocks to skip, in place of --reduction
-    #[arg(long, value_name = "R", value_delimiter = ',', value_parser = share, conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
-    pub reductions: Vec<f64>,
-}
-
-/// Options of `timing`.
-#[derive(Debug, Args)]
-pub struct TimingOptions {
-    /// What to sample from.
-    #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What --max-fd-increase and the exit rule `distance` judge by.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images that they compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
-    /// Sizes of the batches to time, in place of --batch
-    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive, default_values_t = BATCHES, conflicts_with = "batch")]
-    pub batches: Vec<usize>,
-    /// Turns of each network, after one that does not count; their ratios' medians are shown
-    #[arg(long, value_name = "N", value_parser = positive, default_value_t = ROUNDS)]
-    pub rounds: usize,
-    /// File of JSON lines to write
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-}
-
 /// Options of `import`.
 #[derive(Debug, Args)]
 pub struct ImportOptions {
-    /// Published weights, .pth, .pt or .safetensors: of a U-ViT, AdaDiff, Stable Diffusion's
+    /// Published weights, .pth, .pt, .bin or .safetensors: of a U-ViT, AdaDiff, Stable Diffusion's
     /// autoencoder, CLIP's text or image model or FID's Inception network
     pub file: PathBuf,
     /// File to write
@@ -394,6 +193,10 @@ pub struct ImportOptions {
     /// Tokens of a text context [default: 77, CLIP's]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub text_tokens: Option<usize>,
+    /// Dictionary or prefix of names in the file that holds the network, such as model_ema [default:
+    /// where the network is found, the averaged weights where there are several]
+    #[arg(long, value_name = "NAME")]
+    pub state_dict: Option<String>,
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,

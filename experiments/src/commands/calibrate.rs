@@ -1,94 +1,112 @@
 //! The command `calibrate`: thresholds for budgets, stored beside the checkpoint.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
-use anyhow::Result;
+use adadiff_pipeline::{Calibration, CalibrationFile, ExitSetting, Monitor};
+use anyhow::{Result, bail};
+use clap::Args;
 
-use crate::budget::Wish;
-use crate::calibrations::{Calibration, Calibrations, ExitRule};
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
-use crate::study::Study;
-use crate::terminal::evaluations_bar;
+use super::inputs::InputOptions;
+use super::{Task, budget_request};
+use crate::checkpoint::LoadedCheckpoint;
+use crate::presets::share;
+use crate::terminal::Terminal;
 
 /// A share of blocks that was skipped beyond what was asked for is told from here on.
 const MUCH: f64 = 0.02;
 
-/// What to calibrate.
-#[derive(Debug)]
-pub struct Calibrate<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
-    /// The budget, where it is none of blocks.
-    pub wish: Option<Wish>,
-    /// The file to write.
-    pub out: PathBuf,
-    /// The shares of blocks to skip, where there is no other budget.
+/// Options of `calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateOptions {
+    /// What to sample from, and what samples are judged by.
+    #[command(flatten)]
+    pub inputs: InputOptions,
+    /// File to write [default: calibration.json beside --checkpoint]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Shares of blocks to skip, in place of --reduction
+    #[arg(long, value_name = "R", value_delimiter = ',', value_parser = share, conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
     pub reductions: Vec<f64>,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for Calibrate<'_> {
+impl DeviceTask for Task<'_, CalibrateOptions> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let mut calibrations = Calibrations::read(&self.out)?;
-        let mut study: Study<'_, B> =
-            self.surroundings
-                .study(self.checkpoint, &device, self.stop)?;
-        let bar = evaluations_bar();
-        if let Some(wish) = &self.wish {
-            study.forget();
-            let calibration = wish.enter(&mut study, None, &device, &bar)?;
-            calibrations.insert(calibration);
-            calibrations.write(&self.out)?;
-            bar.finish_and_clear();
-            println!("thresholds: {}", self.out.display());
-            return Ok(());
+        let options = self.options;
+        if options.inputs.sampling.solver.is_some() {
+            bail!(
+                "stored thresholds are of the solver in the weights' preset; commands with another \
+                 --solver calibrate theirs themselves"
+            );
         }
-        bar.set_length(study.calibration_evaluations() * self.reductions.len() as u64);
-        for reduction in self.reductions {
-            bar.set_message(format!("{:.0} % fewer blocks", 100.0 * reduction));
-            let calibration = study.calibrate(study.budget(reduction), &bar)?;
-            bar.suspend(|| {
-                println!("{}", told(&calibration));
-            });
-            calibrations.insert(calibration);
-            calibrations.write(&self.out)?;
+        let mut inputs = options.inputs.resolve(self.experiment)?;
+        let out = match (options.out, &inputs.weights) {
+            (Some(out), _) => out,
+            (None, Some(weights)) => CalibrationFile::path_beside(weights),
+            (None, None) => bail!(
+                "the bundled checkpoint is part of the program; name a file for its thresholds \
+                 with --out, or weights of your own with --checkpoint"
+            ),
+        };
+        let reductions = match options.reductions.is_empty() {
+            true => vec![inputs.checkpoint.preset.sampling.reduction],
+            false => options.reductions,
+        };
+        // A file that cannot be added to is told before anything is measured for it.
+        CalibrationFile::check(&out)?;
+        let request = inputs.request.take();
+        let mut loaded: LoadedCheckpoint<B> = inputs.load(&device)?;
+        let terminal = Terminal::evaluations();
+        // What was found is stored before it is told of, whoever reads that.
+        let store = |loaded: &LoadedCheckpoint<B>, found: &Calibration| {
+            CalibrationFile::add(&out, loaded.calibrator().entry(found.clone()))
+        };
+        if let Some(request) = request {
+            loaded.forget();
+            let found = request.find(&loaded, None, &terminal)?;
+            store(&loaded, &found)?;
+            budget_request::tell(&found, &terminal)?;
+        } else {
+            let calibrator = loaded.calibrator();
+            terminal.expect(calibrator.evaluations() * reductions.len() as u64);
+            for reduction in reductions {
+                terminal.stage(&format!("{:.0} % fewer blocks", 100.0 * reduction));
+                let found = calibrator.calibrate(calibrator.key(reduction), &terminal)?;
+                store(&loaded, &found)?;
+                terminal.print(format_args!("{}", told(&found)))?;
+            }
         }
-        bar.finish_and_clear();
-        println!("thresholds: {}", self.out.display());
-        Ok(())
+        terminal.finish();
+        terminal.print(format_args!("thresholds: {}", out.display()))
     }
 }
 
 /// What was found, in words.
 fn told(calibration: &Calibration) -> String {
     let Calibration {
-        exit_rule,
+        exits,
         reduction,
         reached,
-        threshold,
         samples,
         ..
     } = calibration;
     let (asked, reached_percent) = (100.0 * reduction, 100.0 * reached);
-    let how = match exit_rule {
-        ExitRule::Threshold | ExitRule::Excess => format!("threshold {threshold:.6}, which skips"),
-        ExitRule::Schedule => "a depth for each step, which skips".to_owned(),
-        ExitRule::Allocated | ExitRule::Distance => {
+    let how = match exits {
+        ExitSetting::Threshold { .. } | ExitSetting::Excess { .. } => {
+            format!("threshold {:.6}, which skips", exits.threshold())
+        }
+        ExitSetting::Schedule { .. } => "a depth for each step, which skips".to_owned(),
+        ExitSetting::Allocated { .. } | ExitSetting::Distance { .. } => {
             "bounds and a threshold for each step, which skip".to_owned()
         }
     };
-    let more = match reached - reduction > MUCH {
-        true => ", more than was asked for",
-        false => "",
+    let more = if reached - reduction > MUCH {
+        ", more than was asked for"
+    } else {
+        ""
     };
     format!(
         "{asked:.0} % fewer blocks: {how} {reached_percent:.1} % of {samples} samples' blocks{more}"
@@ -97,17 +115,33 @@ fn told(calibration: &Calibration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
 
     #[test]
     fn what_was_found_is_told() {
-        let of_one_threshold = Calibration::example();
+        let of_one_threshold = Calibration {
+            exits: ExitSetting::Threshold { uncertainty: 0.1 },
+            check_every: NonZeroUsize::MIN,
+            reduction: 0.4,
+            reached: 0.41,
+            steps: 2,
+            guidance: 0.0,
+            samples: 64,
+            seed: 7,
+            result: None,
+        };
         assert_eq!(
             told(&of_one_threshold),
             "40 % fewer blocks: threshold 0.100000, which skips 41.0 % of 64 samples' blocks"
         );
         let of_distance = Calibration {
-            exit_rule: ExitRule::Distance,
+            exits: ExitSetting::Distance {
+                windows: Vec::new(),
+                price: 0.1,
+                reference: None,
+            },
             reduction: 0.15,
             ..of_one_threshold
         };

@@ -2,63 +2,54 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{
+    Calibration, Evaluator, Monitor, ReferenceId, SamplePlan, SampleStats, network_cost,
+};
 use adadiff_report::UncertaintyMaps;
 use adadiff_storage::{ResumeStore, RunFolder};
-use adadiff_uem::{ExitPolicy, FixedDepth, Never};
-use anyhow::Result;
-use indicatif::ProgressBar;
+use adadiff_uem::{AdaptiveUVit, ExitPolicy, FixedDepth, FullDepth};
+use anyhow::{Result, bail};
+use clap::Args;
 use serde::Serialize;
 
-use super::compare_report;
-use crate::budget::Wish;
-use crate::calibrations::{Calibration, Calibrations};
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
+use super::inputs::{InputOptions, Inputs};
+use super::{QUICK_SAMPLES, SAMPLES, Task, compare_report};
+use crate::checkpoint::LoadedCheckpoint;
 use crate::figures::uncertainty_maps;
-use crate::judge::{Judge, JudgeOptions, YardstickName};
-use crate::methods::MethodKind;
 use crate::methods::timing::{self, Timing};
-use crate::presets::{Place, Preset};
-use crate::results::{Measured, ResultRow};
-use crate::study::{Draw, Study, network_cost};
-use crate::tally::Tally;
-use crate::terminal::evaluations_bar;
+use crate::methods::{MethodKind, judge_samples};
+use crate::presets::{Preset, positive};
+use crate::results::{Measured, ResultRow, enter_exits};
+use crate::terminal::Terminal;
 
 /// The name under which the threshold of a budget other than blocks is kept, as measuring it again
 /// would find another.
 const WISHED: &str = "wished";
 
-/// The main job and its options.
-#[derive(Debug)]
-pub struct MainJob<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// The budget, where it is none of blocks.
-    pub wish: Option<Wish>,
-    /// What samples are judged by.
-    pub judge: JudgeOptions,
-    /// The images to compare with, where there are no statistics of them.
-    pub place: Place,
-    /// What stands before and behind the network.
-    pub surroundings: Surroundings,
-    /// The device, as named on the command line.
-    pub device: DeviceName,
-    /// The folder to write, if one was named.
+/// The budgets of the curve beside the preset's own.
+const CURVE: [f64; 5] = [0.15, 0.3, 0.45, 0.6, 0.75];
+
+/// Those of a quick run.
+const QUICK_CURVE: [f64; 2] = [0.3, 0.6];
+
+/// Options of the comparison.
+#[derive(Debug, Args)]
+pub struct CompareOptions {
+    /// What to sample from, and what samples are judged by.
+    #[command(flatten)]
+    pub inputs: InputOptions,
+    /// Folder to write [default: runs/PRESET/DATE]
+    #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Samples of the main rows.
-    pub samples: usize,
-    /// Samples of each point of the curve.
-    pub curve_samples: usize,
-    /// Shares of blocks to skip, for the curve.
-    pub curve: Vec<f64>,
-    /// The command line, for the report.
-    pub command: String,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
+    /// Samples of each row [default: the preset's, 512 for Fashion-MNIST]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub samples: Option<usize>,
+    /// A small run that shows that everything works: 96 samples, few budgets
+    #[arg(long)]
+    pub quick: bool,
 }
 
 /// Everything that the report shows.
@@ -71,51 +62,77 @@ pub struct Findings {
     /// Speed at several batch sizes.
     pub timings: Vec<Timing>,
     /// The full network's samples.
-    pub full: Tally,
+    pub full: SampleStats,
     /// AdaDiff's.
-    pub adaptive: Tally,
+    pub adaptive: SampleStats,
     /// Uncertainty maps of a few samples.
     pub maps: UncertaintyMaps,
     /// Channels, height and width of an image.
     pub image_shape: [usize; 3],
 }
 
-impl DeviceTask for MainJob<'_> {
-    type Output = Result<PathBuf>;
+impl DeviceTask for Task<'_, CompareOptions> {
+    type Output = Result<()>;
 
-    fn run<B: Kernels>(self, device: B::Device) -> Result<PathBuf> {
-        let experiment = self.checkpoint.preset.name.clone();
-        let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
-        let data = self.checkpoint.preset.data;
-        let checkpoint_sha256 = self.checkpoint.sha256()?;
-        let yardstick = self.surroundings.yardstick.name(data)?;
-        let mut study: Study<'_, B> =
-            self.surroundings
-                .study(self.checkpoint, &device, self.stop)?;
-        let judge = self
-            .judge
-            .judge(data, &self.place, study.image_shape(), &device)?;
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        let CompareOptions {
+            inputs,
+            out,
+            samples,
+            quick,
+        } = self.options;
+        let Inputs {
+            checkpoint,
+            surroundings,
+            request,
+            device: name,
+            ..
+        } = inputs.resolve(self.experiment)?;
+        let samples = samples.or(checkpoint.preset.sampling.samples);
+        let samples = samples.unwrap_or(SAMPLES);
+        let samples = if quick {
+            samples.min(QUICK_SAMPLES)
+        } else {
+            samples
+        };
+        if samples <= 64 {
+            bail!(
+                "the Fréchet distance over 64 features needs more than 64 samples, {samples} were \
+                 asked for; `sample --samples {samples}` draws a few pictures without judging them"
+            );
+        }
+        let curve_samples = samples.min(128);
+        let curve = if quick { &QUICK_CURVE[..] } else { &CURVE };
+        let folder = RunFolder::create(out.as_deref(), &checkpoint.preset.name)?;
+        let data = checkpoint.preset.data;
+        let checkpoint_sha256 = checkpoint.sha256.clone();
+        let reference = &surroundings.reference;
+        let yardstick = reference.id(data)?;
+        let mut loaded: LoadedCheckpoint<B> = surroundings.load(checkpoint, &device)?;
+        let shape = loaded.pipeline().image_shape();
+        let judge = reference.evaluator(data, shape, &device)?;
+        let request = request.as_ref();
         let settings = Settings {
-            preset: study.preset.to_toml()?,
+            preset: loaded.preset().to_toml()?,
             checkpoint_sha256,
-            calibrations: study.calibrations().clone(),
-            wish: self.wish.as_ref().map(|wish| wish.goal.option()),
+            calibrations: loaded.calibrator().all_stored().cloned().collect(),
+            wish: request.map(|request| request.target.option()),
             features: judge.features(),
             yardstick,
-            samples: self.samples,
-            curve_samples: self.curve_samples,
-            device: self.device.backend.name(),
+            samples,
+            curve_samples,
+            device: name.backend.name(),
         };
         let kept = ResumeStore::open(folder.kept(), &settings)?;
-        let bar = evaluations_bar();
-        if let Some(wish) = &self.wish {
+        let terminal = Terminal::evaluations();
+        if let Some(request) = request {
             let calibration = match kept.read::<Calibration>(WISHED)? {
                 Some(calibration) => {
-                    study.adopt(calibration.clone());
+                    loaded.adopt(calibration.clone());
                     calibration
                 }
                 None => {
-                    let found = wish.enter(&mut study, Some(&judge), &device, &bar)?;
+                    let found = request.enter(&mut loaded, Some(&judge), &terminal)?;
                     kept.write(WISHED, &found)?;
                     found
                 }
@@ -123,29 +140,28 @@ impl DeviceTask for MainJob<'_> {
             calibration.write_beside(&folder.path())?;
         }
         let bench = Bench {
-            study: &study,
+            loaded: &loaded,
             judge: &judge,
             kept,
-            device: self.device,
-            bar,
+            device: name,
+            terminal,
         };
-        let findings = bench.findings(self.samples, self.curve_samples, &self.curve);
+        let findings = bench.findings(samples, curve_samples, curve);
         let findings = findings.map_err(|error| match folder.continues() {
             Some(how) => error.context(how),
-            None if self.stop.load(Ordering::Relaxed) => error.context("nothing was written"),
+            None if bench.terminal.stopped() => error.context("nothing was written"),
             None => error,
         })?;
-        bench.bar.finish_and_clear();
+        bench.terminal.finish();
         compare_report::write(
             &folder.path(),
             &findings,
-            &study.preset,
-            self.device,
-            &self.command,
+            loaded.preset(),
+            name,
+            &std::env::args().collect::<Vec<_>>().join(" "),
         )?;
         let folder = folder.finish()?;
-        compare_report::print(&findings, &folder);
-        Ok(folder)
+        compare_report::print(&findings, &folder)
     }
 }
 
@@ -157,33 +173,33 @@ struct Settings {
     /// SHA-256 of the weights.
     checkpoint_sha256: String,
     /// The thresholds that came with the weights.
-    calibrations: Calibrations,
+    calibrations: Vec<Calibration>,
     /// The budget as on the command line, where it is none of blocks.
     wish: Option<String>,
     features: &'static str,
     /// What the exit rule `distance` is calibrated by, where the user named it.
-    yardstick: Option<YardstickName>,
+    yardstick: Option<ReferenceId>,
     samples: usize,
     curve_samples: usize,
     device: &'static str,
 }
 
 struct Bench<'a, B: Kernels> {
-    study: &'a Study<'a, B>,
-    judge: &'a Judge<B>,
+    loaded: &'a LoadedCheckpoint<B>,
+    judge: &'a Evaluator<B>,
     kept: ResumeStore,
     device: DeviceName,
-    bar: ProgressBar,
+    terminal: Terminal,
 }
 
 impl<B: Kernels> Bench<'_, B> {
     fn preset(&self) -> &Preset {
-        &self.study.preset
+        self.loaded.preset()
     }
 
     fn findings(&self, samples: usize, curve_samples: usize, budgets: &[f64]) -> Result<Findings> {
         let reduction = self.preset().sampling.reduction;
-        let draw = self.study.plan(samples)?;
+        let draw = self.loaded.plan(samples)?;
         self.expect(4 * samples);
         // First of all, because a budget that cannot be met should not cost a full run.
         self.say("calibrating");
@@ -191,32 +207,32 @@ impl<B: Kernels> Bench<'_, B> {
         self.warm_up()?;
 
         self.say("the full network");
-        let full = self.draw("full", &Never, &draw)?;
+        let full = self.draw("full", &FullDepth, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
 
         self.say("AdaDiff");
         let adaptive = self.draw("adadiff", &calibration.policy(), &draw)?;
-        let blocks_mean = self.study.cost(&adaptive.effort)?.blocks_mean;
+        let blocks_mean = self.loaded.pipeline().cost(&adaptive.counts)?.blocks_mean;
         let below = (blocks_mean.floor() as usize).max(1);
         for depth in [below, below + 1] {
             rows.extend(self.static_row(depth, &draw, full_seconds)?);
         }
         let mut row = self.row(MethodKind::AdaDiff, &adaptive, full_seconds)?;
-        calibration.enter(&mut row);
+        enter_exits(&calibration, &mut row);
         rows.push(row);
 
         let curve = self.curve(curve_samples, budgets)?;
         self.say("speed");
         let timings = timing::measure(
-            self.study,
+            self.loaded.pipeline(),
             &calibration,
             &timing::BATCHES,
             timing::ROUNDS,
-            &self.bar,
+            &self.terminal,
         )?;
         self.say("uncertainty maps");
-        let maps = uncertainty_maps(self.study, calibration.policy(), &self.bar)?;
+        let maps = uncertainty_maps(self.loaded.pipeline(), calibration.policy(), &self.terminal)?;
         Ok(Findings {
             rows,
             curve,
@@ -224,24 +240,26 @@ impl<B: Kernels> Bench<'_, B> {
             full,
             adaptive,
             maps,
-            image_shape: self.study.image_shape(),
+            image_shape: self.loaded.pipeline().image_shape(),
         })
     }
 
     /// The first evaluation of a process pays for memory and kernels; it is not timed.
     fn warm_up(&self) -> Result<()> {
         let batch = self.preset().sampling.batch;
-        self.study
-            .draw(Never, &self.study.plan(batch)?, &self.bar)?;
+        let plan = self.loaded.plan(batch)?;
+        self.loaded
+            .pipeline()
+            .generate(FullDepth, &plan, &self.terminal)?;
         Ok(())
     }
 
     /// The points of the curve, all on the same samples.
     fn curve(&self, samples: usize, budgets: &[f64]) -> Result<Vec<ResultRow>> {
-        let draw = self.study.plan(samples)?;
+        let draw = self.loaded.plan(samples)?;
         self.expect(samples * (budgets.len() + 2));
         self.say("the curve: full network");
-        let full = self.draw("curve-full", &Never, &draw)?;
+        let full = self.draw("curve-full", &FullDepth, &draw)?;
         let full_seconds = full.seconds_per_image();
         let mut rows = vec![self.row(MethodKind::Full, &full, full_seconds)?];
         for &budget in budgets {
@@ -249,10 +267,10 @@ impl<B: Kernels> Bench<'_, B> {
             let calibration = self.threshold(budget)?;
             let drawn = self.draw(&format!("curve-{budget}"), &calibration.policy(), &draw)?;
             let mut row = self.row(MethodKind::AdaDiff, &drawn, full_seconds)?;
-            calibration.enter(&mut row);
+            enter_exits(&calibration, &mut row);
             rows.push(row);
 
-            let depth = (1.0 - budget) * self.study.blocks() as f64;
+            let depth = (1.0 - budget) * self.loaded.pipeline().blocks() as f64;
             rows.extend(self.static_row(depth.round() as usize, &draw, full_seconds)?);
         }
         Ok(rows)
@@ -262,7 +280,7 @@ impl<B: Kernels> Bench<'_, B> {
     fn static_row(
         &self,
         depth: usize,
-        draw: &Draw,
+        draw: &SamplePlan,
         full_seconds: f64,
     ) -> Result<Option<ResultRow>> {
         let Some(depth) = NonZeroUsize::new(depth) else {
@@ -276,14 +294,14 @@ impl<B: Kernels> Bench<'_, B> {
         Ok(Some(row))
     }
 
-    fn row(&self, method: MethodKind, drawn: &Tally, full_seconds: f64) -> Result<ResultRow> {
+    fn row(&self, method: MethodKind, drawn: &SampleStats, full_seconds: f64) -> Result<ResultRow> {
         let row = Measured {
             preset: self.preset(),
             method,
             device: self.device.to_string(),
             cost: network_cost(&self.preset().model).into(),
             steps: self.preset().sampling.steps,
-            effort: &drawn.effort,
+            effort: &drawn.counts,
             seconds: drawn.seconds,
             features: self.judge.features(),
             frechet_distance: self.judge.frechet_distance(&drawn.statistics)?,
@@ -296,36 +314,34 @@ impl<B: Kernels> Bench<'_, B> {
 
     /// The threshold of a budget, the same one after an interruption.
     fn threshold(&self, reduction: f64) -> Result<Calibration> {
-        if let Some(calibration) = self.study.stored_threshold(reduction)? {
-            return Ok(calibration);
+        let calibrator = self.loaded.calibrator();
+        let stored = calibrator.stored_for_reduction(reduction, &self.terminal)?;
+        if let Some(calibration) = stored {
+            return Ok(calibration.clone());
         }
         let name = format!("calibration-{reduction}");
         if let Some(calibration) = self.kept.read(&name)? {
             return Ok(calibration);
         }
-        let calibration = self.study.threshold(reduction, &self.bar)?;
+        let calibration = calibrator.calibrate(calibrator.key(reduction), &self.terminal)?;
         self.kept.write(&name, &calibration)?;
         Ok(calibration)
     }
 
     /// Draws what is missing of the samples `name`.
-    fn draw(&self, name: &str, policy: &dyn ExitPolicy, draw: &Draw) -> Result<Tally> {
-        let so_far: Tally = match self.kept.read(name)? {
-            Some(tally) => tally,
-            None => Tally::none(self.judge, draw)?,
-        };
-        let evaluations = so_far.effort.samples * self.preset().sampling.steps as u64;
-        self.bar.inc(evaluations);
-        let mut keep = |tally: &Tally| Ok(self.kept.write(name, tally)?);
-        so_far.draw(self.study, self.judge, policy, draw, &self.bar, &mut keep)
+    fn draw(&self, name: &str, policy: &dyn ExitPolicy, draw: &SamplePlan) -> Result<SampleStats> {
+        let pipeline = self.loaded.pipeline();
+        let denoiser = AdaptiveUVit::new(&pipeline.model, policy);
+        let kept = (&self.kept, name);
+        judge_samples(pipeline, self.judge, &denoiser, draw, kept, &self.terminal)
     }
 
     fn say(&self, what: &str) {
-        self.bar.set_message(what.to_owned());
+        self.terminal.stage(what);
     }
 
     fn expect(&self, samples: usize) {
-        self.bar
-            .inc_length((samples * self.preset().sampling.steps) as u64);
+        self.terminal
+            .expect((samples * self.preset().sampling.steps) as u64);
     }
 }

@@ -13,6 +13,7 @@ use crate::commands::compare::Findings;
 use crate::methods::{MethodKind, timing_table};
 use crate::presets::Preset;
 use crate::results::{note_on_features, reduction_curve, results_table, write_rows};
+use crate::terminal::say;
 
 /// Images in a grid at most.
 const GRID: usize = 64;
@@ -165,9 +166,12 @@ fn facts(findings: &Findings, preset: &Preset, device: DeviceName) -> Vec<(Strin
 }
 
 /// Prints the tables and where the files are.
-pub fn print(findings: &Findings, folder: &Path) {
-    println!("{}", results_table(&findings.rows).terminal());
-    println!("{}", timing_table(&findings.timings).terminal());
-    println!("{}", summary(findings));
-    println!("report: {}", folder.join("report.html").display());
+///
+/// # Errors
+/// Where standard output cannot be written to.
+pub fn print(findings: &Findings, folder: &Path) -> Result<()> {
+    say!("{}", results_table(&findings.rows).terminal())?;
+    say!("{}", timing_table(&findings.timings).terminal())?;
+    say!("{}", summary(findings))?;
+    say!("report: {}", folder.join("report.html").display())
 }

@@ -1,16 +1,17 @@
 //! `train --dry-run`: what a training would take, before it starts.
 
-use adadiff_backends::DevicesTask;
+use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::network_cost;
 use adadiff_train::{Objective, TrainConfig};
 use adadiff_uem::AdaDiff;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Distribution, Tensor};
 use std::time::{Duration, Instant};
 
 use crate::presets::Preset;
-use crate::study::network_cost;
+use crate::terminal::say;
 
 /// A backward pass costs about two forward passes.
 const PASSES: f64 = 3.0;
@@ -32,58 +33,49 @@ pub struct DryRun {
     pub preset: Preset,
 }
 
-impl DevicesTask for DryRun {
+impl DeviceTask for DryRun {
     type Output = Result<()>;
 
-    fn run<B: Kernels>(self, devices: &[B::Device]) -> Result<()> {
-        let Some(device) = devices.first() else {
-            bail!("name a device to train on");
-        };
-        println!("{}", self.preset.to_toml()?);
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        say!("{}", self.preset.to_toml()?)?;
         let backbone = &self.preset.model.backbone;
-        let model: AdaDiff<B> = self.preset.model.init(0, device)?;
+        let model: AdaDiff<B> = self.preset.model.init(0, &device)?;
         let (all, parameters) = (model.num_params(), backbone.parameters()?);
         drop(model);
-        let rate = products_per_second::<B>(device);
-        println!(
+        let rate = products_per_second::<B>(&device);
+        say!(
             "parameters: {:.1} million in the backbone, {:.3} million in the estimators",
             parameters as f64 / 1e6,
             (all as u64).saturating_sub(parameters) as f64 / 1e6
-        );
-        println!(
+        )?;
+        say!(
             "the device reaches {:.0} GFLOP/s in products of {SIDE} x {SIDE} matrices",
             rate / 1e9
-        );
+        )?;
         for (name, phase) in [
             ("backbone", &self.preset.backbone_training),
             ("joint", &self.preset.joint_training),
         ] {
             let operations = self.operations(phase);
             let images = phase.steps as f64 * phase.batch_size as f64;
-            println!(
+            say!(
                 "{name}: {} steps of {} images, {:.1} GFLOP an image in training",
                 phase.steps,
                 phase.batch_size,
                 operations / 1e9
-            );
-            println!(
+            )?;
+            say!(
                 "  about {:.1} GiB of memory: {:.1} GiB of weights, their gradients, averages and \
                  moments, and what a part of {} images keeps for its backward pass (estimated)",
                 (self.weights_bytes(all) + self.kept_bytes(phase)) / GIB,
                 self.weights_bytes(all) / GIB,
                 phase.batch_size.div_ceil(phase.accumulation.get()),
-            );
-            println!(
-                "  at least {:.1} hours on {} such {}, computed from that rate: no training \
-                 reaches it whole",
-                images * operations / (rate * devices.len() as f64) / 3600.0,
-                devices.len(),
-                if devices.len() == 1 {
-                    "device"
-                } else {
-                    "devices"
-                },
-            );
+            )?;
+            say!(
+                "  at least {:.1} hours on 1 such device, computed from that rate: no training reaches \
+                 it whole",
+                images * operations / rate / 3600.0,
+            )?;
         }
         Ok(())
     }

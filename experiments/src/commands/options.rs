@@ -5,15 +5,15 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use adadiff_backends::{DeviceName, Precision};
+use adadiff_pipeline::{BudgetTarget, ExitRule, FdIncrease};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::budget::{FdIncrease, Goal, Wish};
-use crate::calibrations::ExitRule;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::components::Surroundings;
-use crate::judge::{JudgeOptions, Yardstick};
-use crate::presets::{Experiment, Place, positive, share, speedup};
+use crate::commands::budget_request::BudgetRequest;
+use crate::evaluator::{DataSetReference, EvaluatorOptions};
+use crate::presets::{Experiment, Place, SolverName, positive, share, speedup};
 
 /// What to sample from, where, and how.
 #[derive(Clone, Debug, Args)]
@@ -38,6 +38,10 @@ pub struct SamplingOptions {
     /// Solver steps [default: the preset's]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub steps: Option<usize>,
+    /// Solver, with settings that suit any network; thresholds that are stored beside the weights are of
+    /// the preset's [default: the preset's]
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub solver: Option<SolverName>,
     /// Guidance scale s of cond + s (cond - uncond) [default: the preset's]
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub guidance: Option<f64>,
@@ -94,7 +98,14 @@ impl SamplingOptions {
                 )
             }
         };
+        let on_latents = checkpoint.preset.latents.is_some();
         let sampling = &mut checkpoint.preset.sampling;
+        if let Some(name) = self.solver
+            && !name.is_of(sampling.solver)
+        {
+            // Stored thresholds remain those of `calibrated_solver`, and are passed over.
+            sampling.solver = name.config(on_latents);
+        }
         sampling.steps = self.steps.unwrap_or(sampling.steps);
         sampling.guidance = self.guidance.unwrap_or(sampling.guidance);
         sampling.seed = self.seed.unwrap_or(sampling.seed);
@@ -110,17 +121,23 @@ impl SamplingOptions {
 impl SamplingOptions {
     /// The budget, where it is none of blocks. A distance is judged as `judge` says, against the
     /// images at `place` where that names no reference.
-    pub fn wish(&self, judge: &JudgeOptions, place: &PlaceOptions) -> Option<Wish> {
-        let goal = match (self.speedup, self.max_fd_increase) {
-            (Some(speedup), _) => Goal::Speedup(speedup),
-            (None, Some(increase)) => Goal::FdIncrease(increase),
+    pub fn budget_request(
+        &self,
+        judge: &EvaluatorOptions,
+        place: &PlaceOptions,
+    ) -> Option<BudgetRequest> {
+        let target = match (self.speedup, self.max_fd_increase) {
+            (Some(speedup), _) => BudgetTarget::Speedup(speedup),
+            (None, Some(increase)) => BudgetTarget::FdIncrease(increase),
             (None, None) => return None,
         };
-        Some(Wish {
-            goal,
+        Some(BudgetRequest {
+            target,
             device: self.device,
-            judge: judge.clone(),
-            place: place.clone().into(),
+            reference: DataSetReference {
+                options: judge.clone(),
+                place: place.clone().into(),
+            },
             samples: self.budget_samples,
             only_stored: false,
         })
@@ -128,12 +145,12 @@ impl SamplingOptions {
 
     /// What stands before and behind the network. The exit rule `distance` is calibrated as `judge`
     /// says, against the images at `place` where that names no reference.
-    pub fn surroundings(&self, judge: &JudgeOptions, place: &PlaceOptions) -> Surroundings {
+    pub fn surroundings(&self, judge: &EvaluatorOptions, place: &PlaceOptions) -> Surroundings {
         Surroundings {
             autoencoder: self.autoencoder.clone(),
             latents: self.latents.clone(),
-            yardstick: Yardstick {
-                judge: judge.clone(),
+            reference: DataSetReference {
+                options: judge.clone(),
                 place: place.clone().into(),
             },
             ..Surroundings::default()
@@ -194,5 +211,35 @@ impl PromptOptions {
         surroundings.text_model = self.text_model;
         surroundings.vocabulary = self.vocabulary;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::presets::FASHION_MNIST;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        sampling: SamplingOptions,
+    }
+
+    #[test]
+    fn thresholds_remain_those_of_the_solver_that_they_were_stored_for() {
+        let checkpoint = |solver: &[&str]| {
+            let line = [&["program"], solver].concat();
+            let sampling = Line::try_parse_from(line).unwrap().sampling;
+            sampling.checkpoint(&FASHION_MNIST).unwrap()
+        };
+        let own = checkpoint(&[]);
+        // With the preset's settings, not with those of the name.
+        let same = checkpoint(&["--solver", "dpm_solver_plus_plus"]);
+        assert_eq!(same.preset, own.preset);
+        let other = checkpoint(&["--solver", "unipc"]);
+        assert_eq!(other.preset.sampling.solver.name(), "unipc");
+        assert_eq!(other.calibrated_solver, own.preset.sampling.solver);
     }
 }

@@ -2,11 +2,11 @@
 //! once.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use adadiff_backends::DeviceTask;
+use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_data::{
     ImageError, ImageSet, LatentError, LatentHeader, LatentItem, LatentStorage, LatentWriter,
     to_planes,
@@ -16,40 +16,54 @@ use adadiff_model::kernels::Kernels;
 use adadiff_storage::sha256_file;
 use anyhow::{Result, bail, ensure};
 use burn::tensor::{Tensor, TensorData};
+use clap::Args;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::Task;
+use super::options::PlaceOptions;
 use crate::checkpoint::latents::source_name;
-use crate::checkpoint::networks::open_autoencoder;
 use crate::checkpoint::text_encoder::TextEncoder;
-use crate::presets::{Place, Preset};
-use crate::terminal::samples_bar;
+use crate::networks::open_autoencoder;
+use crate::presets::{Preset, positive};
+use crate::terminal::{STOP, note, samples_bar, say};
 
-/// What to prepare, with what, and where to put it.
-#[derive(Debug)]
-pub struct Prepare<'a> {
-    /// Names the data set, the size of its images and what training needs of them.
-    pub preset: Preset,
-    /// Where the images lie.
-    pub place: Place,
-    /// The weights of the autoencoder.
+/// Options of `prepare`.
+#[derive(Debug, Args)]
+pub struct PrepareOptions {
+    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+    /// The images.
+    #[command(flatten)]
+    pub place: PlaceOptions,
+    /// Preset that names the size of the images [default: the program's first]
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// The weights of Stable Diffusion's autoencoder
+    #[arg(long, value_name = "FILE")]
     pub autoencoder: PathBuf,
-    /// The weights of the text model.
+    /// The weights of CLIP's text model, for captions
+    #[arg(long, value_name = "FILE")]
     pub text_model: Option<PathBuf>,
-    /// The vocabulary of its tokenizer.
+    /// The vocabulary of CLIP's tokenizer, bpe_simple_vocab_16e6.txt.gz or merges.txt
+    #[arg(long, value_name = "FILE")]
     pub vocabulary: Option<PathBuf>,
-    /// How numbers are stored.
-    pub storage: LatentStorage,
-    /// Images that are encoded together.
+    /// Store 16 bits for each number in place of 32
+    #[arg(long)]
+    pub half: bool,
+    /// Images that are encoded together
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "16")]
     pub batch: usize,
-    /// Images of a file.
+    /// Images of a file; what an interruption loses at most
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "1024")]
     pub images_per_shard: usize,
-    /// The most images that may be bad.
-    pub most_bad_images: usize,
-    /// The folder to write.
+    /// Images that may turn out bad; they are named and left out
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub skip_bad: usize,
+    /// Folder to write
+    #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
 /// The networks.
@@ -66,49 +80,61 @@ struct Read {
     images: Vec<Result<Vec<u8>, ImageError>>,
 }
 
-impl DeviceTask for Prepare<'_> {
+impl DeviceTask for Task<'_, PrepareOptions> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let Some(latents) = self.preset.latents else {
+        let preset = self.experiment.preset(self.options.preset.as_deref())?;
+        let Some(latents) = preset.latents else {
             bail!(
                 "the preset '{}' trains on pixels, which need no preparation",
-                self.preset.name
+                preset.name
             );
         };
-        let images = self.preset.data.open(&self.place)?;
+        let images = preset.data.open(&self.options.place.clone().into())?;
         let encoders = Encoders::<B> {
-            autoencoder: open_autoencoder(&self.autoencoder, latents.scale_factor, &device)?,
-            text: self.text_encoder(&device)?,
-            mirrored: self.preset.backbone_training.flip,
+            autoencoder: open_autoencoder(
+                &self.options.autoencoder,
+                latents.scale_factor,
+                &device,
+            )?,
+            text: self.text_encoder(&preset, &device)?,
+            mirrored: preset.backbone_training.flip,
             device,
         };
-        let header = self.header(&*images, &encoders)?;
-        let mut writer =
-            match LatentWriter::create_or_resume(&self.out, header, self.images_per_shard) {
-                Err(LatentError::Finished { .. }) => {
-                    println!("prepared already: {}", self.out.display());
-                    return Ok(());
-                }
-                writer => writer?,
-            };
+        let header = self.header(&preset, &*images, &encoders)?;
+        let PrepareOptions {
+            out,
+            images_per_shard,
+            ..
+        } = &self.options;
+        let mut writer = match LatentWriter::create_or_resume(out, header, *images_per_shard) {
+            Err(LatentError::Finished { .. }) => {
+                return say!("prepared already: {}", out.display());
+            }
+            writer => writer?,
+        };
         self.encode_all(&*images, &encoders, &mut writer)?;
         let empty = match &encoders.text {
             Some(text) => Some(text.encode(&[""])?.concat()),
             None => None,
         };
         writer.finish(empty.as_deref())?;
-        println!("prepared: {}", self.out.display());
-        Ok(())
+        say!("prepared: {}", out.display())
     }
 }
 
-impl Prepare<'_> {
-    fn text_encoder<B: Kernels>(&self, device: &B::Device) -> Result<Option<TextEncoder<B>>> {
-        let Some(expected) = self.preset.model.backbone.text else {
+impl Task<'_, PrepareOptions> {
+    fn text_encoder<B: Kernels>(
+        &self,
+        preset: &Preset,
+        device: &B::Device,
+    ) -> Result<Option<TextEncoder<B>>> {
+        let Some(expected) = preset.model.backbone.text else {
             return Ok(None);
         };
-        let (Some(model), Some(vocabulary)) = (&self.text_model, &self.vocabulary) else {
+        let (Some(model), Some(vocabulary)) = (&self.options.text_model, &self.options.vocabulary)
+        else {
             bail!(
                 "captions are encoded by CLIP's text model: name its weights with --text-model and \
                  its vocabulary, bpe_simple_vocab_16e6.txt.gz or merges.txt, with --vocabulary"
@@ -127,12 +153,17 @@ impl Prepare<'_> {
 
     fn header<B: Kernels>(
         &self,
+        preset: &Preset,
         images: &dyn ImageSet,
         encoders: &Encoders<B>,
     ) -> Result<LatentHeader> {
+        let storage = match self.options.half {
+            true => LatentStorage::F16,
+            false => LatentStorage::F32,
+        };
         let reduction = encoders.autoencoder.reduction();
         let [_, height, width] = images.shape();
-        let [channels, latent_height, latent_width] = self.preset.model.backbone.image_shape();
+        let [channels, latent_height, latent_width] = preset.model.backbone.image_shape();
         ensure!(
             [
                 encoders.autoencoder.latent_channels(),
@@ -145,14 +176,14 @@ impl Prepare<'_> {
             height / reduction,
             width / reduction
         );
-        let text_encoder_sha256 = match (&encoders.text, &self.text_model) {
+        let text_encoder_sha256 = match (&encoders.text, &self.options.text_model) {
             (Some(_), Some(path)) => Some(sha256_file(path)?),
             _ => None,
         };
         Ok(LatentHeader {
-            autoencoder_sha256: sha256_file(&self.autoencoder)?,
+            autoencoder_sha256: sha256_file(&self.options.autoencoder)?,
             text_encoder_sha256,
-            source: source_name(&self.preset),
+            source: source_name(preset),
             source_fingerprint: fingerprint(images),
             source_images: images.len(),
             channels,
@@ -164,8 +195,8 @@ impl Prepare<'_> {
                 Some(_) => None,
             },
             context_shape: encoders.text.as_ref().map(TextEncoder::size),
-            moments_storage: self.storage,
-            contexts_storage: self.storage,
+            moments_storage: storage,
+            contexts_storage: storage,
         })
     }
 
@@ -181,16 +212,16 @@ impl Prepare<'_> {
         bar.reset_eta();
         // Batches start where those of an uninterrupted run do, so that the latents are the same to
         // the last bit on a device whose sums depend on the batch.
-        let first = writer.next_image() / self.batch * self.batch;
+        let first = writer.next_image() / self.options.batch * self.options.batch;
         let result = thread::scope(|scope| {
             let (sender, receiver) = sync_channel(1);
-            scope.spawn(move || read(images, first, self.batch, &sender));
+            scope.spawn(move || read(images, first, self.options.batch, &sender));
             for read in receiver {
-                if self.stop.load(Ordering::Relaxed) {
+                if STOP.load(Ordering::Relaxed) {
                     bail!(
                         "interrupted; the same command continues after the last whole shard of \
                          {} images",
-                        self.images_per_shard
+                        self.options.images_per_shard
                     );
                 }
                 self.encode(images, read, encoders, writer)?;
@@ -225,13 +256,13 @@ impl Prepare<'_> {
                 continue;
             }
             if let Err(error) = image {
-                eprintln!("left out: {} {error}", images.name(index));
+                note!("left out: {} {error}", images.name(index));
                 writer.skip(images.name(index), error.to_string())?;
                 let skipped = writer.skipped().len();
                 ensure!(
-                    skipped <= self.most_bad_images,
+                    skipped <= self.options.skip_bad,
                     "{skipped} images cannot be used, where {} may be skipped (--skip-bad)",
-                    self.most_bad_images
+                    self.options.skip_bad
                 );
                 continue;
             }

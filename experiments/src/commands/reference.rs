@@ -3,50 +3,71 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use adadiff_backends::DeviceTask;
-use adadiff_metrics::Gaussian;
+use adadiff_backends::{DeviceName, DeviceTask};
+use adadiff_data::BadImages;
+use adadiff_metrics::{FeatureOrigin, Gaussian};
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
+use clap::Args;
 
-use crate::judge::{JudgeOptions, image_statistics};
-use crate::presets::{Place, Preset};
-use crate::terminal::samples_bar;
+use super::Task;
+use super::options::PlaceOptions;
+use crate::evaluator::{EvaluatorOptions, image_statistics};
+use crate::terminal::{Terminal, note, samples_bar, say};
 
-/// Which images to measure by which features, and where to put the statistics.
-#[derive(Debug)]
-pub struct Reference {
-    /// Names the data set and the size of its images.
-    pub preset: Preset,
-    /// Where the images lie.
-    pub place: Place,
+/// Options of `reference`.
+#[derive(Debug, Args)]
+pub struct ReferenceOptions {
+    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
     /// The features.
-    pub judge: JudgeOptions,
-    /// The file to write.
+    #[command(flatten)]
+    pub judge: EvaluatorOptions,
+    /// The images.
+    #[command(flatten)]
+    pub place: PlaceOptions,
+    /// Preset that names the size of the images [default: the program's first]
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// Statistics file to write, .npz
+    #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
 
-impl DeviceTask for Reference {
+impl DeviceTask for Task<'_, ReferenceOptions> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let data = self.preset.data;
-        let images = data.open(&self.place)?;
-        let extractor = self
-            .judge
-            .extractor::<B>(data, images.shape()[0], &device)?;
+        let ReferenceOptions {
+            judge,
+            place,
+            preset,
+            out,
+            ..
+        } = self.options;
+        let preset = self.experiment.preset(preset.as_deref())?;
+        let data = preset.data;
+        let images = data.open(&place.into())?;
+        let extractor = judge.extractor::<B>(data, images.shape()[0], &device)?;
         let bar = samples_bar(images.len() as u64).with_prefix("reference");
-        let gaussian = image_statistics(&extractor, &*images, &device, &bar)?.gaussian()?;
-        bar.finish_and_clear();
-        write_statistics(&self.out, &gaussian)?;
-        println!(
+        let terminal = Terminal::over(bar);
+        let mut bad = BadImages::new(preset.backbone_training.most_bad_images);
+        let statistics = image_statistics(&extractor, &*images, &mut bad, &device, &terminal)?;
+        terminal.finish();
+        for image in bad.images() {
+            note!("left out: {image}");
+        }
+        let gaussian = statistics.gaussian()?;
+        write_statistics(&out, &gaussian, &judge.origin(data)?)?;
+        say!(
             "statistics of {} images over {} features ({}): {}",
-            images.len(),
+            statistics.count(),
             extractor.dims(),
             extractor.name(),
-            self.out.display()
-        );
-        Ok(())
+            out.display()
+        )
     }
 }
 
@@ -54,8 +75,8 @@ impl DeviceTask for Reference {
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub fn write_statistics(path: &Path, gaussian: &Gaussian) -> Result<()> {
+pub fn write_statistics(path: &Path, gaussian: &Gaussian, origin: &FeatureOrigin) -> Result<()> {
     let mut bytes = Cursor::new(Vec::new());
-    adadiff_metrics::write_statistics(&mut bytes, gaussian)?;
+    adadiff_metrics::write_statistics(&mut bytes, gaussian, origin)?;
     Ok(write_atomically(path, bytes.get_ref())?)
 }

@@ -1,94 +1,106 @@
 //! The command `sample`: a grid of samples and the trace of their exits.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
-use adadiff_data::{CIFAR10_CLASS_NAMES, CLASS_NAMES};
+use adadiff_data::{cifar10, fashion_mnist};
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{Conditions, Monitor};
 use adadiff_report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
 use adadiff_storage::{RunFolder, write_atomically};
 use anyhow::{Context, Result, bail};
+use clap::Args;
 
-use crate::budget::Wish;
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
+use super::Task;
+use super::inputs::InputOptions;
+use super::options::PromptOptions;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::methods::Exit;
-use crate::presets::DataSet;
-use crate::study::{Conditions, Study};
-use crate::terminal::evaluations_bar;
+use crate::presets::{DataSet, positive};
+use crate::terminal::{Terminal, say};
 
-/// What to sample.
-#[derive(Debug)]
-pub struct Sample<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
-    /// The budget, where it is none of blocks.
-    pub wish: Option<Wish>,
-    /// The folder to write, if one was named.
+/// Options of `sample`.
+#[derive(Debug, Args)]
+pub struct SampleOptions {
+    /// What to sample from, and what samples are judged by.
+    #[command(flatten)]
+    pub inputs: InputOptions,
+    /// What to draw.
+    #[command(flatten)]
+    pub prompts: PromptOptions,
+    /// Folder to write [default: runs/PRESET-sample/DATE]
+    #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Number of samples.
+    /// Number of samples
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "64")]
     pub samples: usize,
-    /// The label of all samples; all classes in turn where none was named.
+    /// Label of all samples, from 0 [default: all classes in turn]
+    #[arg(long, value_name = "LABEL")]
     pub class: Option<usize>,
-    /// Without a label at all.
+    /// Sample without a label
+    #[arg(long, conflicts_with_all = ["class", "guidance"])]
     pub unconditional: bool,
-    /// When samples leave.
-    pub exit: Exit,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
+    /// Use the full network
+    #[arg(long, conflicts_with_all = ["reduction", "speedup", "max_fd_increase", "depth"])]
+    pub full: bool,
+    /// Leave after this many blocks
+    #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
+    pub depth: Option<NonZeroUsize>,
 }
 
-impl DeviceTask for Sample<'_> {
+impl DeviceTask for Task<'_, SampleOptions> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let experiment = format!("{}-sample", self.checkpoint.preset.name);
-        let folder = RunFolder::create(self.out.as_deref(), &experiment)?;
-        let mut study: Study<'_, B> =
-            self.surroundings
-                .study(self.checkpoint, &device, self.stop)?;
-        if self.unconditional {
-            study.preset.sampling.guidance = 0.0;
+        let options = self.options;
+        let mut inputs = options.inputs.resolve(self.experiment)?;
+        options.prompts.enter(&mut inputs.surroundings)?;
+        let experiment = format!("{}-sample", inputs.checkpoint.preset.name);
+        let folder = RunFolder::create(options.out.as_deref(), &experiment)?;
+        let request = inputs.request.take();
+        let mut loaded: LoadedCheckpoint<B> = inputs.load(&device)?;
+        if options.unconditional {
+            loaded.change_sampling(|sampling| sampling.guidance = 0.0);
         }
-        let mut draw = study.plan(self.samples)?;
+        let mut draw = loaded.plan(options.samples)?;
         let classes = match &draw.conditions {
             Conditions::Classes(classes) => classes.len(),
             _ => 0,
         };
-        if let Some(class) = self.class {
+        if let Some(class) = options.class {
             if class >= classes {
                 bail!("{}", no_class(class, classes));
             }
             draw.conditions = Conditions::Classes(vec![class]);
         }
-        if self.unconditional {
+        if options.unconditional {
             if classes == 0 {
                 bail!("--unconditional is for networks that are conditioned on classes");
             }
             draw.conditions = Conditions::Classes(vec![classes]);
         }
 
-        let bar = evaluations_bar();
-        if let Some(wish) = &self.wish {
-            let calibration = wish.enter(&mut study, None, &device, &bar)?;
+        let terminal = Terminal::evaluations();
+        if let Some(request) = request {
+            let calibration = request.enter(&mut loaded, None, &terminal)?;
             calibration.write_beside(&folder.path())?;
         }
-        bar.set_message("calibrating");
-        let calibration = self.exit.calibration(&study, &bar)?;
-        let policy = self.exit.policy(calibration.as_ref());
-        bar.set_length(bar.position() + (self.samples * study.preset.sampling.steps) as u64);
-        bar.set_message("sampling");
-        let drawn = study
-            .draw(policy, &draw, &bar)
+        terminal.stage("calibrating");
+        let exit = Exit::new(options.full, options.depth);
+        let calibration = exit.calibration(&loaded, &terminal)?;
+        let policy = exit.policy(calibration.as_ref());
+        terminal.expect((options.samples * loaded.preset().sampling.steps) as u64);
+        terminal.stage("sampling");
+        let pipeline = loaded.pipeline();
+        let drawn = pipeline
+            .generate(policy, &draw, &terminal)
             .context("nothing was written")?;
-        bar.finish_and_clear();
+        terminal.finish();
 
-        let [channels, height, width] = study.image_shape();
-        let shape = [self.samples, channels, height, width];
+        let [channels, height, width] = pipeline.image_shape();
+        let shape = [options.samples, channels, height, width];
         let images = ImageBatch::new(&drawn.pixels, shape)?;
         write_png(
             &folder.path().join("samples.png"),
@@ -101,19 +113,18 @@ impl DeviceTask for Sample<'_> {
             .write(&folder.path(), "exit_depth")?;
         let trace = serde_json::to_vec(&drawn.trace)?;
         write_atomically(&folder.path().join("trace.json"), &trace)?;
-        let preset = study.preset.to_toml()?;
+        let preset = loaded.preset().to_toml()?;
         write_atomically(&folder.path().join("preset.toml"), preset.as_bytes())?;
         let folder = folder.finish()?;
-        println!(
+        say!(
             "{} samples of {}: {:.2} of {} blocks, {:.4} s an image, in {}",
-            self.samples,
-            subject(study.preset.data, &draw.conditions),
-            study.cost(&drawn.effort)?.blocks_mean,
-            study.blocks(),
+            options.samples,
+            subject(loaded.preset().data, &draw.conditions),
+            pipeline.cost(&drawn.counts)?.blocks_mean,
+            pipeline.blocks(),
             drawn.seconds_per_image(),
             folder.display()
-        );
-        Ok(())
+        )
     }
 }
 
@@ -133,10 +144,11 @@ fn subject(data: DataSet, conditions: &Conditions) -> String {
         Conditions::None => "whatever the data set shows".to_owned(),
         Conditions::Texts(contexts) => format!("{} prompts in turn", contexts.len()),
         Conditions::Classes(classes) => match (classes.as_slice(), data) {
-            ([class], DataSet::FashionMnist) => {
-                CLASS_NAMES.get(*class).unwrap_or(&"no class").to_string()
-            }
-            ([class], DataSet::Cifar10) => CIFAR10_CLASS_NAMES
+            ([class], DataSet::FashionMnist) => fashion_mnist::CLASS_NAMES
+                .get(*class)
+                .unwrap_or(&"no class")
+                .to_string(),
+            ([class], DataSet::Cifar10) => cifar10::CLASS_NAMES
                 .get(*class)
                 .unwrap_or(&"no class")
                 .to_string(),

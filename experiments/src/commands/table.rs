@@ -1,22 +1,19 @@
 //! The commands `table` and `figure`.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::ensure_enough;
 use adadiff_storage::write_atomically;
 use anyhow::Result;
 
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
+use super::inputs::Inputs;
 use crate::figures::{FigureName, Figures, Outcome};
-use crate::judge::{JudgeOptions, ensure_enough};
 use crate::pages;
-use crate::presets::Place;
 use crate::results::{Results, TableName};
 use crate::tables::{Bench, Networks, Rendered, Settings, Variants};
-use crate::terminal::evaluations_bar;
+use crate::terminal::{Terminal, say};
 
 /// What is to be measured and drawn.
 #[derive(Clone, Debug)]
@@ -29,43 +26,36 @@ pub enum Wanted {
 
 /// Measures and draws tables or figures.
 #[derive(Debug)]
-pub struct Job<'a> {
+pub struct Job {
     /// What.
     pub wanted: Wanted,
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// Where networks are that were trained otherwise.
     pub variants: Variants,
-    /// What samples are judged by.
-    pub judge: JudgeOptions,
-    /// The images to compare with, where there are no statistics of them.
-    pub place: Place,
     /// How rows are measured.
     pub settings: Settings,
     /// The folder of results.
     pub folder: PathBuf,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for Job<'_> {
+impl DeviceTask for Job {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let data = self.checkpoint.preset.data;
-        let preset = self.checkpoint.preset.to_toml()?;
-        let yardstick = self.surroundings.yardstick.name(data)?;
-        let networks: Networks<'_, B> = Networks::new(
-            self.checkpoint,
-            self.surroundings,
-            self.variants,
-            device.clone(),
-            self.stop,
-        )?;
-        let shape = networks.main().study.image_shape();
-        let judge = self.judge.judge(data, &self.place, shape, &device)?;
+        let Inputs {
+            checkpoint,
+            surroundings,
+            ..
+        } = self.inputs;
+        let data = checkpoint.preset.data;
+        let preset = checkpoint.preset.to_toml()?;
+        let reference = surroundings.reference.clone();
+        let yardstick = reference.id(data)?;
+        let networks: Networks<B> =
+            Networks::new(checkpoint, surroundings, self.variants, device.clone())?;
+        let shape = networks.main().loaded.pipeline().image_shape();
+        let judge = reference.evaluator(data, shape, &device)?;
         // Said before hours of sampling, not after.
         let samples = self.settings.samples;
         let asked = format!("{samples} were asked for");
@@ -78,40 +68,38 @@ impl DeviceTask for Job<'_> {
             yardstick,
             settings: self.settings,
             results,
-            bar: evaluations_bar(),
+            terminal: Terminal::evaluations(),
         };
         match self.wanted {
             Wanted::Tables(names) => tables(&mut bench, &names)?,
             Wanted::Figures(names) => {
                 let figures = Figures {
                     bench: &mut bench,
-                    place: &self.place,
+                    place: &reference.place,
                     device,
                 };
                 self::figures(figures, &names)?;
             }
         }
-        bench.bar.finish_and_clear();
+        bench.terminal.finish();
         let report = pages::write_report(&bench.results)?;
-        println!("report: {}", report.display());
-        Ok(())
+        say!("report: {}", report.display())
     }
 }
 
-fn tables<B: Kernels>(bench: &mut Bench<'_, B>, names: &[TableName]) -> Result<()> {
+fn tables<B: Kernels>(bench: &mut Bench<B>, names: &[TableName]) -> Result<()> {
     for &name in names {
         let drawn = bench.table(name)?;
         let rendered = Rendered::of(&bench.results, &drawn);
         let path = bench.results.table_path(name, "md");
         write_atomically(&path, rendered.markdown().as_bytes())?;
-        bench.bar.suspend(|| {
-            println!("{}\n\n{}", name.title(), rendered.terminal());
-        });
+        let line = format_args!("{}\n\n{}", name.title(), rendered.terminal());
+        bench.terminal.print(line)?;
     }
     Ok(())
 }
 
-fn figures<B: Kernels>(mut figures: Figures<'_, '_, B>, names: &[FigureName]) -> Result<()> {
+fn figures<B: Kernels>(mut figures: Figures<'_, B>, names: &[FigureName]) -> Result<()> {
     for &name in names {
         let outcome = figures.draw(name)?;
         let folder = figures.bench.results.figures();
@@ -120,11 +108,12 @@ fn figures<B: Kernels>(mut figures: Figures<'_, '_, B>, names: &[FigureName]) ->
             .map(|file| folder.join(format!("{file}.png")).display().to_string())
             .collect();
         let files = files.join(", ");
-        figures.bench.bar.suspend(|| match outcome {
-            Outcome::Drawn => println!("{files}"),
-            Outcome::Kept => println!("{files}, as it was"),
-            Outcome::Missing(reason) => println!("{files}: {reason}"),
-        });
+        let terminal = &figures.bench.terminal;
+        match outcome {
+            Outcome::Drawn => terminal.print(format_args!("{files}")),
+            Outcome::Kept => terminal.print(format_args!("{files}, as it was")),
+            Outcome::Missing(reason) => terminal.print(format_args!("{files}: {reason}")),
+        }?;
     }
     Ok(())
 }

@@ -6,18 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::commands::options::{PlaceOptions, SamplingOptions};
+use super::inputs::InputOptions;
+use super::{QUICK_SAMPLES, SAMPLES};
 use crate::figures::FigureArgument;
-use crate::judge::JudgeOptions;
 use crate::presets::{Experiment, Preset, positive};
 use crate::results::TableName;
 use crate::tables::{Settings, Variants};
-
-/// Samples of a row where the preset names no number.
-const SAMPLES: usize = 512;
-
-/// Samples of a row of a quick run: enough for a covariance of 64 features.
-const QUICK_SAMPLES: usize = 96;
 
 /// Options of `table`.
 #[derive(Debug, Args)]
@@ -55,15 +49,9 @@ pub struct StudyOptions {
 /// How rows are measured, and where they are kept.
 #[derive(Clone, Debug, Args)]
 pub struct MeasuringOptions {
-    /// What to sample from.
+    /// What to sample from, and what samples are judged by.
     #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What samples are judged by.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images to compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
+    pub inputs: InputOptions,
     /// Folder of results; what is in it already is not measured again [default: runs/PRESET-results]
     #[arg(long, value_name = "DIR")]
     pub results: Option<PathBuf>,
@@ -141,7 +129,7 @@ impl MeasuringOptions {
         let default = || Path::new("runs").join(format!("{}-variants", preset.name));
         Variants {
             program: experiment.name,
-            checkpoint: self.sampling.checkpoint.clone(),
+            checkpoint: self.inputs.sampling.checkpoint.clone(),
             folder: self.variants.clone().unwrap_or_else(default),
             files: self.variant.clone(),
         }
@@ -162,7 +150,7 @@ impl MeasuringOptions {
             "a seed is named twice in --seeds; equal seeds give equal samples"
         );
         Ok(Settings {
-            device: self.sampling.device.to_string(),
+            device: self.inputs.sampling.device.to_string(),
             samples: match self.quick {
                 true => samples.min(QUICK_SAMPLES),
                 false => samples,

@@ -1,60 +1,70 @@
 //! The command `timing`: how much of the skipped blocks' time a device really saves.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::Monitor;
 use adadiff_storage::{to_json_lines, write_atomically};
 use anyhow::Result;
+use clap::Args;
 
-use crate::budget::Wish;
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
+use super::Task;
+use super::inputs::InputOptions;
+use crate::checkpoint::LoadedCheckpoint;
+use crate::methods::timing::{BATCHES, ROUNDS};
 use crate::methods::{timing, timing_table};
-use crate::study::Study;
-use crate::terminal::evaluations_bar;
+use crate::presets::positive;
+use crate::terminal::{Terminal, say};
 
-/// What to time.
-#[derive(Debug)]
-pub struct TimeExits<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
-    /// The budget, where it is none of blocks.
-    pub wish: Option<Wish>,
-    /// The sizes of batches.
+/// Options of `timing`.
+#[derive(Debug, Args)]
+pub struct TimingOptions {
+    /// What to sample from, and what samples are judged by.
+    #[command(flatten)]
+    pub inputs: InputOptions,
+    /// Sizes of the batches to time, in place of --batch
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive, default_values_t = BATCHES, conflicts_with = "batch")]
     pub batches: Vec<usize>,
-    /// Turns of each network.
+    /// Turns of each network, after one that does not count; their ratios' medians are shown
+    #[arg(long, value_name = "N", value_parser = positive, default_value_t = ROUNDS)]
     pub rounds: usize,
-    /// The file of JSON lines to write, if one was named.
+    /// File of JSON lines to write
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for TimeExits<'_> {
+impl DeviceTask for Task<'_, TimingOptions> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let mut study: Study<'_, B> =
-            self.surroundings
-                .study(self.checkpoint, &device, self.stop)?;
-        let bar = evaluations_bar();
-        if let Some(wish) = &self.wish {
-            wish.enter(&mut study, None, &device, &bar)?;
+        let TimingOptions {
+            inputs,
+            batches,
+            rounds,
+            out,
+        } = self.options;
+        let mut inputs = inputs.resolve(self.experiment)?;
+        let request = inputs.request.take();
+        let mut loaded: LoadedCheckpoint<B> = inputs.load(&device)?;
+        let terminal = Terminal::evaluations();
+        if let Some(request) = request {
+            request.enter(&mut loaded, None, &terminal)?;
         }
-        bar.set_message("calibrating");
-        let calibration = study.threshold(study.preset.sampling.reduction, &bar)?;
-        bar.set_message("speed");
-        let timings = timing::measure(&study, &calibration, &self.batches, self.rounds, &bar)?;
-        bar.finish_and_clear();
-        println!("{}", timing_table(&timings).terminal());
-        if let Some(path) = &self.out {
+        terminal.stage("calibrating");
+        let reduction = loaded.preset().sampling.reduction;
+        let calibration = loaded.calibrator().for_reduction(reduction, &terminal)?;
+        terminal.stage("speed");
+        let pipeline = loaded.pipeline();
+        let timings = timing::measure(pipeline, &calibration, &batches, rounds, &terminal)?;
+        terminal.finish();
+        if let Some(path) = &out {
             write_atomically(path, to_json_lines(&timings)?.as_bytes())?;
-            println!("timings: {}", path.display());
         }
-        Ok(())
+        say!("{}", timing_table(&timings).terminal())?;
+        match &out {
+            Some(path) => say!("timings: {}", path.display()),
+            None => Ok(()),
+        }
     }
 }

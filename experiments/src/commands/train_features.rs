@@ -2,54 +2,54 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use adadiff_backends::DeviceTask;
+use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_data::{FashionMnist, ImageSet, Split, open_cifar10};
 use adadiff_metrics::{CifarCnnConfig, Classifier, FashionCnnConfig};
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::{Precision, save};
 use adadiff_train::{ClassifierConfig, train_classifier};
+use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::{Result, bail};
 use burn::module::AutodiffModule;
 use burn_autodiff::Autodiff;
+use clap::Args;
 
+use super::Task;
 use crate::presets::DataSet;
-use crate::terminal::steps_bar;
+use crate::terminal::{STOP, say, steps_bar};
 
-/// What to train the classifier on, and where to put it.
-#[derive(Debug)]
-pub struct TrainFeatures<'a> {
-    /// The data set, which decides on the network.
-    pub set: DataSet,
-    /// Where its images lie, if a place was named.
+/// Options of `train-features`.
+#[derive(Debug, Args)]
+pub struct TrainFeaturesOptions {
+    /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+    /// Folder or archive of the images [default for Fashion-MNIST: $ADADIFF_DATA, then Debian's]
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
-    /// The weights file to write, if one was named.
+    /// Weights file to write [default: runs/fashion_cnn.safetensors or runs/cifar_cnn.safetensors]
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for TrainFeatures<'_> {
+impl DeviceTask for Task<'_, TrainFeaturesOptions> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        match self.set {
+        let data = self.options.data.as_deref();
+        let set = self.experiment.preset(None)?.data;
+        match set {
             DataSet::FashionMnist => {
-                let folder = adadiff_data::locate(self.data.as_deref())?;
+                let folder = adadiff_data::locate(data)?;
                 let train = FashionMnist::load(&folder, Split::Train)?;
                 let test = FashionMnist::load(&folder, Split::Test)?;
+                let config = ClassifierConfig::new();
                 let network = FashionCnnConfig::new().init::<Autodiff<B>>(&device);
-                self.train(
-                    &ClassifierConfig::new(),
-                    network,
-                    [&train, &test],
-                    "fashion_cnn",
-                    &device,
-                )
+                self.train(&config, network, [&train, &test], "fashion_cnn", &device)
             }
             DataSet::Cifar10 => {
-                let place = self.set.place_of(self.data.as_deref())?;
+                let place = set.place_of(data)?;
                 let train = open_cifar10(place, Split::Train)?;
                 let test = open_cifar10(place, Split::Test)?;
                 let config = ClassifierConfig::new().with_steps(8000).with_shift(4);
@@ -57,14 +57,15 @@ impl DeviceTask for TrainFeatures<'_> {
                 self.train(&config, network, [&*train, &*test], "cifar_cnn", &device)
             }
             other => bail!(
-                "no classifier judges samples of {}: judge them with --inception FILE",
+                "no classifier of this project judges samples of {}: name FID's network with \
+                 --inception FILE where they are judged",
                 other.title()
             ),
         }
     }
 }
 
-impl TrainFeatures<'_> {
+impl Task<'_, TrainFeaturesOptions> {
     fn train<B: Kernels, N>(
         &self,
         config: &ClassifierConfig,
@@ -81,9 +82,10 @@ impl TrainFeatures<'_> {
         let trained = train_classifier(config, network, train, test, device, |progress| {
             bar.set_position(progress.step as u64);
             bar.set_message(format!("cross entropy {:.3}", progress.loss));
-            match self.stop.load(Ordering::Relaxed) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
+            if STOP.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
             }
         })?;
         bar.finish_and_clear();
@@ -92,14 +94,15 @@ impl TrainFeatures<'_> {
             ("steps", config.steps.to_string()),
             ("seed", config.seed.to_string()),
         ];
-        let out = self.out.clone();
-        let out = out.unwrap_or_else(|| Path::new("runs").join(format!("{name}.safetensors")));
-        save(&trained.network, Precision::Half, &metadata, &out)?;
-        println!(
+        let out = match &self.options.out {
+            Some(out) => out.clone(),
+            None => Path::new("runs").join(format!("{name}.safetensors")),
+        };
+        save(&trained.network, WeightPrecision::Half, &metadata, &out)?;
+        say!(
             "test accuracy {:.2} %, weights in {}",
             100.0 * trained.test_accuracy,
             out.display()
-        );
-        Ok(())
+        )
     }
 }

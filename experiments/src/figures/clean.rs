@@ -5,15 +5,16 @@ use std::sync::Arc;
 use adadiff_data::ImageSet;
 use adadiff_model::Condition;
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{AdaptiveUVit, Never};
+use adadiff_pipeline::{Conditions, Monitor, SamplePlan};
+
+use adadiff_uem::{AdaptiveUVit, FullDepth};
 use anyhow::{Context, Result};
 use burn::tensor::{Tensor, TensorData};
-use indicatif::ProgressBar;
 
 use super::curves::spread_over;
-use crate::judge::test_images;
+use crate::checkpoint::LoadedCheckpoint;
+use crate::evaluator::test_images;
 use crate::presets::{DataSet, Place};
-use crate::study::{Conditions, Draw, Study};
 
 /// Clean images and what they are conditioned on.
 pub struct Clean<B: Kernels> {
@@ -32,19 +33,19 @@ impl<B: Kernels> Clean<B> {
     /// # Errors
     /// Where images cannot be read, the user interrupts or the device fails.
     pub fn of(
-        study: &Study<'_, B>,
+        loaded: &LoadedCheckpoint<B>,
         place: &Place,
         samples: usize,
         device: &B::Device,
-        bar: &ProgressBar,
+        monitor: &dyn Monitor,
     ) -> Result<Self> {
-        let preset = &study.preset;
+        let preset = loaded.preset();
         let network = &preset.model.backbone;
         let on_pixels = preset.latents.is_none() && network.text.is_none();
         let (set, name): (Arc<dyn ImageSet>, _) = match preset.data {
             DataSet::FashionMnist if on_pixels => (Arc::new(test_images()?), "test images"),
             data if on_pixels && place.data.is_some() => (data.open(place)?, "training images"),
-            _ => return Self::samples(study, samples, device, bar),
+            _ => return Self::samples(loaded, samples, device, monitor),
         };
         let chosen = spread_over(set.len(), samples);
         let mut pixels = Vec::new();
@@ -57,13 +58,13 @@ impl<B: Kernels> Clean<B> {
         let [channels, height, width] = network.image_shape();
         let data = TensorData::new(pixels, [chosen.len(), channels, height, width]);
         let draw = match network.classes {
-            None => study.plan(chosen.len())?,
+            None => loaded.plan(chosen.len())?,
             Some(_) => {
                 let labels = chosen.iter().map(|&index| set.label(index));
                 let labels: Option<Vec<usize>> = labels.collect();
-                Draw {
+                SamplePlan {
                     conditions: Conditions::Classes(labels.context("the images have no labels")?),
-                    ..study.plan(chosen.len())?
+                    ..loaded.plan(chosen.len())?
                 }
             }
         };
@@ -76,23 +77,25 @@ impl<B: Kernels> Clean<B> {
 
     /// The full network's own samples.
     fn samples(
-        study: &Study<'_, B>,
+        loaded: &LoadedCheckpoint<B>,
         samples: usize,
         device: &B::Device,
-        bar: &ProgressBar,
+        monitor: &dyn Monitor,
     ) -> Result<Self> {
-        let draw = Draw {
+        let draw = SamplePlan {
             batch: samples,
-            ..study.plan(samples)?
+            ..loaded.plan(samples)?
         };
         let mut images = None;
-        let full = AdaptiveUVit::new(&study.model, Never);
-        bar.inc_length((samples * draw.steps) as u64);
-        study.draw_from(&full, &draw, bar, &mut |progress| {
-            if progress.step.is_last() {
-                images = Some(progress.state.clone());
-            }
-        })?;
+        let full = AdaptiveUVit::new(&loaded.pipeline().model, FullDepth);
+        monitor.expect((samples * draw.steps) as u64);
+        loaded
+            .pipeline()
+            .generate_with(&full, &draw, monitor, &mut |progress| {
+                if progress.step.is_last() {
+                    images = Some(progress.state.clone());
+                }
+            })?;
         Ok(Self {
             images: images.context("no samples were drawn")?,
             condition: draw.condition(device),

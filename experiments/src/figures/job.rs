@@ -1,6 +1,7 @@
 //! Measures and draws figures that are not there yet.
 
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::Monitor;
 use adadiff_report::{Chart, ExitHeatmap};
 use anyhow::{Result, anyhow};
 use serde_json::{Value, to_value};
@@ -13,10 +14,10 @@ use super::reliability::Reliability;
 use super::samples::SamplePairs;
 use super::trade_off::TradeOff;
 use super::uncertainty_maps;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::methods::{Method, PreparedMethod};
 use crate::presets::Place;
 use crate::results::{DrawKey, TableName};
-use crate::study::Study;
 use crate::tables::Bench;
 
 /// Samples that errors, exits and reliability are measured on.
@@ -26,9 +27,9 @@ const SAMPLES: usize = 64;
 const PAIRS: usize = 32;
 
 /// Measures the figures of a checkpoint.
-pub struct Figures<'b, 'a, B: Kernels> {
+pub struct Figures<'b, B: Kernels> {
     /// What measures.
-    pub bench: &'b mut Bench<'a, B>,
+    pub bench: &'b mut Bench<B>,
     /// Where images are that errors are measured on.
     pub place: &'b Place,
     /// The device.
@@ -46,7 +47,7 @@ pub enum Outcome {
     Missing(String),
 }
 
-impl<'a, B: Kernels> Figures<'_, 'a, B> {
+impl<B: Kernels> Figures<'_, B> {
     /// Draws a figure, unless it is there and nothing that it depends on has changed.
     ///
     /// # Errors
@@ -60,7 +61,7 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
     }
 
     fn few(&self, samples: usize) -> usize {
-        let batch = self.study().preset.sampling.batch;
+        let batch = self.loaded().preset().sampling.batch;
         let most = if self.bench.settings.quick {
             8
         } else {
@@ -69,8 +70,8 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
         most.min(batch)
     }
 
-    fn study(&self) -> &Study<'a, B> {
-        &self.bench.networks.main().study
+    fn loaded(&self) -> &LoadedCheckpoint<B> {
+        &self.bench.networks.main().loaded
     }
 
     fn of_samples(&mut self, name: FigureName) -> Result<Outcome> {
@@ -88,19 +89,19 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
         if known.is_some_and(|known| known.key.as_ref() == Some(&key)) {
             return Ok(Outcome::Kept);
         }
-        self.bench.bar.set_message(format!("figure {file}"));
+        self.bench.terminal.stage(&format!("figure {file}"));
         match self.measure(name, count, key, file) {
             Ok(figure) => {
                 figure.write(&folder, file)?;
                 Ok(Outcome::Drawn)
             }
-            Err(error) if self.study().is_stopped() => Err(error),
+            Err(error) if self.bench.terminal.stopped() => Err(error),
             Err(error) => Ok(Outcome::Missing(format!("not drawn: {error:#}"))),
         }
     }
 
     fn method(&self) -> Method {
-        let sampling = &self.study().preset.sampling;
+        let sampling = &self.loaded().preset().sampling;
         Method::AdaDiff {
             rule: sampling.exit_rule,
             reduction: sampling.reduction,
@@ -108,7 +109,7 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
     }
 
     fn prepared(&self) -> Result<PreparedMethod<'_, B>> {
-        self.method().prepare(self.study(), &self.bench.bar)
+        self.method().prepare(self.loaded(), &self.bench.terminal)
     }
 
     /// Measures a figure of samples; pictures that are no charts are written at once.
@@ -119,7 +120,8 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
         key: DrawKey,
         file: &str,
     ) -> Result<FigureFile> {
-        let (study, bar) = (self.study(), &self.bench.bar);
+        let (loaded, monitor) = (self.loaded(), &self.bench.terminal);
+        let pipeline = loaded.pipeline();
         let folder = self.bench.results.figures();
         let figure = |title: &str, caption: String, chart: Option<Chart>, data: Value| FigureFile {
             figure: name,
@@ -131,7 +133,7 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
         };
         match name {
             FigureName::LayerErrors | FigureName::LayerErrorsOverSteps => {
-                let errors = LayerErrors::measure(study, count, bar)?;
+                let errors = LayerErrors::measure(pipeline, count, monitor)?;
                 let over_blocks = name == FigureName::LayerErrors;
                 let (title, chart) = match over_blocks {
                     true => ("Error of every block's prediction", errors.over_blocks()),
@@ -145,7 +147,7 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
                 Ok(figure(title, caption, Some(chart), to_value(&errors)?))
             }
             FigureName::Samples => {
-                let pairs = SamplePairs::draw(study, &self.prepared()?, count, bar)?;
+                let pairs = SamplePairs::draw(loaded, &self.prepared()?, count, monitor)?;
                 pairs.picture()?.write(&folder, file)?;
                 let caption = format!(
                     "{count} pairs with the same noise: the full model at the left of each, over a \
@@ -159,7 +161,7 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
                 let prepared = self.prepared()?;
                 let policy = prepared.calibration.as_ref();
                 let policy = policy.ok_or_else(|| anyhow!("the method has no threshold"))?;
-                let maps = uncertainty_maps(study, policy.policy(), bar)?;
+                let maps = uncertainty_maps(pipeline, policy.policy(), monitor)?;
                 maps.picture()?.write(&folder, file)?;
                 let caption = "Estimated uncertainty of each pixel at the block where the sample \
                                left, at selected steps, and the image that came out. Under a map \
@@ -169,7 +171,9 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
                 Ok(figure(title, caption.to_owned(), None, maps::data(&maps)))
             }
             FigureName::ExitDepth => {
-                let drawn = self.prepared()?.draw(study, &study.plan(count)?, bar)?;
+                let drawn = self
+                    .prepared()?
+                    .draw(pipeline, &loaded.plan(count)?, monitor)?;
                 let exits = drawn.trace.steps.iter();
                 let exits = exits.map(|step| (step.timestep, step.blocks.as_slice()));
                 let heatmap = ExitHeatmap::of_exits(drawn.trace.blocks_per_prediction, exits)?;
@@ -178,7 +182,7 @@ impl<'a, B: Kernels> Figures<'_, 'a, B> {
                 Ok(figure(title, heatmap.caption(), None, to_value(&heatmap)?))
             }
             FigureName::Reliability => {
-                let found = Reliability::measure(study, self.place, count, &self.device, bar)?;
+                let found = Reliability::measure(loaded, self.place, count, &self.device, monitor)?;
                 let caption = format!(
                     "What the estimators say against the error really made, on {} {} with known \
                      noise of {} levels, every value of every block in a bin of its estimate. The \

@@ -4,15 +4,14 @@ use std::cell::RefCell;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use adadiff_pipeline::{Monitor, Pipeline, SamplePlan, SampleSpec};
 use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
 use adadiff_uem::AdaDiff;
 use anyhow::Result;
 use burn::tensor::Tensor;
-use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
 use super::curves::{numbered, spread_over};
-use crate::study::{Draw, Study};
 
 /// The errors of all blocks along the full network's path from noise to image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,16 +71,11 @@ impl<B: Kernels> Denoiser<B> for Recorder<'_, B> {
             timestep,
             squared_errors,
         });
-        Ok(Prediction {
-            noise: last,
-            blocks: vec![blocks as u32; batch],
-            uncertainty: vec![Vec::new(); batch],
-            uncertainty_map: None,
-        })
+        Ok(Prediction::new(last, blocks))
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.model.backbone.depth() as u32
+        self.model.backbone.num_blocks() as u32
     }
 }
 
@@ -91,21 +85,21 @@ impl LayerErrors {
     /// # Errors
     /// Where the user interrupts or the device fails.
     pub fn measure<B: Kernels>(
-        study: &Study<'_, B>,
+        pipeline: &Pipeline<B>,
         samples: usize,
-        bar: &ProgressBar,
+        monitor: &dyn Monitor,
     ) -> Result<Self> {
-        let draw = Draw {
+        let draw = SamplePlan {
             // Several batches would mix the evaluations of all of them.
             batch: samples,
-            ..study.plan(samples)?
+            ..pipeline.plan(&SampleSpec::new(samples))?
         };
         let recorder = Recorder {
-            model: &study.model,
+            model: &pipeline.model,
             evaluations: RefCell::default(),
         };
-        bar.inc_length((samples * draw.steps) as u64);
-        study.draw_from(&recorder, &draw, bar, &mut |_| ())?;
+        monitor.expect((samples * draw.steps) as u64);
+        pipeline.generate_with(&recorder, &draw, monitor, &mut |_| ())?;
         Ok(Self {
             samples,
             evaluations: recorder.evaluations.into_inner(),

@@ -1,14 +1,13 @@
 //! Figure 6: what the network is unsure of, over steps.
 
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{Monitor, Pipeline, SampleSpec};
 use adadiff_report::{MapRow, UncertaintyMap, UncertaintyMaps};
 use adadiff_uem::{AdaptiveUVit, ExitPolicy};
 use anyhow::Result;
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::curves::spread_over;
-use crate::study::Study;
 
 /// Samples whose maps are kept.
 const SAMPLES: usize = 4;
@@ -21,18 +20,18 @@ const STEPS: usize = 8;
 /// # Errors
 /// Where the user interrupts or the device fails.
 pub fn uncertainty_maps<B: Kernels>(
-    study: &Study<'_, B>,
+    pipeline: &Pipeline<B>,
     policy: impl ExitPolicy,
-    bar: &ProgressBar,
+    monitor: &dyn Monitor,
 ) -> Result<UncertaintyMaps> {
-    let draw = study.plan(SAMPLES)?;
-    let network_shape = study.preset.model.backbone.image_shape();
-    let shape = study.image_shape();
+    let draw = pipeline.plan(&SampleSpec::new(SAMPLES))?;
+    let network_shape = pipeline.config.model.backbone.image_shape();
+    let shape = pipeline.image_shape();
     let mut maps: Vec<Vec<UncertaintyMap>> = vec![Vec::new(); SAMPLES];
-    let denoiser = AdaptiveUVit::new(&study.model, policy).with_maps();
-    let schedule = study.preset.schedule.build()?;
-    bar.inc_length((SAMPLES * draw.steps) as u64);
-    let drawn = study.draw_from(&denoiser, &draw, bar, &mut |progress| {
+    let denoiser = AdaptiveUVit::new(&pipeline.model, policy).with_maps();
+    let schedule = pipeline.config.schedule.build()?;
+    monitor.expect((SAMPLES * draw.steps) as u64);
+    let drawn = pipeline.generate_with(&denoiser, &draw, monitor, &mut |progress| {
         let step = progress.step;
         let Some(prediction) = progress.prediction else {
             return;

@@ -1,17 +1,17 @@
 //! Whether the estimated uncertainty is the error that is really made.
 
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::Monitor;
 use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
 use adadiff_sampler::{NoiseStream, diffuse};
 use anyhow::Result;
 use burn::tensor::Tensor;
-use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
 use super::clean::Clean;
 use super::curves::spread_over;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::presets::Place;
-use crate::study::Study;
 
 /// Bins of equal width over uncertainties in `[0, 1]`.
 const BINS: usize = 20;
@@ -118,27 +118,28 @@ impl Reliability {
     /// # Errors
     /// Where images cannot be read, the user interrupts or the device fails.
     pub fn measure<B: Kernels>(
-        study: &Study<'_, B>,
+        loaded: &LoadedCheckpoint<B>,
         place: &Place,
         samples: usize,
         device: &B::Device,
-        bar: &ProgressBar,
+        monitor: &dyn Monitor,
     ) -> Result<Self> {
         let Clean {
             images,
             condition,
             name,
-        } = Clean::of(study, place, samples, device, bar)?;
+        } = Clean::of(loaded, place, samples, device, monitor)?;
         let [samples, channels, height, width] = images.dims();
-        let sampling = &study.preset.sampling;
-        let schedule = study.preset.schedule.build()?;
+        let sampling = &loaded.preset().sampling;
+        let schedule = loaded.preset().schedule.build()?;
         let times = sampling
             .solver
             .build::<B>()
             .times(schedule.as_ref(), sampling.steps)?;
         let shown = spread_over(times.len() - 1, LEVELS);
         let stream = NoiseStream::new(sampling.seed.wrapping_add(NOISE_SEED));
-        let mut sums = vec![Sums::default(); study.blocks()];
+        let pipeline = loaded.pipeline();
+        let mut sums = vec![Sums::default(); pipeline.blocks()];
         let mut timesteps = Vec::new();
         for (level, step) in shown.into_iter().enumerate() {
             let timestep = schedule.network_timestep(times[step]);
@@ -152,7 +153,7 @@ impl Reliability {
                 &vec![times[step]; samples],
             );
             let told = vec![timestep as f32; samples];
-            let predictions = study.model.layer_predictions(noisy, &told, &condition)?;
+            let predictions = pipeline.model.layer_predictions(noisy, &told, &condition)?;
             let blocks = predictions.noise.into_iter().zip(predictions.uncertainty);
             for (sums, (predicted_noise, uncertainty)) in sums.iter_mut().zip(blocks) {
                 let error = (predicted_noise - noise.clone()).abs().tanh().into_data();

@@ -1,13 +1,13 @@
 //! Figure 4: the same samples with and without adaptive computation.
 
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::Monitor;
 use adadiff_report::{Align, GridStyle, ImageBatch, Picture, pair_grid};
 use anyhow::Result;
-use indicatif::ProgressBar;
 use serde::Serialize;
 
+use crate::checkpoint::LoadedCheckpoint;
 use crate::methods::{Method, PreparedMethod};
-use crate::study::Study;
 
 /// Pairs of samples.
 #[derive(Clone, Debug, Serialize)]
@@ -37,15 +37,17 @@ impl SamplePairs {
     /// # Errors
     /// Where the user interrupts or the device fails.
     pub fn draw<B: Kernels>(
-        study: &Study<'_, B>,
+        loaded: &LoadedCheckpoint<B>,
         adaptive: &PreparedMethod<'_, B>,
         samples: usize,
-        bar: &ProgressBar,
+        monitor: &dyn Monitor,
     ) -> Result<Self> {
-        let draw = study.plan(samples)?;
-        bar.inc_length((2 * samples * draw.steps) as u64);
-        let full = Method::Full.prepare(study, bar)?.draw(study, &draw, bar)?;
-        let drawn = adaptive.draw(study, &draw, bar)?;
+        let draw = loaded.plan(samples)?;
+        monitor.expect((2 * samples * draw.steps) as u64);
+        let pipeline = loaded.pipeline();
+        let full = Method::Full.prepare(loaded, monitor)?;
+        let full = full.draw(pipeline, &draw, monitor)?;
+        let drawn = adaptive.draw(pipeline, &draw, monitor)?;
         let evaluations = &drawn.trace.steps;
         let blocks_of = |sample: usize| {
             let blocks = evaluations
@@ -53,13 +55,13 @@ impl SamplePairs {
                 .map(|step| f64::from(step.blocks[sample]));
             blocks.sum::<f64>() / evaluations.len() as f64
         };
-        let shape = study.image_shape();
+        let shape = pipeline.image_shape();
         let size = shape.iter().product();
         let pairs = full.pixels.chunks(size).zip(drawn.pixels.chunks(size));
         Ok(Self {
             method: adaptive.method,
             seed: draw.seed,
-            block_reduction: adaptive.cost(&drawn.effort)?.block_reduction,
+            block_reduction: adaptive.cost(&drawn.counts)?.block_reduction,
             blocks_mean: (0..samples).map(blocks_of).collect(),
             pixel_distance: pairs.map(|(one, other)| distance(one, other)).collect(),
             shape,
@@ -124,7 +126,7 @@ mod tests {
     fn words_tell_which_is_which() -> Result<()> {
         let pairs = SamplePairs {
             method: Method::AdaDiff {
-                rule: crate::calibrations::ExitRule::Excess,
+                rule: adadiff_pipeline::ExitRule::Excess,
                 reduction: 0.45,
             },
             seed: 0,

@@ -3,19 +3,19 @@
 use std::num::NonZeroUsize;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{ExitPolicy, FixedDepth, Never};
+use adadiff_pipeline::{Calibration, Monitor};
+
+use adadiff_uem::{ExitPolicy, FixedDepth, FullDepth};
 use anyhow::Result;
-use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
-use crate::calibrations::Calibration;
-use crate::study::Study;
+use crate::checkpoint::LoadedCheckpoint;
 
 /// When samples leave the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
-    /// Never: the full network.
+    /// FullDepth: the full network.
     Full,
     /// After this many blocks.
     Depth(NonZeroUsize),
@@ -36,14 +36,17 @@ impl Exit {
     /// The threshold for the preset's reduction, where samples leave by one.
     ///
     /// # Errors
-    /// As [`Study::threshold`].
+    /// As [`Calibrator::for_reduction`](adadiff_pipeline::Calibrator::for_reduction).
     pub fn calibration<B: Kernels>(
         self,
-        study: &Study<'_, B>,
-        bar: &ProgressBar,
+        loaded: &LoadedCheckpoint<B>,
+        monitor: &dyn Monitor,
     ) -> Result<Option<Calibration>> {
         match self {
-            Self::Adaptive => Ok(Some(study.threshold(study.preset.sampling.reduction, bar)?)),
+            Self::Adaptive => {
+                let reduction = loaded.preset().sampling.reduction;
+                Ok(Some(loaded.calibrator().for_reduction(reduction, monitor)?))
+            }
             Self::Full | Self::Depth(_) => Ok(None),
         }
     }
@@ -53,7 +56,7 @@ impl Exit {
         match (self, calibration) {
             (Self::Depth(depth), _) => Box::new(FixedDepth(depth)),
             (Self::Adaptive, Some(calibration)) => calibration.policy(),
-            _ => Box::new(Never),
+            _ => Box::new(FullDepth),
         }
     }
 }

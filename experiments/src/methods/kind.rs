@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Method;
-use crate::calibrations::ExitRule;
+use adadiff_pipeline::ExitRule;
 
 /// A method without its setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
+use adadiff_pipeline::ExitRule;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{MethodEntry, MethodKind};
-use crate::calibrations::ExitRule;
 use crate::checkpoint::Companion;
 
 /// A way to draw samples with less work than the full network takes, and its one knob.

@@ -1,12 +1,12 @@
-//! The methods of a comparison: each is prepared for a study, which calibrates it to its budget on
+//! The methods of a comparison: each is prepared for a checkpoint, which calibrates it to its budget on
 //! held-out seeds, and then draws samples that are judged, timed and accounted for like any other's.
 //!
 //! ```text
-//! Method ── prepare(study) ──► PreparedMethod ── tally(study, judge, draw) ──► Tally
+//! Method ── prepare(loaded) ──► PreparedMethod ── judge(pipeline, evaluator, plan) ──► SampleStats
 //! ```
 
-mod cost;
 mod exit;
+mod judged;
 mod kind;
 mod method;
 mod prepare;
@@ -15,8 +15,8 @@ pub mod timing;
 mod timing_table;
 mod variant;
 
-pub use cost::CostModel;
 pub use exit::Exit;
+pub use judged::judge_samples;
 pub use kind::{METHODS, MethodEntry, MethodKind, row_name};
 pub use method::Method;
 pub use prepared::PreparedMethod;

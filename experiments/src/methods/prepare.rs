@@ -1,19 +1,18 @@
 //! From a method to what predicts the noise in its way.
 
-use adadiff_metrics::ComputeCost;
+use adadiff_metrics::{ComputeCost, CostModel};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{FeatureCache, Switched, TokenMerging};
+use adadiff_pipeline::{CALIBRATION_ROUNDS, CalibrationKey, Monitor, network_cost, settle};
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, BatchExit, CalibratedThreshold, DepthSchedule, Evidence, ExitPolicy,
-    FixedDepth, Never, Patience, Saturation, Threshold, calibrate_policy,
+    AdaDiff, AdaptiveUVit, BatchExit, CalibratedThreshold, DepthSchedule, ExitPolicy, ExitSignal,
+    FixedDepth, FullDepth, Patience, Saturation, Threshold, calibrate_policy,
 };
-use anyhow::{Result, anyhow};
-use indicatif::ProgressBar;
+use anyhow::{Context, Result};
 
-use crate::calibrations::Budget;
 use crate::checkpoint::Companion;
-use crate::methods::{CostModel, Method, PreparedMethod};
-use crate::study::{CALIBRATION_ROUNDS, Study, network_cost};
+use crate::checkpoint::LoadedCheckpoint;
+use crate::methods::{Method, PreparedMethod};
 
 impl Method {
     /// Calibrates the method to its budget on samples that no figure is measured on, where it has
@@ -24,16 +23,17 @@ impl Method {
     /// method needs ([`Self::companion`]), or the user interrupts.
     pub fn prepare<'s, B: Kernels>(
         &self,
-        study: &'s Study<'_, B>,
-        bar: &ProgressBar,
+        loaded: &'s LoadedCheckpoint<B>,
+        monitor: &dyn Monitor,
     ) -> Result<PreparedMethod<'s, B>> {
         self.validate()?;
-        let backbone = &study.model.backbone;
-        let network = network_cost(&study.preset.model);
-        let steps = study.preset.sampling.steps;
+        let (pipeline, config) = (loaded.pipeline(), &loaded.preset().model);
+        let backbone = &pipeline.model.backbone;
+        let network = network_cost(config);
+        let steps = loaded.preset().sampling.steps;
         let full = || PreparedMethod {
             method: *self,
-            denoiser: Box::new(AdaptiveUVit::new(&study.model, Never)),
+            denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, FullDepth)),
             steps,
             cost: CostModel::from(network.clone()),
             calibration: None,
@@ -42,50 +42,58 @@ impl Method {
         Ok(match *self {
             Self::Full => full(),
             Self::StaticDepth { depth } => PreparedMethod {
-                denoiser: Box::new(AdaptiveUVit::new(&study.model, FixedDepth(depth))),
+                denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, FixedDepth(depth))),
                 ..full()
             },
             Self::AdaDiff { rule, reduction } => {
-                let budget = Budget {
+                let key = CalibrationKey {
                     exit_rule: rule,
-                    ..study.budget(reduction)
+                    ..loaded.calibrator().key(reduction)
                 };
-                let calibration = study.calibration(budget, bar)?;
+                let calibration = loaded.calibrator().for_key(key, monitor)?;
                 PreparedMethod {
-                    denoiser: Box::new(AdaptiveUVit::new(&study.model, calibration.policy())),
+                    denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, calibration.policy())),
                     calibration: Some(calibration),
                     ..full()
                 }
             }
             Self::Published { reduction } => {
-                let threshold = published_threshold(study, reduction, bar)?.threshold;
-                let policy = published_policy(study, threshold);
+                let threshold = published_threshold(loaded, reduction, monitor)?.threshold;
+                let policy = published_policy(loaded, threshold);
                 PreparedMethod {
-                    denoiser: Box::new(BatchExit::new(&study.model, policy)),
+                    denoiser: Box::new(BatchExit::new(&pipeline.model, policy)),
                     threshold: Some(threshold),
                     ..full()
                 }
             }
             Self::Saturation { reduction } => {
                 let policy = |change| Saturation { change };
-                let evidence = Evidence::Change;
-                let found = threshold(study, &study.model, evidence, reduction, policy, bar)?;
+                let evidence = ExitSignal::Change;
+                let found = threshold(
+                    loaded,
+                    &pipeline.model,
+                    evidence,
+                    reduction,
+                    policy,
+                    monitor,
+                )?;
                 let policy = policy(found.threshold);
                 PreparedMethod {
-                    denoiser: Box::new(AdaptiveUVit::new(&study.model, policy)),
+                    denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, policy)),
                     threshold: Some(found.threshold),
                     cost: CostModel::from(ComputeCost {
-                        estimator_flops: comparison_flops(study),
+                        estimator_flops: comparison_flops(loaded),
                         ..network.clone()
                     }),
                     ..full()
                 }
             }
             Self::LearnedExit { reduction } => {
-                let learned = study.companion(Companion::LearnedExit)?;
+                let learned = loaded.companion(Companion::LearnedExit)?;
                 let policy = |uncertainty| Threshold { uncertainty };
-                let evidence = Evidence::Uncertainty;
-                let found = threshold(study, &learned.model, evidence, reduction, policy, bar)?;
+                let evidence = ExitSignal::Uncertainty;
+                let found =
+                    threshold(loaded, &learned.model, evidence, reduction, policy, monitor)?;
                 let policy = policy(found.threshold);
                 PreparedMethod {
                     denoiser: Box::new(AdaptiveUVit::new(&learned.model, policy)),
@@ -95,7 +103,7 @@ impl Method {
                 }
             }
             Self::DuoDiff { switch } => {
-                let shallow = study.companion(Companion::Shallow)?;
+                let shallow = loaded.companion(Companion::Shallow)?;
                 let cost = network_cost(&shallow.config);
                 let run = cost.block_flops.len() as u32;
                 let flops = cost.embed_flops + cost.block_flops.iter().sum::<f64>();
@@ -103,7 +111,7 @@ impl Method {
                     denoiser: Box::new(Switched {
                         early: &shallow.model.backbone,
                         late: backbone,
-                        switch: switch_timestep(&study.timesteps(steps)?, switch),
+                        switch: switch_timestep(&pipeline.timesteps(steps)?, switch),
                     }),
                     cost: CostModel::from(network.clone())
                         .with_evaluation(run, flops + cost.decode_flops),
@@ -111,12 +119,12 @@ impl Method {
                 }
             }
             Self::DepthDrop { reduction } => {
-                let timesteps = study.timesteps(steps)?;
-                let noise = study.preset.schedule.build()?.network_timestep(1.0);
+                let timesteps = pipeline.timesteps(steps)?;
+                let noise = loaded.preset().schedule.build()?.network_timestep(1.0);
                 let schedule =
-                    DepthSchedule::staircase(&timesteps, noise, study.blocks(), reduction)?;
+                    DepthSchedule::staircase(&timesteps, noise, pipeline.blocks(), reduction)?;
                 PreparedMethod {
-                    denoiser: Box::new(AdaptiveUVit::new(&study.model, schedule)),
+                    denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, schedule)),
                     ..full()
                 }
             }
@@ -125,7 +133,7 @@ impl Method {
                 ..full()
             },
             Self::FeatureCache { interval } => {
-                let (run, flops) = study.preset.model.backbone.cached_evaluation();
+                let (run, flops) = config.backbone.cached_evaluation();
                 PreparedMethod {
                     denoiser: Box::new(FeatureCache::new(backbone, interval)),
                     cost: CostModel::from(network.clone()).with_evaluation(run, flops),
@@ -135,7 +143,7 @@ impl Method {
             Self::TokenMerging { ratio } => PreparedMethod {
                 denoiser: Box::new(TokenMerging::new(backbone, ratio)),
                 cost: CostModel::from(ComputeCost {
-                    block_flops: study.preset.model.backbone.merged_flops(ratio).blocks,
+                    block_flops: config.backbone.merged_flops(ratio).blocks,
                     ..network.clone()
                 }),
                 ..full()
@@ -144,69 +152,68 @@ impl Method {
     }
 }
 
-/// The threshold of a policy that meets a budget. As in [`Study::calibrate`] the evidence is recorded
-/// again along the paths that the last threshold leads to.
+/// The threshold of a policy that meets a budget, from the evidence along the paths that it leads to.
 fn threshold<B: Kernels, P: ExitPolicy + 'static>(
-    study: &Study<'_, B>,
+    loaded: &LoadedCheckpoint<B>,
     model: &AdaDiff<B>,
-    evidence: Evidence,
+    evidence: ExitSignal,
     reduction: f64,
     policy: impl Fn(f32) -> P,
-    bar: &ProgressBar,
+    monitor: &dyn Monitor,
 ) -> Result<CalibratedThreshold> {
-    let draw = study.calibration_draw(study.preset.sampling.budget())?;
-    let mut leaving: Box<dyn ExitPolicy> = Box::new(Never);
-    let mut found = None;
-    for _ in 0..CALIBRATION_ROUNDS {
+    let (pipeline, calibrator) = (loaded.pipeline(), loaded.calibrator());
+    let plan = calibrator.plan(calibrator.key(reduction))?;
+    settle(CALIBRATION_ROUNDS, |leaving| {
         let recording = AdaptiveUVit::new(model, leaving).recording(evidence);
-        let mut trace = study.draw_from(&recording, &draw, bar, &mut |_| ())?.trace;
+        let drawn = pipeline.generate_with(&recording, &plan, monitor, &mut |_| ())?;
+        let mut trace = drawn.trace;
         // With guidance the evidence is that of one of the two evaluations.
-        trace.blocks_per_prediction = study.blocks() as u32;
-        let threshold = calibrate_policy(&trace, reduction, &policy)?;
-        leaving = Box::new(policy(threshold.threshold));
-        found = Some(threshold);
-    }
-    found.ok_or_else(|| anyhow!("nothing was recorded"))
+        trace.blocks_per_prediction = pipeline.blocks() as u32;
+        let found = calibrate_policy(&trace, reduction, &policy)?;
+        let leaving: Box<dyn ExitPolicy> = Box::new(policy(found.threshold));
+        Ok((found, leaving))
+    })
 }
 
 /// The threshold of the published rule, of batches of the size that samples are drawn in.
 fn published_threshold<B: Kernels>(
-    study: &Study<'_, B>,
+    loaded: &LoadedCheckpoint<B>,
     reduction: f64,
-    bar: &ProgressBar,
+    monitor: &dyn Monitor,
 ) -> Result<CalibratedThreshold> {
-    study.check_estimators()?;
-    let draw = study.calibration_draw(study.preset.sampling.budget())?;
-    let mut leaving: Box<dyn ExitPolicy> = Box::new(Never);
-    let mut found = None;
-    for _ in 0..CALIBRATION_ROUNDS {
-        let recording = AdaptiveUVit::new(&study.model, leaving).recording_all();
-        let trace = study.draw_from(&recording, &draw, bar, &mut |_| ())?.trace;
-        let mut batches = trace.of_batches(draw.batch);
-        batches.blocks_per_prediction = study.blocks() as u32;
-        let policy = |uncertainty| published_policy(study, uncertainty);
-        let threshold = calibrate_policy(&batches, reduction, policy)?;
+    let (pipeline, calibrator) = (loaded.pipeline(), loaded.calibrator());
+    calibrator.check_estimators()?;
+    let plan = calibrator.plan(calibrator.key(reduction))?;
+    settle(CALIBRATION_ROUNDS, |leaving| {
+        let recording = AdaptiveUVit::new(&pipeline.model, leaving).recording_all();
+        let drawn = pipeline.generate_with(&recording, &plan, monitor, &mut |_| ())?;
+        let mut batches = drawn.trace.of_batches(plan.batch);
+        batches.blocks_per_prediction = pipeline.blocks() as u32;
+        let policy = |uncertainty| published_policy(loaded, uncertainty);
+        let found = calibrate_policy(&batches, reduction, policy)?;
         // Batches leave together: along the paths that this leads to, by their depths over time.
-        let exits = batches.replay(&published_policy(study, threshold.threshold));
-        let exits = exits.ok_or_else(|| anyhow!("the recorded trace lacks uncertainties"))?;
-        leaving = Box::new(DepthSchedule::from_exits(&exits));
-        found = Some(threshold);
-    }
-    found.ok_or_else(|| anyhow!("nothing was recorded"))
+        let exits = batches.replay(&published_policy(loaded, found.threshold));
+        let exits = exits.context("the recorded trace lacks uncertainties")?;
+        let leaving: Box<dyn ExitPolicy> = Box::new(DepthSchedule::from_exits(&exits));
+        Ok((found, leaving))
+    })
 }
 
 /// The rule of the published code: for networks on text the first crossing of the threshold, for the
 /// others the second one in the in-blocks.
-fn published_policy<B: Kernels>(study: &Study<'_, B>, uncertainty: f32) -> Box<dyn ExitPolicy> {
-    match study.preset.model.backbone.text {
+fn published_policy<B: Kernels>(
+    loaded: &LoadedCheckpoint<B>,
+    uncertainty: f32,
+) -> Box<dyn ExitPolicy> {
+    match loaded.preset().model.backbone.text {
         Some(_) => Box::new(Threshold { uncertainty }),
         None => Box::new(Patience { uncertainty }),
     }
 }
 
 /// Operations of comparing a sample's image tokens before and after a block: a product and two norms.
-fn comparison_flops<B: Kernels>(study: &Study<'_, B>) -> f64 {
-    let backbone = &study.preset.model.backbone;
+fn comparison_flops<B: Kernels>(loaded: &LoadedCheckpoint<B>) -> f64 {
+    let backbone = &loaded.preset().model.backbone;
     6.0 * (backbone.patches() * backbone.width) as f64
 }
 

@@ -1,18 +1,17 @@
 //! A method that is ready to draw samples.
 
-use adadiff_metrics::ComputeSummary;
+use adadiff_metrics::{ComputeSummary, CostModel, EvaluationCounts};
 use adadiff_model::Denoiser;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{
+    Calibration, Evaluator, Generated, Monitor, Pipeline, PipelineError, SamplePlan, SampleStats,
+};
+use adadiff_storage::ResumeStore;
 use anyhow::Result;
-use indicatif::ProgressBar;
 
-use super::{CostModel, Method};
-use crate::calibrations::Calibration;
-use crate::judge::Judge;
-use crate::study::{Draw, Drawn, Effort, Study};
-use crate::tally::Tally;
+use super::{Method, judge_samples};
 
-/// A method, calibrated for a study whose network it draws from.
+/// A method, calibrated for a network that it draws from.
 pub struct PreparedMethod<'s, B: Kernels> {
     /// The method.
     pub method: Method,
@@ -30,8 +29,8 @@ pub struct PreparedMethod<'s, B: Kernels> {
 
 impl<B: Kernels> PreparedMethod<'_, B> {
     /// The samples of `draw`, in this method's number of steps.
-    pub fn plan(&self, draw: &Draw) -> Draw {
-        Draw {
+    pub fn plan(&self, draw: &SamplePlan) -> SamplePlan {
+        SamplePlan {
             steps: self.steps,
             ..draw.clone()
         }
@@ -41,32 +40,49 @@ impl<B: Kernels> PreparedMethod<'_, B> {
     ///
     /// # Errors
     /// Where the user interrupts or the device fails.
-    pub fn draw(&self, study: &Study<'_, B>, draw: &Draw, bar: &ProgressBar) -> Result<Drawn> {
-        study.draw_from(self.denoiser.as_ref(), &self.plan(draw), bar, &mut |_| ())
+    pub fn draw(
+        &self,
+        pipeline: &Pipeline<B>,
+        draw: &SamplePlan,
+        monitor: &dyn Monitor,
+    ) -> Result<Generated, PipelineError> {
+        pipeline.generate_with(
+            self.denoiser.as_ref(),
+            &self.plan(draw),
+            monitor,
+            &mut |_| (),
+        )
     }
 
-    /// Draws samples and judges them.
+    /// Draws what is missing of the samples that `store` keeps, and judges them.
     ///
     /// # Errors
-    /// As [`Self::draw`].
-    pub fn tally(
+    /// As [`judge_samples`].
+    pub fn judge(
         &self,
-        study: &Study<'_, B>,
-        judge: &Judge<B>,
-        draw: &Draw,
-        bar: &ProgressBar,
-    ) -> Result<Tally> {
+        pipeline: &Pipeline<B>,
+        evaluator: &Evaluator<B>,
+        draw: &SamplePlan,
+        store: &ResumeStore,
+        monitor: &dyn Monitor,
+    ) -> Result<SampleStats> {
         let plan = self.plan(draw);
-        let none = Tally::none(judge, &plan)?;
-        let denoiser: &dyn Denoiser<B> = self.denoiser.as_ref();
-        none.draw_from(study, judge, denoiser, &plan, bar, &mut |_| Ok(()))
+        let denoiser = self.denoiser.as_ref();
+        judge_samples(
+            pipeline,
+            evaluator,
+            denoiser,
+            &plan,
+            (store, "samples"),
+            monitor,
+        )
     }
 
     /// Blocks and operations of samples that were drawn.
     ///
     /// # Errors
     /// Where they ran more blocks than the network has.
-    pub fn cost(&self, effort: &Effort) -> Result<ComputeSummary> {
-        effort.summary(&self.cost)
+    pub fn cost(&self, counts: &EvaluationCounts) -> Result<ComputeSummary> {
+        Ok(counts.summary(&self.cost)?)
     }
 }

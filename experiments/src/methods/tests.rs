@@ -1,22 +1,24 @@
 //! Every method, prepared for a tiny network with initial weights.
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use adadiff_metrics::{Gaussian, write_statistics};
+use adadiff_metrics::{FeatureOrigin, Gaussian, write_statistics};
+use adadiff_pipeline::{
+    CalibrationKey, Contexts, ExitRule, ExitSetting, Generated, Monitor, SampleStats, Silent,
+};
 use adadiff_sampler::{SolverConfig, UniPc};
-use adadiff_train::weights::{Precision, save};
+use adadiff_storage::ResumeStore;
 use adadiff_uem::AdaDiff;
+use adadiff_weights::native::{WeightPrecision, save};
 use burn_flex::Flex;
-use indicatif::ProgressBar;
 
 use super::*;
-use crate::calibrations::ExitRule;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::{BACKBONE_PHASE, Checkpoint, PHASE_KEY, PRESET_KEY};
-use crate::judge::{FeatureName, JudgeOptions, Yardstick};
+use crate::evaluator::{DataSetReference, EvaluatorOptions, FeatureName};
 use crate::presets::Preset;
-use crate::study::{Contexts, Drawn, Study};
 
 const SAMPLES: usize = 8;
 
@@ -39,11 +41,11 @@ fn write(folder: &std::path::Path, name: &str, preset: &Preset, phase: &str) {
         (PRESET_KEY, preset.to_toml().unwrap()),
     ];
     let path = folder.join(format!("{name}.safetensors"));
-    save(&model, Precision::Single, &metadata, &path).unwrap();
+    save(&model, WeightPrecision::Single, &metadata, &path).unwrap();
 }
 
-/// The study of a tiny network, with or without the second networks beside it.
-pub(crate) fn study(stop: &AtomicBool, companions: bool) -> Study<'_, Flex> {
+/// A tiny network on the device, with or without the second networks beside it.
+pub(crate) fn loaded(companions: bool) -> LoadedCheckpoint<Flex> {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "weights", &preset(None), "joint");
     if companions {
@@ -54,7 +56,7 @@ pub(crate) fn study(stop: &AtomicBool, companions: bool) -> Study<'_, Flex> {
     }
     let weights = folder.path().join("weights.safetensors");
     let checkpoint = Checkpoint::read(&weights, None, &[]).unwrap();
-    Study::new(checkpoint, Default::default(), stop).unwrap()
+    LoadedCheckpoint::new(checkpoint, Default::default()).unwrap()
 }
 
 fn count(number: usize) -> NonZeroUsize {
@@ -62,29 +64,27 @@ fn count(number: usize) -> NonZeroUsize {
 }
 
 /// Samples in batches of `batch`, and the mean blocks and GFLOPs of an image.
-fn draw(study: &Study<'_, Flex>, method: Method, batch: usize) -> (Drawn, f64, f64) {
-    let bar = ProgressBar::hidden();
-    let prepared = method.prepare(study, &bar).unwrap();
-    let mut draw = study.plan(SAMPLES).unwrap();
+fn draw(loaded: &LoadedCheckpoint<Flex>, method: Method, batch: usize) -> (Generated, f64, f64) {
+    let prepared = method.prepare(loaded, &Silent).unwrap();
+    let mut draw = loaded.plan(SAMPLES).unwrap();
     draw.batch = batch;
-    let drawn = prepared.draw(study, &draw, &bar).unwrap();
-    let cost = prepared.cost(&drawn.effort).unwrap();
+    let drawn = prepared.draw(loaded.pipeline(), &draw, &Silent).unwrap();
+    let cost = prepared.cost(&drawn.counts).unwrap();
     (drawn, cost.blocks_mean, cost.gflops_per_image)
 }
 
 #[test]
 fn methods_run_the_blocks_that_their_knobs_ask_for() {
     println!("device: flex");
-    let stop = AtomicBool::new(false);
-    let study = study(&stop, true);
-    let (full, blocks, full_gflops) = draw(&study, Method::Full, SAMPLES);
+    let loaded = loaded(true);
+    let (full, blocks, full_gflops) = draw(&loaded, Method::Full, SAMPLES);
     assert_eq!(blocks, 5.0);
-    let flops = study.preset.model.backbone.flops();
+    let flops = loaded.preset().model.backbone.flops();
     assert!((full_gflops - STEPS as f64 * flops.total() / 1e9).abs() < 1e-12);
 
     let shallow = preset(Some("shallow")).model.backbone.flops().total();
-    let (_, cached) = study.preset.model.backbone.cached_evaluation();
-    let merged = study.preset.model.backbone.merged_flops(0.5).total();
+    let (_, cached) = loaded.preset().model.backbone.cached_evaluation();
+    let merged = loaded.preset().model.backbone.merged_flops(0.5).total();
     let total = flops.total();
     for (method, blocks, gflops) in [
         (
@@ -105,7 +105,7 @@ fn methods_run_the_blocks_that_their_knobs_ask_for() {
             3.0 * (total + shallow),
         ),
     ] {
-        let (drawn, found, found_gflops) = draw(&study, method, SAMPLES);
+        let (drawn, found, found_gflops) = draw(&loaded, method, SAMPLES);
         assert_eq!(found, blocks, "{method}");
         assert!((found_gflops - gflops / 1e9).abs() < 1e-9, "{method}");
         assert_ne!(drawn.pixels, full.pixels, "{method}");
@@ -119,7 +119,7 @@ fn methods_run_the_blocks_that_their_knobs_ask_for() {
             steps: count(STEPS),
         },
     ] {
-        let (drawn, ..) = draw(&study, method, SAMPLES);
+        let (drawn, ..) = draw(&loaded, method, SAMPLES);
         assert_eq!(drawn.pixels, full.pixels, "{method} saves nothing");
     }
 }
@@ -127,8 +127,7 @@ fn methods_run_the_blocks_that_their_knobs_ask_for() {
 #[test]
 fn exits_meet_their_budgets_and_a_sample_stays_the_same_in_any_batch() {
     println!("device: flex");
-    let stop = AtomicBool::new(false);
-    let study = study(&stop, true);
+    let loaded = loaded(true);
     let reduction = 0.4;
     let rule = |rule| Method::AdaDiff { rule, reduction };
     for (method, independent) in [
@@ -143,7 +142,7 @@ fn exits_meet_their_budgets_and_a_sample_stays_the_same_in_any_batch() {
         (Method::TokenMerging { ratio: 0.5 }, true),
         (Method::Published { reduction }, false),
     ] {
-        let (whole, blocks, _) = draw(&study, method, SAMPLES);
+        let (whole, blocks, _) = draw(&loaded, method, SAMPLES);
         if let Some(reduction) = method.reduction() {
             let found = 1.0 - blocks / 5.0;
             println!("{method}: {found:.3}");
@@ -157,7 +156,7 @@ fn exits_meet_their_budgets_and_a_sample_stays_the_same_in_any_batch() {
             let range = reduction - 0.01..reduction + above;
             assert!(range.contains(&found), "{method}: {found}");
         }
-        let (parts, ..) = draw(&study, method, 3);
+        let (parts, ..) = draw(&loaded, method, 3);
         let pixels = whole.pixels.iter().zip(&parts.pixels);
         let farthest = pixels.fold(0.0, |most: f32, (a, b)| most.max((a - b).abs()));
         if independent {
@@ -169,14 +168,12 @@ fn exits_meet_their_budgets_and_a_sample_stays_the_same_in_any_batch() {
 #[test]
 fn blocks_are_shared_out_by_a_distance_where_there_is_something_to_measure_it_by() {
     println!("device: flex");
-    let stop = AtomicBool::new(false);
-    let study = study(&stop, false);
-    let bar = ProgressBar::hidden();
+    let loaded = loaded(false);
     let method = Method::AdaDiff {
         rule: ExitRule::Distance,
         reduction: 0.4,
     };
-    let Err(error) = method.prepare(&study, &bar) else {
+    let Err(error) = method.prepare(&loaded, &Silent) else {
         panic!("there is nothing to measure by");
     };
     let error = format!("{error:#}");
@@ -187,47 +184,63 @@ fn blocks_are_shared_out_by_a_distance_where_there_is_something_to_measure_it_by
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("grey.npz");
-    let study = study.with_yardstick(grey_images(&path, 3));
-    let prepared = method.prepare(&study, &bar).unwrap();
+    let loaded = measuring_by(loaded, grey_images(&path, 3), None);
+    let prepared = method.prepare(&loaded, &Silent).unwrap();
     let calibration = prepared.calibration.as_ref().unwrap();
-    assert_eq!(calibration.exit_rule, ExitRule::Distance);
-    assert_eq!(calibration.windows.len(), STEPS);
+    let ExitSetting::Distance {
+        windows, reference, ..
+    } = &calibration.exits
+    else {
+        panic!("{:?}", calibration.exits)
+    };
+    assert_eq!(windows.len(), STEPS);
     // It may skip more than it was asked for, where samples come closer by that.
     assert!(calibration.reached >= 0.39, "{}", calibration.reached);
-    let (_, blocks, _) = draw(&study, method, SAMPLES);
+    let (_, blocks, _) = draw(&loaded, method, SAMPLES);
     assert!(
         (1.0 - blocks / 5.0 - calibration.reached).abs() < 0.11,
         "{blocks}"
     );
     // It is told from one by other statistics.
-    let name = measured_by(&path).name(study.preset.data).unwrap();
-    assert_eq!(calibration.yardstick, name);
-    assert!(name.is_some());
+    let id = measured_by(&path).id(loaded.preset().data).unwrap();
+    assert_eq!(*reference, id);
+    assert!(id.is_some());
 }
 
 /// Measures by the mean colours of 4 x 4 areas and the statistics at `path`.
-fn measured_by(path: &std::path::Path) -> Yardstick {
-    Yardstick {
-        judge: JudgeOptions {
+fn measured_by(path: &std::path::Path) -> DataSetReference {
+    DataSetReference {
+        options: EvaluatorOptions {
             features: Some(FeatureName::Pixels),
             reference: Some(path.to_owned()),
-            ..JudgeOptions::default()
+            ..EvaluatorOptions::default()
         },
-        ..Yardstick::default()
+        ..DataSetReference::default()
     }
 }
 
 /// Grey images of so many channels: the colours of their areas have mean 0, each of them its own small
 /// variance.
-fn grey_images(path: &std::path::Path, channels: usize) -> Yardstick {
+fn grey_images(path: &std::path::Path, channels: usize) -> DataSetReference {
     let dims = 16 * channels;
     let covariance = (0..dims * dims).map(|place| match place % (dims + 1) {
         0 => 0.01,
         _ => 0.0,
     });
     let grey = Gaussian::new(vec![0.0; dims], covariance.collect()).unwrap();
-    write_statistics(std::fs::File::create(path).unwrap(), &grey).unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    write_statistics(file, &grey, &FeatureOrigin::default()).unwrap();
     measured_by(path)
+}
+
+/// The same checkpoint, whose calibrations measure by this.
+fn measuring_by(
+    loaded: LoadedCheckpoint<Flex>,
+    reference: DataSetReference,
+    contexts: Option<Arc<dyn Contexts>>,
+) -> LoadedCheckpoint<Flex> {
+    let reference = Arc::new(reference.of_calibrations(loaded.preset().data));
+    loaded.with_components(None, contexts, reference)
 }
 
 /// So many prompts, of seven kinds.
@@ -254,51 +267,50 @@ impl Contexts for Prompts {
 #[test]
 fn a_few_prompts_are_no_data_set() {
     println!("device: flex");
-    let stop = AtomicBool::new(false);
     let preset = Preset::parse(include_str!("../../presets/coco-tiny.toml")).unwrap();
     assert!(preset.sampling.guidance > 0.0);
     let model: AdaDiff<Flex> = preset.model.init(3, &Default::default()).unwrap();
-    let study = Study::of_model(model, preset, Default::default(), &stop);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("grey.npz");
-    let study = study.with_yardstick(grey_images(&path, 4));
-    let bar = ProgressBar::hidden();
-    let calibrate = |study: &Study<'_, Flex>, reduction| {
-        let budget = crate::calibrations::Budget {
+    let reference = grey_images(&path, 4);
+    let loaded = |prompts: usize| {
+        let loaded = LoadedCheckpoint::of_model(model.clone(), preset.clone(), Default::default());
+        measuring_by(loaded, reference.clone(), Some(Arc::new(Prompts(prompts))))
+    };
+    let calibrate = |loaded: &LoadedCheckpoint<Flex>, reduction| {
+        let calibrator = loaded.calibrator();
+        let key = CalibrationKey {
             exit_rule: ExitRule::Distance,
-            ..study.budget(reduction)
+            ..calibrator.key(reduction)
         };
-        study.calibrate(budget, &bar)
+        calibrator.calibrate(key, &Silent)
     };
 
-    let study = study.with_contexts(Some(Arc::new(Prompts(3))));
-    let error = calibrate(&study, 0.4).unwrap_err().to_string();
+    let error = calibrate(&loaded(3), 0.4).unwrap_err().to_string();
     assert!(
         error.contains("so few prompts (3) tell too little"),
         "{error}"
     );
 
-    let study = study.with_contexts(Some(Arc::new(Prompts(500))));
-    let calibration = calibrate(&study, 0.4).unwrap();
+    let loaded = loaded(500);
+    let calibration = calibrate(&loaded, 0.4).unwrap();
     assert!(calibration.reached >= 0.39, "{}", calibration.reached);
-    assert_eq!(calibration.guidance, study.preset.sampling.guidance);
+    assert_eq!(calibration.guidance, preset.sampling.guidance);
 
     // What was measured is kept: neither another budget nor another solver opens the statistics again.
-    let name = calibration.yardstick;
+    let id = calibration.exits.reference().cloned();
     std::fs::write(path, "no statistics").unwrap();
-    let again = study.with_solver(SolverConfig::UniPc(UniPc::default()), 3);
-    for calibration in [calibrate(&study, 0.6), calibrate(&again, 0.6)] {
+    let again = loaded.with_solver(SolverConfig::UniPc(UniPc::default()), 3);
+    for calibration in [calibrate(&loaded, 0.6), calibrate(&again, 0.6)] {
         let calibration = calibration.unwrap();
         assert!(calibration.reached >= 0.59, "{}", calibration.reached);
-        assert!(calibration.yardstick.is_some() && calibration.yardstick == name);
+        assert!(id.is_some() && calibration.exits.reference() == id.as_ref());
     }
 }
 
 #[test]
 fn a_missing_network_is_named_with_the_command_that_makes_it() {
-    let stop = AtomicBool::new(false);
-    let study = study(&stop, false);
-    let bar = ProgressBar::hidden();
+    let loaded = loaded(false);
     for (method, told) in [
         (
             Method::DuoDiff { switch: 0.5 },
@@ -310,7 +322,7 @@ fn a_missing_network_is_named_with_the_command_that_makes_it() {
         ),
     ] {
         assert!(method.companion().is_some());
-        let Err(error) = method.prepare(&study, &bar) else {
+        let Err(error) = method.prepare(&loaded, &Silent) else {
             panic!("{method} needs another network")
         };
         assert!(error.to_string().contains(told), "{error}");
@@ -319,7 +331,6 @@ fn a_missing_network_is_named_with_the_command_that_makes_it() {
 
 #[test]
 fn second_networks_must_suit_the_first() {
-    let stop = AtomicBool::new(false);
     let folder = tempfile::tempdir().unwrap();
     let mut other = preset(Some("shallow"));
     other.model.backbone.channels = 1;
@@ -327,11 +338,65 @@ fn second_networks_must_suit_the_first() {
     write(folder.path(), "shallow", &other, BACKBONE_PHASE);
     let weights = folder.path().join("weights.safetensors");
     let checkpoint = Checkpoint::read(&weights, None, &[]).unwrap();
-    let Err(error) = Study::<Flex>::new(checkpoint, Default::default(), &stop) else {
+    let Err(error) = LoadedCheckpoint::<Flex>::new(checkpoint, Default::default()) else {
         panic!("it draws images of another kind")
     };
     assert!(
         error.to_string().contains("does not suit the network"),
         "{error}"
     );
+}
+
+/// Ends work after so many evaluations of single samples.
+struct EndsAfter {
+    most: u64,
+    done: Cell<u64>,
+}
+
+impl Monitor for EndsAfter {
+    fn advance(&self, evaluations: u64) {
+        self.done.set(self.done.get() + evaluations);
+    }
+
+    fn stopped(&self) -> bool {
+        self.done.get() >= self.most
+    }
+}
+
+#[test]
+fn a_row_resumes_within_its_samples() {
+    println!("device: flex");
+    let loaded = loaded(false);
+    let folder = tempfile::tempdir().unwrap();
+    let reference = grey_images(&folder.path().join("grey.npz"), 3);
+    let pipeline = loaded.pipeline();
+    let evaluator = reference
+        .evaluator(
+            loaded.preset().data,
+            pipeline.image_shape(),
+            pipeline.device(),
+        )
+        .unwrap();
+    // Kept after 256 samples, of which one evaluation each is enough.
+    let method = Method::FewerSteps { steps: count(1) };
+    let prepared = method.prepare(&loaded, &Silent).unwrap();
+    let draw = loaded.plan(300).unwrap();
+    let judge = |name: &str, monitor: &dyn Monitor| {
+        let store = ResumeStore::open(folder.path().join(name), &"these samples").unwrap();
+        prepared.judge(pipeline, &evaluator, &draw, &store, monitor)
+    };
+    let ends_after = |most| EndsAfter {
+        most,
+        done: Cell::new(0),
+    };
+    let whole = judge("whole", &Silent).unwrap();
+    assert!(judge("resumed", &ends_after(260)).is_err());
+    // The first 256 count as done at once; the rest is 44.
+    let monitor = ends_after(u64::MAX);
+    let resumed = judge("resumed", &monitor).unwrap();
+    assert_eq!(monitor.done.get(), 300);
+    assert_eq!(resumed.counts, whole.counts);
+    assert_eq!(resumed.pixels, whole.pixels);
+    let distance = |stats: &SampleStats| evaluator.frechet_distance(&stats.statistics).unwrap();
+    assert_eq!(distance(&resumed), distance(&whole));
 }

@@ -1,14 +1,14 @@
 //! How much of the time that skipped blocks would have taken is really saved.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::{ExitPolicy, Never, Threshold};
-use anyhow::{Result, ensure};
-use indicatif::ProgressBar;
-use serde::{Deserialize, Serialize};
+use adadiff_pipeline::{
+    Calibration, Monitor, Pipeline, PipelineError, SamplePlan, SampleSpec, median, median_ratio,
+    samples_to_time, time_interleaved,
+};
 
-use crate::calibrations::Calibration;
-use crate::study::{Draw, Study};
-use crate::turns::{median, median_ratio, take_turns};
+use adadiff_uem::{ExitPolicy, FullDepth, Threshold};
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
 
 /// Batch sizes that are measured where none are asked for.
 pub const BATCHES: [usize; 3] = [64, 16, 1];
@@ -57,30 +57,30 @@ pub struct Timing {
 /// # Errors
 /// Where there is no turn, the user interrupts or the device fails.
 pub fn measure<B: Kernels>(
-    study: &Study<'_, B>,
+    pipeline: &Pipeline<B>,
     calibration: &Calibration,
     batches: &[usize],
     rounds: usize,
-    bar: &ProgressBar,
+    monitor: &dyn Monitor,
 ) -> Result<Vec<Timing>> {
     ensure!(rounds > 0, "times need at least one turn");
     batches
         .iter()
         .map(|&batch| {
-            let samples = samples_for(batch);
-            let draw = Draw {
+            let samples = samples_to_time(batch);
+            let draw = SamplePlan {
                 batch,
-                ..study.plan(samples)?
+                ..pipeline.plan(&SampleSpec::new(samples))?
             };
             let adaptive = calibration.policy();
-            let policies: [&dyn ExitPolicy; 3] = [&Never, &UNREACHED, &adaptive];
+            let policies: [&dyn ExitPolicy; 3] = [&FullDepth, &UNREACHED, &adaptive];
             let mut reductions = [0.0; 3];
             let draws = policies.len() * (rounds + 1);
-            bar.inc_length((draws * samples * study.preset.sampling.steps) as u64);
-            let seconds = take_turns(rounds, policies.len(), |place| {
-                let drawn = study.draw(policies[place], &draw, bar)?;
-                reductions[place] = study.cost(&drawn.effort)?.block_reduction;
-                Ok(drawn.seconds_per_image())
+            monitor.expect((draws * samples * pipeline.config.sampling.steps) as u64);
+            let seconds = time_interleaved(rounds, policies.len(), |place| {
+                let drawn = pipeline.generate(policies[place], &draw, monitor)?;
+                reductions[place] = pipeline.cost(&drawn.counts)?.block_reduction;
+                Ok::<_, PipelineError>(drawn.seconds_per_image())
             })?;
             let (full, judged, adaptive) = (&seconds[0], &seconds[1], &seconds[2]);
             let (speedup, reduction) = (median_ratio(full, adaptive), reductions[2]);
@@ -98,9 +98,4 @@ pub fn measure<B: Kernels>(
             })
         })
         .collect()
-}
-
-/// Samples that show the speed at a batch size: whole batches, and enough of small ones.
-pub fn samples_for(batch: usize) -> usize {
-    (2 * batch).clamp(8, batch.max(64))
 }

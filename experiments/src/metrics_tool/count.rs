@@ -56,12 +56,14 @@ const UPWARDS: &str = "it is biased upwards, about in proportion to one over the
 
 /// What the numbers of samples do to a figure.
 ///
-/// `samples` and `reference` are the sets' sizes where they are known, `dims` their features.
+/// `samples` and `reference` are the sizes, where they are known, of what the figure is of; `dims` their
+/// features, `seed` that of the samples' order.
 pub fn bias(
     metric: Metric,
     samples: Option<usize>,
     reference: Option<usize>,
     dims: usize,
+    seed: u64,
 ) -> String {
     let number = |count: Option<usize>| {
         count.map_or_else(
@@ -93,8 +95,8 @@ pub fn bias(
             "kid is of {sets}; its expectation does not depend on their numbers, its spread does"
         ),
         Metric::Is => format!(
-            "the inception score is of {} samples; few samples in a split bias it downwards (published: {PUBLISHED} \
-             in 10 splits)",
+            "the inception score is of {} samples, shuffled by --seed {seed}; few samples in a split bias it \
+             downwards (published: {PUBLISHED} in 10 splits)",
             number(samples)
         ),
         Metric::Pr => format!(

@@ -3,9 +3,10 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use adadiff_data::BadImage;
 use adadiff_metrics::{
-    BadImage, FeatureSet, Gaussian, GaussianStats, ImageBatch, ImageFilesError, NpzError, Samples,
-    Source, SourceError,
+    FeatureSet, FileSetError, Gaussian, GaussianStats, ImageBatch, NpzError, Samples, Source,
+    SourceError, Values,
 };
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
@@ -18,7 +19,7 @@ const ROWS: usize = 1024;
 /// What is needed of a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// The statistics that the set's file holds.
+    /// The statistics that the set's file holds, which are read with its plan.
     pub stored_statistics: bool,
     /// Statistics of its samples.
     pub statistics: bool,
@@ -60,11 +61,44 @@ pub struct Gathered {
     /// Stored statistics, or those of the samples.
     pub gaussian: Option<Gaussian>,
     /// `[samples, dims]`.
-    pub features: Vec<f32>,
+    pub features: Rows,
     /// `[samples, classes]`.
     pub probabilities: Vec<f32>,
     /// CLIP's embeddings of images, `[samples, embedding]`.
     pub embeddings: Vec<f32>,
+}
+
+/// Features in the precision in which they came.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rows {
+    /// Those of a network, or given ones.
+    Single(Vec<f32>),
+    /// Given ones.
+    Double(Vec<f64>),
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self::Single(Vec::new())
+    }
+}
+
+impl Rows {
+    /// All values, row by row.
+    pub fn values(&self) -> Values<'_> {
+        match self {
+            Self::Single(values) => values.into(),
+            Self::Double(values) => values.into(),
+        }
+    }
+
+    /// Adds given values, none of which has more digits than are kept.
+    fn extend(&mut self, values: &[f64]) {
+        match self {
+            Self::Single(kept) => kept.extend(values.iter().map(|&value| value as f32)),
+            Self::Double(kept) => kept.extend(values),
+        }
+    }
 }
 
 /// Reads a set, at most `limit` samples of it, `batch` images at a time.
@@ -96,11 +130,6 @@ pub fn gather(
             gathered.bad = files.bad().to_vec();
         }
     }
-    if wanted.stored_statistics {
-        let gaussian = source.statistics()?;
-        gathered.dims = gaussian.mean().len();
-        gathered.gaussian = Some(gaussian);
-    }
     Ok(gathered)
 }
 
@@ -113,6 +142,7 @@ struct Gathering<'a> {
     count: usize,
     dims: usize,
     statistics: Option<GaussianStats>,
+    features: Rows,
     extracted: Extracted,
 }
 
@@ -130,8 +160,8 @@ impl From<NpzError> for Stop {
     }
 }
 
-impl From<ImageFilesError> for Stop {
-    fn from(error: ImageFilesError) -> Self {
+impl From<FileSetError> for Stop {
+    fn from(error: FileSetError) -> Self {
         Self::Source(error.into())
     }
 }
@@ -155,6 +185,7 @@ impl<'a> Gathering<'a> {
             count: 0,
             dims: 0,
             statistics: None,
+            features: Rows::default(),
             extracted: Extracted::default(),
         }
     }
@@ -162,13 +193,15 @@ impl<'a> Gathering<'a> {
     /// Takes features that another program has computed.
     fn given(&mut self, set: &mut FeatureSet) -> Result<()> {
         let dims = set.dims();
+        if set.is_double() {
+            self.features = Rows::Double(Vec::new());
+        }
         let read = set.for_each_batch(ROWS, |mut values| {
             values.truncate(self.room.saturating_mul(dims));
             self.add(dims, &values).map_err(Stop::Failed)?;
             self.count(values.len() / dims);
             if self.wanted.features {
-                let values = values.iter().map(|&value| value as f32);
-                self.extracted.features.extend(values);
+                self.features.extend(&values);
             }
             match self.room {
                 0 => Err(Stop::Enough),
@@ -187,7 +220,8 @@ impl<'a> Gathering<'a> {
     ) -> Result<()> {
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(1);
-            let reader = scope.spawn(move || read(samples, batch, &sender));
+            let most = self.room;
+            let reader = scope.spawn(move || read(samples, batch, most, &sender));
             // Where this fails, the receiver is gone, and the reader stops.
             let taken = self.take_images(receiver, batch, networks);
             match reader.join() {
@@ -231,8 +265,8 @@ impl<'a> Gathering<'a> {
         if self.wanted.needs_inception() {
             self.add(extracted.dims, &extracted.features)?;
         }
-        if self.wanted.features {
-            self.extracted.features.extend(extracted.features);
+        if let (true, Rows::Single(features)) = (self.wanted.features, &mut self.features) {
+            features.extend(extracted.features);
         }
         self.extracted.probabilities.extend(extracted.probabilities);
         self.extracted.embeddings.extend(extracted.embeddings);
@@ -268,18 +302,23 @@ impl<'a> Gathering<'a> {
                 dims => dims,
             },
             gaussian: gaussian.transpose()?,
-            features: self.extracted.features,
+            features: self.features,
             probabilities: self.extracted.probabilities,
             embeddings: self.extracted.embeddings,
         })
     }
 }
 
-/// Reads a set's images and sends them on.
-fn read(samples: &mut Samples, batch: usize, sender: &SyncSender<ImageBatch>) -> Result<(), Stop> {
+/// Reads the first images of a set and sends them on.
+fn read(
+    samples: &mut Samples,
+    batch: usize,
+    most: usize,
+    sender: &SyncSender<ImageBatch>,
+) -> Result<(), Stop> {
     let send = |images| sender.send(images).map_err(|_| Stop::Enough);
     match samples {
-        Samples::Files(files) => files.for_each_batch(batch, send),
+        Samples::Files(files) => files.for_each_batch(batch, most, send),
         Samples::Images(images) => images.for_each_batch(batch, send),
         Samples::Features(_) => Ok(()),
     }

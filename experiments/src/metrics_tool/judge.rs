@@ -3,13 +3,15 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use adadiff_data::LeftOut;
 use adadiff_metrics::{
-    Features, Gaussian, KidSubsets, RowLength, Samples, cmmd, frechet_distance, inception_score,
-    kernel_distance_of_subsets, precision_recall, write_statistics,
+    FeatureOrigin, Features, Gaussian, KidSubsets, Preprocessing, RowLength, Samples, cmmd,
+    frechet_distance, inception_score, kernel_distance_of_subsets, precision_recall,
+    write_statistics,
 };
 use adadiff_model::clip::ClipVisionConfig;
 use adadiff_storage::{replace_file, sha256_file};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::count::bias;
 use super::digest;
@@ -17,7 +19,7 @@ use super::gather::Gathered;
 use super::plan::{Part, Plan};
 use super::record::{Figures, Kid, Kind, NamedFile, Record, Score, Set, Sides};
 use super::sets::Sets;
-use super::{Arguments, Metric};
+use super::{Arguments, Metric, Outcome};
 
 /// The first digits of the published weights' SHA-256, which their name tells.
 const PUBLISHED_WEIGHTS: &str = "6726825d";
@@ -27,12 +29,47 @@ impl Plan {
     ///
     /// # Errors
     /// Where the sets do not suit each other, or a file cannot be read or written.
-    pub(super) fn record(&self, sets: &Sets) -> Result<Record> {
+    pub(super) fn record(&self, sets: &Sets) -> Result<Outcome> {
         let mut notes = Vec::new();
         let figures = self.figures(sets, &mut notes)?;
-        let weights = self.inception_weights().map(NamedFile::of).transpose()?;
-        let clip_weights = self.clip_weights().map(NamedFile::of).transpose()?;
-        if let Some(weights) = &weights
+        self.note_weights(sets, &mut notes);
+        self.note_origins(&mut notes);
+        let parts = self.reference.as_ref().zip(sets.reference.as_ref());
+        for (part, gathered) in [(&self.samples, &sets.samples)].into_iter().chain(parts) {
+            notes.extend(part.note_left_out(gathered));
+        }
+        // What was found is told, whatever becomes of the file.
+        let (written, fault) = match (&self.arguments.write_statistics, &sets.samples.gaussian) {
+            (Some(path), Some(gaussian)) => {
+                match write(path, gaussian, &self.origin(&self.samples)) {
+                    Ok(file) => (Some(file), None),
+                    Err(error) => (None, Some(error)),
+                }
+            }
+            _ => (None, None),
+        };
+        let arguments = &self.arguments;
+        let networks = sets.networks.as_ref();
+        let record = Record {
+            figures,
+            mode: self.weights.as_ref().map(|_| arguments.mode.into()),
+            samples: self.samples.set(&sets.samples, &mut notes),
+            reference: parts.map(|(part, gathered)| part.set(gathered, &mut notes)),
+            weights: self.weights.clone(),
+            clip_weights: self.clip_weights.clone(),
+            device: networks.map(|_| arguments.device.to_string()),
+            dtype: networks.map(|networks| networks.dtype.clone()),
+            batch: networks.map(|_| arguments.batch),
+            written,
+            notes,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        Ok(Outcome { record, fault })
+    }
+
+    /// Says where weights are not those that figures are published with.
+    fn note_weights(&self, sets: &Sets, notes: &mut Vec<String>) {
+        if let Some(weights) = &self.weights
             && !weights.sha256.starts_with(PUBLISHED_WEIGHTS)
         {
             notes.push(format!(
@@ -50,28 +87,30 @@ impl Plan {
                     .to_owned(),
             );
         }
-        let written = match (&self.arguments.write_statistics, &sets.samples.gaussian) {
-            (Some(path), Some(gaussian)) => Some(write(path, gaussian)?),
-            _ => None,
-        };
-        let parts = self.reference.as_ref().zip(sets.reference.as_ref());
-        let arguments = &self.arguments;
-        Ok(Record {
-            figures,
-            mode: weights.as_ref().map(|_| arguments.mode.into()),
-            samples: self.samples.set(&sets.samples)?,
-            reference: parts
-                .map(|(part, gathered)| part.set(gathered))
-                .transpose()?,
-            weights,
-            clip_weights,
-            device: networks.map(|_| arguments.device.to_string()),
-            dtype: networks.map(|networks| networks.dtype.clone()),
-            batch: networks.map(|_| arguments.batch),
-            written,
-            notes,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        })
+    }
+
+    /// Says where statistics may have been made in another way than the features here.
+    fn note_origins(&self, notes: &mut Vec<String>) {
+        let parts = [Some(&self.samples), self.reference.as_ref()];
+        let stored = parts
+            .into_iter()
+            .flatten()
+            .filter(|part| part.wanted.stored_statistics);
+        let makes_features = self.weights.is_some();
+        for part in stored.filter(|part| makes_features && part.origin.mode.is_none()) {
+            let mode = Preprocessing::from(self.arguments.mode).name();
+            let mut note = format!(
+                "the statistics in {} do not tell how their features were made: it must have been \
+                 with --mode {mode} and these weights",
+                part.source.path().display()
+            );
+            if part.are_images() && mode != Preprocessing::Tf.name() {
+                note.push_str(
+                    "; those that guided diffusion publishes beside images want --mode tf",
+                );
+            }
+            notes.push(note);
+        }
     }
 
     fn figures(&self, sets: &Sets, notes: &mut Vec<String>) -> Result<Figures> {
@@ -85,9 +124,16 @@ impl Plan {
                     self.compare(compared, &sets.samples, reference, &mut figures)?;
                 }
             }
-            let reference = reference.and_then(|reference| reference.count);
-            let samples = &sets.samples;
-            notes.push(bias(metric, samples.count, reference, samples.dims));
+            // Statistics that a file holds may be of other samples than those beside them.
+            let count = |part: &Part, gathered: &Gathered| match metric {
+                Metric::Fid if part.wanted.stored_statistics => None,
+                _ => gathered.count,
+            };
+            let reference = self.reference.as_ref().zip(reference);
+            let reference = reference.and_then(|(part, gathered)| count(part, gathered));
+            let samples = count(&self.samples, &sets.samples);
+            let seed = self.arguments.seed;
+            notes.push(bias(metric, samples, reference, sets.samples.dims, seed));
         }
         Ok(figures)
     }
@@ -131,27 +177,26 @@ impl Plan {
     fn score(&self, samples: &Gathered) -> Result<Score> {
         let classes = samples.probabilities.len() / samples.count.unwrap_or(1).max(1);
         let probabilities = Features::new("the probabilities", &samples.probabilities, classes)?;
-        let splits = self.arguments.splits;
-        let spread = inception_score(&probabilities, splits)?;
-        Ok(Score { spread, splits })
+        let (splits, seed) = (self.arguments.splits, Some(self.arguments.seed));
+        let spread = inception_score(&probabilities, splits, seed)?;
+        Ok(Score {
+            spread,
+            splits,
+            seed,
+        })
     }
 
     fn kid(&self, samples: &Gathered, reference: &Gathered) -> Result<Kid> {
         let samples = samples.features("the samples' features")?;
         let reference = reference.features("the reference's features")?;
         let smaller = samples.samples().min(reference.samples());
+        self.ensure_kid(smaller)?;
         let Arguments {
-            allow_small,
             kid_subset_size: asked,
             kid_subsets: number,
             seed,
             ..
         } = self.arguments;
-        ensure!(
-            allow_small || smaller >= asked,
-            "one of the sets has {smaller} samples, but each subset of `kid` needs {asked}; set \
-             --kid-subset-size, or let --allow-small make subsets of {smaller}"
-        );
         let size = asked.min(smaller);
         let subsets = KidSubsets { size, number, seed };
         Ok(Kid {
@@ -164,23 +209,45 @@ impl Plan {
 }
 
 impl Part {
-    fn set(&self, gathered: &Gathered) -> Result<Set> {
+    /// Says what was not taken of a folder or an archive.
+    fn note_left_out(&self, gathered: &Gathered) -> Option<String> {
+        let left_out = self.left_out().filter(|left_out| !left_out.is_empty())?;
+        let taken = gathered.count?;
+        let path = self.source.path().display();
+        Some(format!(
+            "of {path} {taken} images were taken and left out: {left_out}"
+        ))
+    }
+
+    fn left_out(&self) -> Option<&LeftOut> {
+        match self.source.samples() {
+            Some(Samples::Files(set)) => Some(set.files().left_out()),
+            _ => None,
+        }
+    }
+
+    fn set(&self, gathered: &Gathered, notes: &mut Vec<String>) -> Set {
+        let sha256 = digest::of_source(&self.source).unwrap_or_else(|error| {
+            notes.push(format!("no SHA-256 of what was read before: {error:#}"));
+            "unreadable".to_owned()
+        });
         let kind = match self.source.samples() {
-            Some(Samples::Files(files)) if files.is_folder() => Kind::Folder,
+            Some(Samples::Files(set)) if set.files().is_folder() => Kind::Folder,
             Some(Samples::Files(_)) => Kind::Zip,
             Some(Samples::Images(_)) => Kind::Images,
             Some(Samples::Features(_)) => Kind::Features,
             None => Kind::Statistics,
         };
-        Ok(Set {
+        Set {
             path: self.source.path().to_owned(),
             kind,
             count: gathered.count,
             skipped: gathered.bad.len(),
+            left_out: self.left_out().cloned(),
             dims: gathered.dims,
             stored_statistics: self.wanted.stored_statistics,
-            sha256: digest::of_source(&self.source)?,
-        })
+            sha256,
+        }
     }
 }
 
@@ -190,7 +257,7 @@ impl Gathered {
     }
 
     fn features(&self, what: &'static str) -> Result<Features<'_>> {
-        Ok(Features::new(what, &self.features, self.dims)?)
+        Ok(Features::new(what, self.features.values(), self.dims)?)
     }
 
     /// CLIP's embeddings: of images those that were made here, else the features that were given.
@@ -204,7 +271,9 @@ impl Gathered {
 }
 
 impl NamedFile {
-    fn of(path: &Path) -> Result<Self> {
+    /// # Errors
+    /// Where the file cannot be read.
+    pub(super) fn of(path: &Path) -> Result<Self> {
         Ok(Self {
             path: path.to_owned(),
             sha256: sha256_file(path)?,
@@ -212,9 +281,9 @@ impl NamedFile {
     }
 }
 
-fn write(path: &Path, gaussian: &Gaussian) -> Result<NamedFile> {
+fn write(path: &Path, gaussian: &Gaussian, origin: &FeatureOrigin) -> Result<NamedFile> {
     let mut bytes = Cursor::new(Vec::new());
-    write_statistics(&mut bytes, gaussian)?;
+    write_statistics(&mut bytes, gaussian, origin)?;
     replace_file(path, bytes.get_ref())?;
     NamedFile::of(path)
 }

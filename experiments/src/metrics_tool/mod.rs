@@ -2,6 +2,8 @@
 
 mod count;
 mod digest;
+#[cfg(test)]
+mod fault_tests;
 mod gather;
 mod judge;
 mod networks;
@@ -11,12 +13,13 @@ mod sets;
 #[cfg(test)]
 mod tests;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use adadiff_backends::DeviceName;
 use adadiff_metrics::Preprocessing;
-use anyhow::Result;
+use anyhow::{Context, Error, Result};
 use clap::{Parser, ValueEnum};
 
 use crate::presets::positive;
@@ -26,8 +29,8 @@ use record::Record;
 /// Measures how far samples are from a reference: one line of JSON on standard output, all else on
 /// standard error.
 ///
-/// SAMPLES and REFERENCE are each a folder of PNG and JPEG images (those of folders below it
-/// included), a .zip of them, an .npz of images (arr_0: N x H x W x 3 bytes), an .npy or .npz of
+/// SAMPLES and REFERENCE are each a folder of PNG, JPEG, WebP, BMP, PGM and PPM images (those of folders
+/// below it included, hidden ones left out), a .zip of them, an .npz of images (arr_0: N x H x W x 3 bytes), an .npy or .npz of
 /// features of any network (N x D), or an .npz of statistics (mu, sigma), which suffice for `fid`.
 #[derive(Debug, Parser)]
 #[command(name = "metrics", version)]
@@ -47,7 +50,8 @@ struct Arguments {
     /// model.safetensors of openai/clip-vit-large-patch14-336
     #[arg(long, value_name = "FILE")]
     clip_weights: Option<PathBuf>,
-    /// Whose way of resizing images to follow; `cmmd` has its own
+    /// Whose way of resizing images to follow, that of statistics that are given included; `cmmd` has
+    /// its own
     #[arg(long, value_enum, default_value = "pytorch-fid")]
     mode: Mode,
     /// Judge this many samples, the first by name; fewer are refused [default: all there are]
@@ -74,7 +78,7 @@ struct Arguments {
     /// Samples in each of them
     #[arg(long, value_name = "N", value_parser = positive, default_value = "1000")]
     kid_subset_size: usize,
-    /// Seed of the subsets
+    /// Seed of the subsets of `kid` and of the order in which `is` deals out samples to its parts
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
@@ -125,22 +129,39 @@ impl From<Mode> for Preprocessing {
 #[cfg(all(feature = "programs", not(test)))]
 pub fn main() -> ExitCode {
     adadiff_backends::keep_freed_memory();
-    let printed = run(Arguments::parse()).and_then(|record| {
-        for note in &record.notes {
-            eprintln!("note: {note}");
-        }
-        println!("{}", serde_json::to_string(&record)?);
-        Ok(())
-    });
-    match printed {
+    match run(Arguments::parse()).and_then(|outcome| outcome.tell(&mut io::stdout())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Where nobody reads that either, there is nobody to tell.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(arguments: Arguments) -> Result<Record> {
+/// What a run found, and what went wrong after that.
+#[derive(Debug)]
+struct Outcome {
+    record: Record,
+    fault: Option<Error>,
+}
+
+impl Outcome {
+    /// Writes the record as a line to `out`, and its notes to standard error.
+    ///
+    /// # Errors
+    /// Where the line cannot be written: then the error holds it. And with what went wrong before.
+    fn tell(self, out: &mut impl Write) -> Result<()> {
+        for note in &self.record.notes {
+            let _ = writeln!(io::stderr(), "note: {note}");
+        }
+        let line = serde_json::to_string(&self.record)?;
+        let written = writeln!(out, "{line}").and_then(|()| out.flush());
+        written.with_context(|| format!("standard output takes no more; the result is {line}"))?;
+        self.fault.map_or(Ok(()), Err)
+    }
+}
+
+fn run(arguments: Arguments) -> Result<Outcome> {
     Plan::new(arguments)?.carry_out()
 }

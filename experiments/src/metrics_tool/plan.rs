@@ -1,13 +1,17 @@
 //! What is to be measured of what: the command line, found to make sense.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use adadiff_metrics::{INCEPTION_FEATURES, Samples, Source};
+use adadiff_metrics::{
+    FeatureOrigin, Gaussian, INCEPTION_FEATURES, Preprocessing, Samples, Source,
+};
 use anyhow::{Context, Result, bail, ensure};
+use tempfile::NamedTempFile;
 
 use super::count::Count;
 use super::gather::Wanted;
+use super::record::NamedFile;
 use super::{Arguments, Metric};
 
 /// Where the weights are to be had.
@@ -24,6 +28,10 @@ pub struct Plan {
     pub(super) arguments: Arguments,
     pub(super) samples: Part,
     pub(super) reference: Option<Part>,
+    /// The weights of FID's network, where images must go through it.
+    pub(super) weights: Option<NamedFile>,
+    /// The weights of CLIP's image model, where images must go through it.
+    pub(super) clip_weights: Option<NamedFile>,
 }
 
 /// A set and what is needed of it.
@@ -34,6 +42,10 @@ pub(super) struct Part {
     pub(super) wanted: Wanted,
     /// The most samples to take.
     pub(super) limit: Option<usize>,
+    /// The statistics that are wanted of the set's file.
+    pub(super) stored: Option<Gaussian>,
+    /// How the features of these were made.
+    pub(super) origin: FeatureOrigin,
 }
 
 /// Which of the two sets one is.
@@ -74,11 +86,13 @@ impl Plan {
             );
         }
         let reference = arguments.reference.as_deref().filter(|_| compares);
-        let plan = Self {
+        let mut plan = Self {
             samples: Part::open(Role::Samples, &arguments.judged, &arguments)?,
             reference: reference
                 .map(|path| Part::open(Role::Reference, path, &arguments))
                 .transpose()?,
+            weights: None,
+            clip_weights: None,
             arguments,
         };
         if plan.needs(Wanted::needs_inception) && plan.arguments.weights.is_none() {
@@ -93,19 +107,122 @@ impl Plan {
                  --clip-weights FILE; the file is {CLIP_WEIGHTS}"
             );
         }
+        let needed = |file: &Option<PathBuf>, network| match file {
+            Some(file) if plan.needs(network) => NamedFile::of(file).map(Some),
+            _ => Ok(None),
+        };
+        let weights = needed(&plan.arguments.weights, Wanted::needs_inception)?;
+        let clip_weights = needed(&plan.arguments.clip_weights, Wanted::needs_clip)?;
+        (plan.weights, plan.clip_weights) = (weights, clip_weights);
+        plan.ensure_comparable()?;
+        plan.ensure_origins()?;
         Ok(plan)
+    }
+
+    /// Refuses what the sizes of both sets rule out, before a network runs over them.
+    fn ensure_comparable(&self) -> Result<()> {
+        if self.measures(Metric::Is)
+            && let Some(most) = self.samples.at_most()
+        {
+            let splits = self.arguments.splits;
+            ensure!(
+                most >= splits,
+                "{} has {most} samples, of which there cannot be {splits} parts; set --splits",
+                self.samples.source.path().display()
+            );
+        }
+        let Some(reference) = &self.reference else {
+            return Ok(());
+        };
+        let smaller = [self.samples.at_most(), reference.at_most()];
+        let smaller = smaller.into_iter().flatten().min();
+        if let (true, Some(smaller)) = (self.measures(Metric::Kid), smaller) {
+            self.ensure_kid(smaller)?;
+        }
+        if let (true, Some(smaller)) = (self.measures(Metric::Pr), smaller) {
+            let neighbours = self.arguments.neighbours;
+            ensure!(
+                smaller > neighbours,
+                "one of the sets has {smaller} samples, of which none has {neighbours} others as \
+                 neighbours; set --neighbours"
+            );
+        }
+        if self.measures(Metric::Fid) {
+            ensure_dims(self.samples.statistics_dims(), reference.statistics_dims())?;
+        }
+        if self.measures(Metric::Kid) || self.measures(Metric::Pr) {
+            ensure_dims(reference.feature_dims(), self.samples.feature_dims())?;
+        }
+        if self.measures(Metric::Cmmd) && !self.samples.are_images() && !reference.are_images() {
+            ensure_dims(reference.feature_dims(), self.samples.feature_dims())?;
+        }
+        Ok(())
+    }
+
+    /// Refuses subsets of `kid` that are larger than the smaller set.
+    pub(super) fn ensure_kid(&self, smaller: usize) -> Result<()> {
+        let asked = self.arguments.kid_subset_size;
+        ensure!(
+            self.arguments.allow_small || smaller >= asked,
+            "one of the sets has {smaller} samples, but each subset of `kid` needs {asked}; set \
+             --kid-subset-size, or let --allow-small make subsets of {smaller}"
+        );
+        ensure!(
+            smaller >= 2,
+            "`kid` needs 2 samples of each set; one has {smaller}"
+        );
+        Ok(())
+    }
+
+    /// Refuses given embeddings of another number than those that CLIP gives of the other set's images.
+    pub(super) fn ensure_embeddings(&self, embedding: usize) -> Result<()> {
+        let dims = |part: &Part| match part.are_images() {
+            true => Some(embedding),
+            false => part.feature_dims(),
+        };
+        let reference = self.reference.as_ref().and_then(dims);
+        ensure_dims(reference, dims(&self.samples))
+    }
+
+    /// Refuses statistics of features that were made in another way than those of the other set.
+    fn ensure_origins(&self) -> Result<()> {
+        let Some(reference) = self
+            .reference
+            .as_ref()
+            .filter(|_| self.measures(Metric::Fid))
+        else {
+            return Ok(());
+        };
+        Ok(self
+            .origin(&self.samples)
+            .ensure_same(&self.origin(reference))?)
+    }
+
+    /// How the features are or were made of which a set's statistics are.
+    pub(super) fn origin(&self, part: &Part) -> FeatureOrigin {
+        if part.wanted.stored_statistics {
+            return part.origin.clone();
+        }
+        let weights = self.weights.as_ref().filter(|_| part.are_images());
+        let mode = Preprocessing::from(self.arguments.mode).name();
+        FeatureOrigin {
+            mode: weights.map(|_| mode.to_owned()),
+            weights_sha256: weights.map(|weights| weights.sha256.clone()),
+        }
+    }
+
+    fn measures(&self, metric: Metric) -> bool {
+        self.arguments.metrics.contains(&metric)
     }
 
     /// The weights of FID's network, where images must go through it.
     pub(super) fn inception_weights(&self) -> Option<&Path> {
-        let weights = self.arguments.weights.as_deref();
-        weights.filter(|_| self.needs(Wanted::needs_inception))
+        self.weights.as_ref().map(|file| file.path.as_path())
     }
 
     /// The weights of CLIP's image model, where images must go through it.
     pub(super) fn clip_weights(&self) -> Option<&Path> {
-        let weights = self.arguments.clip_weights.as_deref();
-        weights.filter(|_| self.needs(Wanted::needs_clip))
+        self.clip_weights.as_ref().map(|file| file.path.as_path())
     }
 
     /// Whether `network` is needed for the images of any set.
@@ -135,11 +252,17 @@ impl Part {
             probabilities: is_judged && has(Metric::Is),
             embeddings: has(Metric::Cmmd) && are_images,
         };
+        let (stored, origin) = match stored_statistics {
+            true => (Some(source.statistics()?), source.origin()?),
+            false => (None, FeatureOrigin::default()),
+        };
         let part = Self {
             role,
             source,
             wanted,
             limit: arguments.samples.filter(|_| is_judged),
+            stored,
+            origin,
         };
         part.ensure_suffices()?;
         part.ensure_enough(arguments.allow_small)?;
@@ -173,15 +296,10 @@ impl Part {
                 self.source.path().display()
             );
         }
-        let Some(samples) = self.source.samples() else {
-            return Ok(());
-        };
-        let dims = match samples {
-            Samples::Features(features) => features.dims(),
-            Samples::Files(_) | Samples::Images(_) => INCEPTION_FEATURES,
-        };
-        self.count(samples.at_most(), dims)
-            .ensure_enough(allow_small)
+        match (self.at_most(), self.feature_dims()) {
+            (Some(samples), Some(dims)) => self.count(samples, dims).ensure_enough(allow_small),
+            _ => Ok(()),
+        }
     }
 
     /// What is to be said of a number of samples.
@@ -194,7 +312,29 @@ impl Part {
         }
     }
 
-    fn are_images(&self) -> bool {
+    /// The most samples there can be; unknown of statistics alone.
+    fn at_most(&self) -> Option<usize> {
+        let samples = self.source.samples()?.at_most();
+        Some(self.limit.map_or(samples, |limit| limit.min(samples)))
+    }
+
+    /// Features of which statistics are or will be.
+    fn statistics_dims(&self) -> Option<usize> {
+        match &self.stored {
+            Some(stored) => Some(stored.mean().len()),
+            None => self.feature_dims(),
+        }
+    }
+
+    /// Features that are given, or that FID's network gives.
+    fn feature_dims(&self) -> Option<usize> {
+        Some(match self.source.samples()? {
+            Samples::Features(features) => features.dims(),
+            Samples::Files(_) | Samples::Images(_) => INCEPTION_FEATURES,
+        })
+    }
+
+    pub(super) fn are_images(&self) -> bool {
         self.source.samples().is_some_and(Samples::are_images)
     }
 }
@@ -210,13 +350,26 @@ fn ensure_writable(path: &Path) -> Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let folder_is_there = fs::metadata(folder)
+    let is_there = fs::metadata(folder)
         .with_context(|| format!("cannot write {}: its folder is missing", path.display()))?;
     ensure!(
-        folder_is_there.is_dir(),
+        is_there.is_dir(),
         "cannot write {}: {} is no folder",
         path.display(),
         folder.display()
     );
+    let trial = NamedTempFile::new_in(folder).and_then(NamedTempFile::close);
+    trial.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Refuses two sets with different numbers of features, where both are known.
+fn ensure_dims(expected: Option<usize>, found: Option<usize>) -> Result<()> {
+    if let (Some(expected), Some(found)) = (expected, found) {
+        ensure!(
+            expected == found,
+            "both sets need the same features: expected {expected} values for each sample, found \
+             {found}"
+        );
+    }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! What a run found, with everything that it depends on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use adadiff_data::LeftOut;
 use adadiff_metrics::{PrecisionRecall, Preprocessing, Spread};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A line of results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +78,9 @@ pub struct Score {
     pub spread: Spread,
     /// How many there were.
     pub splits: usize,
+    /// Seed of the order in which samples were dealt out to them; absent in records of the order of names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
 }
 
 /// Precision and recall.
@@ -93,6 +97,7 @@ pub struct Sides {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Set {
     /// The folder or file.
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// Of what kind it is.
     pub kind: Kind,
@@ -100,6 +105,9 @@ pub struct Set {
     pub count: Option<usize>,
     /// Files that turned out to be no images.
     pub skipped: usize,
+    /// What lies beside the images of a folder or an archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
     /// Features of each sample; values of an embedding where there are no other features.
     pub dims: usize,
     /// Whether the Fréchet distance is of statistics that the file holds.
@@ -128,7 +136,13 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedFile {
     /// Where it is.
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// SHA-256 of it.
     pub sha256: String,
+}
+
+/// A path whose name need not be UTF-8: what is none is replaced.
+fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }

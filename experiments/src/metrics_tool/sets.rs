@@ -1,17 +1,18 @@
 //! Carrying out a plan: from both sets' files to what the figures are made of.
 
+use std::io::{self, Write};
+
 use adadiff_backends::{DeviceTask, run_on};
 use adadiff_metrics::Samples;
 use adadiff_model::clip::ClipVisionConfig;
 use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 
-use super::Arguments;
 use super::gather::{Gathered, gather};
 use super::networks::{DeviceNetworks, Networks};
 use super::plan::{Part, Plan};
-use super::record::Record;
-use crate::checkpoint::networks::{open_clip_vision, open_inception};
+use super::{Arguments, Outcome};
+use crate::networks::{open_clip_vision, open_inception};
 use crate::terminal::samples_bar;
 
 /// Both sets, gathered.
@@ -55,6 +56,9 @@ impl DeviceTask for WithNetworks<'_> {
             dtype: networks.dtype(),
             clip: clip.map(|network| network.config().clone()),
         };
+        if let Some(clip) = &facts.clip {
+            plan.ensure_embeddings(clip.embedding)?;
+        }
         Ok(Sets {
             networks: Some(facts),
             ..plan.gather(Some(&networks))?
@@ -67,7 +71,7 @@ impl Plan {
     ///
     /// # Errors
     /// Where a set or the weights are damaged or the device fails.
-    pub(super) fn carry_out(mut self) -> Result<Record> {
+    pub(super) fn carry_out(mut self) -> Result<Outcome> {
         let needs_networks = self.inception_weights().is_some() || self.clip_weights().is_some();
         let sets = match needs_networks {
             true => run_on(self.arguments.device, WithNetworks(&mut self))?,
@@ -108,9 +112,15 @@ impl Part {
             &bar,
         );
         bar.finish_and_clear();
-        let gathered = gathered?;
+        let mut gathered = gathered?;
         for image in &gathered.bad {
-            eprintln!("passed over: {}: {}", image.name, image.reason);
+            let _ = writeln!(io::stderr(), "passed over: {image}");
+        }
+        if let Some(stored) = self.stored.take() {
+            if gathered.count.is_none() {
+                gathered.dims = stored.mean().len();
+            }
+            gathered.gaussian = Some(stored);
         }
         if let Some(found) = gathered.count {
             let count = self.count(found, gathered.dims);

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
 
-use adadiff_metrics::{Gaussian, write_statistics};
+use adadiff_metrics::{FeatureOrigin, Gaussian, write_statistics};
 use adadiff_storage::sha256_file;
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::Value;
@@ -16,7 +16,7 @@ use zip::write::SimpleFileOptions;
 use super::*;
 
 /// An array as NumPy stores it.
-fn array(element: &str, shape: &str, values: &[u8]) -> Vec<u8> {
+pub(super) fn array(element: &str, shape: &str, values: &[u8]) -> Vec<u8> {
     let text = format!("{{'descr': '{element}', 'fortran_order': False, 'shape': {shape}, }}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((text.len() as u16).to_le_bytes());
@@ -43,7 +43,7 @@ fn archive(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-fn png(colour: u8) -> Vec<u8> {
+pub(super) fn png(colour: u8) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let image = RgbImage::from_pixel(2, 2, Rgb([colour; 3]));
     image.write_to(&mut bytes, ImageFormat::Png).unwrap();
@@ -51,7 +51,7 @@ fn png(colour: u8) -> Vec<u8> {
 }
 
 /// A folder with two sets of features and two images in a folder and in other forms.
-fn folder() -> TempDir {
+pub(super) fn folder() -> TempDir {
     let folder = tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
     write("a.npy", &features(&[0.0, 1.0, 5.0]));
@@ -72,7 +72,7 @@ fn folder() -> TempDir {
 }
 
 /// Runs the program on files in a folder.
-fn run_in(folder: &TempDir, arguments: &[&str]) -> Result<Record, String> {
+pub(super) fn run_in(folder: &TempDir, arguments: &[&str]) -> Result<Record, String> {
     let in_folder = |argument: &&str| {
         let path = folder.path().join(argument);
         let is_file = argument.contains('.') || path.exists();
@@ -85,11 +85,15 @@ fn run_in(folder: &TempDir, arguments: &[&str]) -> Result<Record, String> {
         .into_iter()
         .chain(arguments.iter().map(in_folder));
     let arguments = Arguments::try_parse_from(arguments).map_err(|error| error.to_string())?;
-    run(arguments).map_err(|error| format!("{error:#}"))
+    let outcome = run(arguments).and_then(|outcome| match outcome.fault {
+        None => Ok(outcome.record),
+        Some(error) => Err(error),
+    });
+    outcome.map_err(|error| format!("{error:#}"))
 }
 
 #[track_caller]
-fn fails(folder: &TempDir, arguments: &[&str], words: &[&str]) {
+pub(super) fn fails(folder: &TempDir, arguments: &[&str], words: &[&str]) {
     let message = run_in(folder, arguments).unwrap_err();
     for word in words {
         assert!(message.contains(word), "'{word}' is not in: {message}");
@@ -223,7 +227,7 @@ fn statistics_beside_samples_are_those_of_fid() {
     // As guided diffusion publishes them: of more samples than those in the file.
     let mut statistics = Cursor::new(Vec::new());
     let gaussian = Gaussian::new(vec![7.0], vec![4.0]).unwrap();
-    write_statistics(&mut statistics, &gaussian).unwrap();
+    write_statistics(&mut statistics, &gaussian, &FeatureOrigin::default()).unwrap();
     let path = folder.path().join("both.npz");
     let mut zip = ZipWriter::new_append(statistics).unwrap();
     zip.start_file("arr_0.npy", SimpleFileOptions::default())
@@ -300,7 +304,7 @@ fn what_cannot_be_measured_is_explained() {
         (&["a.npy", "--metrics", "kid"], &["nothing to compare with"]),
         (
             &["empty", "b.npy"],
-            &["empty holds no images", ".png, .jpg or .jpeg"],
+            &["empty holds no images", ".png, .ppm or .webp"],
         ),
         (&["none.npz", "b.npy"], &["cannot read", "none.npz"]),
         (
@@ -341,7 +345,7 @@ fn what_cannot_be_measured_is_explained() {
             ],
         ),
         (
-            &["images", "b.npy", small, "--weights", "wrong.pth"],
+            &["images", "images.zip", small, "--weights", "wrong.pth"],
             &["wrong.pth"],
         ),
         (
@@ -362,7 +366,7 @@ fn what_cannot_be_measured_is_explained() {
 
 /// Features of an image are its first pixel and its side; its probabilities tell the batch, its
 /// embedding the pixel.
-struct FirstPixel;
+pub(super) struct FirstPixel;
 
 impl networks::Networks for FirstPixel {
     fn extract(
@@ -424,7 +428,8 @@ fn images_of_all_sizes_are_gathered_in_batches_and_in_order() {
             .collect()
     };
     let all = gathered(None, 3, 1).unwrap();
-    assert_eq!((all.count, all.features), (Some(7), rows(7)));
+    let single = gather::Rows::Single;
+    assert_eq!((all.count, all.features), (Some(7), single(rows(7))));
     assert_eq!(all.bad[0].name, "1b.png");
     assert_eq!(all.probabilities, [3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 1.0]);
     assert_eq!(all.embeddings.len(), 21);
@@ -433,13 +438,13 @@ fn images_of_all_sizes_are_gathered_in_batches_and_in_order() {
     assert_eq!(statistics.mean(), [3.0, 8.0 / 7.0]);
     for batch in [1, 4, 100] {
         let some = gathered(Some(5), batch, 1).unwrap();
-        assert_eq!((some.count, some.features), (Some(5), rows(5)));
+        assert_eq!((some.count, some.features), (Some(5), single(rows(5))));
         assert_eq!(some.dims, 2);
     }
     let error = gathered(None, 3, 0).unwrap_err().to_string();
     assert!(error.contains("1 of the images"), "{error}");
     assert!(
-        error.contains("1b.png: it is neither a PNG nor a JPEG file"),
+        error.contains("1b.png cannot be decoded (it is no picture"),
         "{error}"
     );
 }
@@ -559,6 +564,7 @@ fn images_in_all_forms_go_through_the_network() {
         ];
         let settings = ["--splits", "1", "--mode", "clean", "--batch", "2"];
         let record = run_in(&folder, &[&arguments[..], &settings].concat()).unwrap();
+        assert_eq!(record.figures.is.unwrap().seed, Some(0));
         // All classes are alike to a network of zeros.
         assert!((record.figures.is.unwrap().spread.mean - 1.0).abs() < 1e-6);
         assert_eq!((record.samples.kind, record.samples.count), (kind, Some(2)));
@@ -566,6 +572,17 @@ fn images_in_all_forms_go_through_the_network() {
         assert_eq!(record.device.as_deref(), Some("flex"));
         assert_eq!(record.dtype.as_deref(), Some("f32"));
         assert_eq!(record.batch, Some(2));
+        let left_out = record.samples.left_out;
+        let others = left_out.map(|left_out| left_out.total());
+        let expected = match kind {
+            record::Kind::Folder => Some(1),
+            record::Kind::Zip => Some(0),
+            _ => None,
+        };
+        assert_eq!(others, expected);
+        let note = "2 images were taken and left out: 1 file with another ending (.txt 1)";
+        let is_told = record.notes.iter().any(|told| told.contains(note));
+        assert_eq!(is_told, expected == Some(1), "{:?}", record.notes);
         assert!(
             record
                 .notes

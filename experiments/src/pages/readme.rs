@@ -1,13 +1,12 @@
 //! Tables of the README and of the model card, made from committed results.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use adadiff_report::{Table, update_between_markers};
 use adadiff_storage::read_json_lines;
 use adadiff_train::LogLine;
 use anyhow::{Context, Result};
-use chrono::NaiveDateTime;
 use serde::Deserialize;
 
 use crate::methods::timing::Timing;
@@ -25,22 +24,17 @@ pub struct Sources<'a> {
     pub comparison: &'a Path,
 }
 
-/// The newest comparison with PyTorch on a CPU in the repository at `root`: folders are named by the
-/// time of their making, those of other devices with the device behind it.
+/// The comparison with PyTorch whose table the README shows: the first folder below `benches/results`
+/// that it links to. Others may lie beside it.
 ///
 /// # Errors
-/// Where there is none.
-pub fn newest_comparison(root: &Path) -> Result<PathBuf> {
-    let results = root.join("benches/results");
-    let folders = fs::read_dir(&results)
-        .with_context(|| format!("cannot read the folder {}", results.display()))?
-        .collect::<Result<Vec<_>, _>>()?;
-    let dated = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        NaiveDateTime::parse_from_str(&name, "%Y-%m-%d_%H-%M-%S").is_ok()
-    };
-    let newest = folders.iter().map(|entry| entry.path()).filter(dated).max();
-    newest.with_context(|| format!("{} holds no comparison", results.display()))
+/// Where it links to none.
+pub fn named_comparison(readme: &str) -> Result<&Path> {
+    let links = readme.split("](").skip(1);
+    let targets = links.filter_map(|link| link.split(')').next());
+    let mut folders = targets.filter(|target| target.starts_with("benches/results/"));
+    let named = folders.next().map(Path::new);
+    named.context("the README links to no folder below benches/results")
 }
 
 /// What the README shows of an entry of `compare.json`, which has more.
@@ -224,7 +218,7 @@ mod tests {
         let sources = Sources {
             run: &root.join("docs/fashion_mnist"),
             paper_run: &root.join("docs/fashion_mnist_threshold"),
-            comparison: &newest_comparison(root).unwrap(),
+            comparison: &root.join(named_comparison(&readme).unwrap()),
         };
         let made = update_readme(&readme, sources).unwrap();
         assert!(readme == made, "the README's {ADVICE}");
@@ -233,5 +227,13 @@ mod tests {
         let card = fs::read_to_string(assets.join("MODEL_CARD.md")).unwrap();
         let made = update_model_card(&card, &assets).unwrap();
         assert!(card == made, "the model card's {ADVICE}");
+    }
+
+    #[test]
+    fn the_comparison_is_the_one_that_is_named() {
+        let readme = "[all](benches/results), [raw](benches/results/a), [b](benches/results/b)";
+        let named = named_comparison(readme).unwrap();
+        assert_eq!(named, Path::new("benches/results/a"));
+        assert!(named_comparison("[all](benches/results)").is_err());
     }
 }

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::terminal::note;
 use adadiff_data::{
-    CelebA, CelebAPartition, Coco, FashionMnist, Framing, ImageFolder, ImageSet, Split, locate,
-    open_cifar10, open_image_net,
+    CelebA, CelebAPartition, Coco, FashionMnist, Framing, ImageFolder, ImageSet, Split,
+    fashion_mnist, locate, open_cifar10, open_image_net,
 };
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,19 @@ pub struct Place {
     pub captions: Option<PathBuf>,
 }
 
+/// Says what lies beside the images of a folder.
+fn opened(path: &Path, images: ImageFolder) -> Arc<dyn ImageSet> {
+    if !images.left_out().is_empty() {
+        note!(
+            "note: of {} {} images are taken and left out: {}",
+            path.display(),
+            images.len(),
+            images.left_out()
+        );
+    }
+    Arc::new(images)
+}
+
 impl DataSet {
     /// What it is called in a title.
     pub fn title(self) -> &'static str {
@@ -73,7 +87,7 @@ impl DataSet {
     /// Channels, height and width of every image.
     pub fn shape(self) -> [usize; 3] {
         match self {
-            Self::FashionMnist => [1, adadiff_data::SIDE, adadiff_data::SIDE],
+            Self::FashionMnist => [1, fashion_mnist::SIDE, fashion_mnist::SIDE],
             Self::Cifar10 => [3, 32, 32],
             Self::CelebA { side }
             | Self::ImageNet { side }
@@ -107,9 +121,9 @@ impl DataSet {
                 labelled: true,
                 framing,
                 side,
-            } => Arc::new(ImageFolder::labelled(data, framing, side)?),
+            } => opened(data, ImageFolder::labelled(data, framing, side)?),
             Self::Folder { framing, side, .. } => {
-                Arc::new(ImageFolder::unlabelled(data, framing, side)?)
+                opened(data, ImageFolder::unlabelled(data, framing, side)?)
             }
         })
     }

@@ -1,15 +1,16 @@
 //! Presets: every hyperparameter of an experiment, in a TOML file.
 
+mod check;
 mod data_set;
 mod parse;
 mod programs;
+mod solver_name;
 mod variants;
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 
-use adadiff_backends::Precision;
-use adadiff_sampler::{DpmSolverPlusPlus, ScheduleConfig, SolverConfig};
+use adadiff_pipeline::{PipelineConfig, SamplingConfig};
+use adadiff_sampler::ScheduleConfig;
 use adadiff_train::TrainConfig;
 use adadiff_uem::AdaDiffConfig;
 use anyhow::{Context, Result, ensure};
@@ -18,9 +19,8 @@ use serde::{Deserialize, Serialize};
 pub use data_set::{DataSet, Place};
 pub use parse::{positive, share, speedup};
 pub use programs::{CELEBA, CIFAR10, COCO, Experiment, FASHION_MNIST, FOLDER, IMAGENET};
+pub use solver_name::SolverName;
 pub use variants::variant_names;
-
-use crate::calibrations::{Budget, ExitRule, every_block, is_every_block, is_zero};
 
 /// Everything that an experiment depends on beside its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub struct Preset {
     /// The second phase: the joint objective, from the first one's averaged weights.
     pub joint_training: TrainConfig,
     /// How samples are drawn.
-    pub sampling: SamplingPreset,
+    pub sampling: SamplingConfig,
 }
 
 /// How the network's latents relate to the autoencoder's.
@@ -55,56 +55,12 @@ pub struct LatentPreset {
     pub scale_factor: f64,
 }
 
-/// How samples are drawn unless the command line says otherwise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SamplingPreset {
-    /// Network evaluations for each sample.
-    pub steps: usize,
-    /// Guidance scale s of cond + s (cond - uncond); zero for none.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub guidance: f64,
-    /// The samples that the published figure was measured on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub samples: Option<usize>,
-    /// Samples of a batch.
-    pub batch: usize,
-    /// Seed of all noise.
-    pub seed: u64,
-    /// When samples leave the network.
-    #[serde(default)]
-    pub exit_rule: ExitRule,
-    /// Samples are judged after every this many blocks.
-    #[serde(default = "every_block", skip_serializing_if = "is_every_block")]
-    pub check_every: NonZeroUsize,
-    /// Share of blocks to skip, in `(0, 1)`.
-    pub reduction: f64,
-    /// What the network computes in.
-    #[serde(default, skip_serializing_if = "Precision::is_full")]
-    pub precision: Precision,
-    /// The update rule.
-    #[serde(default = "fashion_mnist_solver")]
-    pub solver: SolverConfig,
-}
-
-/// What presets without a solver mean: those of checkpoints that were written before there was a
-/// choice.
-fn fashion_mnist_solver() -> SolverConfig {
-    SolverConfig::DpmSolverPlusPlus(DpmSolverPlusPlus {
-        data_bound: Some(1.0),
-        ..DpmSolverPlusPlus::default()
-    })
-}
-
-impl SamplingPreset {
-    /// What a threshold has to be calibrated for.
-    pub fn budget(&self) -> Budget {
-        Budget {
-            exit_rule: self.exit_rule,
-            check_every: self.check_every,
-            reduction: self.reduction,
-            steps: self.steps,
-            guidance: self.guidance,
+impl From<&Preset> for PipelineConfig {
+    fn from(preset: &Preset) -> Self {
+        Self {
+            schedule: preset.schedule.clone(),
+            model: preset.model.clone(),
+            sampling: preset.sampling.clone(),
         }
     }
 }
@@ -131,7 +87,7 @@ impl Preset {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let preset: Self = toml::from_str(text)?;
         preset.model.backbone.validate()?;
-        preset.schedule.build().context("in schedule")?;
+        let schedule = preset.schedule.build().context("in schedule")?;
         if let Some(latents) = preset.latents {
             ensure!(
                 latents.scale_factor > 0.0 && latents.scale_factor.is_finite(),
@@ -146,17 +102,8 @@ impl Preset {
             .joint_training
             .validate()
             .context("in joint_training")?;
-        let sampling = &preset.sampling;
-        ensure!(sampling.steps > 0, "sampling.steps must be positive");
-        ensure!(sampling.batch > 0, "sampling.batch must be positive");
-        ensure!(
-            sampling.guidance.is_finite(),
-            "sampling.guidance must be a number"
-        );
-        ensure!(
-            sampling.reduction > 0.0 && sampling.reduction < 1.0,
-            "sampling.reduction must lie between 0 and 1"
-        );
+        preset.sampling.validate()?;
+        preset.check_sampling(schedule.as_ref())?;
         Ok(preset)
     }
 

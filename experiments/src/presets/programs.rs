@@ -190,7 +190,10 @@ mod tests {
     #[test]
     fn an_unknown_preset_is_told_from_a_missing_file() {
         let error = CIFAR10.preset(Some("cifar100")).unwrap_err().to_string();
-        assert!(error.contains("cifar10, cifar10-tiny"), "{error}");
+        assert!(
+            error.contains("cifar10, cifar10-small, cifar10-tiny"),
+            "{error}"
+        );
         let error = CIFAR10.preset(Some("mine.toml")).unwrap_err().to_string();
         assert!(error.contains("cannot read"), "{error}");
     }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use adadiff_storage::{JsonLines, read_json, write_atomically};
+use adadiff_pipeline::ReferenceId;
+use adadiff_storage::{JsonLines, ResumeStore, read_json, record_id, write_json};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::judge::YardstickName;
 use crate::methods::{Method, MethodKind};
 use crate::results::{DrawKey, DrawnEntry, QualityKey, ResultRow, TableName, TimingKey};
 
@@ -52,7 +52,7 @@ pub struct MatchKey {
     /// What the family is calibrated by, where it is AdaDiff by the exit rule `distance` and that does not
     /// come with the data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yardstick: Option<YardstickName>,
+    pub yardstick: Option<ReferenceId>,
     /// Turns of every comparison.
     pub rounds: usize,
 }
@@ -79,6 +79,9 @@ pub struct DrawnTable {
     /// The farthest that a time may be from the one it has to match, as a share of it.
     pub tolerance: f64,
 }
+
+/// The folder of what was drawn of rows that are not complete.
+const UNFINISHED: &str = ".unfinished";
 
 /// A folder of results.
 #[derive(Debug)]
@@ -128,6 +131,28 @@ impl Results {
         self.folder.join("figures")
     }
 
+    /// What was drawn so far of a row that is being measured.
+    ///
+    /// # Errors
+    /// Where it is damaged.
+    pub fn unfinished(&self, key: &QualityKey) -> Result<ResumeStore> {
+        let folder = self.folder.join(UNFINISHED).join(record_id(key)?);
+        Ok(ResumeStore::open(folder, key)?)
+    }
+
+    /// Adds the row of a key, and removes what [`Self::unfinished`] kept of it.
+    ///
+    /// # Errors
+    /// Where a number is not finite or the file cannot be written.
+    pub fn add_quality(&mut self, key: QualityKey, result: ResultRow) -> Result<()> {
+        let unfinished = self.unfinished(&key)?;
+        self.quality.add(key, Quality { result })?;
+        unfinished.remove();
+        // Others may be measuring rows of their own there.
+        let _ = std::fs::remove_dir(self.folder.join(UNFINISHED));
+        Ok(())
+    }
+
     /// The file of a table, with this ending.
     pub fn table_path(&self, name: TableName, ending: &str) -> PathBuf {
         self.folder
@@ -140,12 +165,7 @@ impl Results {
     /// # Errors
     /// Where the file cannot be written.
     pub fn write_table(&self, table: &DrawnTable) -> Result<()> {
-        let mut json = serde_json::to_vec_pretty(table)?;
-        json.push(b'\n');
-        Ok(write_atomically(
-            &self.table_path(table.table, "json"),
-            &json,
-        )?)
+        Ok(write_json(&self.table_path(table.table, "json"), table)?)
     }
 
     /// The table as it was last drawn, if it was.

@@ -1,12 +1,12 @@
 //! What a measured number depends on: equal keys are never measured twice.
 
+use adadiff_pipeline::ReferenceId;
 use adadiff_sampler::SolverConfig;
 use adadiff_storage::sha256_hex;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
-use crate::judge::YardstickName;
 use crate::methods::Method;
 use crate::presets::Preset;
 
@@ -21,7 +21,7 @@ pub struct NetworkKey {
     pub preset_sha256: String,
     /// The SHA-256 of the weights.
     pub checkpoint_sha256: String,
-    /// The SHA-256 of the thresholds beside the weights.
+    /// The SHA-256 of the weights' thresholds beside them.
     pub calibration_sha256: String,
 }
 
@@ -39,7 +39,7 @@ pub struct DrawKey {
     pub companion_sha256: Option<String>,
     /// What the exit rule `distance` is calibrated by, where the user named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yardstick: Option<YardstickName>,
+    pub yardstick: Option<ReferenceId>,
     /// The solver with its settings.
     pub solver: SolverConfig,
     /// Solver steps.
@@ -84,14 +84,15 @@ impl NetworkKey {
     /// The key of a checkpoint.
     ///
     /// # Errors
-    /// Where published weights can no longer be read.
+    /// Never in practice: every key can be written.
     pub fn of(checkpoint: &Checkpoint, variant: Option<&str>) -> Result<Self> {
-        let thresholds = serde_json::to_vec(&checkpoint.calibrations)?;
+        let weights = Some(checkpoint.sha256.as_str());
+        let thresholds: Vec<_> = checkpoint.calibrations.of_weights(weights).collect();
         Ok(Self {
             variant: variant.map(str::to_owned),
             preset_sha256: preset_sha256(&checkpoint.preset)?,
-            checkpoint_sha256: checkpoint.sha256()?,
-            calibration_sha256: sha256_hex(&thresholds),
+            checkpoint_sha256: checkpoint.sha256.clone(),
+            calibration_sha256: sha256_hex(&serde_json::to_vec(&thresholds)?),
         })
     }
 }
@@ -113,6 +114,14 @@ fn preset_sha256(preset: &Preset) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_measured_of_the_bundled_checkpoint_is_found_again() {
+        // As the lines under docs/study have it, from before calibrations told their weights.
+        let key = NetworkKey::of(&Checkpoint::bundled().unwrap(), None).unwrap();
+        let known = "a2171c16bffbac144b63e232adb092bfe78e0d82c9af7f819e43639f6c60bd4c";
+        assert_eq!(key.calibration_sha256, known);
+    }
 
     #[test]
     fn what_a_key_names_itself_does_not_change_the_digest_of_the_preset() {

@@ -1,11 +1,12 @@
 //! From what was measured of samples to a row of results.
 
+use adadiff_metrics::{CostModel, EvaluationCounts};
+use adadiff_pipeline::Calibration;
 use anyhow::Result;
 
-use crate::methods::{CostModel, MethodKind};
+use crate::methods::MethodKind;
 use crate::presets::Preset;
 use crate::results::ResultRow;
-use crate::study::Effort;
 
 /// What was measured of one method's samples.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct Measured<'a> {
     /// Network evaluations for each sample.
     pub steps: usize,
     /// Blocks run and estimates made.
-    pub effort: &'a Effort,
+    pub effort: &'a EvaluationCounts,
     /// Seconds of the sampling loop.
     pub seconds: f64,
     /// The features that samples were judged by.
@@ -72,4 +73,13 @@ impl Measured<'_> {
             crate_version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
+}
+
+/// Says in a row of results how its samples left.
+pub fn enter_exits(calibration: &Calibration, row: &mut ResultRow) {
+    row.exit_rule = Some(calibration.exits.rule().name().to_owned());
+    let every = calibration.check_every.get() as u32;
+    row.check_every = (every > 1).then_some(every);
+    row.threshold = Some(f64::from(calibration.exits.threshold()));
+    row.target_reduction = Some(calibration.reduction);
 }

@@ -20,7 +20,7 @@ pub use curve::reduction_curve;
 pub use folder::{DrawnTable, Match, MatchKey, Quality, Results, Time};
 pub use key::{DrawKey, NetworkKey, QualityKey, TimingKey};
 pub use mean::MeanAndSpread;
-pub use measured::Measured;
+pub use measured::{Measured, enter_exits};
 pub use notes::note_on_features;
 pub use prepared_row::prepared_row;
 pub use published_figures::Published;

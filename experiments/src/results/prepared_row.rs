@@ -1,13 +1,13 @@
 //! The row of results of a prepared method.
 
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{Evaluator, SampleStats};
 use anyhow::Result;
 
+use super::measured::enter_exits;
 use super::{Measured, ResultRow};
-use crate::judge::Judge;
 use crate::methods::{Method, PreparedMethod, variant};
-use crate::study::Study;
-use crate::tally::Tally;
+use crate::presets::Preset;
 
 /// The row of results of samples that were drawn and judged, without a speed-up.
 ///
@@ -15,25 +15,25 @@ use crate::tally::Tally;
 /// Where there are too few samples.
 pub fn prepared_row<B: Kernels>(
     prepared: &PreparedMethod<'_, B>,
-    study: &Study<'_, B>,
-    judge: &Judge<B>,
+    preset: &Preset,
+    evaluator: &Evaluator<B>,
     device: &str,
-    drawn: &Tally,
+    drawn: &SampleStats,
 ) -> Result<ResultRow> {
     let measured = Measured {
-        preset: &study.preset,
+        preset,
         method: prepared.method.kind(),
         device: device.to_owned(),
         cost: prepared.cost.clone(),
         steps: prepared.steps,
-        effort: &drawn.effort,
+        effort: &drawn.counts,
         seconds: drawn.seconds,
-        features: judge.features(),
-        frechet_distance: judge.frechet_distance(&drawn.statistics)?,
+        features: evaluator.features(),
+        frechet_distance: evaluator.frechet_distance(&drawn.statistics)?,
     };
     let mut row = measured.row()?;
     enter(prepared, &mut row);
-    row.variant = variant(&study.preset);
+    row.variant = variant(preset);
     Ok(row)
 }
 
@@ -48,29 +48,25 @@ fn enter<B: Kernels>(prepared: &PreparedMethod<'_, B>, row: &mut ResultRow) {
         row.depth = Some(depth.get() as u32);
     }
     if let Some(calibration) = &prepared.calibration {
-        calibration.enter(row);
+        enter_exits(calibration, row);
     }
 }
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-
-    use indicatif::ProgressBar;
+    use adadiff_pipeline::Silent;
 
     use super::super::examples::example_rows;
     use super::*;
     use crate::methods::MethodKind;
-    use crate::methods::tests::study;
+    use crate::methods::tests::loaded;
 
     #[test]
     fn rows_say_which_method_they_are_of() {
         println!("device: flex");
-        let stop = AtomicBool::new(false);
-        let study = study(&stop, false);
-        let bar = ProgressBar::hidden();
+        let loaded = loaded(false);
         let method = Method::Saturation { reduction: 0.4 };
-        let prepared = method.prepare(&study, &bar).unwrap();
+        let prepared = method.prepare(&loaded, &Silent).unwrap();
         let mut row = example_rows().remove(0);
         enter(&prepared, &mut row);
         assert_eq!(row.method, MethodKind::Saturation);

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use adadiff_report::ReportError;
 use adadiff_storage::{replace_file, to_json_lines};
+use serde::{Deserialize, Serialize};
 
 use crate::methods::{Method, MethodKind, row_name};
 

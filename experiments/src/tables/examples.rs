@@ -48,7 +48,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
     let methods = [
         Method::Full,
         Method::AdaDiff {
-            rule: crate::calibrations::ExitRule::Distance,
+            rule: adadiff_pipeline::ExitRule::Distance,
             reduction: 0.45,
         },
         Method::StaticDepth { depth },

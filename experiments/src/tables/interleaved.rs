@@ -1,61 +1,63 @@
 //! Times methods by turns, so that whatever else the machine does meets all of them.
 
 use adadiff_model::kernels::Kernels;
-use anyhow::Result;
-use indicatif::ProgressBar;
+use adadiff_pipeline::{Monitor, Pipeline, SamplePlan, median, median_ratio, time_interleaved};
+use anyhow::{Error, Result};
 
 use crate::methods::PreparedMethod;
 use crate::results::Time;
-use crate::study::{Draw, Study};
-use crate::turns::{median, median_ratio, take_turns};
 
 /// How often everyone has a turn.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub struct InterleavedTimer {
     /// Turns of each method, at least 1.
     pub rounds: usize,
 }
 
 /// What is timed.
-pub struct Turn<'p, 's, 'a, B: Kernels> {
-    study: &'p Study<'a, B>,
+pub struct TimedMethod<'p, 's, B: Kernels> {
+    pipeline: &'p Pipeline<B>,
     method: &'p PreparedMethod<'s, B>,
-    draw: &'p Draw,
+    draw: &'p SamplePlan,
 }
 
-impl<'p, 's, 'a, B: Kernels> Turn<'p, 's, 'a, B> {
+impl<'p, 's, B: Kernels> TimedMethod<'p, 's, B> {
     /// The samples of `draw` by a method.
-    pub fn new(study: &'p Study<'a, B>, method: &'p PreparedMethod<'s, B>, draw: &'p Draw) -> Self {
+    pub fn new(
+        pipeline: &'p Pipeline<B>,
+        method: &'p PreparedMethod<'s, B>,
+        draw: &'p SamplePlan,
+    ) -> Self {
         Self {
-            study,
+            pipeline,
             method,
             draw,
         }
     }
 }
 
-impl Clock {
+impl InterleavedTimer {
     /// The time of each: the median over turns of its ratio to the first method's in the same turn,
-    /// times the first's median; [`take_turns`] tells which turns count. The times of the full network
+    /// times the first's median; [`time_interleaved`] tells which turns count. The times of the full network
     /// are left at the method's own.
     ///
     /// # Errors
     /// Where the user interrupts or the device fails.
     pub fn take<B: Kernels>(
         self,
-        turns: &[Turn<'_, '_, '_, B>],
-        bar: &ProgressBar,
+        turns: &[TimedMethod<'_, '_, B>],
+        monitor: &dyn Monitor,
     ) -> Result<Vec<Time>> {
         let mut blocks = vec![0.0; turns.len()];
         let evaluations = turns
             .iter()
             .map(|turn| turn.draw.samples * turn.method.steps);
-        bar.inc_length((evaluations.sum::<usize>() * (self.rounds + 1)) as u64);
-        let seconds = take_turns(self.rounds, turns.len(), |place| {
+        monitor.expect((evaluations.sum::<usize>() * (self.rounds + 1)) as u64);
+        let seconds = time_interleaved(self.rounds, turns.len(), |place| {
             let turn = &turns[place];
-            let drawn = turn.method.draw(turn.study, turn.draw, bar)?;
-            blocks[place] = turn.method.cost(&drawn.effort)?.blocks_mean;
-            Ok(drawn.seconds_per_image())
+            let drawn = turn.method.draw(turn.pipeline, turn.draw, monitor)?;
+            blocks[place] = turn.method.cost(&drawn.counts)?.blocks_mean;
+            Ok::<_, Error>(drawn.seconds_per_image())
         })?;
         let times = relative_medians(&seconds).into_iter().zip(blocks);
         Ok(times

@@ -10,7 +10,6 @@
 mod equal_time;
 #[cfg(test)]
 pub(crate) mod examples;
-mod fast_solvers;
 mod interleaved;
 mod networks;
 mod plan;

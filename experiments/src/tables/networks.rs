@@ -2,32 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::slice;
-use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_sampler::SolverConfig;
 use anyhow::Result;
 
 use super::variants::Variants;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::components::Surroundings;
 use crate::checkpoint::{Checkpoint, Companion};
 use crate::methods::Method;
 use crate::results::NetworkKey;
-use crate::study::Study;
 
 /// A network on the device, and what tells it from others.
-pub struct Network<'a, B: Kernels> {
+pub struct Network<B: Kernels> {
     /// The network.
-    pub study: Study<'a, B>,
+    pub loaded: LoadedCheckpoint<B>,
     /// The same without images, for thresholds and times.
-    pub undecoded: Study<'a, B>,
+    pub undecoded: LoadedCheckpoint<B>,
     /// What it was made from.
     pub key: NetworkKey,
     /// The SHA-256 of the weights of the second networks that are there.
     pub companions: Vec<(Companion, String)>,
 }
 
-impl<B: Kernels> Network<'_, B> {
+impl<B: Kernels> Network<B> {
     /// The SHA-256 of the second network that a method needs, if it needs one that is there.
     pub fn companion_sha256(&self, method: Method) -> Option<&str> {
         let needed = method.companion()?;
@@ -38,16 +37,15 @@ impl<B: Kernels> Network<'_, B> {
 }
 
 /// The networks of one table, each with every solver and number of steps that the table asks for.
-pub struct Networks<'a, B: Kernels> {
+pub struct Networks<B: Kernels> {
     surroundings: Surroundings,
     variants: Variants,
     device: B::Device,
-    stop: &'a AtomicBool,
-    main: Network<'a, B>,
-    others: BTreeMap<String, Network<'a, B>>,
+    main: Network<B>,
+    others: BTreeMap<String, Network<B>>,
 }
 
-impl<'a, B: Kernels> Networks<'a, B> {
+impl<B: Kernels> Networks<B> {
     /// Loads the checkpoint.
     ///
     /// # Errors
@@ -57,7 +55,6 @@ impl<'a, B: Kernels> Networks<'a, B> {
         surroundings: Surroundings,
         variants: Variants,
         device: B::Device,
-        stop: &'a AtomicBool,
     ) -> Result<Self> {
         for companion in Companion::ALL {
             let known = checkpoint
@@ -70,24 +67,23 @@ impl<'a, B: Kernels> Networks<'a, B> {
                 checkpoint.companions.push((companion, second));
             }
         }
-        let main = network(checkpoint, None, &surroundings, &device, stop)?;
+        let main = network(checkpoint, None, &surroundings, &device)?;
         Ok(Self {
             surroundings,
             variants,
             device,
-            stop,
             main,
             others: BTreeMap::new(),
         })
     }
 
     /// What is missing where a method needs a second network that is not there.
-    pub fn missing_companion(&self, network: &Network<'_, B>, method: Method) -> Option<String> {
+    pub fn missing_companion(&self, network: &Network<B>, method: Method) -> Option<String> {
         let needed = method.companion()?;
         if network.companion_sha256(method).is_some() {
             return None;
         }
-        let preset = &self.main.study.preset;
+        let preset = self.main.loaded.preset();
         let found = self.variants.find(needed.variant(), preset);
         Some(found.err().unwrap_or_else(|| {
             format!(
@@ -98,7 +94,7 @@ impl<'a, B: Kernels> Networks<'a, B> {
     }
 
     /// The checkpoint itself.
-    pub fn main(&self) -> &Network<'a, B> {
+    pub fn main(&self) -> &Network<B> {
         &self.main
     }
 
@@ -113,16 +109,16 @@ impl<'a, B: Kernels> Networks<'a, B> {
         if self.others.contains_key(variant) {
             return Ok(Ok(()));
         }
-        let path = match self.variants.find(variant, &self.main.study.preset) {
+        let path = match self.variants.find(variant, self.main.loaded.preset()) {
             Ok(path) => path,
             Err(missing) => return Ok(Err(missing)),
         };
-        let preset = &self.main.study.preset;
+        let preset = self.main.loaded.preset();
         let mut checkpoint = Checkpoint::read(&path, None, slice::from_ref(preset))?;
         // A variant is another network, sampled from in the same way.
-        checkpoint.preset.sampling = self.main.study.preset.sampling.clone();
+        checkpoint.preset.sampling = self.main.loaded.preset().sampling.clone();
         let (surroundings, device) = (&self.surroundings, &self.device);
-        let network = network(checkpoint, Some(variant), surroundings, device, self.stop)?;
+        let network = network(checkpoint, Some(variant), surroundings, device)?;
         self.others.insert(variant.to_owned(), network);
         Ok(Ok(()))
     }
@@ -133,15 +129,15 @@ impl<'a, B: Kernels> Networks<'a, B> {
         variant: Option<&str>,
         solver: SolverConfig,
         steps: usize,
-    ) -> Option<Network<'a, B>> {
+    ) -> Option<Network<B>> {
         let network = match variant {
             None => &self.main,
             Some(variant) => self.others.get(variant)?,
         };
-        let study = network.study.with_solver(solver, steps);
+        let loaded = network.loaded.with_solver(solver, steps);
         Some(Network {
-            undecoded: study.without_decoder(),
-            study,
+            undecoded: loaded.without_decoder(),
+            loaded,
             key: network.key.clone(),
             companions: network.companions.clone(),
         })
@@ -154,22 +150,21 @@ impl<'a, B: Kernels> Networks<'a, B> {
 }
 
 /// Puts a checkpoint on the device.
-fn network<'a, B: Kernels>(
+fn network<B: Kernels>(
     checkpoint: Checkpoint,
     variant: Option<&str>,
     surroundings: &Surroundings,
     device: &B::Device,
-    stop: &'a AtomicBool,
-) -> Result<Network<'a, B>> {
+) -> Result<Network<B>> {
     let key = NetworkKey::of(&checkpoint, variant)?;
     let companions = checkpoint.companions.iter();
     let companions = companions
-        .map(|(companion, second)| Ok((*companion, second.sha256()?)))
-        .collect::<Result<_>>()?;
-    let study = surroundings.study(checkpoint, device, stop)?;
+        .map(|(companion, second)| (*companion, second.sha256.clone()))
+        .collect();
+    let loaded = surroundings.load(checkpoint, device)?;
     Ok(Network {
-        undecoded: study.without_decoder(),
-        study,
+        undecoded: loaded.without_decoder(),
+        loaded,
         key,
         companions,
     })

@@ -2,13 +2,12 @@
 
 use std::num::NonZeroUsize;
 
+use adadiff_pipeline::ExitRule;
 use clap::ValueEnum;
 
-use super::fast_solvers::fast_solvers;
-use crate::calibrations::ExitRule;
 use crate::checkpoint::Companion;
 use crate::methods::{self, Method, MethodEntry, MethodKind};
-use crate::presets::{Preset, variant_names};
+use crate::presets::{Preset, SolverName, variant_names};
 use crate::results::{Published, TableName};
 use crate::tables::spec::{Choice, Entry};
 
@@ -138,7 +137,8 @@ impl Plan<'_> {
         let most = (2 * self.preset.sampling.steps).min(MOST_STEPS);
         let own = self.preset.sampling.solver;
         let mut solvers = vec![own];
-        let others = fast_solvers(self.preset.latents.is_some());
+        let on_latents = self.preset.latents.is_some();
+        let others = SolverName::FAST.map(|name| name.config(on_latents));
         solvers.extend(
             others
                 .into_iter()

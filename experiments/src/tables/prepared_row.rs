@@ -3,24 +3,24 @@
 use std::cell::OnceCell;
 
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::Monitor;
 use anyhow::{Error, Result, anyhow};
-use indicatif::ProgressBar;
 
 use super::networks::Network;
 use crate::methods::{Method, PreparedMethod};
 
 /// A row that can be measured.
-pub struct Row<'n, 'a, B: Kernels> {
+pub struct Row<'n, B: Kernels> {
     /// The network.
-    pub network: &'n Network<'a, B>,
+    pub network: &'n Network<B>,
     /// How samples are drawn.
     pub method: Method,
     prepared: OnceCell<Result<PreparedMethod<'n, B>, String>>,
 }
 
-impl<'n, 'a, B: Kernels> Row<'n, 'a, B> {
+impl<'n, B: Kernels> Row<'n, B> {
     /// A row of which nothing is prepared yet.
-    pub fn new(network: &'n Network<'a, B>, method: Method) -> Self {
+    pub fn new(network: &'n Network<B>, method: Method) -> Self {
         Self {
             network,
             method,
@@ -32,15 +32,18 @@ impl<'n, 'a, B: Kernels> Row<'n, 'a, B> {
     ///
     /// # Errors
     /// Where the user interrupts.
-    pub fn prepared(&self, bar: &ProgressBar) -> Result<Result<&PreparedMethod<'n, B>, String>> {
-        let study = &self.network.undecoded;
+    pub fn prepared(
+        &self,
+        monitor: &dyn Monitor,
+    ) -> Result<Result<&PreparedMethod<'n, B>, String>> {
+        let loaded = &self.network.undecoded;
         let prepared = self.prepared.get_or_init(|| {
-            bar.set_message(format!("calibrating {}", self.method));
+            monitor.stage(&format!("calibrating {}", self.method));
             self.method
-                .prepare(study, bar)
+                .prepare(loaded, monitor)
                 .map_err(|error| format!("not measured: {error:#}"))
         });
-        match study.is_stopped() {
+        match monitor.stopped() {
             true => Err(interrupted()),
             false => Ok(prepared.as_ref().map_err(String::clone)),
         }

@@ -1,24 +1,22 @@
 //! Measures the rows of tables that were not measured before.
 
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{Evaluator, ExitRule, Monitor, ReferenceId, SamplePlan};
 use adadiff_storage::record_id;
 use anyhow::{Error, Result};
-use indicatif::ProgressBar;
 
 use super::equal_time::nearest;
 use super::networks::{Network, Networks};
 use super::plan::Plan;
-use crate::calibrations::ExitRule;
-use crate::judge::{Judge, YardstickName};
 use crate::methods::{Method, MethodKind};
 use crate::results::{
-    DrawKey, DrawnEntry, DrawnTable, Match, MatchKey, Quality, QualityKey, Results, TableName,
-    Time, TimingKey, prepared_row,
+    DrawKey, DrawnEntry, DrawnTable, Match, MatchKey, QualityKey, Results, TableName, Time,
+    TimingKey, prepared_row,
 };
-use crate::study::Draw;
-use crate::tables::interleaved::{Clock, Turn};
+use crate::tables::interleaved::{InterleavedTimer, TimedMethod};
 use crate::tables::prepared_row::{Row, stopped_or};
 use crate::tables::spec::{Choice, Entry};
+use crate::terminal::Terminal;
 
 /// Turns of every comparison that chooses a setting; a few suffice to tell neighbours apart.
 const MATCH_ROUNDS: usize = 4;
@@ -43,29 +41,29 @@ pub struct Settings {
 }
 
 /// A checkpoint with everything that measures it.
-pub struct Bench<'a, B: Kernels> {
+pub struct Bench<B: Kernels> {
     /// The networks.
-    pub networks: Networks<'a, B>,
+    pub networks: Networks<B>,
     /// What samples are judged by.
-    pub judge: Judge<B>,
+    pub judge: Evaluator<B>,
     /// What the exit rule `distance` is calibrated by, where the user named it.
-    pub yardstick: Option<YardstickName>,
+    pub yardstick: Option<ReferenceId>,
     /// How rows are measured.
     pub settings: Settings,
     /// The folder that lines are added to.
     pub results: Results,
     /// Where progress is shown.
-    pub bar: ProgressBar,
+    pub terminal: Terminal,
 }
 
-impl<'a, B: Kernels> Bench<'a, B> {
+impl<B: Kernels> Bench<B> {
     /// Measures what a table lacks, and notes its rows.
     ///
     /// # Errors
     /// Where the user interrupts, the device fails, or a file cannot be written. A row that cannot be
     /// measured is no error: it says why.
     pub fn table(&mut self, name: TableName) -> Result<DrawnTable> {
-        let preset = self.networks.main().study.preset.clone();
+        let preset = self.networks.main().loaded.preset().clone();
         let plan = Plan {
             preset: &preset,
             quick: self.settings.quick,
@@ -125,11 +123,11 @@ impl<'a, B: Kernels> Bench<'a, B> {
     /// Where there is nothing to condition samples on.
     pub fn key_of(&self, method: Method, samples: usize) -> Result<DrawKey> {
         let network = self.networks.main();
-        let draw = network.study.plan(samples)?;
+        let draw = network.loaded.plan(samples)?;
         Ok(self.draw_key(&Row::new(network, method), &draw))
     }
 
-    fn network_of(&self, entry: &Entry) -> Result<Network<'a, B>, String> {
+    fn network_of(&self, entry: &Entry) -> Result<Network<B>, String> {
         let variant = entry.variant.as_deref();
         let network = self.networks.with(variant, entry.solver, entry.steps);
         network.ok_or_else(|| "not measured: the network is not loaded".to_owned())
@@ -139,8 +137,8 @@ impl<'a, B: Kernels> Bench<'a, B> {
     fn choose(
         &mut self,
         entry: &Entry,
-        network: &Network<'a, B>,
-        target: &Row<'_, 'a, B>,
+        network: &Network<B>,
+        target: &Row<'_, B>,
         line: &mut DrawnEntry,
     ) -> Result<Result<Method, String>> {
         let family = match entry.choice {
@@ -189,18 +187,17 @@ impl<'a, B: Kernels> Bench<'a, B> {
     fn nearest_setting(
         &self,
         family: MethodKind,
-        network: &Network<'a, B>,
-        target: &Row<'_, 'a, B>,
+        network: &Network<B>,
+        target: &Row<'_, B>,
         rounds: usize,
     ) -> Result<Result<Match, String>> {
-        let aim = match target.prepared(&self.bar)? {
+        let aim = match target.prepared(&self.terminal)? {
             Ok(aim) => aim,
             Err(missing) => return Ok(Err(missing)),
         };
-        let study = &network.study;
-        let settings = family
-            .entry()
-            .settings(study.blocks(), study.preset.sampling.steps);
+        let loaded = &network.loaded;
+        let steps = loaded.preset().sampling.steps;
+        let settings = family.entry().settings(loaded.pipeline().blocks(), steps);
         let needed = settings
             .first()
             .and_then(|&method| self.networks.missing_companion(network, method));
@@ -210,21 +207,21 @@ impl<'a, B: Kernels> Bench<'a, B> {
         let mut missing = "not measured: it has no setting to choose".to_owned();
         let found = nearest(settings.len(), |setting| {
             let row = Row::new(network, settings[setting]);
-            let prepared = match row.prepared(&self.bar)? {
+            let prepared = match row.prepared(&self.terminal)? {
                 Ok(prepared) => prepared,
                 Err(reason) => {
                     missing = reason;
                     return Ok(None);
                 }
             };
-            self.bar
-                .set_message(format!("comparing the time of {}", row.method));
+            self.terminal
+                .stage(&format!("comparing the time of {}", row.method));
             let draw = self.timed_draw(target)?;
             let turns = [
-                Turn::new(&target.network.undecoded, aim, &draw),
-                Turn::new(&network.undecoded, prepared, &draw),
+                TimedMethod::new(target.network.undecoded.pipeline(), aim, &draw),
+                TimedMethod::new(network.undecoded.pipeline(), prepared, &draw),
             ];
-            let times = Clock { rounds }.take(&turns, &self.bar)?;
+            let times = InterleavedTimer { rounds }.take(&turns, &self.terminal)?;
             Ok(Some(
                 times[1].seconds_per_image / times[0].seconds_per_image,
             ))
@@ -239,16 +236,12 @@ impl<'a, B: Kernels> Bench<'a, B> {
     }
 
     /// Draws and judges the seeds of a row that are not there yet.
-    fn judge_row(
-        &mut self,
-        row: &Row<'_, 'a, B>,
-        line: &mut DrawnEntry,
-    ) -> Result<Result<(), String>> {
+    fn judge_row(&mut self, row: &Row<'_, B>, line: &mut DrawnEntry) -> Result<Result<(), String>> {
         for seed in self.settings.seeds.clone() {
-            let study = &row.network.study;
-            let draw = Draw {
+            let loaded = &row.network.loaded;
+            let draw = SamplePlan {
                 seed,
-                ..study.plan(self.settings.samples)?
+                ..loaded.plan(self.settings.samples)?
             };
             let key = QualityKey {
                 draw: self.draw_key(row, &draw),
@@ -257,21 +250,28 @@ impl<'a, B: Kernels> Bench<'a, B> {
             };
             let id = record_id(&key)?;
             if self.results.quality.get(&id).is_none() && self.settings.quality {
-                let prepared = match row.prepared(&self.bar)? {
+                let prepared = match row.prepared(&self.terminal)? {
                     Ok(prepared) => prepared,
                     Err(missing) => return Ok(Err(missing)),
                 };
-                self.bar.set_message(format!("{}, seed {seed}", line.label));
-                self.bar.inc_length((draw.samples * prepared.steps) as u64);
+                self.terminal.stage(&format!("{}, seed {seed}", line.label));
+                self.terminal.expect((draw.samples * prepared.steps) as u64);
+                let store = self.results.unfinished(&key)?;
                 let tally = prepared
-                    .tally(study, &self.judge, &draw, &self.bar)
-                    .map_err(|error| stopped_or(study.is_stopped(), error))?;
-                let mut result =
-                    prepared_row(prepared, study, &self.judge, &self.settings.device, &tally)?;
+                    .judge(
+                        loaded.pipeline(),
+                        &self.judge,
+                        &draw,
+                        &store,
+                        &self.terminal,
+                    )
+                    .map_err(|error| stopped_or(self.terminal.stopped(), error))?;
+                let (preset, device) = (loaded.preset(), &self.settings.device);
+                let mut result = prepared_row(prepared, preset, &self.judge, device, &tally)?;
                 result.experiment = key.draw.experiment.clone();
                 result.variant = row.network.key.variant.clone();
                 result.seed = seed;
-                self.results.quality.add(key, Quality { result })?;
+                self.results.add_quality(key, result)?;
             }
             if self.results.quality.get(&id).is_some() {
                 line.quality.push(id);
@@ -284,8 +284,8 @@ impl<'a, B: Kernels> Bench<'a, B> {
     fn time_rows(
         &mut self,
         rounds: usize,
-        baseline: &Row<'_, 'a, B>,
-        rows: &[(usize, Row<'_, 'a, B>)],
+        baseline: &Row<'_, B>,
+        rows: &[(usize, Row<'_, B>)],
         lines: &mut [DrawnEntry],
     ) -> Result<()> {
         let draw = self.timed_draw(baseline)?;
@@ -306,8 +306,12 @@ impl<'a, B: Kernels> Bench<'a, B> {
         if missing.is_empty() {
             return Ok(());
         }
-        let full = baseline.prepared(&self.bar)?.map_err(Error::msg)?;
-        let mut turns = vec![Turn::new(&baseline.network.undecoded, full, &draw)];
+        let full = baseline.prepared(&self.terminal)?.map_err(Error::msg)?;
+        let mut turns = vec![TimedMethod::new(
+            baseline.network.undecoded.pipeline(),
+            full,
+            &draw,
+        )];
         let mut timed = Vec::new();
         for (place, row, key) in missing {
             // The full network itself has its turn already.
@@ -315,19 +319,22 @@ impl<'a, B: Kernels> Bench<'a, B> {
                 timed.push((place, key, 0));
                 continue;
             }
-            match row.prepared(&self.bar)? {
+            match row.prepared(&self.terminal)? {
                 Ok(prepared) => {
                     timed.push((place, key, turns.len()));
-                    turns.push(Turn::new(&row.network.undecoded, prepared, &draw));
+                    turns.push(TimedMethod::new(
+                        row.network.undecoded.pipeline(),
+                        prepared,
+                        &draw,
+                    ));
                 }
                 Err(reason) => lines[place].missing = Some(reason),
             }
         }
-        self.bar.set_message("timing by turns");
-        let stopped = || self.networks.main().study.is_stopped();
-        let times = Clock { rounds }
-            .take(&turns, &self.bar)
-            .map_err(|error| stopped_or(stopped(), error))?;
+        self.terminal.stage("timing by turns");
+        let times = InterleavedTimer { rounds }
+            .take(&turns, &self.terminal)
+            .map_err(|error| stopped_or(self.terminal.stopped(), error))?;
         let full_seconds_per_image = times[0].seconds_per_image;
         for (place, key, turn) in timed {
             lines[place].timing = Some(record_id(&key)?);
@@ -341,13 +348,13 @@ impl<'a, B: Kernels> Bench<'a, B> {
     }
 
     /// The samples of one turn: a batch, since that is what a device computes at once.
-    fn timed_draw(&self, row: &Row<'_, 'a, B>) -> Result<Draw> {
-        let study = &row.network.study;
-        study.plan(study.preset.sampling.batch)
+    fn timed_draw(&self, row: &Row<'_, B>) -> Result<SamplePlan> {
+        let loaded = &row.network.loaded;
+        Ok(loaded.plan(loaded.preset().sampling.batch)?)
     }
 
-    fn draw_key(&self, row: &Row<'_, 'a, B>, draw: &Draw) -> DrawKey {
-        let sampling = &row.network.study.preset.sampling;
+    fn draw_key(&self, row: &Row<'_, B>, draw: &SamplePlan) -> DrawKey {
+        let sampling = &row.network.loaded.preset().sampling;
         let by_distance = matches!(
             row.method,
             Method::AdaDiff {
@@ -356,7 +363,7 @@ impl<'a, B: Kernels> Bench<'a, B> {
             }
         );
         DrawKey {
-            experiment: self.networks.main().study.preset.name.clone(),
+            experiment: self.networks.main().loaded.preset().name.clone(),
             network: row.network.key.clone(),
             method: row.method,
             companion_sha256: row.network.companion_sha256(row.method).map(str::to_owned),

@@ -1,5 +1,7 @@
-//! What programs show on a terminal while they work.
+//! What programs tell on a terminal.
 
+mod output;
 mod progress;
 
-pub use progress::{evaluations_bar, samples_bar, steps_bar};
+pub(crate) use output::{note, note_line, print_line, say};
+pub use progress::{STOP, Terminal, samples_bar, steps_bar};

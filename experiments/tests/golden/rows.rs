@@ -4,10 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adadiff_experiments::report::read_rows;
-use adadiff_experiments::tables::Results;
+use adadiff_experiments::results::{ResultRow, Results};
+use adadiff_storage::{read_json_lines, sha256_hex};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use tempfile::tempdir;
 
 use crate::{FASHION_MNIST, printed};
@@ -38,7 +37,7 @@ fn ids_are_those_of_the_keys() {
                 ids += check(&folder.join(concat!(stringify!($lines), ".jsonl")), lines.iter());
                 for line in lines {
                     let key = serde_json::to_vec(&line.key).unwrap();
-                    assert_eq!(line.id, sha256(&key)[..16], "{line:?}");
+                    assert_eq!(line.id, sha256_hex(&key)[..16], "{line:?}");
                 }
             )+};
         }
@@ -53,14 +52,11 @@ fn rows_of_the_comparison_are_read_and_written_alike() {
     for run in ["fashion_mnist", "fashion_mnist_threshold"] {
         for name in ["results.jsonl", "curve.jsonl"] {
             let path = docs().join(run).join(name);
-            rows += check(&path, read_rows(&path).unwrap().iter());
+            let lines: Vec<ResultRow> = read_json_lines(&path).unwrap();
+            rows += check(&path, lines.iter());
         }
     }
     assert_eq!(rows, 30);
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// The bundled network, its thresholds, the preset and the options give the keys that they gave when

@@ -27,7 +27,8 @@ fn images_of_every_kind_are_used_or_named_and_counted() {
     let grey = DynamicImage::ImageRgb8(picture(3, 50, 40)).into_luma8();
     grey.save_with_format(coco_image(folder, 3), ImageFormat::Jpeg)
         .unwrap();
-    let cmyk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/jpeg/src/fixtures/cmyk.jpg");
+    let cmyk =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/images/src/jpeg/fixtures/cmyk.jpg");
     fs::copy(cmyk, coco_image(folder, 4)).unwrap();
     let whole = jpeg(&picture(5, 48, 40));
     fs::write(coco_image(folder, 5), &whole[..whole.len() / 2]).unwrap();

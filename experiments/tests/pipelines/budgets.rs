@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use adadiff_storage::sha256_file;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
@@ -60,7 +61,19 @@ fn a_distance_is_a_budget() {
 
     let told = run(PROGRAM, folder, &with("calibrate", &budget, &[]));
     assert!(told.contains("40% above the full network's"), "{told}");
-    let stored = &json(&folder.join("calibration.json"))[0];
+    let mut stored = json(&folder.join("calibration.json"))[0].take();
+    // Outside the file of all weights it is told without them and the solver.
+    let fields = stored.as_object_mut().unwrap();
+    assert_eq!(
+        fields.remove("solver").unwrap()["solver"],
+        "dpm_solver_plus_plus"
+    );
+    let weights = fields.remove("weights_sha256");
+    assert_eq!(
+        weights.unwrap(),
+        sha256_file(&folder.join("weights.safetensors")).unwrap()
+    );
+    let stored = &stored;
     let attainment = &stored["attainment"];
     let number = |name: &str| attainment[name].as_f64().unwrap();
     assert_eq!(attainment["budget"], "fd_increase");

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use adadiff_model::autoencoder::AutoencoderConfig;
 use adadiff_model::clip::ClipTextConfig;
-use adadiff_train::weights::{Precision, save};
+use adadiff_weights::native::{WeightPrecision, save};
 use burn_flex::{Flex, FlexDevice};
 use image::{ImageFormat, Rgb, RgbImage};
 
@@ -122,7 +122,7 @@ pub fn save_networks(folder: &Path) {
     let metadata = header("autoencoder", serde_json::to_string(&config).unwrap());
     let network = config.init::<Flex>(&FlexDevice).unwrap();
     let path = folder.join("autoencoder.safetensors");
-    save::<Flex, _>(&network, Precision::Single, &metadata, &path).unwrap();
+    save::<Flex, _>(&network, WeightPrecision::Single, &metadata, &path).unwrap();
 
     let config = ClipTextConfig {
         width: 16,
@@ -134,7 +134,7 @@ pub fn save_networks(folder: &Path) {
     let metadata = header("clip_text", serde_json::to_string(&config).unwrap());
     let network = config.init::<Flex>(&FlexDevice).unwrap();
     let path = folder.join("clip.safetensors");
-    save::<Flex, _>(&network, Precision::Single, &metadata, &path).unwrap();
+    save::<Flex, _>(&network, WeightPrecision::Single, &metadata, &path).unwrap();
 }
 
 /// The published vocabulary of CLIP's tokenizer.

@@ -4,11 +4,16 @@
 mod backends;
 mod bad_data;
 mod budgets;
+mod calibrations;
 mod full_disk;
+mod imports;
 mod killed;
 mod made;
 mod memory;
+#[cfg(all(unix, feature = "mpi"))]
+mod mpirun;
 mod processes;
 mod published;
 mod results;
 mod tables;
+mod training;

@@ -1,14 +1,13 @@
 //! Samples that many processes share are those of one.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::made::{fail, run, write_cifar10};
+use crate::made::{run, write_cifar10};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cifar10");
 
@@ -97,90 +96,4 @@ fn merged_parts_are_the_single_run_bit_for_bit() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(message.contains("part-00005-of-00007.json"), "{message}");
-}
-
-/// The losses of a run's log.
-fn losses(run: &Path) -> Vec<f64> {
-    let phases = ["backbone", "joint"].map(|phase| {
-        let log = fs::read_to_string(run.join(phase).join("training.jsonl")).unwrap();
-        let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
-        lines
-            .map(|line: Value| line["total"].as_f64().unwrap())
-            .collect::<Vec<_>>()
-    });
-    phases.concat()
-}
-
-#[test]
-fn devices_and_processes_that_share_a_training_take_its_steps() {
-    let folder = tempdir().unwrap();
-    let folder = folder.path();
-    write_cifar10(folder);
-    let train = [
-        "train",
-        "--preset",
-        "cifar10-tiny",
-        "--data",
-        "cifar-10-batches-bin",
-        "--out",
-    ];
-    run(PROGRAM, folder, &[&train[..], &["alone"]].concat());
-    let expected = losses(&folder.join("alone"));
-    assert_eq!(expected.len(), 6);
-    let farthest = |found: Vec<f64>| {
-        assert_eq!(found.len(), expected.len());
-        let pairs = found.iter().zip(&expected);
-        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
-    };
-
-    for devices in ["flex,flex", "flex,flex,flex"] {
-        let arguments = [&train[..], &[devices, "--devices", devices]].concat();
-        run(PROGRAM, folder, &arguments);
-        let apart = farthest(losses(&folder.join(devices)));
-        println!("{devices}: {apart:.1e}");
-        assert!(apart < 1e-5);
-    }
-    let told = fail(
-        PROGRAM,
-        folder,
-        &[&train[..], &["none", "--devices", "flex,ndarray"]].concat(),
-    );
-    assert!(told.contains("two backends"), "{told}");
-    let nine = ["flex"; 9].join(",");
-    let told = fail(
-        PROGRAM,
-        folder,
-        &[&train[..], &["none", "--devices", &nine]].concat(),
-    );
-    assert!(
-        told.contains("9 devices cannot share batches of 8"),
-        "{told}"
-    );
-
-    // As on three machines.
-    let leader = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
-    let processes = [2, 0, 1].map(|rank: usize| {
-        Command::new(PROGRAM)
-            .current_dir(folder)
-            .args(train)
-            .args(["nodes", "--leader", &leader])
-            .env("SLURM_PROCID", rank.to_string())
-            .env("SLURM_NTASKS", "3")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
-    });
-    for process in processes {
-        let output = process.wait_with_output().unwrap();
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{message}");
-    }
-    let apart = farthest(losses(&folder.join("nodes")));
-    println!("three processes: {apart:.1e}");
-    assert!(apart < 1e-5);
-    assert!(folder.join("nodes/joint/weights.safetensors").exists());
 }

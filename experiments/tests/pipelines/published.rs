@@ -5,8 +5,8 @@ use std::path::Path;
 
 use adadiff_data::Framing;
 use adadiff_experiments::{DataSet, Preset};
-use adadiff_train::weights::metadata;
 use adadiff_weights::WeightFile;
+use adadiff_weights::native::metadata;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::Value;

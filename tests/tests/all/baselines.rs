@@ -7,8 +7,8 @@ use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, FeatureCache, Prediction, Switched, TokenMerging};
 use adadiff_tests::{Network, NetworkKind, Scale, assert_close, on_every_device, values};
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, BatchExit, BlockContext, Evidence, ExitPolicy, ExitWindow, ExitWindows,
-    HeadForm, LayerErrors, Never, Patience, Saturation, Threshold, UncertaintyForm,
+    AdaDiff, AdaptiveUVit, BatchExit, BlockErrorRecorder, ExitPolicy, ExitSignal, ExitWindow,
+    ExitWindows, FullDepth, HeadForm, Patience, Saturation, Threshold, UncertaintyForm, replay,
 };
 use anyhow::Result;
 use burn::module::Module;
@@ -60,18 +60,10 @@ fn median(recorded: &[Vec<f32>]) -> f32 {
     (all[all.len() / 2 - 1] + all[all.len() / 2]) / 2.0
 }
 
-/// Blocks that a sample runs whose evidence after every block was recorded.
-fn exit(policy: &dyn ExitPolicy, evidence: &[f32]) -> u32 {
-    let blocks = evidence.len();
-    let leaves = |&block: &usize| {
-        let context = BlockContext {
-            block,
-            blocks,
-            timestep: TIMESTEP,
-        };
-        policy.leaves(context, &evidence[..=block])
-    };
-    (0..blocks - 1).find(leaves).unwrap_or(blocks - 1) as u32 + 1
+/// Blocks that a sample runs whose signal after every block was recorded.
+fn exit(policy: &dyn ExitPolicy, signals: &[f32]) -> u32 {
+    let replayed = replay(policy, TIMESTEP, signals.len(), signals);
+    replayed.unwrap().0 as u32
 }
 
 #[derive(Clone, Copy)]
@@ -92,7 +84,7 @@ impl DeviceTask for Saturating {
             let mut expected = vec![Vec::new(); BATCH];
             for block in 0..=DEPTH {
                 let before = values(backbone.image_tokens(state.hidden()));
-                state = backbone.block(block, state);
+                state = backbone.run_blocks(block..block + 1, state);
                 let after = values(backbone.image_tokens(state.hidden()));
                 let [_, _, width] = state.hidden().dims();
                 let cosines: Vec<f64> = before
@@ -111,9 +103,9 @@ impl DeviceTask for Saturating {
                     expected[sample].push((1.0 - mean) as f32);
                 }
             }
-            let recording = AdaptiveUVit::new(&model, Never).recording(Evidence::Change);
+            let recording = AdaptiveUVit::new(&model, FullDepth).recording(ExitSignal::Change);
             let recorded = recording.predict(noisy.clone(), TIMESTEP, &condition)?;
-            for (found, expected) in recorded.uncertainty.iter().zip(&expected) {
+            for (found, expected) in recorded.exit_signal.iter().zip(&expected) {
                 assert_close("change", found, expected, TOLERANCE);
             }
 
@@ -150,11 +142,11 @@ impl DeviceTask for Batches {
         let network = Network::new(NetworkKind::Class, DEPTH);
         let model = network.lively::<B>(&device);
         let (noisy, condition) = network.inputs::<B>(BATCH, &device);
-        let recording = AdaptiveUVit::new(&model, Never).recording_all();
+        let recording = AdaptiveUVit::new(&model, FullDepth).recording_all();
         let recorded = recording.predict(noisy.clone(), TIMESTEP, &condition)?;
         let means: Vec<f32> = (0..=DEPTH)
             .map(|block| {
-                let of_block = recorded.uncertainty.iter().map(|values| values[block]);
+                let of_block = recorded.exit_signal.iter().map(|values| values[block]);
                 of_block.sum::<f32>() / BATCH as f32
             })
             .collect();
@@ -242,19 +234,19 @@ impl DeviceTask for Variants {
                 let (noisy, condition) = variant.inputs::<B>(BATCH, &device);
                 let timesteps = [TIMESTEP as f32; BATCH];
                 let whole = model.layer_predictions(noisy.clone(), &timesteps, &condition)?;
-                let recording = AdaptiveUVit::new(&model, Never).recording_all();
+                let recording = AdaptiveUVit::new(&model, FullDepth).recording_all();
                 let recorded = recording.predict(noisy.clone(), TIMESTEP, &condition)?;
                 for (block, map) in whole.uncertainty.iter().enumerate() {
                     let means = values(map.clone().flatten::<2>(1, 3).mean_dim(1));
-                    let found = recorded.uncertainty.iter().map(|values| values[block]);
+                    let found = recorded.exit_signal.iter().map(|values| values[block]);
                     assert_close("mean", &found.collect::<Vec<_>>(), &means, TOLERANCE);
                 }
                 let policy = Threshold {
-                    uncertainty: median(&recorded.uncertainty),
+                    uncertainty: median(&recorded.exit_signal),
                 };
                 let adaptive = AdaptiveUVit::new(&model, policy).with_maps();
                 let left = adaptive.predict(noisy.clone(), TIMESTEP, &condition)?;
-                let exits = recorded.uncertainty.iter().map(|u| exit(&policy, u));
+                let exits = recorded.exit_signal.iter().map(|u| exit(&policy, u));
                 assert_eq!(
                     left.blocks,
                     exits.collect::<Vec<_>>(),
@@ -295,18 +287,18 @@ impl DeviceTask for Errors {
         let (noisy, condition) = network.inputs::<B>(BATCH, &device);
         let timesteps = [TIMESTEP as f32; BATCH];
         let whole = model.layer_predictions(noisy.clone(), &timesteps, &condition)?;
-        let recording = AdaptiveUVit::new(&model, Never).recording_all();
+        let recording = AdaptiveUVit::new(&model, FullDepth).recording_all();
         let recorded = recording.predict(noisy.clone(), TIMESTEP, &condition)?;
         let windows = ExitWindows::new(
             vec![ExitWindow {
                 timestep: TIMESTEP,
                 least: 2,
                 most: 5,
-                uncertainty: median(&recorded.uncertainty),
+                uncertainty: median(&recorded.exit_signal),
             }],
             NonZeroUsize::MIN,
         );
-        let recorder = LayerErrors::new(&model, &windows);
+        let recorder = BlockErrorRecorder::new(&model, &windows);
         recorder.begin();
         let found = recorder.predict(noisy.clone(), TIMESTEP, &condition)?;
         let left = AdaptiveUVit::new(&model, &windows);
@@ -339,7 +331,7 @@ impl DeviceTask for Errors {
                 assert_close("error", &[found], &[expected], 1e-4 * expected.max(0.1));
             }
             assert_eq!(step.errors[sample][DEPTH], 0.0);
-            let expected = &recorded.uncertainty[sample];
+            let expected = &recorded.exit_signal[sample];
             assert_close("mean", &step.uncertainty[sample], expected, TOLERANCE);
         }
         assert_close("again", &step.errors[BATCH], &step.errors[0], TOLERANCE);

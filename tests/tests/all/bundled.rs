@@ -1,17 +1,22 @@
 //! The bundled checkpoint draws the same images on every device, and leaves at the same blocks.
 
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
 
 use adadiff_backends::{DeviceTask, Precision, run_on};
-use adadiff_experiments::{Checkpoint, Study};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
+use adadiff_pipeline::{Calibrator, NetworkFile, Pipeline, SampleSpec, Silent};
 use adadiff_sampler::NoiseStream;
 use adadiff_tests::{announce, assert_close, devices_under_test, reference_device, values};
-use adadiff_uem::{AdaptiveUVit, Never};
+use adadiff_uem::{AdaptiveUVit, FullDepth};
 use anyhow::{Context, Result};
 use burn::tensor::{Tensor, TensorData};
-use indicatif::ProgressBar;
+
+/// The bundled weights, with their thresholds beside them.
+const WEIGHTS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../experiments/assets/fashion_mnist/weights.safetensors"
+);
 
 /// Few, as a software device takes a second for each step of one.
 const SAMPLES: usize = 5;
@@ -46,38 +51,33 @@ impl DeviceTask for DrawBundled {
     type Output = Result<Drawn>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<Drawn> {
-        let stop = AtomicBool::new(false);
-        let mut checkpoint = Checkpoint::bundled()?;
+        let mut pipeline = Pipeline::<B>::open(WEIGHTS, device.clone())?;
         // The stored thresholds are for more steps; they leave at many depths in fewer as well.
-        let sampling = &mut checkpoint.preset.sampling;
-        let calibration = checkpoint
-            .calibrations
-            .entries()
-            .iter()
-            .find(|entry| entry.budget() == sampling.budget())
-            .cloned()
-            .context("the bundled thresholds lack the preset's own")?;
-        sampling.steps = STEPS;
-        let bar = ProgressBar::hidden();
-        let study = Study::<B>::new(checkpoint, device.clone(), &stop)?;
+        let calibrator = Calibrator::new(&pipeline);
+        let reduction = pipeline.config.sampling.reduction;
+        let stored = calibrator.stored_for_reduction(reduction, &Silent)?;
+        let policy = stored
+            .context("the bundled thresholds lack the preset's own")?
+            .policy();
+        pipeline.config.sampling.steps = STEPS;
 
-        let shape = study.preset.model.backbone.image_shape();
+        let shape = pipeline.config.model.backbone.image_shape();
         let noisy: Tensor<B, 4> = NoiseStream::new(3).batch(0, SAMPLES, 0, shape, &device);
         let labels: Vec<i64> = (0..SAMPLES as i64).collect();
         let labels = TensorData::new(labels, [SAMPLES]);
         let condition = Condition::Class(Tensor::from_data(labels, &device));
         let noise = [999.0, 600.0, 200.0, 20.0]
             .map(|timestep| {
-                let backbone = &study.model.backbone;
+                let backbone = &pipeline.model.backbone;
                 let prediction = backbone.predict(noisy.clone(), timestep, &condition)?;
                 Ok(values(prediction.noise))
             })
             .into_iter()
             .collect::<Result<_>>()?;
 
-        let draw = study.plan(SAMPLES)?;
-        let full = study.draw(Never, &draw, &bar)?.pixels;
-        let adaptive = study.draw(calibration.policy(), &draw, &bar)?;
+        let spec = SampleSpec::new(SAMPLES);
+        let full = pipeline.sample(FullDepth, &spec)?.pixels;
+        let adaptive = pipeline.sample(policy, &spec)?;
         let exits = adaptive.trace.steps.iter().flat_map(|step| &step.blocks);
         Ok(Drawn {
             noise,
@@ -152,22 +152,21 @@ impl DeviceTask for PredictIn {
     type Output = Result<Option<Vec<f32>>>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Self::Output {
-        let stop = AtomicBool::new(false);
-        let mut checkpoint = Checkpoint::bundled()?;
-        checkpoint.preset.sampling.precision = self.0;
-        let Ok(study) = Study::<B>::new(checkpoint, device.clone(), &stop) else {
+        let file = NetworkFile::read(Path::new(WEIGHTS))?;
+        let config = file.config()?.model;
+        let Ok(model) = self.0.cast(file.model(&config, &device)?, &device) else {
             return Ok(None);
         };
-        let shape = study.preset.model.backbone.image_shape();
+        let shape = config.backbone.image_shape();
         let noisy: Tensor<B, 4> = NoiseStream::new(3).batch(0, SAMPLES, 0, shape, &device);
         let labels: Vec<i64> = (0..SAMPLES as i64).collect();
         let condition = Condition::Class(Tensor::from_data(
             TensorData::new(labels, [SAMPLES]),
             &device,
         ));
-        let adaptive = AdaptiveUVit::new(&study.model, Never).recording_all();
+        let adaptive = AdaptiveUVit::new(&model, FullDepth).recording_all();
         let prediction = adaptive.predict(noisy, 600.0, &condition)?;
-        let uncertainty = prediction.uncertainty.into_iter().flatten();
+        let uncertainty = prediction.exit_signal.into_iter().flatten();
         Ok(Some(
             values(prediction.noise)
                 .into_iter()

@@ -5,8 +5,8 @@ use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, Prediction, gather};
 use adadiff_tests::{Network, NetworkKind, assert_close, on_every_device, values};
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, BlockContext, DepthSchedule, ExitPolicy, FixedDepth, Never, Patience,
-    ScheduledDepth, Threshold,
+    AdaDiff, AdaptiveUVit, DepthSchedule, ExitPolicy, FixedDepth, FullDepth, Patience,
+    ScheduledDepth, Threshold, replay,
 };
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
@@ -43,20 +43,7 @@ fn spreading_threshold(recorded: &[Vec<f32>]) -> f32 {
 
 /// Blocks run under a policy by samples whose uncertainty after every block was recorded.
 fn simulated_exits(policy: &dyn ExitPolicy, recorded: &[Vec<f32>]) -> Vec<u32> {
-    let exit = |sample: &Vec<f32>| {
-        let blocks = sample.len();
-        let leaves = |&block: &usize| {
-            let context = BlockContext {
-                block,
-                blocks,
-                timestep: 0.0,
-            };
-            policy.leaves(context, &sample[..=block])
-        };
-        (0..blocks - 1)
-            .find(leaves)
-            .map_or(blocks, |block| block + 1) as u32
-    };
+    let exit = |sample: &Vec<f32>| replay(policy, 0.0, sample.len(), sample).unwrap().0 as u32;
     recorded.iter().map(exit).collect()
 }
 
@@ -79,23 +66,22 @@ impl<B: Kernels> WholeRun<B> {
     ) -> Result<Self> {
         let backbone = &model.backbone;
         let [batch, ..] = noisy.dims();
-        let mut state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        let state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
         let mut run = Self {
             noise: vec![],
             maps: vec![],
             uncertainty: vec![Vec::new(); batch],
         };
-        for (block, estimator) in model.estimators.iter().enumerate() {
-            state = backbone.block(block, state);
+        backbone.for_each_block(0..backbone.num_blocks(), state, |block, state| {
             run.noise.push(backbone.decode(state.hidden()));
             let tokens = backbone.image_tokens(state.hidden());
-            let map = estimator.forward(tokens, state.time_embedding());
+            let map = model.estimators[block].forward(tokens, state.time_embedding());
             let means = values(map.clone().flatten::<2>(1, 2).mean_dim(1));
             for (sample, mean) in run.uncertainty.iter_mut().zip(means) {
                 sample.push(mean);
             }
             run.maps.push(backbone.unpatchify(map));
-        }
+        });
         Ok(run)
     }
 }
@@ -135,7 +121,7 @@ fn assert_predicts<B: Backend>(
         // The last block's exit is no decision, so nothing is estimated there.
         let judged = (exit + 1).min(DEPTH);
         let expected = &whole.uncertainty[recorded][..judged];
-        assert_close(&what, &prediction.uncertainty[sample], expected, TOLERANCE);
+        assert_close(&what, &prediction.exit_signal[sample], expected, TOLERANCE);
     }
 }
 
@@ -216,7 +202,7 @@ impl DeviceTask for StaticDepths {
             let whole = model
                 .backbone
                 .forward(noisy.clone(), &[250.0; 3], &condition)?;
-            let never = AdaptiveUVit::new(&model, Never);
+            let never = AdaptiveUVit::new(&model, FullDepth);
             let never = never.predict(noisy.clone(), 250.0, &condition)?;
             assert_eq!(values(never.noise), values(whole), "{:?}", network.kind);
             assert_eq!(never.blocks, [DEPTH as u32 + 1; 3]);
@@ -225,7 +211,7 @@ impl DeviceTask for StaticDepths {
                 .backbone
                 .embed(noisy.clone(), &[250.0; 3], &condition)?;
             for block in 0..=DEPTH {
-                state = model.backbone.block(block, state);
+                state = model.backbone.run_blocks(block..block + 1, state);
                 let expected = values(model.backbone.decode(state.hidden()));
                 let depth = FixedDepth((block + 1).try_into()?);
                 let adaptive = AdaptiveUVit::new(&model, depth);
@@ -285,7 +271,7 @@ impl DeviceTask for OtherPolicies {
             .with_maps()
             .recording_all();
         let recorded = recording.predict(noisy.clone(), 100.0, &condition)?;
-        for (sample, uncertainty) in recorded.uncertainty.iter().enumerate() {
+        for (sample, uncertainty) in recorded.exit_signal.iter().enumerate() {
             assert_close(
                 "recorded",
                 uncertainty,
@@ -344,14 +330,14 @@ impl DeviceTask for Timesteps {
         let network = Network::new(NetworkKind::Class, DEPTH);
         let model = network.lively::<B>(&device);
         let (noisy, condition) = network.inputs::<B>(3, &device);
-        let recording = AdaptiveUVit::new(&model, Never).recording_all();
+        let recording = AdaptiveUVit::new(&model, FullDepth).recording_all();
         let mut means = Vec::new();
         // The third evaluation finds what the first one kept.
         for timestep in [400.0, 10.0, 400.0] {
             let whole = WholeRun::new(&model, noisy.clone(), timestep, &condition)?;
             let recorded = recording.predict(noisy.clone(), timestep, &condition)?;
             let [found, expected] =
-                [&recorded.uncertainty, &whole.uncertainty].map(|of| of.concat());
+                [&recorded.exit_signal, &whole.uncertainty].map(|of| of.concat());
             assert_close(
                 &format!("timestep {timestep}"),
                 &found,

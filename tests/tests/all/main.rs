@@ -3,6 +3,7 @@
 mod baselines;
 mod bundled;
 mod devices;
+mod documents;
 mod exits;
 mod kernels;
 mod no_estimators;

@@ -7,7 +7,7 @@ use adadiff_model::Denoiser;
 use adadiff_model::kernels::Kernels;
 use adadiff_tests::{Network, Scale, on_every_device, values};
 use adadiff_uem::{
-    AdaptiveUVit, DepthSchedule, ExitPolicy, FixedDepth, Never, ScheduledDepth, Threshold,
+    AdaptiveUVit, DepthSchedule, ExitPolicy, FixedDepth, FullDepth, ScheduledDepth, Threshold,
 };
 use anyhow::Result;
 use burn::module::Module;
@@ -19,7 +19,7 @@ fn policies() -> [(Box<dyn ExitPolicy>, u32); 3] {
         blocks: 4,
     };
     [
-        (Box::new(Never), 5),
+        (Box::new(FullDepth), 5),
         (Box::new(FixedDepth(NonZeroUsize::MIN)), 1),
         (Box::new(DepthSchedule::new(vec![scheduled])), 4),
     ]
@@ -49,7 +49,7 @@ impl DeviceTask for SpoiltEstimators {
                 let what = format!("{:?}, {policy:?}", network.kind);
                 let (expected, found) = (predict(&sound, policy)?, predict(&spoilt, same)?);
                 assert_eq!(found.blocks, [blocks; 3], "{what}");
-                assert!(found.uncertainty.iter().all(Vec::is_empty), "{what}");
+                assert!(found.exit_signal.iter().all(Vec::is_empty), "{what}");
                 assert!(found.uncertainty_map.is_none(), "{what}");
                 assert_eq!(values(found.noise), values(expected.noise), "{what}");
             }
@@ -61,7 +61,7 @@ impl DeviceTask for SpoiltEstimators {
             };
             let (expected, found) = (ask(&sound)?, ask(&spoilt)?);
             assert_eq!(found.blocks, [5; 3]);
-            assert_ne!(found.uncertainty, expected.uncertainty);
+            assert_ne!(found.exit_signal, expected.exit_signal);
         }
         Ok(())
     }

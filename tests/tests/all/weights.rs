@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use adadiff_tests::{Named, Network, NetworkKind, parameters};
-use adadiff_train::TrainError;
-use adadiff_train::weights::{Precision, load, metadata, save};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
+use adadiff_weights::WeightError;
+use adadiff_weights::native::{WeightPrecision, load, metadata, save};
 use burn_flex::{Flex, FlexDevice};
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::tempdir;
 
@@ -27,7 +27,7 @@ fn saved(model: &AdaDiff<Flex>) -> Vec<u8> {
     let path = folder.path().join(FILE);
     save(
         model,
-        Precision::Half,
+        WeightPrecision::Half,
         &[("phase", "joint".to_owned())],
         &path,
     )
@@ -43,11 +43,11 @@ fn values(model: &AdaDiff<Flex>) -> Named {
 #[track_caller]
 fn refusal(config: &AdaDiffConfig, bytes: Vec<u8>) -> String {
     match load(init(config, 1), bytes, Path::new(FILE)) {
-        Err(TrainError::Checkpoint { path, reason }) => {
+        Err(WeightError::Unusable { path, reason }) => {
             assert_eq!(path, Path::new(FILE));
             reason
         }
-        Err(error) => panic!("expected an unusable checkpoint, found {error:?}"),
+        Err(error) => panic!("expected an unusable file, found {error:?}"),
         Ok(_) => panic!("the file was loaded"),
     }
 }
@@ -194,8 +194,8 @@ fn an_unwritable_place_is_named_and_an_earlier_file_survives() {
     let blocked = folder.path().join("file");
     fs::write(&blocked, b"in the way").unwrap();
     let path = blocked.join(FILE);
-    let error = save(&init(&network(), 1), Precision::Half, &[], &path).unwrap_err();
-    assert!(matches!(error, TrainError::Storage(_)), "{error:?}");
+    let error = save(&init(&network(), 1), WeightPrecision::Half, &[], &path).unwrap_err();
+    assert!(matches!(error, WeightError::Storage(_)), "{error:?}");
     assert!(
         error.to_string().contains(&blocked.display().to_string()),
         "{error}"

@@ -1,7 +1,10 @@
 //! Images to latents and back.
 
+use std::path::{Path, PathBuf};
+
 use adadiff_model::autoencoder::{AutoencoderConfig, AutoencoderHints};
 use adadiff_model::kernels::Kernels;
+use adadiff_tests::{write_pytorch, write_safetensors};
 use adadiff_weights::WeightFile;
 use anyhow::{Result, ensure};
 use serde::Deserialize;
@@ -47,6 +50,55 @@ fn config(fixture: &Fixture) -> Result<AutoencoderConfig> {
     })
 }
 
+/// Writes the weights of a network of two levels in diffusers' layout, as `.safetensors` with the
+/// present names of attention's layers and as `.bin` with the older ones.
+fn in_diffusers_layout(weights: &Path, folder: &Path) -> Result<[PathBuf; 2]> {
+    let file = WeightFile::open(weights)?;
+    let present = [".to_q.", ".to_k.", ".to_v.", ".to_out.0."];
+    let older = [".query.", ".key.", ".value.", ".proj_attn."];
+    let mut tensors = [Vec::new(), Vec::new()];
+    for name in file.tensors().keys() {
+        let is_attention = name.contains("attn");
+        for (tensors, layers) in tensors.iter_mut().zip([present, older]) {
+            let mut data = file.read(name)?;
+            let mut renamed = name
+                .replace("encoder.down.", "encoder.down_blocks.")
+                .replace("decoder.up.0.", "decoder.up_blocks.1.")
+                .replace("decoder.up.1.", "decoder.up_blocks.0.")
+                .replace(".mid.block_1.", ".mid_block.resnets.0.")
+                .replace(".mid.block_2.", ".mid_block.resnets.1.")
+                .replace(".mid.attn_1.", ".mid_block.attentions.0.")
+                .replace(".block.", ".resnets.")
+                .replace(".attn.", ".attentions.")
+                .replace(".downsample.conv.", ".downsamplers.0.conv.")
+                .replace(".upsample.conv.", ".upsamplers.0.conv.")
+                .replace(".norm_out.", ".conv_norm_out.")
+                .replace(".nin_shortcut.", ".conv_shortcut.");
+            if is_attention {
+                renamed = renamed.replace(".norm.", ".group_norm.");
+                for (original, layer) in [".q.", ".k.", ".v.", ".proj_out."].iter().zip(layers) {
+                    renamed = renamed.replace(original, layer);
+                }
+                if let [outputs, inputs, 1, 1] = data.shape.to_vec()[..] {
+                    data.shape = vec![outputs, inputs].into();
+                }
+            }
+            tensors.push((renamed, data));
+        }
+    }
+    let files = ["vae.safetensors", "vae.bin"].map(|name| folder.join(name));
+    write_safetensors(&files[0], &tensors[0])?;
+    write_pytorch(&files[1], &tensors[1])?;
+    let names = WeightFile::open(&files[1])?;
+    for name in [
+        "encoder.mid_block.attentions.0.query.weight",
+        "decoder.up_blocks.0.upsamplers.0.conv.bias",
+    ] {
+        ensure!(names.shape(name).is_some(), "{name} was not written");
+    }
+    Ok(files)
+}
+
 pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report> {
     let mut report = Report::new(fixture)?;
     let mut config = config(fixture)?;
@@ -56,7 +108,11 @@ pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report
     let noise = input::<B, 4>(report.tensors(), "in.eps", device)?;
     let clamped = input::<B, 4>(report.tensors(), "in.moments_clamp", device)?;
     let latents = input::<B, 4>(report.tensors(), "in.z_dec", device)?;
-    for weights in fixture.weights()? {
+    let folder = tempfile::tempdir()?;
+    let mut files = fixture.weights()?;
+    let converted = in_diffusers_layout(&files[0], folder.path())?;
+    files.extend(converted);
+    for weights in files {
         let file = WeightFile::open(&weights)?;
         let hints = AutoencoderHints {
             resolution: config.resolution,

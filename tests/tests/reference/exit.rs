@@ -3,8 +3,8 @@
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser};
 use adadiff_tests::values as host_values;
-use adadiff_uem::{AdaDiff, AdaptiveUVit, BlockContext, ExitPolicy, Never, Patience, Threshold};
-use anyhow::Result;
+use adadiff_uem::{AdaDiff, AdaptiveUVit, ExitPolicy, FullDepth, Patience, Threshold, replay};
+use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
@@ -103,7 +103,7 @@ fn compare_exits<B: Kernels>(
     name: &str,
     found: &[i64],
 ) -> Result<()> {
-    let last = model.backbone.depth() as i64 - 1;
+    let last = model.backbone.num_blocks() as i64 - 1;
     let expected = values::<i64>(report.tensors(), &format!("out.{name}"))?;
     let expected: Vec<i64> = expected.into_iter().map(|exit| exit.min(last)).collect();
     report.equal(name, found, &expected);
@@ -116,14 +116,14 @@ fn certainty_means<B: Kernels>(
     model: &AdaDiff<B>,
     batch: &Batch<B>,
 ) -> Result<()> {
-    let recording = AdaptiveUVit::new(model, Never).recording_all();
+    let recording = AdaptiveUVit::new(model, FullDepth).recording_all();
     let means = batch.for_each_sample(|x, timestep, condition| {
         Ok(recording
             .predict(x, timestep, condition)?
-            .uncertainty
+            .exit_signal
             .remove(0))
     })?;
-    let shape = [means.len(), model.backbone.depth()];
+    let shape = [means.len(), model.backbone.num_blocks()];
     let certainty = means
         .into_iter()
         .flatten()
@@ -149,15 +149,7 @@ fn whole_batch<B: Kernels>(
         .into_iter()
         .map(|map| host_values(map.mean())[0])
         .collect();
-    let blocks = means.len();
-    let leaves = |&block: &usize| {
-        let context = BlockContext {
-            block,
-            blocks,
-            timestep: f64::from(timesteps[0]),
-        };
-        policy.leaves(context, &means[..=block])
-    };
-    let exit = (0..blocks - 1).find(leaves).unwrap_or(blocks - 1);
-    Ok((exit as i64, layers.noise[exit].clone()))
+    let replayed = replay(policy, f64::from(timesteps[0]), means.len(), &means);
+    let (exit, _) = replayed.context("every mean is there")?;
+    Ok((exit as i64 - 1, layers.noise[exit - 1].clone()))
 }

@@ -47,7 +47,7 @@ pub fn check(fixture: &Fixture) -> Result<Report> {
     let splits = fixture.get("is_splits")?;
     for set in fixture.get::<Vec<String>>("prob_sets")? {
         let probabilities = Rows::read(&report, format!("in.{set}.probs"))?;
-        let score = inception_score(&probabilities.features()?, splits)?;
+        let score = inception_score(&probabilities.features()?, splits, None)?;
         report.values(RULE, &format!("{set}.is_mean"), &[1], [score.mean])?;
         report.values(RULE, &format!("{set}.is_std"), &[1], [score.std])?;
     }

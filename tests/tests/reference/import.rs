@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use adadiff_backends::{DeviceTask, run_on};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{ImportError, ImportHints, UVitConfig};
-use adadiff_tests::{announce, reference_device, values};
+use adadiff_tests::{announce, reference_device, values, write_safetensors};
 use adadiff_uem::{AdaDiffConfig, EstimatorForm};
 use adadiff_weights::{Misfit, WeightError, WeightFile};
 use anyhow::Result;
 use burn::tensor::TensorData;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde_json::{Map, json};
 
 const HINTS: ImportHints = ImportHints {
     heads: 4,
@@ -25,8 +24,10 @@ fn bundled(path: &str) -> PathBuf {
         .join(path)
 }
 
+/// The network in a file, or the whole file where it holds none.
 fn open(path: &str) -> WeightFile {
-    WeightFile::open(&bundled(path)).unwrap()
+    let file = WeightFile::open(&bundled(path)).unwrap();
+    file.network(UVitConfig::LANDMARK).unwrap().into_owned()
 }
 
 fn misfits(error: &WeightError) -> &[Misfit] {
@@ -43,25 +44,6 @@ fn class() -> (WeightFile, AdaDiffConfig) {
     (file, config)
 }
 
-/// Writes tensors of 32-bit floats as safetensors.
-fn write_safetensors(path: &Path, tensors: &[(String, TensorData)]) {
-    let mut header = Map::new();
-    let mut bytes = Vec::new();
-    for (name, data) in tensors {
-        let start = bytes.len();
-        bytes.extend_from_slice(data.as_bytes());
-        let entry = json!({
-            "dtype": "F32",
-            "shape": data.shape.to_vec(),
-            "data_offsets": [start, bytes.len()],
-        });
-        header.insert(name.clone(), entry);
-    }
-    let header = serde_json::to_vec(&header).unwrap();
-    let length = (header.len() as u64).to_le_bytes();
-    std::fs::write(path, [length.as_slice(), &header, &bytes].concat()).unwrap();
-}
-
 fn all(file: &WeightFile) -> Vec<(String, TensorData)> {
     let names = file.tensors().keys();
     names
@@ -74,7 +56,7 @@ fn all_forms_of_file_hold_the_same() {
     let zip = open("uvit_noskip/weights.pth");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
-    write_safetensors(&path, &all(&zip));
+    write_safetensors(&path, &all(&zip)).unwrap();
     for other in [
         open("uvit_noskip/weights_wrapped.pth"),
         open("uvit_noskip/weights_legacy.pth"),
@@ -146,7 +128,7 @@ fn an_odd_depth_has_an_estimator_without_use() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     let with = |extras: &[[(String, TensorData); 2]]| {
-        write_safetensors(&path, &[all(&file), extras.concat()].concat());
+        write_safetensors(&path, &[all(&file), extras.concat()].concat()).unwrap();
         WeightFile::open(&path).unwrap()
     };
     let odd = with(&[extra(5, rows)]);

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
-use adadiff_sampler::{Guided, NoiseSource, SampleRequest, Sampler, Samples};
+use adadiff_sampler::{Guided, NoiseSource, SampleRequest, Sampler, SamplerOutput};
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -67,7 +67,7 @@ fn traced(fixture: &Fixture, count: usize) -> Result<Vec<usize>> {
 /// What a run leaves behind beside its states.
 pub struct Run<B: Backend> {
     /// The samples.
-    pub samples: Samples<B>,
+    pub samples: SamplerOutput<B>,
     /// The noise prediction of every evaluation.
     pub noise: Vec<Tensor<B, 4>>,
     /// How far values may be from the published ones.

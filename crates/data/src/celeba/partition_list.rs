@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{CelebAPartition, LIST};
 use crate::DataError;
-use crate::files::is_plain;
+use crate::files::{BYTE_ORDER_MARK, is_plain};
 
 /// The most bytes of the list; 202,599 lines take 3 million.
 const MOST_BYTES: u64 = 64 << 20;
@@ -26,6 +26,7 @@ pub(super) fn read_list(file: &Path, partition: CelebAPartition) -> Result<Vec<S
     }
     let text = str::from_utf8(&bytes)
         .map_err(|error| LIST.content(file, format!("no text ({error})"), LIST.holds))?;
+    let text = text.trim_start_matches(BYTE_ORDER_MARK);
 
     let mut seen = HashSet::new();
     let mut names = Vec::new();
@@ -83,6 +84,8 @@ mod tests {
     fn a_part_is_taken_in_order() {
         let names = read("b.jpg 2\na.jpg 2\r\nc.jpg  0\nd.jpg 1\n\n");
         assert_eq!(names.unwrap(), ["b.jpg", "a.jpg"]);
+        let marked = read("\u{feff}b.jpg 2\na.jpg 2");
+        assert_eq!(marked.unwrap(), ["b.jpg", "a.jpg"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{BATCH_LENGTH, BYTES, CIFAR10_CLASS_NAMES, EXPECTED};
+use super::{BATCH_LENGTH, BYTES, CLASS_NAMES, EXPECTED};
 use crate::DataError;
 use crate::pickle::{Content, Element, Pickle};
 
@@ -51,7 +51,7 @@ impl Version {
                 format!("equally many, between 1 and {BATCH_LENGTH}"),
             ));
         }
-        let classes = CIFAR10_CLASS_NAMES.len();
+        let classes = CLASS_NAMES.len();
         let wrong = |&label: &u8| usize::from(label) >= classes;
         if let Some(index) = records.labels.iter().position(wrong) {
             return Err(EXPECTED.content(

@@ -1,14 +1,14 @@
 //! `captions_*.json`: the images of a split, and captions that refer to them by number.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::CAPTIONS;
 use crate::DataError;
-use crate::files::is_plain;
+use crate::files::{BYTE_ORDER_MARK, is_plain};
 
 /// An image with its captions in the file's order; at least one.
 pub(super) struct CaptionedImage {
@@ -39,7 +39,13 @@ struct Annotation {
 /// Reads the images in the order of their identifiers; at least one.
 pub(super) fn read_captions(file: &Path) -> Result<Vec<CaptionedImage>, DataError> {
     let wrong = |found: String, expected: &str| CAPTIONS.content(file, found, expected);
-    let reader = BufReader::new(CAPTIONS.open(file)?);
+    let mut reader = BufReader::new(CAPTIONS.open(file)?);
+    let mark = BYTE_ORDER_MARK.to_string();
+    let start = reader
+        .fill_buf()
+        .map_err(|source| CAPTIONS.unopened(file, source))?;
+    let is_marked = start.starts_with(mark.as_bytes());
+    reader.consume(if is_marked { mark.len() } else { 0 });
     let document: Document = serde_json::from_reader(reader)
         .map_err(|error| wrong(format!("other content ({error})"), CAPTIONS.holds))?;
 

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 /// What can go wrong with prepared latents.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum LatentError {
     /// A file or folder cannot be written, as on a full disk.
     #[error(
@@ -12,39 +13,21 @@ pub enum LatentError {
          goes on after them when it is started again",
         file.display()
     )]
-    Write {
-        /// The file or folder.
-        file: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Write { file: PathBuf, source: io::Error },
     /// A file cannot be read.
     #[error("{}: cannot be read ({source})", file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Read { file: PathBuf, source: io::Error },
     /// A file is not there.
     #[error("{}: is missing; {help}", file.display())]
-    Missing {
-        /// The file.
-        file: PathBuf,
-        /// What to do.
-        help: &'static str,
-    },
+    Missing { file: PathBuf, help: &'static str },
     /// A file has another length than when it was written.
     #[error(
         "{}: has {bytes} bytes instead of {expected}; copy it again, or prepare the latents again",
         file.display()
     )]
     Size {
-        /// The file.
         file: PathBuf,
-        /// Its length in bytes.
         bytes: u64,
-        /// The length that the index has of it.
         expected: u64,
     },
     /// A file has another content than when it was written.
@@ -54,32 +37,19 @@ pub enum LatentError {
         file.display()
     )]
     Checksum {
-        /// The file.
         file: PathBuf,
-        /// Its checksum.
         found: String,
-        /// The checksum that the index has of it.
         expected: String,
     },
     /// A file of tensors is not what the index says of it.
     #[error("{}: {reason}; copy it again, or prepare the latents again", file.display())]
-    Shard {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Shard { file: PathBuf, reason: String },
     /// An index is damaged, or is something else.
     #[error(
         "{}: is no index of latents ({reason}); copy it again, or prepare the latents again",
         file.display()
     )]
-    Index {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Index { file: PathBuf, reason: String },
     /// An index is of a later or earlier format.
     #[error(
         "{}: has the format {version}, where this program reads {expected}; prepare the latents \
@@ -87,19 +57,13 @@ pub enum LatentError {
         file.display()
     )]
     Version {
-        /// The file.
         file: PathBuf,
-        /// Its format.
         version: u64,
-        /// The format that is read.
         expected: u64,
     },
     /// A header asks for latents that there cannot be.
     #[error("latents cannot be prepared with {reason}")]
-    Header {
-        /// What is wrong with it.
-        reason: String,
-    },
+    Header { reason: String },
     /// The folder holds latents of something else.
     #[error(
         "{}: holds latents with {field} {found}, not {expected}; choose another folder, or remove \
@@ -107,21 +71,15 @@ pub enum LatentError {
         folder.display()
     )]
     Differs {
-        /// The folder.
         folder: PathBuf,
         /// The part of the header that differs.
         field: String,
-        /// What the folder has.
         found: String,
-        /// What was asked for.
         expected: String,
     },
     /// The folder's latents are complete.
     #[error("{}: holds these latents already, all of them", folder.display())]
-    Finished {
-        /// The folder.
-        folder: PathBuf,
-    },
+    Finished { folder: PathBuf },
     /// The folder's latents are not complete.
     #[error(
         "{}: holds latents of the first {images} of {expected} images; start their preparation \
@@ -129,31 +87,21 @@ pub enum LatentError {
         folder.display()
     )]
     Unfinished {
-        /// The folder.
         folder: PathBuf,
-        /// Images that are done with.
         images: usize,
-        /// Images of the data set.
         expected: usize,
     },
     /// Another process writes to the folder.
     #[error("{}: another process prepares these latents; wait for it, or end it", folder.display())]
-    InUse {
-        /// The folder.
-        folder: PathBuf,
-    },
+    InUse { folder: PathBuf },
     /// What was given for an image does not fit the header.
     #[error("image {image} has {reason}")]
     Item {
         /// The image's index in the data set.
         image: usize,
-        /// What is wrong.
         reason: String,
     },
     /// The latents end otherwise than their header has it.
     #[error("the latents cannot be finished with {reason}")]
-    End {
-        /// What is wrong.
-        reason: String,
-    },
+    End { reason: String },
 }

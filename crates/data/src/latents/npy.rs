@@ -1,17 +1,14 @@
-//! Files of numpy's format, `.npy`: one array each (numpy's `lib/format.py`, versions 1 to 3).
-//!
-//! The header is read here: three keys, in the order in which numpy writes them, need no parser of
-//! Python's expressions, nor a limit on how deep a file nests them.
+//! Files of numpy's format, `.npy`: one array each.
+
+use adadiff_images::npy::Header;
 
 use crate::pickle::{Content, Element, Pickle};
-
-const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// A file with an array, whose last index runs fastest.
 #[derive(Debug, PartialEq)]
 pub(super) struct Npy<'a> {
     /// The type of its elements, as `<f4`.
-    pub kind: &'a str,
+    pub kind: String,
     pub shape: Vec<usize>,
     /// The elements; of objects a pickle.
     pub bytes: &'a [u8],
@@ -20,27 +17,13 @@ pub(super) struct Npy<'a> {
 impl<'a> Npy<'a> {
     /// Reads a file; an error says what was found instead.
     pub fn read(file: &'a [u8]) -> Result<Self, String> {
-        let rest = file.strip_prefix(MAGIC).ok_or("no file of numpy's")?;
-        let cut_off = || "an array that is cut off".to_owned();
-        let (version, rest) = rest.split_at_checked(2).ok_or_else(cut_off)?;
-        let (length, rest) = match version[0] {
-            1 => rest
-                .split_first_chunk()
-                .map(|(length, rest)| (u16::from_le_bytes(*length).into(), rest)),
-            2 | 3 => rest
-                .split_first_chunk()
-                .map(|(length, rest)| (u32::from_le_bytes(*length) as usize, rest)),
-            version => return Err(format!("an array of numpy's format {version}")),
-        }
-        .ok_or_else(cut_off)?;
-        let (header, bytes) = rest.split_at_checked(length).ok_or_else(cut_off)?;
-        let header = str::from_utf8(header).ok().and_then(Header::read);
-        let header = header.ok_or("an array whose header is damaged")?;
-        if header.columns_first {
+        let mut bytes = file;
+        let (header, _) = Header::read(&mut bytes).map_err(|error| error.to_string())?;
+        if header.is_fortran {
             return Err("an array in Fortran's order".to_owned());
         }
         Ok(Self {
-            kind: header.kind,
+            kind: header.descr,
             shape: header.shape,
             bytes,
         })
@@ -89,44 +72,10 @@ fn floats(shape: &[usize], bytes: &[u8]) -> Result<Vec<f32>, String> {
     Ok(numbers.map(|&number| f32::from_le_bytes(number)).collect())
 }
 
-/// The dictionary in front of an array.
-struct Header<'a> {
-    kind: &'a str,
-    columns_first: bool,
-    shape: Vec<usize>,
-}
-
-impl<'a> Header<'a> {
-    /// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (8, 32, 32), }`: numpy writes the
-    /// keys in this order.
-    fn read(text: &'a str) -> Option<Self> {
-        let text = text.trim_end().strip_prefix("{'descr': '")?;
-        let (kind, text) = text.split_once("', 'fortran_order': ")?;
-        let (order, text) = text.split_once(", 'shape': (")?;
-        let (shape, end) = text.split_once(')')?;
-        let columns_first = match order {
-            "True" => true,
-            "False" => false,
-            _ => return None,
-        };
-        if end != ", }" {
-            return None;
-        }
-        let lengths = shape.strip_suffix(',').unwrap_or(shape);
-        let lengths = lengths.split(',').filter(|length| !length.is_empty());
-        let shape: Result<_, _> = lengths.map(|length| length.trim().parse()).collect();
-        Some(Self {
-            kind,
-            columns_first,
-            shape: shape.ok()?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::{RngCore, SeedableRng};
+    use rand_chacha::rand_core::{Rng, SeedableRng};
 
     use super::super::testing::{labelled_npy, npy};
     use super::*;
@@ -135,7 +84,10 @@ mod tests {
     fn floats_are_read() {
         let file = npy("<f4", "(2, 3)", &[0, 0, 128, 63].repeat(6));
         let array = Npy::read(&file).unwrap();
-        assert_eq!((array.kind, array.shape.as_slice()), ("<f4", &[2, 3][..]));
+        assert_eq!(
+            (array.kind.as_str(), array.shape.as_slice()),
+            ("<f4", &[2, 3][..])
+        );
         assert_eq!(array.floats().unwrap(), [1.0; 6]);
         for (shape, expected) in [("()", vec![]), ("(6,)", vec![6]), ("(0, 7)", vec![0, 7])] {
             assert_eq!(Npy::read(&npy("<f4", shape, b"")).unwrap().shape, expected);

@@ -2,14 +2,15 @@
 //! 2209.12152; github.com/baofff/U-ViT, `scripts/extract_imagenet_feature.py` and
 //! `scripts/extract_mscoco_feature.py`).
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
+
+use adadiff_images::read_at_most;
+use adadiff_storage::open_file;
 
 use super::npy::Npy;
 use super::npy_folder::count_captions;
 use super::sampling::{SCALE_FACTOR, check_finite, draw};
 use crate::expected::Expected;
-use crate::files::read_at_most;
 use crate::{
     Conditioning, DataError, ImageError, Label, Split, TrainingSet, Visit, choose_caption,
 };
@@ -169,9 +170,17 @@ impl TrainingSet for NpyLatents {
         let Some(caption) = choose_caption(visit.seed, visit.position, count) else {
             return Ok(Label::None);
         };
-        let (shape, context) = read_floats(&self.folder.join(format!("{index}_{caption}.npy")))?;
-        check_shape(&shape, &captions.shape)?;
-        check_finite(&context)?;
+        let name = format!("{index}_{caption}.npy");
+        let read = || {
+            let (shape, context) = read_floats(&self.folder.join(&name))?;
+            check_shape(&shape, &captions.shape)?;
+            check_finite(&context)?;
+            Ok(context)
+        };
+        let context = read().map_err(|error| ImageError::Context {
+            name: name.clone(),
+            error: Box::new(error),
+        })?;
         Ok(Label::Context(context))
     }
 }
@@ -202,7 +211,7 @@ fn check_shape(found: &[usize], expected: &[usize]) -> Result<(), ImageError> {
 
 /// The shape and the numbers of an array.
 fn read_floats(file: &Path) -> Result<(Vec<usize>, Vec<f32>), ImageError> {
-    let bytes = read_at_most(MOST_BYTES, File::open(file)?)?;
+    let bytes = read_at_most(MOST_BYTES, open_file(file)?)?;
     let read = || {
         let array = Npy::read(&bytes)?;
         let floats = array.floats()?;
@@ -216,7 +225,7 @@ fn read_floats(file: &Path) -> Result<(Vec<usize>, Vec<f32>), ImageError> {
 
 /// The shape and the numbers of an array, and the class beside it.
 fn read_labelled(file: &Path) -> Result<(Vec<usize>, Vec<f32>, usize), ImageError> {
-    let bytes = read_at_most(MOST_BYTES, File::open(file)?)?;
+    let bytes = read_at_most(MOST_BYTES, open_file(file)?)?;
     let read = || {
         let (shape, floats, label) = Npy::read(&bytes)?.labelled()?;
         let class = usize::try_from(label).ok().filter(|&class| class < CLASSES);

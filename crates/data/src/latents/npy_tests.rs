@@ -4,9 +4,7 @@ use std::fs;
 
 use super::testing::{context, float_npy, labelled_npy, moments};
 use super::*;
-use crate::{
-    Conditioning, DataError, ImageError, Label, Split, TrainingSet, Visit, choose_caption,
-};
+use crate::{Conditioning, DataError, Label, Split, TrainingSet, Visit, choose_caption};
 
 const VISIT: Visit = Visit {
     flip: false,
@@ -203,12 +201,18 @@ fn a_damaged_file_is_a_bad_image() {
         "is an array [4, 1, 3] in 44 bytes instead of an array of floats of 32 bits"
     );
     let bad = float_npy(&[2, 3], &[f32::NAN; 6]);
-    assert_eq!(read("0_0.npy", &bad), "has numbers that are not finite");
+    assert_eq!(
+        read("0_0.npy", &bad),
+        "has a context 0_0.npy that has numbers that are not finite"
+    );
     assert_eq!(
         read("0_0.npy", &float_npy(&[1, 6], &[0.0; 6])),
-        "is an array [1, 6] instead of one [2, 3]"
+        "has a context 0_0.npy that is an array [1, 6] instead of one [2, 3]"
     );
     fs::remove_file(root.path().join("train/0_0.npy")).unwrap();
-    let error = set.read(0, VISIT, &mut [0.0; 6]).unwrap_err();
-    assert!(matches!(error, ImageError::Read(_)), "{error}");
+    let error = set.read(0, VISIT, &mut [0.0; 6]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("has a context 0_0.npy that cannot be read"),
+        "{error}"
+    );
 }

@@ -7,17 +7,8 @@ use rayon::prelude::*;
 use super::index::{Index, empty_context_file, shard_file};
 use super::sampling::{SCALE_FACTOR, check_finite, draw};
 use super::shard::{Shard, read_empty_context};
-use super::{LatentError, LatentHeader, SkippedImage};
+use super::{LatentError, LatentHeader, SkippedImage, Verify};
 use crate::{Conditioning, ImageError, Label, TrainingSet, Visit, choose_caption};
-
-/// What is looked at when a folder of latents is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verify {
-    /// The index, and the lengths and headers of all files: takes no time.
-    Sizes,
-    /// Every byte too: reads the folder whole.
-    Checksums,
-}
 
 /// The latents of a data set, as a [`LatentWriter`](super::LatentWriter) prepared them; never empty.
 ///

@@ -1,6 +1,6 @@
 //! A latent drawn from the autoencoder's distribution of it.
 
-use rand::Rng;
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::StandardNormal;

@@ -9,8 +9,7 @@ use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::files::{StoredFile, open, unread, write_whole};
-use super::reader::Verify;
-use super::{LatentError, LatentHeader, LatentStorage};
+use super::{LatentError, LatentHeader, LatentStorage, Verify};
 
 pub(super) const MOMENTS: &str = "moments";
 pub(super) const MIRRORED_MOMENTS: &str = "mirrored_moments";
@@ -155,9 +154,10 @@ impl Shard {
         };
         let shard = Self {
             moments: moments(MOMENTS)?,
-            mirrored_moments: match header.mirrored {
-                true => Some(moments(MIRRORED_MOMENTS)?),
-                false => None,
+            mirrored_moments: if header.mirrored {
+                Some(moments(MIRRORED_MOMENTS)?)
+            } else {
+                None
             },
             labels: match header.classes {
                 Some(classes) => Some(labels(&tensors, items, classes)?),

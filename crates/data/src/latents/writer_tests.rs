@@ -385,11 +385,12 @@ fn a_set_ends_when_its_data_set_does() {
     let all = |skip| {
         let mut writer = create();
         for _ in 0..2 {
-            match skip {
-                true => writer
+            if skip {
+                writer
                     .skip("0.jpg".to_owned(), "is cut off".to_owned())
-                    .unwrap(),
-                false => prepare_next(&mut writer, &header).unwrap(),
+                    .unwrap()
+            } else {
+                prepare_next(&mut writer, &header).unwrap()
             }
         }
         writer

@@ -1,15 +1,10 @@
 //! What data sets need of numpy: arrays, and integers of their own type.
 
-use std::ops::RangeInclusive;
-
-use adadiff_pickle::{Called, Dialect, Id, Refusal, Value};
+use super::error::Refusal;
+use super::{Id, Value};
 
 /// The most that numpy itself allows.
 const MOST_DIMENSIONS: usize = 64;
-
-/// The pickles of data sets.
-#[derive(Debug)]
-pub(super) struct Numpy;
 
 /// What they have beside Python's own values.
 #[derive(Debug)]
@@ -82,99 +77,84 @@ impl Element {
     }
 }
 
-impl<'a> Dialect<'a> for Numpy {
-    type Own = Object<'a>;
-
-    /// A batch of 10,000 images builds a few more than 20,000.
-    const MOST_VALUES: usize = 1 << 16;
-
-    const PROTOCOLS: RangeInclusive<u32> = 2..=4;
-
-    const UTF_8: bool = false;
-
-    fn name(module: &'a [u8], name: &'a [u8]) -> Option<Object<'a>> {
-        Some(Object::Name(match (module, name) {
-            // The module's name since numpy 2.
-            (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => {
-                Name::Reconstruct
-            }
-            (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"scalar") => Name::Scalar,
-            (b"numpy", b"ndarray") => Name::Array,
-            (b"numpy", b"dtype") => Name::Type,
-            _ => return None,
-        }))
-    }
-
-    /// `_reconstruct(ndarray, (0,), 'b')`, an empty array; `dtype('u1', 0, 1)`; or
-    /// `scalar(dtype('i8', 0, 1), bytes)`.
-    fn call(
-        values: &[Value<'a, Object<'a>>],
-        function: Id,
-        arguments: &[Id],
-    ) -> Result<Called<'a, Object<'a>>, Refusal> {
-        let unknown = || Refusal::Damaged("a call that no data set needs");
-        let Value::Own(Object::Name(name)) = values[function] else {
-            return Err(unknown());
-        };
-        let argument = |at: usize| arguments.get(at).map(|&id| &values[id]);
-        let value = match (name, argument(0), argument(1)) {
-            (Name::Reconstruct, Some(Value::Own(Object::Name(Name::Array))), _) => {
-                Value::Own(Object::Array(None))
-            }
-            (Name::Type, Some(Value::Bytes(name)), _) => {
-                let element = Element::named(name).ok_or_else(|| {
-                    let name = String::from_utf8_lossy(name);
-                    Refusal::Other(format!("an array of type {name}, which no data set has"))
-                })?;
-                Value::Own(Object::Type(element))
-            }
-            (
-                Name::Scalar,
-                Some(Value::Own(Object::Type(Element::I8))),
-                Some(Value::Bytes(bytes)),
-            ) => {
-                let bytes = <[u8; 8]>::try_from(*bytes);
-                let bytes = bytes.map_err(|_| Refusal::Damaged("an integer of another size"))?;
-                Value::Integer(i64::from_le_bytes(bytes))
-            }
-            _ => return Err(unknown()),
-        };
-        Ok(Called::New(value))
-    }
-
-    /// Gives an array its content, or a type its order of bytes, `(version, order, ...)`.
-    fn build(
-        values: &[Value<'a, Object<'a>>],
-        object: Id,
-        state: Id,
-    ) -> Result<Option<Value<'a, Object<'a>>>, Refusal> {
-        match &values[object] {
-            Value::Own(Object::Type(_)) => match tuple(values, state) {
-                Some(&[_, order, ..]) => match values[order] {
-                    Value::Bytes(b"|" | b"<") => Ok(None),
-                    _ => Err(Refusal::Other(
-                        "an array whose numbers are not in little-endian order".to_owned(),
-                    )),
-                },
-                _ => Err(Refusal::Damaged("a type without an order of bytes")),
-            },
-            Value::Own(Object::Array(_)) => {
-                let array = content(values, state)?;
-                Ok(Some(Value::Own(Object::Array(Some(array)))))
-            }
-            _ => Err(Refusal::Damaged("content for what is no array")),
+/// What a name stands for; nothing where data sets do not need it.
+pub(super) fn named<'a>(module: &'a [u8], name: &'a [u8]) -> Option<Object<'a>> {
+    Some(Object::Name(match (module, name) {
+        // The module's name since numpy 2.
+        (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => {
+            Name::Reconstruct
         }
+        (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"scalar") => Name::Scalar,
+        (b"numpy", b"ndarray") => Name::Array,
+        (b"numpy", b"dtype") => Name::Type,
+        _ => return None,
+    }))
+}
+
+/// `_reconstruct(ndarray, (0,), 'b')`, an empty array; `dtype('u1', 0, 1)`; or
+/// `scalar(dtype('i8', 0, 1), bytes)`.
+pub(super) fn call<'a>(
+    values: &[Value<'a>],
+    function: Id,
+    arguments: &[Id],
+) -> Result<Value<'a>, Refusal> {
+    let unknown = || Refusal::Damaged("a call that no data set needs");
+    let Value::Own(Object::Name(name)) = values[function] else {
+        return Err(unknown());
+    };
+    let argument = |at: usize| arguments.get(at).map(|&id| &values[id]);
+    Ok(match (name, argument(0), argument(1)) {
+        (Name::Reconstruct, Some(Value::Own(Object::Name(Name::Array))), _) => {
+            Value::Own(Object::Array(None))
+        }
+        (Name::Type, Some(Value::Bytes(name)), _) => {
+            let element = Element::named(name).ok_or_else(|| {
+                let name = String::from_utf8_lossy(name);
+                Refusal::Other(format!("an array of type {name}, which no data set has"))
+            })?;
+            Value::Own(Object::Type(element))
+        }
+        (Name::Scalar, Some(Value::Own(Object::Type(Element::I8))), Some(Value::Bytes(bytes))) => {
+            let bytes = <[u8; 8]>::try_from(*bytes);
+            let bytes = bytes.map_err(|_| Refusal::Damaged("an integer of another size"))?;
+            Value::Integer(i64::from_le_bytes(bytes))
+        }
+        _ => return Err(unknown()),
+    })
+}
+
+/// Gives an array its content, or a type its order of bytes, `(version, order, ...)`.
+pub(super) fn build<'a>(
+    values: &[Value<'a>],
+    object: Id,
+    state: Id,
+) -> Result<Option<Value<'a>>, Refusal> {
+    match &values[object] {
+        Value::Own(Object::Type(_)) => match tuple(values, state) {
+            Some(&[_, order, ..]) => match values[order] {
+                Value::Bytes(b"|" | b"<") => Ok(None),
+                _ => Err(Refusal::Other(
+                    "an array whose numbers are not in little-endian order".to_owned(),
+                )),
+            },
+            _ => Err(Refusal::Damaged("a type without an order of bytes")),
+        },
+        Value::Own(Object::Array(_)) => {
+            let array = content(values, state)?;
+            Ok(Some(Value::Own(Object::Array(Some(array)))))
+        }
+        _ => Err(Refusal::Damaged("content for what is no array")),
     }
 }
 
-pub(super) fn integer(values: &[Value<Object>], id: Id) -> Option<i64> {
+pub(super) fn integer(values: &[Value<'_>], id: Id) -> Option<i64> {
     match values[id] {
         Value::Integer(integer) => Some(integer),
         _ => None,
     }
 }
 
-fn tuple<'v>(values: &'v [Value<Object>], id: Id) -> Option<&'v [Id]> {
+fn tuple<'v>(values: &'v [Value<'_>], id: Id) -> Option<&'v [Id]> {
     match &values[id] {
         Value::Tuple(items) => Some(items),
         _ => None,
@@ -182,7 +162,7 @@ fn tuple<'v>(values: &'v [Value<Object>], id: Id) -> Option<&'v [Id]> {
 }
 
 /// `(version, shape, dtype, False, content)`; true if columns came first.
-fn content<'a>(values: &[Value<'a, Object<'a>>], state: Id) -> Result<Array<'a>, Refusal> {
+fn content<'a>(values: &[Value<'a>], state: Id) -> Result<Array<'a>, Refusal> {
     let unknown = || Refusal::Damaged("an array of another kind");
     let Some(&[_, shape, element, columns_first, content]) = tuple(values, state) else {
         return Err(unknown());

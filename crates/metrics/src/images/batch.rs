@@ -2,17 +2,13 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use image::RgbImage;
 
 /// Red, green and blue.
 pub(crate) const CHANNELS: usize = 3;
 
-/// Bytes of the largest image that is read.
+/// Bytes of the largest image of an array.
 pub(crate) const LARGEST_IMAGE: usize = 1 << 28;
-
-/// What is said of one that is larger.
-pub(super) fn too_large() -> String {
-    format!("it is larger than {} MiB", LARGEST_IMAGE >> 20)
-}
 
 /// Bytes after which a batch gets no further image.
 pub(crate) const LARGEST_BATCH: usize = 1 << 28;
@@ -22,6 +18,13 @@ pub(crate) const LARGEST_BATCH: usize = 1 << 28;
 pub struct ImageBatch {
     pixels: Vec<u8>,
     shape: [usize; 4],
+}
+
+impl From<RgbImage> for ImageBatch {
+    fn from(image: RgbImage) -> Self {
+        let shape = [1, image.height() as usize, image.width() as usize, CHANNELS];
+        Self::new(image.into_raw(), shape)
+    }
 }
 
 impl ImageBatch {

@@ -1,14 +1,8 @@
-//! Sets of images as files.
-//!
-//! Nothing that a file claims is believed: memory is bounded by the largest image that is read, and
-//! a file that is none is named and passed over.
+//! Sets of images as files, in batches for a network.
 
 mod batch;
-mod decode;
-mod error;
-mod files;
+mod file_set;
 
 pub use batch::ImageBatch;
 pub(crate) use batch::{CHANNELS, LARGEST_BATCH, LARGEST_IMAGE};
-pub use error::ImageFilesError;
-pub use files::{BadImage, ImageFiles};
+pub use file_set::{FileSet, FileSetError};

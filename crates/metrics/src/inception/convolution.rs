@@ -4,7 +4,6 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 
 /// Added to variances. PyTorch's and Burn's default is 1e-5.
@@ -90,8 +89,14 @@ impl<B: Backend> Convolution<B> {
         let shift = self.bn.beta.val() - self.bn.running_mean.value() * scale.clone();
         let outputs = scale.dims()[0];
         let per_channel = |values: Tensor<B, 1>| values.reshape([1, outputs, 1, 1]);
-        relu(self.conv.forward(x) * per_channel(scale) + per_channel(shift))
+        rectified(self.conv.forward(x) * per_channel(scale) + per_channel(shift))
     }
+}
+
+/// ReLU that keeps what is no number: Burn's makes a zero of it, and of a broken network a figure.
+fn rectified<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
+    let is_negative = x.clone().lower_elem(0.0);
+    x.mask_fill(is_negative, 0.0)
 }
 
 #[cfg(test)]
@@ -119,6 +124,16 @@ mod tests {
         // (3 - 1) / 0.5 * 2 + 0.5 and (0 - 1) / 0.5 * 2 + 0.5, the latter cut off at zero.
         let expected = Tensor::<Flex, 4>::from_floats([[[[8.5, 0.0]], [[0.0, 0.0]]]], &device);
         found.assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none() {
+        let device = FlexDevice;
+        println!("device: flex");
+        let x = Tensor::<Flex, 4>::from_floats([[[[f32::NAN, -1.0, 2.0]]]], &device);
+        let found: Vec<f32> = rectified(x).into_data().into_vec().unwrap();
+        assert!(found[0].is_nan());
+        assert_eq!(found[1..], [0.0, 2.0]);
     }
 
     #[test]

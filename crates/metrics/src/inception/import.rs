@@ -5,6 +5,9 @@ use burn::tensor::backend::Backend;
 
 use super::{INCEPTION_CLASSES, INCEPTION_FEATURES, Inception};
 
+/// A tensor of FID's Inception network, by which it is found in a file.
+pub const INCEPTION_LANDMARK: &str = "Conv2d_1a_3x3.conv.weight";
+
 impl<B: Backend> Inception<B> {
     /// Loads the weights of a file under pytorch-fid's names.
     ///
@@ -12,6 +15,7 @@ impl<B: Backend> Inception<B> {
     /// Where the file does not hold exactly the network's tensors. The counters
     /// `num_batches_tracked`, of which older files have none, are not used.
     pub fn import(file: &WeightFile, device: &B::Device) -> Result<Self, WeightError> {
+        let file = file.network(INCEPTION_LANDMARK)?;
         file.place(placements())?.load_into(Self::init(device))
     }
 }
@@ -141,9 +145,10 @@ impl List {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::io::Write;
+    use std::io::{Seek, SeekFrom, Write};
 
     use adadiff_weights::Misfit;
+    use burn_flex::{Flex, FlexDevice};
     use serde_json::{Map, Value, json};
 
     use super::*;
@@ -159,8 +164,8 @@ mod tests {
             .collect()
     }
 
-    /// What does not fit of a file that holds zeros in these tensors.
-    fn misfits(tensors: &[Stored]) -> Vec<Misfit> {
+    /// A file that holds zeros in these tensors, but for the first value of some.
+    fn file(tensors: &[Stored], values: &[(&str, f32)]) -> WeightFile {
         let mut header = Map::new();
         let mut end = 0;
         for (name, dtype, shape) in tensors {
@@ -180,11 +185,35 @@ mod tests {
             .unwrap();
         file.write_all(&header).unwrap();
         file.set_len((8 + header.len() + end) as u64).unwrap();
-        let file = WeightFile::open(&path).unwrap();
-        match file.place(placements()) {
+        for (name, value) in values {
+            let entry: &Value = &serde_json::from_slice::<Value>(&header).unwrap()[name];
+            let start = entry["data_offsets"][0].as_u64().unwrap();
+            file.seek(SeekFrom::Start(8 + header.len() as u64 + start))
+                .unwrap();
+            file.write_all(&value.to_le_bytes()).unwrap();
+        }
+        WeightFile::open(&path).unwrap()
+    }
+
+    fn misfits(tensors: &[Stored]) -> Vec<Misfit> {
+        match file(tensors, &[]).place(placements()) {
             Ok(_) => Vec::new(),
             Err(WeightError::Misfits { misfits, .. }) => misfits,
             Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn values_that_break_the_network_are_refused_by_name() {
+        for (name, value, words) in [
+            ("Mixed_7c.branch1x1.conv.weight", f32::NAN, "not numbers"),
+            ("Conv2d_1a_3x3.bn.running_var", -0.5, "variances below zero"),
+            ("fc.bias", f32::INFINITY, "infinite"),
+        ] {
+            let file = file(&published(), &[(name, value)]);
+            let error = Inception::<Flex>::import(&file, &FlexDevice).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(name) && error.contains(words), "{error}");
         }
     }
 

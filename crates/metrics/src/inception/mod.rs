@@ -22,5 +22,6 @@ pub use block_c::BlockC;
 pub use block_d::BlockD;
 pub use block_e::BlockE;
 pub use convolution::Convolution;
+pub use import::INCEPTION_LANDMARK;
 pub use network::{INCEPTION_CLASSES, INCEPTION_FEATURES, Inception, InceptionOutput};
 pub use preprocess::Preprocessing;

@@ -9,12 +9,21 @@ const WINDOW: [usize; 2] = [3, 3];
 
 /// The largest value of each window; about half the height and width remain.
 pub(super) fn halving_maximum<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
-    max_pool2d(x, WINDOW, [2, 2], [0, 0], [1, 1], false)
+    let largest = max_pool2d(x.clone(), WINDOW, [2, 2], [0, 0], [1, 1], false);
+    with_flaws(largest, x)
 }
 
 /// The largest value of each window; the size stays.
 pub(super) fn maximum<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
-    max_pool2d(x, WINDOW, [1, 1], [1, 1], [1, 1], false)
+    let largest = max_pool2d(x.clone(), WINDOW, [1, 1], [1, 1], [1, 1], false);
+    with_flaws(largest, x)
+}
+
+/// The largest values, none of which is a number where one of their channel was none: a maximum passes
+/// over it.
+fn with_flaws<B: Backend>(largest: Tensor<B, 4>, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [batch, channels, _, _] = x.dims();
+    largest + (spatial_mean(x) * 0.0).reshape([batch, channels, 1, 1])
 }
 
 /// The mean of each window's values within the image; the size stays.
@@ -53,6 +62,19 @@ mod tests {
         assert_eq!(values(maximum(x.clone() - 4.0)), [-1.0; 4]);
         let mean: Vec<f32> = spatial_mean(x).into_data().into_vec().unwrap();
         assert_eq!(mean, [-6.0]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_passed_on() {
+        let device = FlexDevice;
+        println!("device: flex");
+        let x = Tensor::<Flex, 4>::from_floats(
+            [[[[1.0, 2.0], [f32::NAN, 3.0]], [[1.0; 2]; 2]]],
+            &device,
+        );
+        let found = values(maximum(x));
+        assert!(found[..4].iter().all(|value| value.is_nan()));
+        assert_eq!(found[4..], [1.0; 4]);
     }
 
     #[test]

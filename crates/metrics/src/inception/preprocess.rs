@@ -28,6 +28,15 @@ pub enum Preprocessing {
 }
 
 impl Preprocessing {
+    /// Its name in records and beside statistics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PytorchFid => "pytorch-fid",
+            Self::Clean => "clean",
+            Self::Tf => "tf",
+        }
+    }
+
     /// Brings images to what [`Inception::forward_prepared`](super::Inception::forward_prepared)
     /// takes.
     ///

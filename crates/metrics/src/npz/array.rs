@@ -1,27 +1,24 @@
 //! An array in an archive or in a file of its own: its description, then its values.
 
 use std::fmt;
-use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use ndarray_npy::npy::header::{Header, Layout};
+use adadiff_images::npy::{Header, MAGIC};
+use adadiff_storage::open_file;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::NpzError;
 
-/// Bytes of a description that are read; NumPy writes 118 for an array of a few axes.
-const LONGEST_HEADER: usize = 4096;
-
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 16;
 
+/// Characters of the longest text that is read: a SHA-256 has 64.
+const LONGEST_TEXT: usize = 256;
+
 /// An array's name when `numpy.savez` is given none.
 pub(super) const NAME: &str = "arr_0";
-
-/// The first bytes of an array.
-const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// A file that was opened.
 #[derive(Debug)]
@@ -52,6 +49,8 @@ pub(super) enum Element {
     Single,
     /// `|u1`.
     Byte,
+    /// `<U`, a text of so many characters of 32 bits.
+    Text(usize),
 }
 
 /// An array whose values are yet to be read.
@@ -73,11 +72,7 @@ impl Archive {
             path: path.to_owned(),
             source,
         };
-        // Asked before opening, which may wait forever on what is no file.
-        if !fs::metadata(path).map_err(system)?.is_file() {
-            return Err(unusable(path, "it is a folder or a device"));
-        }
-        let mut file = BufReader::new(File::open(path).map_err(system)?);
+        let mut file = BufReader::new(open_file(path).map_err(system)?);
         let content = match file.fill_buf().map_err(system)?.starts_with(MAGIC) {
             true => Content::SingleArray,
             false => {
@@ -118,32 +113,19 @@ impl Archive {
     pub(super) fn array(&mut self, name: &str) -> Result<Array<'_>, NpzError> {
         let path = self.path.as_path();
         let (mut content, size) = self.content.open(path, name)?;
-        let mut bytes = Vec::new();
-        let header = read_header(&mut content, &mut bytes).map_err(|reason| {
-            unusable(
-                path,
-                format!("the description of {name} is damaged: {reason}"),
-            )
+        let (header, before) = Header::read(&mut content).map_err(|error| {
+            let reason = format!("the description of {name} is damaged: it is {error}");
+            unusable(path, reason)
         })?;
-        let described = header.type_descriptor.as_string();
-        let element = match described.map(String::as_str) {
-            Some("<f8") => Element::Double,
-            Some("<f4") => Element::Single,
-            Some("|u1" | "<u1") => Element::Byte,
-            _ => {
-                return Err(unusable(
-                    path,
-                    format!("the values of {name} are neither <f8, <f4 nor |u1"),
-                ));
-            }
-        };
+        let element = Element::new(&header.descr)
+            .map_err(|reason| unusable(path, format!("the values of {name} are {reason}")))?;
         let count = header
             .shape
             .iter()
             .try_fold(1_usize, |count, &size| count.checked_mul(size));
         let stated = count.and_then(|count| {
             let values = count.checked_mul(element.bytes())?;
-            values.checked_add(bytes.len())
+            values.checked_add(before)
         });
         let Some(count) = count.filter(|_| stated.map(|stated| stated as u64) == Some(size)) else {
             return Err(unusable(
@@ -158,7 +140,7 @@ impl Archive {
             path,
             name: name.to_owned(),
             element,
-            is_fortran: header.layout == Layout::Fortran,
+            is_fortran: header.is_fortran,
             shape: header.shape,
             count,
             content,
@@ -176,7 +158,7 @@ impl Content {
         match self {
             Self::Arrays(zip) => {
                 let Some(index) = zip.index_for_name(&entry(name)) else {
-                    let names: Vec<_> = zip.file_names().take(10).collect();
+                    let names: Vec<_> = zip.file_names().flatten().take(10).collect();
                     let names = names.join(", ");
                     return Err(unusable(
                         path,
@@ -189,7 +171,7 @@ impl Content {
                 Ok((Box::new(file), size))
             }
             Self::SingleArray if name == NAME => {
-                let file = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+                let file = open_file(path).and_then(|file| Ok((file.metadata()?.len(), file)));
                 let (size, file) = file.map_err(|source| NpzError::File {
                     path: path.to_owned(),
                     source,
@@ -210,12 +192,38 @@ fn entry(name: &str) -> String {
 }
 
 impl Element {
+    /// The type that NumPy describes so; the error continues a sentence on the values.
+    fn new(descr: &str) -> Result<Self, &'static str> {
+        match descr {
+            "<f8" => Ok(Self::Double),
+            "<f4" => Ok(Self::Single),
+            "|u1" | "<u1" => Ok(Self::Byte),
+            "|O" => Err(
+                "objects of Python (a pickle), not numbers, and are not read; save the arrays in them, \
+                 as with numpy.savez(file, mu=mu, sigma=sigma)",
+            ),
+            _ => {
+                let length = descr
+                    .strip_prefix("<U")
+                    .and_then(|length| length.parse().ok());
+                let length = length.filter(|&length| length <= LONGEST_TEXT);
+                length.map(Self::Text).ok_or("neither <f8, <f4 nor |u1")
+            }
+        }
+    }
+
     fn bytes(self) -> usize {
         match self {
             Self::Double => 8,
             Self::Single => 4,
             Self::Byte => 1,
+            Self::Text(length) => 4 * length,
         }
+    }
+
+    /// Whether values are floating-point numbers.
+    pub(super) fn is_float(self) -> bool {
+        matches!(self, Self::Double | Self::Single)
     }
 }
 
@@ -255,6 +263,9 @@ impl Array<'_> {
                     values.extend(numbers.map(|&bytes| f64::from(f32::from_le_bytes(bytes))));
                 }
                 Element::Byte => values.extend(bytes.into_iter().map(f64::from)),
+                Element::Text(_) => {
+                    return Err(self.unusable(format!("{} holds a text", self.name)));
+                }
             }
         }
         Ok(values)
@@ -265,6 +276,22 @@ impl Array<'_> {
         let values = self.read_numbers(self.count)?;
         self.finish()?;
         Ok(values)
+    }
+
+    /// Reads a single text.
+    pub(super) fn read_text(mut self) -> Result<String, NpzError> {
+        let (Element::Text(length), 1) = (self.element, self.count) else {
+            return Err(self.unusable(format!("{} is no text", self.name)));
+        };
+        let bytes = self.read_bytes(4 * length)?;
+        let characters = bytes.as_chunks::<4>().0.iter();
+        let characters = characters.map(|&bytes| char::from_u32(u32::from_le_bytes(bytes)));
+        let text: Option<String> = characters.collect();
+        match text {
+            // NumPy fills up with zeros.
+            Some(text) => Ok(text.trim_end_matches('\0').to_owned()),
+            None => Err(self.unusable(format!("{} is no text", self.name))),
+        }
     }
 
     /// Requires that all values were read, and that they are those that were written: the
@@ -280,33 +307,6 @@ impl Array<'_> {
     fn fault(&self, error: io::Error) -> NpzError {
         self.unusable(format!("the values of {} are damaged: {error}", self.name))
     }
-}
-
-/// Reads what describes an array into `bytes`, and what it says.
-fn read_header(content: &mut impl Read, bytes: &mut Vec<u8>) -> Result<Header, String> {
-    let mut extend = |bytes: &mut Vec<u8>, length: usize| {
-        let start = bytes.len();
-        bytes.resize(start + length, 0);
-        let read = content.read_exact(&mut bytes[start..]);
-        read.map_err(|error| error.to_string())
-    };
-    // Magic bytes, version, length of the text in 2 bytes, since version 2 in 4.
-    extend(bytes, 10)?;
-    let mut length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    if bytes[6] > 1 {
-        extend(bytes, 2)?;
-        length |= usize::from(u16::from_le_bytes([bytes[10], bytes[11]])) << 16;
-    }
-    if length > LONGEST_HEADER {
-        return Err(format!("it is said to have {length} bytes"));
-    }
-    extend(bytes, length)?;
-    // A dictionary and a tuple. The parser recurses into more, and tries again and again.
-    let opened = bytes.iter().filter(|byte| b"([{".contains(byte)).count();
-    if opened > 2 {
-        return Err("it is not that of an array of numbers".into());
-    }
-    Header::from_reader(&mut bytes.as_slice()).map_err(|error| error.to_string())
 }
 
 fn unusable(path: &Path, reason: impl Into<String>) -> NpzError {

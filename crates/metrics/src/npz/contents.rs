@@ -18,9 +18,9 @@ pub struct ArrayContents {
 /// What the samples of an array are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArrayKind {
-    /// Bytes.
+    /// Bytes, or values of four axes.
     Images,
-    /// Floating-point numbers.
+    /// Other floating-point numbers.
     Features,
 }
 
@@ -33,10 +33,14 @@ impl ArrayContents {
         let mut archive = Archive::open(path)?;
         let has_statistics = archive.has("mu");
         let samples = match archive.has(NAME) {
-            true => Some(match archive.array(NAME)?.element {
-                Element::Byte => ArrayKind::Images,
-                Element::Single | Element::Double => ArrayKind::Features,
-            }),
+            true => {
+                let array = archive.array(NAME)?;
+                Some(match (array.element, array.shape.len()) {
+                    // Of images the most likely mistake is told.
+                    (Element::Byte, _) | (_, 4) => ArrayKind::Images,
+                    _ => ArrayKind::Features,
+                })
+            }
             false => None,
         };
         match (has_statistics, samples) {

@@ -12,6 +12,7 @@ pub struct FeatureSet {
     archive: Archive,
     samples: usize,
     dims: usize,
+    is_double: bool,
 }
 
 impl FeatureSet {
@@ -21,12 +22,15 @@ impl FeatureSet {
     /// Where the file cannot be read, is damaged, or holds no features.
     pub fn open(path: &Path) -> Result<Self, NpzError> {
         let mut archive = Archive::open(path)?;
-        let shape = feature_shape(&archive.array(NAME)?);
+        let array = archive.array(NAME)?;
+        let (shape, is_double) = (feature_shape(&array), array.element == Element::Double);
+        drop(array);
         match shape {
             Ok([samples, dims]) => Ok(Self {
                 archive,
                 samples,
                 dims,
+                is_double,
             }),
             Err(reason) => Err(archive.unusable(format!("it holds no features: {reason}"))),
         }
@@ -40,6 +44,11 @@ impl FeatureSet {
     /// Features of each sample.
     pub fn dims(&self) -> usize {
         self.dims
+    }
+
+    /// Whether they are stored in double precision.
+    pub fn is_double(&self) -> bool {
+        self.is_double
     }
 
     /// Reads all features and gives them to `visit`, row by row, in batches of `samples`, of which
@@ -66,8 +75,8 @@ impl FeatureSet {
 
 /// The shape of an array of features; the error continues a sentence on why it is none.
 fn feature_shape(array: &Array<'_>) -> Result<[usize; 2], String> {
-    if array.element == Element::Byte {
-        return Err("its values are bytes, not floating-point numbers".into());
+    if !array.element.is_float() {
+        return Err("its values are bytes or a text, not floating-point numbers".into());
     }
     if array.is_fortran {
         let advice = "save `numpy.ascontiguousarray` of it";
@@ -101,6 +110,7 @@ mod tests {
         let mut read = || -> Result<(), NpzError> {
             let mut set = FeatureSet::open(file.path())?;
             assert_eq!((set.samples(), set.dims()), (3, 2));
+            assert!(!set.is_double());
             set.for_each_batch(samples, |batch| {
                 batches.push(batch);
                 Ok::<_, NpzError>(())

@@ -70,11 +70,21 @@ fn image_shape(array: &Array<'_>) -> Result<[usize; 4], String> {
         ));
     };
     if array.element != Element::Byte {
-        return Err("its values are no bytes (uint8)".into());
+        let advice = "multiply values between 0 and 1 by 255, round and save them as uint8";
+        return Err(format!(
+            "its values are no bytes (uint8) from 0 to 255; {advice}"
+        ));
     }
     if array.is_fortran {
         let advice = "save `numpy.ascontiguousarray` of it";
         return Err(format!("it is stored column by column; {advice}"));
+    }
+    if channels != CHANNELS && height == CHANNELS {
+        return Err(format!(
+            "of the shape {:?} the channels are the second axis instead of the last; save \
+             numpy.transpose(array, (0, 2, 3, 1))",
+            array.shape
+        ));
     }
     if channels != CHANNELS {
         let advice = "repeat a single one, or leave out transparency";
@@ -165,8 +175,12 @@ mod tests {
                 "of shape [0, 4294967296",
             ),
             (
-                message("|u1", false, "(5, 3, 6, 1)", 90),
+                message("|u1", false, "(5, 6, 3, 1)", 90),
                 "they have 1 channels instead of 3",
+            ),
+            (
+                message("|u1", false, "(5, 3, 6, 1)", 90),
+                "the channels are the second axis",
             ),
             (message("|u1", false, SHAPE, 89), "does not go with its"),
             (

@@ -3,16 +3,22 @@
 use std::io::{self, Seek, Write};
 use std::path::Path;
 
-use ndarray_npy::npy::header::{Header, Layout};
+use adadiff_images::npy::Header;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::array::{Archive, Element};
+use super::array::Archive;
 use super::{MOST_FEATURES, NpzError};
-use crate::Gaussian;
+use crate::{FeatureOrigin, Gaussian};
 
 /// How far a covariance may be from its mirror image, as a share of its largest value.
 const ASYMMETRY: f64 = 1e-6;
+
+/// The array that tells the [`FeatureOrigin::mode`].
+const MODE: &str = "feature_mode";
+
+/// The array that tells the [`FeatureOrigin::weights_sha256`].
+const WEIGHTS: &str = "feature_weights_sha256";
 
 /// Reads the arrays `mu` `[dims]` and `sigma` `[dims, dims]` of a file, `float64` or `float32`.
 ///
@@ -41,21 +47,35 @@ fn statistics_of(mut archive: Archive) -> Result<Gaussian, NpzError> {
     let largest = covariance
         .iter()
         .fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    // Both orders of axes describe the same, if it is the same as its mirror image.
     let is_symmetric = (0..dims).all(|row| {
         (0..row).all(|column| {
             let difference = covariance[row * dims + column] - covariance[column * dims + row];
-            difference.abs() <= ASYMMETRY * largest
+            // Not finite where a value is not, which is told below.
+            difference.is_nan() || difference.abs() <= ASYMMETRY * largest
         })
     });
-    // Both orders of axes describe the same, if it is the same as its mirror image.
-    let is_covariance = is_symmetric && (0..dims).all(|row| covariance[row * dims + row] >= 0.0);
-    let gaussian = Gaussian::new(mean, covariance);
-    let gaussian = gaussian.map_err(|error| archive.unusable(error.to_string()))?;
-    match is_covariance {
-        true => Ok(gaussian),
-        false => Err(archive
-            .unusable("sigma is no covariance: it is not symmetric, or a variance is negative")),
+    if !is_symmetric {
+        return Err(archive.unusable("sigma is no covariance: it is not symmetric"));
     }
+    Gaussian::new(mean, covariance).map_err(|error| archive.unusable(error.to_string()))
+}
+
+/// Reads what a file of statistics says about how its features were made; nothing where another program
+/// wrote it.
+///
+/// # Errors
+/// Where the file cannot be read or is damaged.
+pub fn read_origin(path: &Path) -> Result<FeatureOrigin, NpzError> {
+    let mut archive = Archive::open(path)?;
+    let mut text = |name| match archive.has(name) {
+        true => archive.array(name)?.read_text().map(Some),
+        false => Ok(None),
+    };
+    Ok(FeatureOrigin {
+        mode: text(MODE)?,
+        weights_sha256: text(WEIGHTS)?,
+    })
 }
 
 /// The values of an array of floating-point numbers of a suitable shape.
@@ -65,7 +85,7 @@ fn floats(
     fits: impl FnOnce(&[usize]) -> bool,
 ) -> Result<(Vec<f64>, Vec<usize>), NpzError> {
     let array = archive.array(name)?;
-    if array.element == Element::Byte || !fits(&array.shape) {
+    if !array.element.is_float() || !fits(&array.shape) {
         return Err(array.unusable(format!(
             "{name} of shape {:?} and its type are not those of statistics, which are mu of one \
              axis (of at most {MOST_FEATURES}) and sigma of twice that axis",
@@ -76,32 +96,60 @@ fn floats(
     Ok((array.read_all_numbers()?, shape))
 }
 
-/// Writes statistics as `numpy.savez(file, mu=mu, sigma=sigma)` does, in `float64`.
+/// Writes statistics as `numpy.savez(file, mu=mu, sigma=sigma)` does, in `float64`, and beside them what is
+/// known of their origin, of which other programs take no notice.
 ///
 /// # Errors
 /// Where `writer` fails.
-pub fn write_statistics<W: Write + Seek>(writer: W, gaussian: &Gaussian) -> io::Result<()> {
+pub fn write_statistics<W: Write + Seek>(
+    writer: W,
+    gaussian: &Gaussian,
+    origin: &FeatureOrigin,
+) -> io::Result<()> {
     let mut zip = ZipWriter::new(writer);
     let dims = gaussian.mean().len();
-    let mut array = |name: &str, shape: Vec<usize>, values: &[f64]| -> io::Result<()> {
+    let mut array = |name: &str, descr: String, shape: Vec<usize>, bytes: Vec<u8>| {
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-        zip.start_file(name, options)?;
-        let header = Header {
-            type_descriptor: "'<f8'".parse().map_err(io::Error::other)?,
-            layout: Layout::Standard,
-            shape,
-        };
-        zip.write_all(&header.to_bytes().map_err(io::Error::other)?)?;
-        let mut bytes = Vec::new();
-        for values in values.chunks(dims.max(1)) {
-            bytes.clear();
-            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-            zip.write_all(&bytes)?;
-        }
-        Ok(())
+        zip.start_file(format!("{name}.npy"), options)?;
+        let is_fortran = false;
+        zip.write_all(
+            &Header {
+                descr,
+                is_fortran,
+                shape,
+            }
+            .to_bytes(),
+        )?;
+        zip.write_all(&bytes)
     };
-    array("mu.npy", vec![dims], gaussian.mean())?;
-    array("sigma.npy", vec![dims, dims], gaussian.covariance())?;
+    let doubles = |values: &[f64]| {
+        values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
+    };
+    let (mean, covariance) = (gaussian.mean(), gaussian.covariance());
+    array("mu", "<f8".to_owned(), vec![dims], doubles(mean))?;
+    array(
+        "sigma",
+        "<f8".to_owned(),
+        vec![dims, dims],
+        doubles(covariance),
+    )?;
+    for (name, text) in [(MODE, &origin.mode), (WEIGHTS, &origin.weights_sha256)] {
+        if let Some(text) = text {
+            let characters: Vec<u32> = text.chars().map(u32::from).collect();
+            let bytes = characters
+                .iter()
+                .flat_map(|character| character.to_le_bytes());
+            array(
+                name,
+                format!("<U{}", characters.len()),
+                Vec::new(),
+                bytes.collect(),
+            )?;
+        }
+    }
     zip.finish()?;
     Ok(())
 }
@@ -149,8 +197,18 @@ mod tests {
     fn what_is_written_is_read_again() {
         let gaussian = Gaussian::new(vec![1.0, -2.0], vec![2.0, 0.5, 0.5, 1.0]).unwrap();
         let mut bytes = Cursor::new(Vec::new());
-        write_statistics(&mut bytes, &gaussian).unwrap();
+        write_statistics(&mut bytes, &gaussian, &FeatureOrigin::default()).unwrap();
         assert_eq!(read(bytes.get_ref()).unwrap(), gaussian);
+        let origin = |bytes: &[u8]| read_origin(TestFile::new(bytes).path()).unwrap();
+        assert_eq!(origin(bytes.get_ref()), FeatureOrigin::default());
+        let known = FeatureOrigin {
+            mode: Some("clean".to_owned()),
+            weights_sha256: Some("ab".repeat(32)),
+        };
+        let mut bytes = Cursor::new(Vec::new());
+        write_statistics(&mut bytes, &gaussian, &known).unwrap();
+        assert_eq!(read(bytes.get_ref()).unwrap(), gaussian);
+        assert_eq!(origin(bytes.get_ref()), known);
     }
 
     #[test]
@@ -188,7 +246,7 @@ mod tests {
             ),
             (
                 vec![mean(), entry("sigma", "<f8", false, "(2, 2)", &negative)],
-                "sigma is no covariance",
+                "is no covariance",
             ),
             (
                 vec![
@@ -204,6 +262,10 @@ mod tests {
             (
                 vec![entry("mu", "<i8", false, "(1,)", &[0; 8])],
                 "the values of mu are neither <f8, <f4 nor |u1",
+            ),
+            (
+                vec![entry("mu", "|O", false, "()", &[0; 8])],
+                "the values of mu are objects of Python",
             ),
             (
                 vec![entry("mu", "<f8", false, "(4611686018427387904,)", &four)],
@@ -225,18 +287,18 @@ mod tests {
             ),
             (
                 vec![entry("mu", "<f8", false, &deep, &four)],
-                "it is not that of an array of numbers",
+                "it is an array whose header is damaged",
             ),
             (
                 vec![entry("mu", "<f8", false, &" ".repeat(5000), &four)],
-                "it is said to have",
+                "it is an array with a header of",
             ),
             (
                 vec![(
                     "mu.npy".to_owned(),
                     b"\x93NUMPY\x02\x00\xff\xff\xff\xff".to_vec(),
                 )],
-                "it is said to have 4294967295 bytes",
+                "it is an array with a header of 4294967295 bytes",
             ),
             (
                 vec![("mu.npy".to_owned(), b"\x93NUM".to_vec())],

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::layers::GROUPS;
 use crate::ModelError;
+
+/// Groups of every norm.
+pub(super) const GROUPS: usize = 32;
 
 /// The hyperparameters of a KL autoencoder; the comments give their names in the published code's
 /// `ddconfig`. Moments are always a mean and a log-variance (`double_z`).

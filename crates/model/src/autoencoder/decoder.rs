@@ -15,7 +15,6 @@ use super::layers::{
 /// A level of the decoder.
 #[derive(Module, Debug)]
 pub struct UpLevel<B: Backend> {
-    /// The residual blocks.
     pub block: Vec<ResidualBlock<B>>,
     /// The attention after each block, or none.
     pub attn: Vec<PixelAttention<B>>,
@@ -26,13 +25,10 @@ pub struct UpLevel<B: Backend> {
 /// The decoder: a convolution, the middle, and levels of growing images.
 #[derive(Module, Debug)]
 pub struct AutoencoderDecoder<B: Backend> {
-    /// The first convolution.
     pub conv_in: Conv2d<B>,
-    /// The middle.
     pub mid: Middle<B>,
     /// The levels as they are numbered, largest images first; they are run from the last.
     pub up: Vec<UpLevel<B>>,
-    /// The norm before the last convolution.
     pub norm_out: GroupNorm<B>,
     /// The last convolution, to the images' channels.
     pub conv_out: Conv2d<B>,

@@ -15,7 +15,6 @@ use super::layers::{
 /// A level of the encoder.
 #[derive(Module, Debug)]
 pub struct DownLevel<B: Backend> {
-    /// The residual blocks.
     pub block: Vec<ResidualBlock<B>>,
     /// The attention after each block, or none.
     pub attn: Vec<PixelAttention<B>>,
@@ -26,13 +25,10 @@ pub struct DownLevel<B: Backend> {
 /// The encoder: levels of shrinking images, the middle, and a convolution to the moments.
 #[derive(Module, Debug)]
 pub struct AutoencoderEncoder<B: Backend> {
-    /// The first convolution.
     pub conv_in: Conv2d<B>,
     /// The levels, largest images first.
     pub down: Vec<DownLevel<B>>,
-    /// The middle.
     pub mid: Middle<B>,
-    /// The norm before the last convolution.
     pub norm_out: GroupNorm<B>,
     /// The last convolution, to twice the z channels.
     pub conv_out: Conv2d<B>,

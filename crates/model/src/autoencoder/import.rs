@@ -1,10 +1,11 @@
-//! Published autoencoder weights: names and shapes as the U-ViT repository converts Stable
-//! Diffusion's.
+//! Published autoencoder weights: names and shapes as Stable Diffusion's code has them, and the U-ViT
+//! repository, or as diffusers has them.
 
 use adadiff_weights::{Placements, WeightFile};
 use burn::tensor::backend::Backend;
 
 use super::config::Level;
+use super::layout::Layout;
 use super::{Autoencoder, AutoencoderConfig};
 use crate::import::dims;
 use crate::{ImportError, ModelError};
@@ -30,14 +31,19 @@ impl Default for AutoencoderHints {
 }
 
 impl AutoencoderConfig {
+    /// A tensor that every such network has, by which it is found in a file.
+    pub const LANDMARK: &str = "encoder.conv_in.weight";
+
     /// Tells the configuration from the tensors of a file.
     ///
     /// # Errors
     /// Where a tensor that tells something is missing, or the tensors contradict each other.
     pub fn infer(file: &WeightFile, hints: AutoencoderHints) -> Result<Self, ImportError> {
-        let sizes = |name: &str| dims::<4>(file, "autoencoder", name);
-        let has = |name: String| file.shape(&name).is_some();
-        let [channels, in_channels, ..] = sizes("encoder.conv_in.weight")?;
+        let file = &*file.network(Self::LANDMARK)?;
+        let layout = Layout::of(file);
+        let sizes = |name: &str| dims::<4>(file, "autoencoder", &layout.encoder_name(name));
+        let has = |name: String| file.shape(&layout.encoder_name(&name)).is_some();
+        let [channels, in_channels, ..] = sizes(Self::LANDMARK)?;
         let [out_channels, ..] = sizes("decoder.conv_out.weight")?;
         let [_, z_channels, ..] = sizes("decoder.conv_in.weight")?;
         let [_, latent_channels, ..] = sizes("post_quant_conv.weight")?;
@@ -98,11 +104,15 @@ impl AutoencoderConfig {
         file: &WeightFile,
         device: &B::Device,
     ) -> Result<Autoencoder<B>, ImportError> {
-        let placed = file.place(self.placements()?)?;
+        let file = file.network(Self::LANDMARK)?;
+        let levels = self.channel_multipliers.len();
+        let placements = Layout::of(&file).published(self.placements()?, levels);
+        let placed = file.place(placements)?;
         Ok(placed.load_into::<B, _>(self.init(device)?)?)
     }
 
-    /// The published tensors of such a network and their places in [`Autoencoder`].
+    /// The published tensors of such a network, by their names in Stable Diffusion's code, and their
+    /// places in [`Autoencoder`].
     ///
     /// # Errors
     /// Where the configuration describes no network.

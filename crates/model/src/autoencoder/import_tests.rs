@@ -46,6 +46,51 @@ fn tensors_tell_the_configuration() {
 }
 
 #[test]
+fn diffusers_layout_tells_the_same() {
+    let config = other();
+    for (layout, names) in [
+        (
+            Layout::Diffusers(["to_q", "to_k", "to_v", "to_out.0"]),
+            [
+                "encoder.down_blocks.2.attentions.0.to_q.weight",
+                "decoder.up_blocks.0.attentions.1.to_out.0.bias",
+            ],
+        ),
+        (
+            Layout::Diffusers(["query", "key", "value", "proj_attn"]),
+            [
+                "encoder.down_blocks.2.attentions.0.query.weight",
+                "decoder.up_blocks.0.attentions.1.proj_attn.bias",
+            ],
+        ),
+    ] {
+        let placements = layout.published(config.placements().unwrap(), 3);
+        let entries = needed(&placements);
+        let shape = |name: &str| {
+            let entry = entries.iter().find(|entry| entry.name == name);
+            entry.unwrap_or_else(|| panic!("{name}")).shape.clone()
+        };
+        // 32 channels times three in the innermost level; linear layers where ours convolve.
+        assert_eq!(shape(names[0]), [96, 96]);
+        assert_eq!(shape(names[1]), [96]);
+        assert_eq!(
+            shape("decoder.up_blocks.2.attentions.0.group_norm.weight"),
+            [64]
+        );
+        assert_eq!(
+            shape("encoder.down_blocks.2.resnets.0.conv_shortcut.weight"),
+            [96, 32, 1, 1]
+        );
+        assert_eq!(shape("decoder.up_blocks.1.upsamplers.0.conv.bias"), [32]);
+        let (_folder, file) = file(&entries);
+        assert_eq!(Layout::of(&file), layout);
+        let inferred = AutoencoderConfig::infer(&file, hints(&config)).unwrap();
+        assert_eq!(inferred, config);
+        config.import::<Flex>(&file, &Default::default()).unwrap();
+    }
+}
+
+#[test]
 fn the_published_network_has_the_published_tensors() {
     let list = AutoencoderConfig::stable_diffusion().placements().unwrap();
     let values: usize = list

@@ -7,10 +7,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::backend::Backend;
 
-use super::config::Level;
-
-/// Groups of every norm.
-pub(super) const GROUPS: usize = 32;
+use super::config::{GROUPS, Level};
 
 const EPSILON: f64 = 1e-6;
 
@@ -71,11 +68,9 @@ pub(super) fn level_blocks<B: Backend>(
 /// `shortcut x + conv2 swish norm2 conv1 swish norm1 x`.
 #[derive(Module, Debug)]
 pub struct ResidualBlock<B: Backend> {
-    /// The norm before the first convolution.
     pub norm1: GroupNorm<B>,
     /// Input channels to output channels.
     pub conv1: Conv2d<B>,
-    /// The norm before the second convolution.
     pub norm2: GroupNorm<B>,
     /// Output channels to output channels.
     pub conv2: Conv2d<B>,
@@ -109,7 +104,6 @@ impl<B: Backend> ResidualBlock<B> {
 /// Self-attention of one head between the pixels of an image.
 #[derive(Module, Debug)]
 pub struct PixelAttention<B: Backend> {
-    /// The norm before the attention.
     pub norm: GroupNorm<B>,
     /// The 1x1 convolution to queries.
     pub q: Conv2d<B>,

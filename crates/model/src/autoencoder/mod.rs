@@ -6,11 +6,9 @@ mod decoder;
 mod encoder;
 mod import;
 mod layers;
+mod layout;
 mod network;
 
 pub use config::AutoencoderConfig;
-pub use decoder::{AutoencoderDecoder, UpLevel};
-pub use encoder::{AutoencoderEncoder, DownLevel};
 pub use import::AutoencoderHints;
-pub use layers::{Middle, PixelAttention, ResidualBlock};
 pub use network::Autoencoder;

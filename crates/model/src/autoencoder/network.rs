@@ -5,8 +5,10 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+use super::AutoencoderConfig;
+use super::decoder::AutoencoderDecoder;
+use super::encoder::AutoencoderEncoder;
 use super::layers::convolution;
-use super::{AutoencoderConfig, AutoencoderDecoder, AutoencoderEncoder};
 use crate::ModelError;
 use crate::error::expect_shape;
 
@@ -16,14 +18,12 @@ const LOG_VARIANCES: (f64, f64) = (-30.0, 20.0);
 /// The KL autoencoder: images to the moments of a normal distribution of latents, latents to images.
 #[derive(Module, Debug)]
 pub struct Autoencoder<B: Backend> {
-    /// The encoder.
-    pub encoder: AutoencoderEncoder<B>,
-    /// The decoder.
-    pub decoder: AutoencoderDecoder<B>,
+    pub(super) encoder: AutoencoderEncoder<B>,
+    pub(super) decoder: AutoencoderDecoder<B>,
     /// The 1x1 convolution to moments.
-    pub quant_conv: Conv2d<B>,
+    pub(super) quant_conv: Conv2d<B>,
     /// The 1x1 convolution of latents.
-    pub post_quant_conv: Conv2d<B>,
+    pub(super) post_quant_conv: Conv2d<B>,
     in_channels: usize,
     latent_channels: usize,
     reduction: usize,

@@ -80,7 +80,7 @@ fn attention_of_a_level_takes_part() {
     let decoded = values(network.decode(latents()).unwrap());
     assert_eq!(network.encoder.down[1].attn.len(), 0);
     assert_eq!(network.decoder.up[0].attn.len(), 2);
-    let queries = |attention: &mut super::super::PixelAttention<Flex>| {
+    let queries = |attention: &mut super::super::layers::PixelAttention<Flex>| {
         attention.q.weight = attention.q.weight.clone().map(|weight| weight * 3.0);
     };
     queries(&mut network.encoder.down[0].attn[0]);

@@ -42,14 +42,18 @@ impl Default for ClipTextHints {
 }
 
 impl ClipTextConfig {
+    /// A tensor that every such model has, by which it is found in a file.
+    pub const LANDMARK: &str = "text_model.embeddings.token_embedding.weight";
+
     /// Tells the configuration from the tensors of a file; the epsilon is the published one.
     ///
     /// # Errors
     /// Where a tensor that tells something is missing, or no number of heads is given for a width
     /// that heads of 64 do not divide.
     pub fn infer(file: &WeightFile, hints: ClipTextHints) -> Result<Self, ImportError> {
+        let file = &*file.network(Self::LANDMARK)?;
         let sizes = |name: &str| dims::<2>(file, "CLIP text model", name);
-        let [vocabulary, width] = sizes("text_model.embeddings.token_embedding.weight")?;
+        let [vocabulary, width] = sizes(Self::LANDMARK)?;
         let [tokens, _] = sizes("text_model.embeddings.position_embedding.weight")?;
         let [mlp_width, _] = sizes("text_model.encoder.layers.0.mlp.fc1.weight")?;
         let layers = layers(file, "text_model");
@@ -84,6 +88,7 @@ impl ClipTextConfig {
         file: &WeightFile,
         device: &B::Device,
     ) -> Result<ClipText<B>, ImportError> {
+        let file = file.network(Self::LANDMARK)?;
         let placed = file.place(self.placements()?)?;
         Ok(placed.load_into::<B, _>(self.init(device)?)?)
     }

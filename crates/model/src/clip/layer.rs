@@ -99,13 +99,9 @@ pub struct ClipMlp<B: Backend> {
 /// ```
 #[derive(Module, Debug)]
 pub struct ClipLayer<B: Backend> {
-    /// The norm before the attention.
     pub layer_norm1: LayerNorm<B>,
-    /// The attention.
     pub self_attn: ClipAttention<B>,
-    /// The norm before the two-layer network.
     pub layer_norm2: LayerNorm<B>,
-    /// The two-layer network.
     pub mlp: ClipMlp<B>,
 }
 

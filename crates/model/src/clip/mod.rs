@@ -6,6 +6,7 @@ mod config;
 mod import;
 mod layer;
 mod text;
+#[cfg(feature = "tokenizer")]
 pub mod tokenizer;
 mod vision;
 mod vision_config;
@@ -13,7 +14,6 @@ mod vision_import;
 
 pub use config::{Activation, ClipTextConfig};
 pub use import::ClipTextHints;
-pub use layer::{ClipAttention, ClipLayer, ClipMlp};
 pub use text::{ClipText, TextFeatures};
 pub use vision::ClipVision;
 pub use vision_config::ClipVisionConfig;

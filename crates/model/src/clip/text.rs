@@ -28,14 +28,10 @@ pub struct TextFeatures<B: Backend> {
 /// as the published networks expect it.
 #[derive(Module, Debug)]
 pub struct ClipText<B: Backend> {
-    /// The tokens' embedding.
-    pub token_embedding: Embedding<B>,
-    /// The positions' embedding.
-    pub position_embedding: Embedding<B>,
-    /// The transformer layers.
-    pub layers: Vec<ClipLayer<B>>,
-    /// The norm after the last layer.
-    pub final_layer_norm: LayerNorm<B>,
+    pub(super) token_embedding: Embedding<B>,
+    pub(super) position_embedding: Embedding<B>,
+    pub(super) layers: Vec<ClipLayer<B>>,
+    pub(super) final_layer_norm: LayerNorm<B>,
     #[module(skip)]
     config: ClipTextConfig,
 }

@@ -23,19 +23,16 @@ const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 #[derive(Module, Debug)]
 pub struct ClipVision<B: Backend> {
     /// The patches' embedding, without a bias.
-    pub patch_embedding: Conv2d<B>,
+    pub(super) patch_embedding: Conv2d<B>,
     /// The token `[width]` that stands before the patches.
-    pub class_embedding: Param<Tensor<B, 1>>,
-    /// The positions' embedding.
-    pub position_embedding: Embedding<B>,
-    /// The norm before the first layer.
-    pub pre_layer_norm: LayerNorm<B>,
-    /// The transformer layers.
-    pub layers: Vec<ClipLayer<B>>,
+    pub(super) class_embedding: Param<Tensor<B, 1>>,
+    pub(super) position_embedding: Embedding<B>,
+    pub(super) pre_layer_norm: LayerNorm<B>,
+    pub(super) layers: Vec<ClipLayer<B>>,
     /// The norm of the class token after the last layer.
-    pub post_layer_norm: LayerNorm<B>,
+    pub(super) post_layer_norm: LayerNorm<B>,
     /// From the class token to the embedding, without a bias.
-    pub projection: Linear<B>,
+    pub(super) projection: Linear<B>,
     #[module(skip)]
     config: ClipVisionConfig,
 }

@@ -21,6 +21,9 @@ pub struct ClipVisionHints {
 }
 
 impl ClipVisionConfig {
+    /// A tensor that every such model has, by which it is found in a file.
+    pub const LANDMARK: &str = "vision_model.embeddings.patch_embedding.weight";
+
     /// Tells the configuration from the tensors of a file; the epsilon is the published one.
     ///
     /// # Errors
@@ -28,9 +31,9 @@ impl ClipVisionConfig {
     /// a class token, or no number of heads is given for a width that heads of 64 do not divide.
     pub fn infer(file: &WeightFile, hints: ClipVisionHints) -> Result<Self, ImportError> {
         const NETWORK: &str = "CLIP image model";
+        let file = &*file.network(Self::LANDMARK)?;
         let sizes = |name: &str| dims::<2>(file, NETWORK, name);
-        let patch_embedding = "vision_model.embeddings.patch_embedding.weight";
-        let [width, _, patch_size, _] = dims::<4>(file, NETWORK, patch_embedding)?;
+        let [width, _, patch_size, _] = dims::<4>(file, NETWORK, Self::LANDMARK)?;
         let [tokens, _] = sizes("vision_model.embeddings.position_embedding.weight")?;
         let [mlp_width, _] = sizes("vision_model.encoder.layers.0.mlp.fc1.weight")?;
         let [embedding, _] = sizes("visual_projection.weight")?;
@@ -69,6 +72,7 @@ impl ClipVisionConfig {
         file: &WeightFile,
         device: &B::Device,
     ) -> Result<ClipVision<B>, ImportError> {
+        let file = file.network(Self::LANDMARK)?;
         let placed = file.place(self.placements()?)?;
         Ok(placed.load_into::<B, _>(self.init(device)?)?)
     }

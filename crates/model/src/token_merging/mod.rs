@@ -2,11 +2,15 @@
 
 mod partition;
 
+use std::ops::ControlFlow;
+
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use crate::kernels::Kernels;
-use crate::{Condition, Denoiser, ModelError, Prediction, UVit, UVitConfig, UVitFlops};
+use crate::{
+    Block, Condition, Denoiser, ModelError, Prediction, UVit, UVitConfig, UVitFlops, read_back,
+};
 use partition::{Merge, Partition};
 
 /// A U-ViT whose blocks run on merged tokens: token merging for diffusion (Bolya & Hoffman 2023,
@@ -76,12 +80,9 @@ impl<'a, B: Kernels> TokenMerging<'a, B> {
         let targets = x.select(1, indices(&self.partition.targets, &device));
         let scores = sources.matmul(targets.swap_dims(1, 2)); // [batch, sources, targets]
         let (likeness, target) = scores.max_dim_with_indices(2);
-        let likeness = likeness.into_data().convert::<f32>().into_vec::<f32>();
-        let target = target.into_data().convert::<i64>().into_vec::<i64>();
-        let failed = |error| ModelError::Device(format!("{error:?}"));
-        let (likeness, target) = (likeness.map_err(failed)?, target.map_err(failed)?);
+        let (likeness, target) = (read_back(likeness)?, read_back(target)?);
         let pairs = likeness.into_iter().zip(target);
-        let merge = |(likeness, target)| Merge {
+        let merge = |(likeness, target): (f32, i64)| Merge {
             likeness,
             target: target as usize,
         };
@@ -97,21 +98,15 @@ impl<'a, B: Kernels> TokenMerging<'a, B> {
     ) -> Result<Prediction<B>, ModelError> {
         let network = self.network;
         let [batch, ..] = noisy.dims();
-        let mut state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
-        for index in 0..network.depth() {
-            state = match self.merged {
-                0 => network.block(index, state),
-                _ => network.block_by(index, state, |block, x, skip| {
-                    self.on_merged(block.join(x, skip), |means| block.transform(means))
-                })?,
-            };
-        }
-        Ok(Prediction {
-            noise: network.decode(state.hidden()),
-            blocks: vec![network.depth() as u32; batch],
-            uncertainty: vec![Vec::new(); batch],
-            uncertainty_map: None,
-        })
+        let state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        let run = |block: &Block<B>, x, skip| match self.merged {
+            0 => Ok(block.forward(x, skip)),
+            _ => self.on_merged(block.join(x, skip), |means| block.transform(means)),
+        };
+        let go_on = |_, _: &mut _| Ok(ControlFlow::Continue(()));
+        let state = network.walk_blocks_by(0..network.num_blocks(), state, run, go_on)?;
+        let noise = network.decode(state.hidden());
+        Ok(Prediction::new(noise, network.num_blocks()))
     }
 }
 
@@ -126,7 +121,7 @@ impl<B: Kernels> Denoiser<B> for TokenMerging<'_, B> {
     }
 
     fn blocks_per_prediction(&self) -> u32 {
-        self.network.depth() as u32
+        self.network.num_blocks() as u32
     }
 }
 

@@ -5,11 +5,10 @@ mod style;
 
 use std::path::Path;
 
-use adadiff_storage::replace_file;
+use adadiff_storage::write_json;
 use serde::{Deserialize, Serialize};
 
-use super::files::write_json;
-use super::raster::{DRAWING_SCALE, png_of_svg};
+use super::raster::{DRAWING_SCALE, write_pictures};
 use super::{Figure, ReportError};
 
 pub use drawing::{Drawing, Hotspot};
@@ -130,10 +129,7 @@ impl Chart {
     /// # Errors
     /// As for [`drawing`](Self::drawing), and [`ReportError::Storage`] where a file cannot be written.
     pub fn write_pictures(&self, folder: &Path, name: &str) -> Result<(), ReportError> {
-        let svg = self.drawing()?.svg;
-        let png = png_of_svg(&svg, DRAWING_SCALE)?;
-        replace_file(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
-        Ok(replace_file(&folder.join(format!("{name}.png")), &png)?)
+        write_pictures(folder, name, &self.drawing()?.svg, DRAWING_SCALE)
     }
 
     /// Writes the chart's pictures and, to `<name>.json`, its data.
@@ -141,8 +137,7 @@ impl Chart {
     /// # Errors
     /// As for [`write_pictures`](Self::write_pictures).
     pub fn write(&self, folder: &Path, name: &str) -> Result<(), ReportError> {
-        let path = folder.join(format!("{name}.json"));
-        write_json(&path, "a chart's data", self)?;
+        write_json(&folder.join(format!("{name}.json")), self)?;
         self.write_pictures(folder, name)
     }
 

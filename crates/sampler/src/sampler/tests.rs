@@ -1,52 +1,13 @@
 //! Tests of the loop: what it hands out and what it refuses.
 
-use std::cell::RefCell;
-
 use adadiff_model::{Condition, ModelError};
 
 use super::*;
-use crate::testing::{Plain, device, values};
+use crate::testing::{Labelled, Plain, device, values};
 use crate::{Ddim, EulerMaruyama, NoiseSource, ReverseProcess, VpLinear};
 
 mod every_solver;
 mod published;
-
-/// Predicts a multiple of the input that depends on the label; runs `label` blocks and notes the
-/// timesteps that it was asked for.
-#[derive(Default)]
-struct Labelled {
-    timesteps: RefCell<Vec<f64>>,
-}
-
-impl Denoiser<Plain> for Labelled {
-    fn predict(
-        &self,
-        noisy: Tensor<Plain, 4>,
-        timestep: f64,
-        condition: &Condition<Plain>,
-    ) -> Result<Prediction<Plain>, ModelError> {
-        let Condition::Class(labels) = condition else {
-            return Err(ModelError::Condition {
-                expected: "class",
-                given: condition.kind(),
-            });
-        };
-        self.timesteps.borrow_mut().push(timestep);
-        let [batch, ..] = noisy.dims();
-        let scale = labels.clone().float().reshape([batch, 1, 1, 1]) / 10.0;
-        let labels = values(labels.clone().float());
-        Ok(Prediction {
-            noise: noisy * scale,
-            blocks: labels.iter().map(|&label| label as u32).collect(),
-            uncertainty: labels.iter().map(|&label| vec![label / 10.0]).collect(),
-            uncertainty_map: None,
-        })
-    }
-
-    fn blocks_per_prediction(&self) -> u32 {
-        10
-    }
-}
 
 fn sampler(solver: impl Solver<Plain> + 'static, steps: usize) -> Sampler<Plain> {
     Sampler {

@@ -67,6 +67,7 @@ impl DiscreteSchedule {
         steps: usize,
         numbering: StepNumbering,
     ) -> Result<Self, ScheduleError> {
+        check_steps(steps)?;
         Self::new(progression(start, end, steps).collect(), numbering)
     }
 
@@ -81,6 +82,7 @@ impl DiscreteSchedule {
         steps: usize,
         numbering: StepNumbering,
     ) -> Result<Self, ScheduleError> {
+        check_steps(steps)?;
         let roots = progression(start.sqrt(), end.sqrt(), steps);
         Self::new(roots.map(|root| root * root).collect(), numbering)
     }
@@ -133,6 +135,15 @@ impl DiscreteSchedule {
 
     fn steps(&self) -> f64 {
         self.log_alphas.len() as f64
+    }
+}
+
+/// Checks that there is memory for a table of so many steps.
+fn check_steps(steps: usize) -> Result<(), ScheduleError> {
+    const MOST: usize = 1 << 20;
+    match steps {
+        ..=MOST => Ok(()),
+        _ => Err(ScheduleError::TooManySteps { steps, most: MOST }),
     }
 }
 

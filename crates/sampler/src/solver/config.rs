@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Ddim, DdpmAncestral, DpmSolver, DpmSolverPlusPlus, DpmSolverPlusPlusSinglestep, EulerMaruyama,
-    ReverseProcess, Solver, UniPc,
+    ReverseProcess, Solver, SolverTimes, UniPc,
 };
+use crate::{NoiseSchedule, SampleError};
 
 /// Any solver with its settings; `solver` is its name.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +51,27 @@ impl SolverConfig {
             Self::DpmSolverPlusPlusSinglestep(_) => "dpm_solver_plus_plus_singlestep",
             Self::UniPc(_) => "unipc",
         }
+    }
+
+    /// The times of a walk, as [`SolverTimes::times`] has them, without a backend.
+    ///
+    /// # Errors
+    /// Where the solver's settings are out of range or do not suit the schedule.
+    pub fn times(
+        self,
+        schedule: &dyn NoiseSchedule,
+        steps: usize,
+    ) -> Result<Vec<f64>, SampleError> {
+        let solver: &dyn SolverTimes = match &self {
+            Self::EulerMaruyama(solver) => solver,
+            Self::DdpmAncestral(solver) => solver,
+            Self::Ddim(solver) => solver,
+            Self::DpmSolver(solver) => solver,
+            Self::DpmSolverPlusPlus(solver) => solver,
+            Self::DpmSolverPlusPlusSinglestep(solver) => solver,
+            Self::UniPc(solver) => solver,
+        };
+        solver.times(schedule, steps)
     }
 
     /// The solver. Its settings are checked when it is asked for the times of a walk.

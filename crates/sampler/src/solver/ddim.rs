@@ -4,7 +4,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::{Grid, NoiseSchedule, SampleError, Solver, Spacing, Step, TimeGrid, Walk};
+use crate::{
+    Grid, NoiseSchedule, SampleError, Solver, SolverContext, SolverTimes, Spacing, Step, TimeGrid,
+};
 
 /// DDIM (Song et al. 2021, arXiv 2010.02502, eq. 12 and 16), for any variance-preserving schedule.
 ///
@@ -50,22 +52,24 @@ impl Ddim {
     }
 }
 
-impl<B: Backend> Solver<B> for Ddim {
+impl SolverTimes for Ddim {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         if !(0.0..=1.0).contains(&self.eta) {
             return Err(SampleError::Eta(self.eta));
         }
         self.grid.times(schedule, steps)
     }
+}
 
+impl<B: Backend> Solver<B> for Ddim {
     fn update(
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError> {
-        let noise_prediction = walk.predict_noise(&noisy, step.from)?;
-        let schedule = walk.schedule();
+        let noise_prediction = context.predict_noise(&noisy, step.from)?;
+        let schedule = context.schedule();
         let (t, s) = (step.from, self.target(step, schedule));
         let (alpha_t, sigma_t) = (schedule.alpha(t), schedule.sigma(t));
         let (alpha_s, sigma_s) = (schedule.alpha(s), schedule.sigma(s));
@@ -78,7 +82,7 @@ impl<B: Backend> Solver<B> for Ddim {
         let along = (sigma_s * sigma_s - added * added).max(0.0).sqrt();
         let mean =
             noisy * (alpha_s / alpha_t) + noise_prediction * (along - alpha_s / alpha_t * sigma_t);
-        walk.add_noise(mean, added)
+        context.add_noise(mean, added)
     }
 }
 
@@ -199,7 +203,7 @@ mod tests {
                 eta,
                 ..Ddim::default()
             };
-            let error = Solver::<Plain>::times(&solver, &VpLinear::default(), 10).unwrap_err();
+            let error = solver.times(&VpLinear::default(), 10).unwrap_err();
             assert!(matches!(error, SampleError::Eta(_)), "{error}");
         }
     }

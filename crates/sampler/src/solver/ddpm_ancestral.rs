@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::{Grid, NoiseSchedule, SampleError, Solver, Step, StepGrid, Walk};
+use crate::{Grid, NoiseSchedule, SampleError, Solver, SolverContext, SolverTimes, Step, StepGrid};
 
 /// DDPM (Ho et al. 2020, arXiv 2006.11239, algorithm 2) with the posterior's variance (eq. 7, beta
 /// tilde).
@@ -26,19 +26,21 @@ impl Default for DdpmAncestral {
     }
 }
 
-impl<B: Backend> Solver<B> for DdpmAncestral {
+impl SolverTimes for DdpmAncestral {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         self.grid.times(schedule, steps)
     }
+}
 
+impl<B: Backend> Solver<B> for DdpmAncestral {
     fn update(
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError> {
-        let noise_prediction = walk.predict_noise(&noisy, step.from)?;
-        let schedule = walk.schedule();
+        let noise_prediction = context.predict_noise(&noisy, step.from)?;
+        let schedule = context.schedule();
         let (t, s) = (step.from, step.to);
         let (sigma_t, sigma_s) = (schedule.sigma(t), schedule.sigma(s));
         // beta = 1 - alpha, in the paper's symbols alpha is the square of our ratio.
@@ -50,7 +52,7 @@ impl<B: Backend> Solver<B> for DdpmAncestral {
         let mean = noisy * scale - noise_prediction * (scale * beta / sigma_t);
         // Eq. 7: beta tilde = sigma_s^2 / sigma_t^2 beta, which is 0 where the image is reached.
         let deviation = sigma_s / sigma_t * beta.sqrt();
-        walk.add_noise(mean, deviation)
+        context.add_noise(mean, deviation)
     }
 }
 

@@ -5,7 +5,9 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::SinglestepOrders;
-use crate::{NoiseSchedule, SampleError, Solver, Spacing, Step, TimeGrid, Walk};
+use crate::{
+    NoiseSchedule, SampleError, Solver, SolverContext, SolverTimes, Spacing, Step, TimeGrid,
+};
 
 /// The intermediate times of DPM-Solver-2 and -3, as parts of the update's log-SNR.
 const HALF: f64 = 1.0 / 2.0;
@@ -35,7 +37,7 @@ impl Default for DpmSolver {
     }
 }
 
-impl<B: Backend> Solver<B> for DpmSolver {
+impl SolverTimes for DpmSolver {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         self.orders.check("DPM-Solver", steps)?;
         let grid = TimeGrid {
@@ -45,14 +47,16 @@ impl<B: Backend> Solver<B> for DpmSolver {
         };
         grid.times(schedule, self.orders.of_updates(steps).len())
     }
+}
 
+impl<B: Backend> Solver<B> for DpmSolver {
     fn update(
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError> {
-        let schedule = walk.schedule();
+        let schedule = context.schedule();
         let (s, t) = (step.from, step.to);
         let log_snr = schedule.log_snr(s);
         let h = schedule.log_snr(t) - log_snr;
@@ -63,13 +67,17 @@ impl<B: Backend> Solver<B> for DpmSolver {
                 - noise.clone() * (schedule.sigma(time) * (part * h).exp_m1())
         };
 
-        let noise = walk.predict_noise(&noisy, s)?;
-        match self.orders.of_updates(walk.evaluations()).get(step.index) {
+        let noise = context.predict_noise(&noisy, s)?;
+        match self
+            .orders
+            .of_updates(context.evaluations())
+            .get(step.index)
+        {
             // Algorithm 1
             Some(2) => {
                 let middle = between(HALF);
                 let state = first_order(&noise, middle, HALF);
-                let difference = walk.predict_noise(&state, middle)? - noise.clone();
+                let difference = context.predict_noise(&state, middle)? - noise.clone();
                 let scale = schedule.sigma(t) * h.exp_m1() / (2.0 * HALF);
                 Ok(first_order(&noise, t, 1.0) - difference * scale)
             }
@@ -81,10 +89,10 @@ impl<B: Backend> Solver<B> for DpmSolver {
                     schedule.sigma(time) * ((part * h).exp_m1() / (part * h) - 1.0)
                 };
                 let state = first_order(&noise, first, THIRD);
-                let difference = walk.predict_noise(&state, first)? - noise.clone();
+                let difference = context.predict_noise(&state, first)? - noise.clone();
                 let scale = TWO_THIRDS / THIRD * second_order(second, TWO_THIRDS);
                 let state = first_order(&noise, second, TWO_THIRDS) - difference * scale;
-                let difference = walk.predict_noise(&state, second)? - noise.clone();
+                let difference = context.predict_noise(&state, second)? - noise.clone();
                 let scale = second_order(t, 1.0) / TWO_THIRDS;
                 Ok(first_order(&noise, t, 1.0) - difference * scale)
             }
@@ -97,7 +105,7 @@ impl<B: Backend> Solver<B> for DpmSolver {
 mod tests {
     use super::*;
     use crate::VpLinear;
-    use crate::testing::{Plain, convergence_order, device, flow_error};
+    use crate::testing::{convergence_order, device, flow_error};
 
     #[test]
     fn fixed_orders_converge_with_theirs() {
@@ -139,7 +147,7 @@ mod tests {
                 orders: SinglestepOrders::Fixed(order),
                 ..DpmSolver::default()
             };
-            Solver::<Plain>::times(&solver, &VpLinear::default(), steps)
+            solver.times(&VpLinear::default(), steps)
         };
         assert_eq!(times(3, 11).unwrap().len(), 4);
         assert_eq!(times(2, 11).unwrap().len(), 6);

@@ -5,7 +5,9 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::orders::{check_bound, check_order, multistep_order};
-use crate::{NoiseSchedule, SampleError, Solver, Spacing, Step, TimeGrid, Walk};
+use crate::{
+    NoiseSchedule, SampleError, Solver, SolverContext, SolverTimes, Spacing, Step, TimeGrid,
+};
 
 /// Multistep DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095): of order 1, which is DDIM, of order 2
 /// (2M, algorithm 2), or "of order 3" (3M). One evaluation a step; the first steps are of lower orders.
@@ -60,27 +62,29 @@ impl DpmSolverPlusPlus {
     }
 }
 
-impl<B: Backend> Solver<B> for DpmSolverPlusPlus {
+impl SolverTimes for DpmSolverPlusPlus {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         check_order("multistep DPM-Solver++", self.order)?;
         check_bound(self.data_bound)?;
         self.grid.times(schedule, steps)
     }
+}
 
+impl<B: Backend> Solver<B> for DpmSolverPlusPlus {
     fn update(
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError> {
-        let data = walk.predict_data(&noisy, step.from, self.data_bound)?;
-        let schedule = walk.schedule();
+        let data = context.predict_data(&noisy, step.from, self.data_bound)?;
+        let schedule = context.schedule();
         let (t, s) = (step.from, step.to);
         let h = schedule.log_snr(s) - schedule.log_snr(t);
         // What log-SNR was gained between two times, in units of h.
         let ratio = |from: f64, to: f64| (schedule.log_snr(to) - schedule.log_snr(from)) / h;
 
-        let direction = match (self.order_of(step), walk.recall(0), walk.recall(1)) {
+        let direction = match (self.order_of(step), context.recall(0), context.recall(1)) {
             // D = (1 + 1/(2r)) x_0 - 1/(2r) x_0 of the step before
             (2, Some(before), _) => {
                 let half = 0.5 / ratio(before.time, t);
@@ -101,7 +105,7 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlus {
             }
             _ => data.clone(),
         };
-        walk.remember(t, data);
+        context.remember(t, data);
 
         // sigma_s / sigma_t x - alpha_s (exp(-h) - 1) D
         let scale = -schedule.alpha(s) * (-h).exp_m1();
@@ -171,9 +175,7 @@ mod tests {
 
     #[test]
     fn refuses_settings_out_of_range() {
-        let times = |solver: DpmSolverPlusPlus| {
-            Solver::<Plain>::times(&solver, &VpLinear::default(), 10).unwrap_err()
-        };
+        let times = |solver: DpmSolverPlusPlus| solver.times(&VpLinear::default(), 10).unwrap_err();
         let error = times(DpmSolverPlusPlus {
             order: 0,
             ..Default::default()

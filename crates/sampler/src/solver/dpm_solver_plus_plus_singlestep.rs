@@ -5,7 +5,9 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::orders::{check_bound, check_order, fast_orders};
-use crate::{NoiseSchedule, SampleError, Solver, Spacing, Step, TimeGrid, Walk};
+use crate::{
+    NoiseSchedule, SampleError, Solver, SolverContext, SolverTimes, Spacing, Step, TimeGrid,
+};
 
 /// Singlestep DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095, algorithm 1 and its form of order 3), as
 /// U-ViT and AdaDiff call it.
@@ -67,7 +69,7 @@ impl DpmSolverPlusPlusSinglestep {
     }
 }
 
-impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
+impl SolverTimes for DpmSolverPlusPlusSinglestep {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         check_bound(self.data_bound)?;
         let orders = self.orders(steps)?;
@@ -81,18 +83,20 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
             .filter_map(|place| times.get(place).copied())
             .collect())
     }
+}
 
+impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
     fn update(
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError> {
-        let schedule = walk.schedule();
+        let schedule = context.schedule();
         let (s, t) = (step.from, step.to);
-        let orders = self.orders(walk.evaluations())?;
+        let orders = self.orders(context.evaluations())?;
         let place: usize = orders.iter().take(step.index).sum();
-        let times = self.evaluation_times(schedule, walk.evaluations())?;
+        let times = self.evaluation_times(schedule, context.evaluations())?;
         let between = times.get(place + 1..place + orders.get(step.index).copied().unwrap_or(1));
 
         // Half the log-SNR gained on the way from s to a time.
@@ -103,11 +107,11 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
                 - data.clone() * (schedule.alpha(time) * (-gain(time)).exp_m1())
         };
 
-        let data = walk.predict_data(&noisy, s, self.data_bound)?;
+        let data = context.predict_data(&noisy, s, self.data_bound)?;
         match between {
             Some(&[middle]) => {
                 let state = first_order(&data, middle);
-                let seen = walk.predict_data(&state, middle, self.data_bound)?;
+                let seen = context.predict_data(&state, middle, self.data_bound)?;
                 let h = gain(t);
                 let r = gain(middle) / h;
                 // - alpha_t (exp(-h) - 1) / (2 r) (x_0 at the middle - x_0)
@@ -120,10 +124,10 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
                 let second_order =
                     |time: f64, h: f64| schedule.alpha(time) * ((-h).exp_m1() / h + 1.0);
                 let state = first_order(&data, first);
-                let seen = walk.predict_data(&state, first, self.data_bound)?;
+                let seen = context.predict_data(&state, first, self.data_bound)?;
                 let scale = h2 / h1 * second_order(second, h2);
                 let state = first_order(&data, second) + (seen - data.clone()) * scale;
-                let seen = walk.predict_data(&state, second, self.data_bound)?;
+                let seen = context.predict_data(&state, second, self.data_bound)?;
                 let scale = h / h2 * second_order(t, h);
                 Ok(first_order(&data, t) + (seen - data) * scale)
             }
@@ -136,7 +140,7 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlusSinglestep {
 mod tests {
     use super::*;
     use crate::VpLinear;
-    use crate::testing::{Plain, convergence_order, device, flow_error};
+    use crate::testing::{convergence_order, device, flow_error};
 
     fn solver(order: usize, spacing: Spacing) -> DpmSolverPlusPlusSinglestep {
         DpmSolverPlusPlusSinglestep {
@@ -186,7 +190,7 @@ mod tests {
     fn updates_span_an_interval_for_each_evaluation() {
         let times = |order, steps| {
             let solver = solver(order, Spacing::UniformTime);
-            Solver::<Plain>::times(&solver, &VpLinear::default(), steps)
+            solver.times(&VpLinear::default(), steps)
         };
         let expected = [1.0, 1.0 - 3.0 * 0.1998, 1.0 - 4.0 * 0.1998, 1e-3];
         let found = times(3, 5).unwrap();

@@ -4,7 +4,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::{NoiseSchedule, SampleError, Solver, Spacing, Step, TimeGrid, Walk};
+use crate::{
+    NoiseSchedule, SampleError, Solver, SolverContext, SolverTimes, Spacing, Step, TimeGrid,
+};
 
 /// Which equation leads from noise to images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +39,7 @@ impl EulerMaruyama {
     }
 }
 
-impl<B: Backend> Solver<B> for EulerMaruyama {
+impl SolverTimes for EulerMaruyama {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         TimeGrid {
             spacing: Spacing::UniformTime,
@@ -46,15 +48,17 @@ impl<B: Backend> Solver<B> for EulerMaruyama {
         }
         .times(schedule, steps)
     }
+}
 
+impl<B: Backend> Solver<B> for EulerMaruyama {
     fn update(
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError> {
-        let noise_prediction = walk.predict_noise(&noisy, step.from)?;
-        let schedule = walk.schedule();
+        let noise_prediction = context.predict_noise(&noisy, step.from)?;
+        let schedule = context.schedule();
         let dt = step.to - step.from;
         let beta = schedule.beta(step.from);
         let share = match self.process {
@@ -69,7 +73,7 @@ impl<B: Backend> Solver<B> for EulerMaruyama {
             ReverseProcess::Sde if step.to > 0.0 => (beta * -dt).sqrt(),
             _ => 0.0,
         };
-        walk.add_noise(mean, deviation)
+        context.add_noise(mean, deviation)
     }
 }
 

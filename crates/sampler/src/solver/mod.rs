@@ -15,7 +15,7 @@ use std::fmt::Debug;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::{NoiseSchedule, SampleError, Walk};
+use crate::{NoiseSchedule, SampleError, SolverContext};
 
 pub use config::SolverConfig;
 pub use ddim::Ddim;
@@ -47,8 +47,8 @@ impl Step {
     }
 }
 
-/// An update rule. It holds settings only: what a batch needs from step to step is in its [`Walk`].
-pub trait Solver<B: Backend>: Debug {
+/// The times at which a solver's walk stops: what its settings mean to a schedule, whatever computes.
+pub trait SolverTimes {
     /// The times of a walk with at most `steps` network evaluations, falling from the schedule's
     /// start; each pair of neighbours is one update, and the state at the last time is the result.
     ///
@@ -56,7 +56,11 @@ pub trait Solver<B: Backend>: Debug {
     /// Where there are no steps, or the solver's settings are out of range or do not suit the
     /// schedule.
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError>;
+}
 
+/// An update rule. It holds settings only: what a batch needs from step to step is in its
+/// [`SolverContext`].
+pub trait Solver<B: Backend>: SolverTimes + Debug {
     /// The state at `step.to`, given the one at `step.from`.
     ///
     /// # Shapes
@@ -68,6 +72,6 @@ pub trait Solver<B: Backend>: Debug {
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError>;
 }

@@ -62,9 +62,10 @@ pub(super) fn multistep_order(
     count: usize,
     to: f64,
 ) -> usize {
-    let left = match lower_order_final {
-        true => count - index,
-        false => order,
+    let left = if lower_order_final {
+        count - index
+    } else {
+        order
     };
     let most = if to == 0.0 { 1 } else { order };
     most.min(left).min(index + 1)

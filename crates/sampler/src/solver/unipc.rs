@@ -5,7 +5,10 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::orders::{check_bound, check_order, multistep_order};
-use crate::{Grid, NoiseSchedule, Past, SampleError, Solver, Step, StepGrid, Walk};
+use crate::{
+    Grid, NoiseSchedule, PastPrediction, SampleError, Solver, SolverContext, SolverTimes, Step,
+    StepGrid,
+};
 
 /// The function `B(h)` that UniPC scales its differences with (Zhao et al. 2023, section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +75,7 @@ impl UniPc {
         &self,
         schedule: &dyn NoiseSchedule,
         state: &Tensor<B, 4>,
-        points: &[&Past<B>],
+        points: &[&PastPrediction<B>],
         to: f64,
     ) -> Tensor<B, 4> {
         let [base, others @ ..] = points else {
@@ -101,26 +104,28 @@ impl UniPc {
     }
 }
 
-impl<B: Backend> Solver<B> for UniPc {
+impl SolverTimes for UniPc {
     fn times(&self, schedule: &dyn NoiseSchedule, steps: usize) -> Result<Vec<f64>, SampleError> {
         check_order("UniPC", self.order)?;
         check_bound(self.data_bound)?;
         self.grid.times(schedule, steps)
     }
+}
 
+impl<B: Backend> Solver<B> for UniPc {
     fn update(
         &self,
         noisy: Tensor<B, 4>,
         step: Step,
-        walk: &mut Walk<'_, B>,
+        context: &mut SolverContext<'_, B>,
     ) -> Result<Tensor<B, 4>, SampleError> {
-        let schedule = walk.schedule();
-        let seen = Past {
+        let schedule = context.schedule();
+        let seen = PastPrediction {
             time: step.from,
-            tensor: walk.predict_data(&noisy, step.from, self.data_bound)?,
+            tensor: context.predict_data(&noisy, step.from, self.data_bound)?,
         };
-        let earlier = |count: usize| (0..count).filter_map(|back| walk.recall(back));
-        let state = match walk.kept_state() {
+        let earlier = |count: usize| (0..count).filter_map(|back| context.recall(back));
+        let state = match context.kept_state() {
             Some(before) if self.corrector => {
                 let order = self.order_of(step.index - 1, step.count, step.from);
                 let points: Vec<_> = earlier(order).chain([&seen]).collect();
@@ -131,8 +136,8 @@ impl<B: Backend> Solver<B> for UniPc {
         let order = self.order_of(step.index, step.count, step.to);
         let points: Vec<_> = [&seen].into_iter().chain(earlier(order - 1)).collect();
         let next = self.lead(schedule, &state, &points, step.to);
-        walk.remember(seen.time, seen.tensor);
-        walk.keep_state(state);
+        context.remember(seen.time, seen.tensor);
+        context.keep_state(state);
         Ok(next)
     }
 }
@@ -275,8 +280,7 @@ mod tests {
 
     #[test]
     fn refuses_settings_out_of_range() {
-        let refuse =
-            |solver: UniPc| Solver::<Plain>::times(&solver, &VpLinear::default(), 10).unwrap_err();
+        let refuse = |solver: UniPc| solver.times(&VpLinear::default(), 10).unwrap_err();
         let error = refuse(solver(4, true));
         assert!(
             matches!(error, SampleError::Order { order: 4, .. }),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, Evidence, ExitPolicy};
+use super::{BlockContext, ExitPolicy, ExitSignal, nearest};
 
 /// The mean uncertainty of the last block at one timestep.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,21 +31,17 @@ pub struct ExcessThreshold {
 impl ExcessThreshold {
     /// The floor at a timestep.
     pub fn floor(&self, timestep: f64) -> f32 {
-        let distance = |floor: &UncertaintyFloor| (floor.timestep - timestep).abs();
-        let nearest = self
-            .floors
-            .iter()
-            .min_by(|a, b| distance(a).total_cmp(&distance(b)));
-        nearest.map_or(0.0, |floor| floor.uncertainty)
+        let floor = nearest(&self.floors, timestep, |floor| floor.timestep);
+        floor.map_or(0.0, |floor| floor.uncertainty)
     }
 }
 
 impl ExitPolicy for ExcessThreshold {
-    fn evidence(&self, _context: BlockContext) -> Evidence {
-        Evidence::Uncertainty
+    fn signal(&self, _context: BlockContext) -> ExitSignal {
+        ExitSignal::Uncertainty
     }
 
-    fn leaves(&self, context: BlockContext, uncertainty: &[f32]) -> bool {
+    fn should_exit(&self, context: BlockContext, uncertainty: &[f32]) -> bool {
         let floor = self.floor(context.timestep);
         uncertainty
             .last()
@@ -72,9 +68,9 @@ mod tests {
             blocks: 13,
             timestep,
         };
-        assert!(policy.leaves(at(999.0), &[0.3, 0.09]));
-        assert!(!policy.leaves(at(999.0), &[0.09, 0.11]));
-        assert!(policy.leaves(at(20.0), &[0.59]));
-        assert!(!policy.leaves(at(20.0), &[0.61]));
+        assert!(policy.should_exit(at(999.0), &[0.3, 0.09]));
+        assert!(!policy.should_exit(at(999.0), &[0.09, 0.11]));
+        assert!(policy.should_exit(at(20.0), &[0.59]));
+        assert!(!policy.should_exit(at(20.0), &[0.61]));
     }
 }

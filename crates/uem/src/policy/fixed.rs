@@ -2,18 +2,18 @@
 
 use std::num::NonZeroUsize;
 
-use super::{BlockContext, Evidence, ExitPolicy};
+use super::{BlockContext, ExitPolicy, ExitSignal};
 
 /// Nobody leaves early: the full network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Never;
+pub struct FullDepth;
 
-impl ExitPolicy for Never {
-    fn evidence(&self, _context: BlockContext) -> Evidence {
-        Evidence::None
+impl ExitPolicy for FullDepth {
+    fn signal(&self, _context: BlockContext) -> ExitSignal {
+        ExitSignal::None
     }
 
-    fn leaves(&self, _context: BlockContext, _uncertainty: &[f32]) -> bool {
+    fn should_exit(&self, _context: BlockContext, _uncertainty: &[f32]) -> bool {
         false
     }
 }
@@ -26,11 +26,11 @@ pub struct FixedDepth(
 );
 
 impl ExitPolicy for FixedDepth {
-    fn evidence(&self, _context: BlockContext) -> Evidence {
-        Evidence::None
+    fn signal(&self, _context: BlockContext) -> ExitSignal {
+        ExitSignal::None
     }
 
-    fn leaves(&self, context: BlockContext, _uncertainty: &[f32]) -> bool {
+    fn should_exit(&self, context: BlockContext, _uncertainty: &[f32]) -> bool {
         context.block + 1 >= self.0.get()
     }
 }
@@ -51,15 +51,15 @@ mod tests {
     fn everybody_leaves_after_the_fixed_number_of_blocks() {
         let three = FixedDepth(NonZeroUsize::MIN.saturating_add(2));
         assert_eq!(
-            [0, 1, 2, 3].map(|block| three.leaves(after(block), &[])),
+            [0, 1, 2, 3].map(|block| three.should_exit(after(block), &[])),
             [false, false, true, true]
         );
         let one = FixedDepth(NonZeroUsize::MIN);
-        assert!(one.leaves(after(0), &[]));
+        assert!(one.should_exit(after(0), &[]));
         let more_than_there_are = FixedDepth(NonZeroUsize::MAX);
-        assert!((0..5).all(|block| !more_than_there_are.leaves(after(block), &[])));
-        assert!((0..5).all(|block| !Never.leaves(after(block), &[0.0])));
-        assert!((0..5).all(|block| three.evidence(after(block)) == Evidence::None));
-        assert!((0..5).all(|block| Never.evidence(after(block)) == Evidence::None));
+        assert!((0..5).all(|block| !more_than_there_are.should_exit(after(block), &[])));
+        assert!((0..5).all(|block| !FullDepth.should_exit(after(block), &[0.0])));
+        assert!((0..5).all(|block| three.signal(after(block)) == ExitSignal::None));
+        assert!((0..5).all(|block| FullDepth.signal(after(block)) == ExitSignal::None));
     }
 }

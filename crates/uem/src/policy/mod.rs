@@ -1,6 +1,6 @@
 //! Who leaves the network when.
 
-mod checked;
+mod check_every;
 mod excess;
 mod fixed;
 mod patience;
@@ -10,10 +10,10 @@ mod staircase;
 mod threshold;
 mod window;
 
-pub use checked::CheckedBlocks;
-pub(crate) use checked::is_checked;
+pub use check_every::CheckEvery;
+pub(crate) use check_every::is_checked;
 pub use excess::{ExcessThreshold, UncertaintyFloor};
-pub use fixed::{FixedDepth, Never};
+pub use fixed::{FixedDepth, FullDepth};
 pub use patience::Patience;
 pub use saturation::Saturation;
 pub use schedule::{DepthSchedule, ScheduledDepth};
@@ -33,9 +33,16 @@ pub struct BlockContext {
     pub timestep: f64,
 }
 
+impl BlockContext {
+    /// Whether no block follows.
+    pub fn is_last(self) -> bool {
+        self.block + 1 == self.blocks
+    }
+}
+
 /// What a policy wants to know of every sample after a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Evidence {
+pub enum ExitSignal {
     /// Nothing, which costs nothing.
     #[default]
     None,
@@ -52,58 +59,91 @@ pub enum Evidence {
 /// asked for on any thread, and must not wait for another one.
 pub trait ExitPolicy: Debug + Send + Sync {
     /// What the policy wants to know after this block.
-    fn evidence(&self, context: BlockContext) -> Evidence;
+    fn signal(&self, context: BlockContext) -> ExitSignal;
 
     /// Whether a sample leaves after this block.
     ///
-    /// `evidence` is what the policy asked for of this sample after every block so far, the latest
+    /// `signals` is what the policy asked for of this sample after every block so far, the latest
     /// last; blocks after which it asked for nothing have no entry.
-    fn leaves(&self, context: BlockContext, evidence: &[f32]) -> bool;
+    fn should_exit(&self, context: BlockContext, signals: &[f32]) -> bool;
 }
 
 impl<P: ExitPolicy + ?Sized> ExitPolicy for Box<P> {
-    fn evidence(&self, context: BlockContext) -> Evidence {
-        (**self).evidence(context)
+    fn signal(&self, context: BlockContext) -> ExitSignal {
+        (**self).signal(context)
     }
 
-    fn leaves(&self, context: BlockContext, evidence: &[f32]) -> bool {
-        (**self).leaves(context, evidence)
+    fn should_exit(&self, context: BlockContext, signals: &[f32]) -> bool {
+        (**self).should_exit(context, signals)
     }
 }
 
 impl<P: ExitPolicy + ?Sized> ExitPolicy for &P {
-    fn evidence(&self, context: BlockContext) -> Evidence {
-        (**self).evidence(context)
+    fn signal(&self, context: BlockContext) -> ExitSignal {
+        (**self).signal(context)
     }
 
-    fn leaves(&self, context: BlockContext, evidence: &[f32]) -> bool {
-        (**self).leaves(context, evidence)
+    fn should_exit(&self, context: BlockContext, signals: &[f32]) -> bool {
+        (**self).should_exit(context, signals)
     }
+}
+
+/// Blocks that a sample runs at a timestep under `policy`, and the signals that the policy asks for
+/// until then, given its `signals` after every block.
+///
+/// Returns nothing where the policy asks for a signal that is not there.
+pub fn replay(
+    policy: &(impl ExitPolicy + ?Sized),
+    timestep: f64,
+    blocks: usize,
+    signals: &[f32],
+) -> Option<(usize, Vec<f32>)> {
+    let mut seen = Vec::new();
+    for block in 0..blocks - 1 {
+        let context = BlockContext {
+            block,
+            blocks,
+            timestep,
+        };
+        if policy.signal(context) != ExitSignal::None {
+            seen.push(*signals.get(block)?);
+        }
+        if policy.should_exit(context, &seen) {
+            return Some((block + 1, seen));
+        }
+    }
+    Some((blocks, seen))
+}
+
+/// The item whose timestep, which `timestep_of` tells, is nearest to `timestep`.
+fn nearest<T>(items: &[T], timestep: f64, timestep_of: impl Fn(&T) -> f64) -> Option<&T> {
+    let distance = |item: &T| (timestep_of(item) - timestep).abs();
+    let by_distance = |a: &&T, b: &&T| distance(a).total_cmp(&distance(b));
+    items.iter().min_by(by_distance)
 }
 
 #[cfg(test)]
 mod testing {
-    use super::{BlockContext, Evidence, ExitPolicy};
+    use super::{ExitPolicy, replay};
 
-    /// The block, from 0, that each sample leaves after, given its certainty (one minus
-    /// uncertainty) after every block; the last block where the policy lets it run to the end.
-    pub(super) fn exits<const BLOCKS: usize>(
-        policy: &dyn ExitPolicy,
-        certainty: &[[f32; BLOCKS]],
-    ) -> Vec<usize> {
-        let exit = |sample: &[f32; BLOCKS]| {
-            let uncertainty = sample.map(|certainty| 1.0 - certainty);
-            let leaves = |&block: &usize| {
-                let context = BlockContext {
-                    block,
-                    blocks: BLOCKS,
-                    timestep: 500.0,
-                };
-                assert_eq!(policy.evidence(context), Evidence::Uncertainty);
-                policy.leaves(context, &uncertainty[..=block])
-            };
-            (0..BLOCKS - 1).find(leaves).unwrap_or(BLOCKS - 1)
-        };
-        certainty.iter().map(exit).collect()
+    /// Asserts that samples whose `certainty` (one minus uncertainty) after every block is given leave after
+    /// the blocks, from 0, that were recorded under each threshold on certainty, where `policy` is made of
+    /// the threshold on uncertainty.
+    #[track_caller]
+    pub(super) fn assert_exits<P: ExitPolicy, const SAMPLES: usize, const BLOCKS: usize>(
+        policy: impl Fn(f32) -> P,
+        certainty: [[f32; BLOCKS]; SAMPLES],
+        recorded: &[(f32, [usize; SAMPLES])],
+    ) {
+        for &(threshold, expected) in recorded {
+            let exits = certainty.map(|certainty| {
+                let uncertainty = certainty.map(|certainty| 1.0 - certainty);
+                let replayed = replay(&policy(1.0 - threshold), 500.0, BLOCKS, &uncertainty);
+                let (blocks, seen) = replayed.unwrap();
+                assert_eq!(seen, uncertainty[..blocks.min(BLOCKS - 1)]);
+                blocks - 1
+            });
+            assert_eq!(exits, expected, "certainty {threshold}");
+        }
     }
 }

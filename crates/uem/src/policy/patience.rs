@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, Evidence, ExitPolicy};
+use super::{BlockContext, ExitPolicy, ExitSignal};
 
 /// In the in-blocks the first crossing of the threshold only arms a flag and the next one leaves;
 /// from the mid block on the first crossing leaves, whatever happened before
@@ -14,11 +14,11 @@ pub struct Patience {
 }
 
 impl ExitPolicy for Patience {
-    fn evidence(&self, _context: BlockContext) -> Evidence {
-        Evidence::Uncertainty
+    fn signal(&self, _context: BlockContext) -> ExitSignal {
+        ExitSignal::Uncertainty
     }
 
-    fn leaves(&self, context: BlockContext, uncertainty: &[f32]) -> bool {
+    fn should_exit(&self, context: BlockContext, uncertainty: &[f32]) -> bool {
         let crosses = |value: &&f32| **value < self.uncertainty;
         if !uncertainty.last().as_ref().is_some_and(crosses) {
             return false;
@@ -31,7 +31,7 @@ impl ExitPolicy for Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::testing::exits;
+    use crate::policy::testing::assert_exits;
 
     #[test]
     fn exits_are_those_of_the_published_class_conditional_code() {
@@ -57,23 +57,19 @@ mod tests {
                 0.5600, 0.3685, 0.2781, 0.5178, 0.6880, 0.8207, 0.7968, 0.9446, 0.4475,
             ],
         ];
-        for (threshold, expected) in [
-            (0.21874, [2, 1, 1, 1, 1, 1]),
-            (0.51935, [3, 1, 1, 3, 3, 4]),
-            (0.61105, [3, 7, 5, 7, 4, 4]),
-            (0.77231, [6, 8, 7, 8, 6, 5]),
-            (0.88462, [7, 8, 8, 8, 8, 7]),
-            (0.97566, [8, 8, 8, 8, 8, 8]),
-        ] {
-            let policy = Patience {
-                uncertainty: 1.0 - threshold,
-            };
-            assert_eq!(
-                exits(&policy, &certainty),
-                expected,
-                "certainty {threshold}"
-            );
-        }
+        let policy = |uncertainty| Patience { uncertainty };
+        assert_exits(
+            policy,
+            certainty,
+            &[
+                (0.21874, [2, 1, 1, 1, 1, 1]),
+                (0.51935, [3, 1, 1, 3, 3, 4]),
+                (0.61105, [3, 7, 5, 7, 4, 4]),
+                (0.77231, [6, 8, 7, 8, 6, 5]),
+                (0.88462, [7, 8, 8, 8, 8, 7]),
+                (0.97566, [8, 8, 8, 8, 8, 8]),
+            ],
+        );
     }
 
     #[test]
@@ -86,22 +82,18 @@ mod tests {
             [0.3032, 0.3717, 0.7179, 0.3561, 0.3853, 0.5675, 0.6334],
             [0.5454, 0.3542, 0.8412, 0.4453, 0.4288, 0.4485, 0.6582],
         ];
-        for (threshold, expected) in [
-            (0.31211, [1, 1, 1, 1, 2, 1]),
-            (0.37513, [2, 2, 1, 1, 4, 2]),
-            (0.42635, [6, 3, 2, 1, 5, 2]),
-            (0.55226, [6, 4, 5, 2, 5, 6]),
-            (0.60488, [6, 6, 6, 6, 6, 6]),
-            (0.86839, [6, 6, 6, 6, 6, 6]),
-        ] {
-            let policy = Patience {
-                uncertainty: 1.0 - threshold,
-            };
-            assert_eq!(
-                exits(&policy, &certainty),
-                expected,
-                "certainty {threshold}"
-            );
-        }
+        let policy = |uncertainty| Patience { uncertainty };
+        assert_exits(
+            policy,
+            certainty,
+            &[
+                (0.31211, [1, 1, 1, 1, 2, 1]),
+                (0.37513, [2, 2, 1, 1, 4, 2]),
+                (0.42635, [6, 3, 2, 1, 5, 2]),
+                (0.55226, [6, 4, 5, 2, 5, 6]),
+                (0.60488, [6, 6, 6, 6, 6, 6]),
+                (0.86839, [6, 6, 6, 6, 6, 6]),
+            ],
+        );
     }
 }

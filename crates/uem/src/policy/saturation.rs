@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, Evidence, ExitPolicy};
+use super::{BlockContext, ExitPolicy, ExitSignal};
 
 /// A sample leaves at the first block that changes its hidden state by less than a threshold:
 /// saturation of hidden states (CALM, Schuster et al. 2022, arXiv 2207.07061, section 3.4). Nothing
@@ -17,12 +17,12 @@ pub struct Saturation {
 }
 
 impl ExitPolicy for Saturation {
-    fn evidence(&self, _context: BlockContext) -> Evidence {
-        Evidence::Change
+    fn signal(&self, _context: BlockContext) -> ExitSignal {
+        ExitSignal::Change
     }
 
-    fn leaves(&self, _context: BlockContext, evidence: &[f32]) -> bool {
-        evidence.last().is_some_and(|&latest| latest < self.change)
+    fn should_exit(&self, _context: BlockContext, signals: &[f32]) -> bool {
+        signals.last().is_some_and(|&latest| latest < self.change)
     }
 }
 
@@ -38,9 +38,9 @@ mod tests {
             timestep: 1.0,
         };
         let policy = Saturation { change: 0.1 };
-        assert_eq!(policy.evidence(context), Evidence::Change);
-        assert!(policy.leaves(context, &[0.5, 0.05]));
-        assert!(!policy.leaves(context, &[0.05, 0.1]));
-        assert!(!policy.leaves(context, &[]));
+        assert_eq!(policy.signal(context), ExitSignal::Change);
+        assert!(policy.should_exit(context, &[0.5, 0.05]));
+        assert!(!policy.should_exit(context, &[0.05, 0.1]));
+        assert!(!policy.should_exit(context, &[]));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, Evidence, ExitPolicy};
+use super::{BlockContext, ExitPolicy, ExitSignal, nearest};
 use crate::ExitTrace;
 
 /// The depth at one timestep of a [`DepthSchedule`].
@@ -55,20 +55,16 @@ impl DepthSchedule {
 
     /// The depth at a timestep, if the schedule has any.
     pub fn depth(&self, timestep: f64) -> Option<usize> {
-        let distance = |depth: &ScheduledDepth| (depth.timestep - timestep).abs();
-        self.depths
-            .iter()
-            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
-            .map(|depth| depth.blocks)
+        nearest(&self.depths, timestep, |depth| depth.timestep).map(|depth| depth.blocks)
     }
 }
 
 impl ExitPolicy for DepthSchedule {
-    fn evidence(&self, _context: BlockContext) -> Evidence {
-        Evidence::None
+    fn signal(&self, _context: BlockContext) -> ExitSignal {
+        ExitSignal::None
     }
 
-    fn leaves(&self, context: BlockContext, _uncertainty: &[f32]) -> bool {
+    fn should_exit(&self, context: BlockContext, _uncertainty: &[f32]) -> bool {
         self.depth(context.timestep)
             .is_some_and(|depth| context.block + 1 >= depth)
     }
@@ -135,9 +131,9 @@ mod tests {
             blocks: 9,
             timestep: 510.0,
         };
-        let leaves = [0, 1, 2, 3, 4].map(|block| schedule().leaves(after(block), &[]));
+        let leaves = [0, 1, 2, 3, 4].map(|block| schedule().should_exit(after(block), &[]));
         assert_eq!(leaves, [false, false, false, true, true]);
-        assert!((0..9).all(|block| schedule().evidence(after(block)) == Evidence::None));
-        assert!((0..9).all(|block| !DepthSchedule::default().leaves(after(block), &[])));
+        assert!((0..9).all(|block| schedule().signal(after(block)) == ExitSignal::None));
+        assert!((0..9).all(|block| !DepthSchedule::default().should_exit(after(block), &[])));
     }
 }

@@ -54,9 +54,10 @@ impl DepthSchedule {
         let (mut low, mut high) = (0.0, blocks as f64);
         for _ in 0..60 {
             let middle = (low + high) / 2.0;
-            match skipped(middle) < reduction {
-                true => low = middle,
-                false => high = middle,
+            if skipped(middle) < reduction {
+                low = middle
+            } else {
+                high = middle
             }
         }
         let mut owed = 0.0;

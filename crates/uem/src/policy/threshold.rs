@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, Evidence, ExitPolicy};
+use super::{BlockContext, ExitPolicy, ExitSignal};
 
 /// A sample leaves at the first block whose mean uncertainty is under the threshold
 /// (AdaDiff, section 3.3).
@@ -13,11 +13,11 @@ pub struct Threshold {
 }
 
 impl ExitPolicy for Threshold {
-    fn evidence(&self, _context: BlockContext) -> Evidence {
-        Evidence::Uncertainty
+    fn signal(&self, _context: BlockContext) -> ExitSignal {
+        ExitSignal::Uncertainty
     }
 
-    fn leaves(&self, _context: BlockContext, uncertainty: &[f32]) -> bool {
+    fn should_exit(&self, _context: BlockContext, uncertainty: &[f32]) -> bool {
         uncertainty
             .last()
             .is_some_and(|&latest| latest < self.uncertainty)
@@ -27,7 +27,7 @@ impl ExitPolicy for Threshold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::testing::exits;
+    use crate::policy::testing::assert_exits;
 
     #[test]
     fn exits_are_those_of_the_published_text_to_image_code() {
@@ -41,23 +41,19 @@ mod tests {
             [0.6977, 0.7729, 0.6795, 0.8618, 0.6914],
             [0.6375, 0.6638, 0.6858, 0.6933, 0.7348],
         ];
-        for (threshold, expected) in [
-            (0.64997, [0, 1, 2, 0, 0, 1]),
-            (0.68820, [2, 1, 2, 0, 0, 3]),
-            (0.69554, [2, 1, 3, 0, 0, 4]),
-            (0.74667, [3, 1, 3, 2, 1, 4]),
-            (0.80800, [3, 4, 4, 2, 3, 4]),
-            (0.89669, [4, 4, 4, 4, 4, 4]),
-        ] {
-            let policy = Threshold {
-                uncertainty: 1.0 - threshold,
-            };
-            assert_eq!(
-                exits(&policy, &certainty),
-                expected,
-                "certainty {threshold}"
-            );
-        }
+        let policy = |uncertainty| Threshold { uncertainty };
+        assert_exits(
+            policy,
+            certainty,
+            &[
+                (0.64997, [0, 1, 2, 0, 0, 1]),
+                (0.68820, [2, 1, 2, 0, 0, 3]),
+                (0.69554, [2, 1, 3, 0, 0, 4]),
+                (0.74667, [3, 1, 3, 2, 1, 4]),
+                (0.80800, [3, 4, 4, 2, 3, 4]),
+                (0.89669, [4, 4, 4, 4, 4, 4]),
+            ],
+        );
     }
 
     #[test]
@@ -68,13 +64,13 @@ mod tests {
             timestep: 1.0,
         };
         let policy = Threshold { uncertainty: 0.25 };
-        assert!(!policy.leaves(context, &[0.25]));
-        assert!(policy.leaves(context, &[0.25_f32.next_down()]));
+        assert!(!policy.should_exit(context, &[0.25]));
+        assert!(policy.should_exit(context, &[0.25_f32.next_down()]));
         assert!(
-            !policy.leaves(context, &[0.1, 0.3]),
+            !policy.should_exit(context, &[0.1, 0.3]),
             "the latest block decides"
         );
-        assert!(!policy.leaves(context, &[f32::NAN]));
-        assert!(!policy.leaves(context, &[]));
+        assert!(!policy.should_exit(context, &[f32::NAN]));
+        assert!(!policy.should_exit(context, &[]));
     }
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, Evidence, ExitPolicy, is_checked};
+use super::{BlockContext, ExitPolicy, ExitSignal, is_checked, nearest};
 
 /// Where samples may leave at one timestep of [`ExitWindows`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,10 +37,7 @@ impl ExitWindows {
 
     /// The window at a timestep, if there is any.
     pub fn window(&self, timestep: f64) -> Option<&ExitWindow> {
-        let distance = |window: &&ExitWindow| (window.timestep - timestep).abs();
-        self.windows
-            .iter()
-            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        nearest(&self.windows, timestep, |window| window.timestep)
     }
 }
 
@@ -57,25 +54,25 @@ impl ExitWindow {
 }
 
 impl ExitPolicy for ExitWindows {
-    fn evidence(&self, context: BlockContext) -> Evidence {
+    fn signal(&self, context: BlockContext) -> ExitSignal {
         let blocks = context.block + 1;
         match self.window(context.timestep) {
             Some(window)
                 if (window.least..window.most).contains(&blocks)
                     && is_checked(context.block, self.every) =>
             {
-                Evidence::Uncertainty
+                ExitSignal::Uncertainty
             }
-            _ => Evidence::None,
+            _ => ExitSignal::None,
         }
     }
 
-    fn leaves(&self, context: BlockContext, evidence: &[f32]) -> bool {
+    fn should_exit(&self, context: BlockContext, signals: &[f32]) -> bool {
         let blocks = context.block + 1;
         self.window(context.timestep).is_some_and(|window| {
             let sure = || {
                 is_checked(context.block, self.every)
-                    && evidence.last().is_some_and(|&u| u < window.uncertainty)
+                    && signals.last().is_some_and(|&u| u < window.uncertainty)
             };
             blocks >= window.least && (blocks >= window.most || sure())
         })
@@ -136,7 +133,7 @@ mod tests {
             timestep: 1.0,
         };
         let none = ExitWindows::new(Vec::new(), NonZeroUsize::MIN);
-        assert_eq!(none.evidence(context), Evidence::None);
-        assert!(!none.leaves(context, &[0.0]));
+        assert_eq!(none.signal(context), ExitSignal::None);
+        assert!(!none.should_exit(context, &[0.0]));
     }
 }

@@ -20,6 +20,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::presets::Preset;
+use crate::terminal::{note, say};
 use agreement::{Agreement, Verdict};
 pub use options::BackendsOptions;
 use options::{PART, PART_CALIBRATION, PART_DEVICE};
@@ -49,11 +50,11 @@ impl Backends<'_> {
         let mut reference: Option<(DeviceName, Part)> = None;
         let mut rows = Vec::new();
         for &device in &self.devices {
-            eprintln!("{device}: sampling");
+            note!("{device}: sampling");
             let computed = self.compute(device, &folder)?;
             let row = match (computed, &reference) {
                 (Err(reason), _) => {
-                    eprintln!("{device}: {reason}");
+                    note!("{device}: {reason}");
                     BackendRow::absent(&self.preset, device, reason)
                 }
                 (Ok(part), Some((name, expected))) => {
@@ -83,12 +84,12 @@ impl Backends<'_> {
         if let Some(out) = &self.out {
             write_atomically(out, lines.as_bytes())?;
         }
-        println!("{}", table(&rows).terminal());
+        say!("{}", table(&rows).terminal())?;
         for row in &rows {
-            println!("{}: {}", row.device, row.verdict);
+            say!("{}: {}", row.device, row.verdict)?;
         }
         if let Some(out) = &self.out {
-            println!("lines: {}", out.display());
+            say!("lines: {}", out.display())?;
         }
         let differing = rows.iter().filter(|row| row.verdict == Verdict::Differs);
         let differing: Vec<_> = differing.map(|row| row.device.as_str()).collect();

@@ -4,16 +4,14 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::{DeviceName, distinct_devices, run_on};
+use adadiff_pipeline::Calibration;
 use adadiff_storage::write_atomically;
 use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Backends, PartTask};
-use crate::calibrations::Calibration;
-use crate::checkpoint::Checkpoint;
-use crate::commands::options::{PlaceOptions, SamplingOptions};
-use crate::judge::JudgeOptions;
-use crate::presets::positive;
+use crate::commands::inputs::InputOptions;
+use crate::presets::{Experiment, positive};
 
 /// Where a process that was started for one device leaves what it made.
 pub(super) const PART: &str = "part";
@@ -25,15 +23,9 @@ pub(super) const PART_CALIBRATION: &str = "part-calibration";
 /// Options of `backends`.
 #[derive(Debug, Args)]
 pub struct BackendsOptions {
-    /// What to sample from; the device that it names is the one that the others are compared with.
+    /// What to sample from, and what samples are judged by.
     #[command(flatten)]
-    pub sampling: SamplingOptions,
-    /// What the exit rule `distance` is calibrated by.
-    #[command(flatten)]
-    pub judge: JudgeOptions,
-    /// The images to compare with, where there are no statistics of them.
-    #[command(flatten)]
-    pub place: PlaceOptions,
+    pub inputs: InputOptions,
     /// Devices to compare, separated by commas [default: all that this program was built with]
     #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
     pub devices: Vec<DeviceName>,
@@ -59,19 +51,17 @@ impl BackendsOptions {
     ///
     /// # Errors
     /// As [`Backends::carry_out`], and what a device runs into.
-    pub fn carry_out(self, checkpoint: Checkpoint, stop: &AtomicBool) -> Result<()> {
-        let sampling = &self.sampling;
-        if sampling.speedup.is_some() || sampling.max_fd_increase.is_some() {
+    pub fn carry_out(self, experiment: &Experiment, stop: &AtomicBool) -> Result<()> {
+        let inputs = self.inputs.resolve(experiment)?;
+        if inputs.request.is_some() {
             bail!("devices are compared at one share of blocks: name it with --reduction");
         }
         if let (Some(path), Some(device)) = (&self.part, self.part_device) {
             let calibration = self.part_calibration.as_deref();
             let task = PartTask {
-                checkpoint,
-                surroundings: sampling.surroundings(&self.judge, &self.place),
+                inputs,
                 samples: self.samples,
                 calibration: calibration.map(Calibration::read).transpose()?,
-                stop,
             };
             let part = run_on(device, task)?;
             return Ok(write_atomically(path, &serde_json::to_vec(&part)?)?);
@@ -82,9 +72,9 @@ impl BackendsOptions {
         };
         let (first, others): (Vec<_>, Vec<_>) = devices
             .into_iter()
-            .partition(|device| *device == sampling.device);
+            .partition(|device| *device == inputs.device);
         Backends {
-            preset: checkpoint.preset,
+            preset: inputs.checkpoint.preset,
             devices: [first, others].concat(),
             out: self.out,
             stop,

@@ -1,37 +1,29 @@
 //! What one device makes of a checkpoint.
 
-use std::sync::atomic::AtomicBool;
-
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{Calibration, SamplePlan, median};
 use adadiff_train::peak_resident_mib;
-use adadiff_uem::{AdaptiveUVit, ExitTrace, Never};
+use adadiff_uem::{AdaptiveUVit, ExitTrace, FullDepth};
 use anyhow::{Result, ensure};
-use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
-use crate::calibrations::Calibration;
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
-use crate::study::{Draw, Study};
-use crate::turns::median;
+use crate::checkpoint::LoadedCheckpoint;
+use crate::commands::inputs::Inputs;
+use crate::terminal::Terminal;
 
 /// Runs that are timed; the full network and AdaDiff take turns.
 const REPETITIONS: usize = 3;
 
 /// What to compute.
 #[derive(Debug)]
-pub struct PartTask<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
+pub struct PartTask {
+    /// What to sample from, and what samples are judged by.
+    pub inputs: Inputs,
     /// Number of samples.
     pub samples: usize,
     /// The threshold of all devices; the device's own where it is the first.
     pub calibration: Option<Calibration>,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
 /// What a device made of it.
@@ -59,41 +51,51 @@ pub struct Part {
     pub calibration: Calibration,
 }
 
-impl DeviceTask for PartTask<'_> {
+impl DeviceTask for PartTask {
     type Output = Result<Part>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<Part> {
-        let study: Study<'_, B> = self
-            .surroundings
-            .study(self.checkpoint, &device, self.stop)?;
-        let bar = ProgressBar::hidden();
+        let loaded: LoadedCheckpoint<B> = self.inputs.load(&device)?;
+        let monitor = Terminal::hidden();
         let calibration = match self.calibration {
             Some(calibration) => calibration,
-            None => study.threshold(study.preset.sampling.reduction, &bar)?,
+            None => {
+                let reduction = loaded.preset().sampling.reduction;
+                loaded.calibrator().for_reduction(reduction, &monitor)?
+            }
         };
-        let plan = study.plan(self.samples)?;
-        let draw = Draw {
+        let plan = loaded.plan(self.samples)?;
+        let draw = SamplePlan {
             batch: plan.batch.min(self.samples),
             ..plan
         };
         let policy = calibration.policy();
+        let pipeline = loaded.pipeline();
 
         // These runs pay for memory and kernels, too: they are not timed.
         let mut noise = Vec::new();
-        let network = AdaptiveUVit::new(&study.model, Never);
-        let full = study.draw_from(&network, &draw, &bar, &mut |progress| {
+        let network = AdaptiveUVit::new(&pipeline.model, FullDepth);
+        let full = pipeline.generate_with(&network, &draw, &monitor, &mut |progress| {
             if progress.step.index == 0
                 && let Some(prediction) = progress.prediction
             {
                 noise.extend(prediction.noise.clone().into_data().iter::<f32>());
             }
         })?;
-        let adaptive = study.draw(&policy, &draw, &bar)?;
+        let adaptive = pipeline.generate(&policy, &draw, &monitor)?;
 
         let (mut full_seconds, mut adaptive_seconds) = (Vec::new(), Vec::new());
         for _ in 0..REPETITIONS {
-            full_seconds.push(study.draw(Never, &draw, &bar)?.seconds_per_image());
-            adaptive_seconds.push(study.draw(&policy, &draw, &bar)?.seconds_per_image());
+            full_seconds.push(
+                pipeline
+                    .generate(FullDepth, &draw, &monitor)?
+                    .seconds_per_image(),
+            );
+            adaptive_seconds.push(
+                pipeline
+                    .generate(&policy, &draw, &monitor)?
+                    .seconds_per_image(),
+            );
         }
         ensure!(
             [&noise, &full.pixels, &adaptive.pixels]
@@ -104,7 +106,7 @@ impl DeviceTask for PartTask<'_> {
         Ok(Part {
             noise,
             full: full.pixels,
-            block_reduction: study.cost(&adaptive.effort)?.block_reduction,
+            block_reduction: pipeline.cost(&adaptive.counts)?.block_reduction,
             adaptive: adaptive.pixels,
             exits: exits(adaptive.trace),
             full_seconds_per_image: median(&full_seconds),

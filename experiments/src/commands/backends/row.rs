@@ -152,8 +152,11 @@ pub fn table(rows: &[BackendRow]) -> Table {
 
 #[cfg(test)]
 pub(super) mod testing {
+    use std::num::NonZeroUsize;
+
+    use adadiff_pipeline::{Calibration, ExitSetting};
+
     use super::Part;
-    use crate::calibrations::Calibration;
 
     /// Two samples of one pixel and two evaluations.
     pub fn part() -> Part {
@@ -167,7 +170,17 @@ pub(super) mod testing {
             adaptive_seconds_per_image: 0.25,
             peak_memory_mib: None,
             batch: 2,
-            calibration: Calibration::example(),
+            calibration: Calibration {
+                exits: ExitSetting::Threshold { uncertainty: 0.1 },
+                check_every: NonZeroUsize::MIN,
+                reduction: 0.4,
+                reached: 0.41,
+                steps: 2,
+                guidance: 0.0,
+                samples: 64,
+                seed: 7,
+                result: None,
+            },
         }
     }
 }

@@ -2,30 +2,35 @@
 
 use std::path::{Path, PathBuf};
 
-use adadiff_metrics::read_statistics;
+use adadiff_metrics::{read_origin, read_statistics};
+use adadiff_pipeline::{distance_from, network_cost};
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, ensure};
+use clap::Args;
 
 use super::shard::Shard;
 use crate::commands::reference::write_statistics;
-use crate::judge::distance_from;
+use crate::evaluator::origin_of;
 use crate::methods::{Exit, MethodKind};
 use crate::presets::Preset;
-use crate::results::{Measured, ResultRow};
-use crate::study::network_cost;
+use crate::results::{Measured, ResultRow, enter_exits};
+use crate::terminal::say;
 
-/// Which parts to add up, and what to compare them with.
-#[derive(Debug)]
-pub struct Merge {
-    /// The folder of the parts.
+/// Options of `merge`.
+#[derive(Debug, Args)]
+pub struct MergeOptions {
+    /// The folder that the processes of `evaluate` wrote
     pub folder: PathBuf,
-    /// Where to write the statistics of all samples.
-    pub statistics: Option<PathBuf>,
-    /// Statistics of the reference images.
+    /// Write the statistics of all samples, .npz
+    #[arg(long, value_name = "FILE")]
+    pub write_statistics: Option<PathBuf>,
+    /// Statistics of the images to compare with, an .npz of mu and sigma as `reference` and
+    /// pytorch-fid write it
+    #[arg(long, value_name = "FILE")]
     pub reference: PathBuf,
 }
 
-impl Merge {
+impl MergeOptions {
     /// Adds the parts up, prints the row and writes it beside them as `results.jsonl`.
     ///
     /// # Errors
@@ -33,8 +38,10 @@ impl Merge {
     /// samples.
     pub fn carry_out(&self) -> Result<()> {
         let whole = self.whole()?;
-        if let Some(path) = &self.statistics {
-            write_statistics(path, &whole.statistics.gaussian()?)?;
+        let origin = origin_of(&whole.settings.features);
+        read_origin(&self.reference)?.ensure_same(&origin)?;
+        if let Some(path) = &self.write_statistics {
+            write_statistics(path, &whole.statistics.gaussian()?, &origin)?;
         }
         let distance = distance_from(&read_statistics(&self.reference)?, &whole.statistics)?;
         let row = row(&whole, distance)?;
@@ -43,8 +50,7 @@ impl Merge {
             &self.folder.join("results.jsonl"),
             format!("{line}\n").as_bytes(),
         )?;
-        println!("{line}");
-        Ok(())
+        say!("{line}")
     }
 
     /// All parts as one.
@@ -125,7 +131,7 @@ fn row(whole: &Shard, frechet_distance: f64) -> Result<ResultRow> {
         row.depth = Some(depth.get() as u32);
     }
     if let Some(calibration) = &settings.calibration {
-        calibration.enter(&mut row);
+        enter_exits(calibration, &mut row);
     }
     Ok(row)
 }

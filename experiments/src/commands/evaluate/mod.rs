@@ -4,141 +4,178 @@
 mod merge;
 mod shard;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
-use adadiff_backends::{DeviceName, DeviceTask, ProcessRank};
-use adadiff_metrics::CHUNK;
+use adadiff_backends::{DeviceName, DeviceTask, RankOptions};
+use adadiff_metrics::{CHUNK, EvaluationCounts};
 use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{ExitRule, Monitor};
 use adadiff_storage::sha256_file;
 use anyhow::{Context, Result, ensure};
+use clap::Args;
 
-use crate::budget::Wish;
-use crate::calibrations::ExitRule;
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
-use crate::judge::JudgeOptions;
+use crate::checkpoint::LoadedCheckpoint;
+use crate::commands::budget_request::BudgetRequest;
+use crate::commands::inputs::{InputOptions, Inputs};
+use crate::commands::{SAMPLES, Task};
 use crate::methods::Exit;
-use crate::study::{Effort, Study};
-use crate::terminal::samples_bar;
-pub use merge::Merge;
+use crate::presets::positive;
+use crate::terminal::{Terminal, samples_bar, say};
+pub use merge::MergeOptions;
 use shard::{Settings, Shard};
 
-/// What to evaluate, and which part of it.
-#[derive(Debug)]
-pub struct Evaluate<'a> {
-    /// The trained network.
-    pub checkpoint: Checkpoint,
-    /// The file that it came from; absent for the bundled one.
-    pub weights: Option<PathBuf>,
-    /// What stands before and behind it.
-    pub surroundings: Surroundings,
-    /// The budget, where it is none of blocks.
-    pub wish: Option<Wish>,
-    /// The features of the samples.
-    pub judge: JudgeOptions,
-    /// When samples leave.
-    pub exit: Exit,
-    /// Samples of all parts.
-    pub samples: u64,
-    /// Which part.
-    pub rank: ProcessRank,
-    /// The device, as named on the command line.
-    pub device: DeviceName,
-    /// The folder of all parts.
+/// Options of `evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateOptions {
+    /// What to sample from, and what samples are judged by.
+    #[command(flatten)]
+    pub inputs: InputOptions,
+    /// Which of several processes this is.
+    #[command(flatten)]
+    pub rank: RankOptions,
+    /// Compute on the device whose index is the process's number among those of its machine
+    #[arg(long)]
+    pub device_by_rank: bool,
+    /// Samples of all processes [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub samples: Option<usize>,
+    /// Use the full network
+    #[arg(long, conflicts_with_all = ["reduction", "speedup", "max_fd_increase", "depth"])]
+    pub full: bool,
+    /// Leave after this many blocks
+    #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["reduction", "speedup", "max_fd_increase"])]
+    pub depth: Option<NonZeroUsize>,
+    /// Folder of the parts of all processes
+    #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Set when the user asks to stop.
-    pub stop: &'a AtomicBool,
 }
 
-impl DeviceTask for Evaluate<'_> {
+impl EvaluateOptions {
+    /// The device to compute on, by the process's number where that is asked for.
+    ///
+    /// # Errors
+    /// Where the launcher does not tell that number.
+    pub fn device(&mut self) -> Result<DeviceName> {
+        let device = &mut self.inputs.sampling.device;
+        if self.device_by_rank {
+            *device = device.of_process(self.rank.rank()?)?;
+        }
+        Ok(*device)
+    }
+}
+
+impl DeviceTask for Task<'_, EvaluateOptions> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let data = self.checkpoint.preset.data;
-        let checkpoint_sha256 = self.weights.as_deref().map(sha256_file).transpose()?;
-        let mut study: Study<'_, B> =
-            self.surroundings
-                .study(self.checkpoint, &device, self.stop)?;
-        let shape = study.image_shape();
-        let extractor = self.judge.extractor::<B>(data, shape[0], &device)?;
-        let bar = samples_bar(0).with_prefix("calibrate");
-        if let Some(wish) = &self.wish {
+        let options = self.options;
+        let rank = options.rank.rank()?;
+        let Inputs {
+            checkpoint,
+            weights,
+            surroundings,
+            request,
+            device: name,
+        } = options.inputs.resolve(self.experiment)?;
+        let exit = Exit::new(options.full, options.depth);
+        let samples = options.samples.or(checkpoint.preset.sampling.samples);
+        let samples = samples.unwrap_or(SAMPLES) as u64;
+        let out = options.out;
+        let data = checkpoint.preset.data;
+        let checkpoint_sha256 = weights.as_deref().map(sha256_file).transpose()?;
+        let features = surroundings.reference.options.clone();
+        let mut loaded: LoadedCheckpoint<B> = surroundings.load(checkpoint, &device)?;
+        let shape = loaded.pipeline().image_shape();
+        let extractor = features.extractor::<B>(data, shape[0], &device)?;
+        let terminal = Terminal::over(samples_bar(0).with_prefix("calibrate"));
+        if let Some(request) = request {
+            let request = BudgetRequest {
+                only_stored: rank.size > 1,
+                ..request
+            };
             // A part that was interrupted goes on under its own threshold.
-            if let Some(earlier) = Shard::calibration_in(&self.out, self.rank.rank, self.rank.size)?
-            {
-                study.remember(earlier);
+            if let Some(earlier) = Shard::calibration_in(&out, rank.rank, rank.size)? {
+                loaded.remember(earlier);
             }
-            wish.enter(&mut study, None, &device, &bar)?;
+            request.enter(&mut loaded, None, &terminal)?;
         }
-        if self.rank.size > 1 && self.exit == Exit::Adaptive {
-            ensure_one_distance(&study)?;
+        if rank.size > 1 && exit == Exit::Adaptive {
+            ensure_one_distance(&loaded, &terminal)?;
         }
-        let calibration = self.exit.calibration(&study, &bar)?;
-        bar.finish_and_clear();
+        let calibration = exit.calibration(&loaded, &terminal)?;
+        terminal.finish();
 
-        let share = self.rank.share(self.samples, CHUNK);
+        let share = rank.share(samples, CHUNK);
         let shard = Shard {
             settings: Settings {
-                preset: study.preset.to_toml()?,
+                preset: loaded.preset().to_toml()?,
                 checkpoint_sha256,
-                exit: self.exit,
+                exit,
                 features: extractor.name().to_owned(),
-                samples: self.samples,
-                parts: self.rank.size,
-                device: self.device.backend.name().to_owned(),
+                samples,
+                parts: rank.size,
+                device: name.backend.name().to_owned(),
                 calibration: calibration.clone(),
             },
-            part: self.rank.rank,
+            part: rank.rank,
             first_sample: share.start,
             planned: share.end - share.start,
             statistics: extractor.no_statistics(share.start)?,
-            effort: Effort::default(),
+            effort: EvaluationCounts::default(),
             seconds: 0.0,
         };
-        let mut shard = shard.resume(&self.out)?;
-        let policy = self.exit.policy(calibration.as_ref());
-        let mut draw = study.plan(self.samples as usize)?;
+        let mut shard = shard.resume(&out)?;
+        let policy = exit.policy(calibration.as_ref());
+        let mut draw = loaded.plan(samples as usize)?;
         draw.samples = share.end as usize;
         let part = (CHUNK as usize).max(draw.batch / CHUNK as usize * CHUNK as usize);
-        let bar = samples_bar(shard.planned).with_prefix(format!("part {}", self.rank.rank));
+        let bar = samples_bar(shard.planned).with_prefix(format!("part {}", rank.rank));
         bar.set_position(shard.effort.samples);
         bar.reset_eta();
         while !shard.is_complete() {
             let done = (shard.first_sample + shard.effort.samples) as usize;
-            let hidden = indicatif::ProgressBar::hidden();
-            let drawn = study
-                .draw(&policy, &draw.part(done, part), &hidden)
+            let drawn = loaded
+                .pipeline()
+                .generate(&policy, &draw.part(done, part), &Terminal::hidden())
                 .context("the same command continues after the last whole part")?;
             extractor.add(&mut shard.statistics, &drawn.pixels, shape, &device)?;
-            shard.effort.add(&drawn.effort);
+            shard.effort.add(&drawn.counts);
             shard.seconds += drawn.seconds;
-            shard.write(&self.out)?;
+            shard.write(&out)?;
             bar.set_position(shard.effort.samples);
         }
         if shard.planned == 0 {
             // A process without samples leaves its part too, so that none is missed.
-            shard.write(&self.out)?;
+            shard.write(&out)?;
         }
         bar.finish_and_clear();
-        println!(
+        say!(
             "part {} of {}: {} samples, {}",
-            self.rank.rank,
-            self.rank.size,
+            rank.rank,
+            rank.size,
             shard.effort.samples,
-            Shard::path(&self.out, self.rank.rank, self.rank.size).display()
-        );
-        Ok(())
+            Shard::path(&out, rank.rank, rank.size).display()
+        )
     }
 }
 
 /// Refuses to measure in each of several processes what the exit rule `distance` is calibrated by: it
 /// takes long, and they could come to different thresholds.
-fn ensure_one_distance<B: Kernels>(study: &Study<'_, B>) -> Result<()> {
-    let sampling = &study.preset.sampling;
+fn ensure_one_distance<B: Kernels>(
+    loaded: &LoadedCheckpoint<B>,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    let sampling = &loaded.preset().sampling;
     let reduction = sampling.reduction;
+    if sampling.exit_rule != ExitRule::Distance {
+        return Ok(());
+    }
+    let calibrator = loaded.calibrator();
     ensure!(
-        sampling.exit_rule != ExitRule::Distance || study.stored_threshold(reduction)?.is_some(),
+        calibrator
+            .stored_for_reduction(reduction, monitor)?
+            .is_some(),
         "several processes must leave by one threshold: store it with `calibrate --exit-rule distance \
          --reduction {reduction}` first, by the same features, statistics, steps and guidance"
     );

@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use adadiff_metrics::EvaluationCounts;
 use adadiff_metrics::GaussianStats;
+use adadiff_pipeline::Calibration;
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::calibrations::Calibration;
 use crate::methods::Exit;
-use crate::study::Effort;
 
 /// What all parts of an evaluation have in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub struct Shard {
     /// The features of those that it has.
     pub statistics: GaussianStats,
     /// Blocks run and estimates made.
-    pub effort: Effort,
+    pub effort: EvaluationCounts,
     /// Seconds of the sampling loop.
     pub seconds: f64,
 }

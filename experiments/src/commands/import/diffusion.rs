@@ -1,16 +1,16 @@
 //! Published U-ViT and AdaDiff weights.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::{Precision, save};
 use adadiff_uem::AdaDiff;
 use adadiff_weights::WeightFile;
+use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::Result;
 
 use super::Import;
 use crate::checkpoint::published::{self, Published};
 use crate::checkpoint::{BACKBONE_PHASE, JOINT_PHASE, PHASE_KEY, PRESET_KEY};
 
-/// Loads a network that predicts noise, saves it as a checkpoint, and prints what it is.
+/// Loads a network that predicts noise, saves it as a checkpoint, and gives back what it is.
 ///
 /// # Errors
 /// Where the file does not hold such a network, or another than the preset describes.
@@ -18,7 +18,7 @@ pub(super) fn import<B: Kernels>(
     request: &Import,
     file: &WeightFile,
     device: &B::Device,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let published = Published {
         file,
         preset: request.preset.as_ref(),
@@ -27,9 +27,6 @@ pub(super) fn import<B: Kernels>(
         text_tokens: request.text_tokens,
     };
     let found = published.recognise()?;
-    for note in &found.notes {
-        println!("{note}");
-    }
     let model: AdaDiff<B> = published::load(file, &found.preset, device)?;
     let phase = match found.has_estimators {
         true => JOINT_PHASE,
@@ -39,5 +36,6 @@ pub(super) fn import<B: Kernels>(
         (PHASE_KEY, phase.to_owned()),
         (PRESET_KEY, found.preset.to_toml()?),
     ];
-    Ok(save(&model, Precision::Single, &metadata, &request.out)?)
+    save(&model, WeightPrecision::Single, &metadata, &request.out)?;
+    Ok(found.notes)
 }

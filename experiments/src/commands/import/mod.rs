@@ -6,12 +6,21 @@ mod parts;
 use std::path::PathBuf;
 
 use adadiff_backends::DeviceTask;
+use adadiff_metrics::INCEPTION_LANDMARK;
+use adadiff_model::UVitConfig;
+use adadiff_model::autoencoder::AutoencoderConfig;
+use adadiff_model::clip::{ClipTextConfig, ClipVisionConfig};
 use adadiff_model::kernels::Kernels;
-use adadiff_weights::WeightFile;
+use adadiff_weights::{StoredTensor, WeightError, WeightFile};
 use anyhow::{Result, bail, ensure};
+use burn::tensor::Device;
 
-use crate::checkpoint::published::predicts_noise;
+use crate::networks::part_note;
 use crate::presets::Preset;
+use crate::terminal::say;
+
+/// The most tensors that a note names.
+const MOST_NAMED: usize = 3;
 
 /// What to import.
 #[derive(Debug)]
@@ -29,6 +38,8 @@ pub struct Import {
     pub heads: Option<usize>,
     /// Tokens of a diffusion model's text context; 77 where absent.
     pub text_tokens: Option<usize>,
+    /// The dictionary or prefix in the file that holds the network; where it is found if absent.
+    pub state_dict: Option<String>,
 }
 
 impl DeviceTask for Import {
@@ -40,44 +51,79 @@ impl DeviceTask for Import {
             "{} exists already; name another file to write with --out",
             self.out.display()
         );
-        let file = WeightFile::open(&self.file)?;
-        println!(
+        let whole = WeightFile::open(&self.file)?;
+        let file = match &self.state_dict {
+            Some(part) => whole.within(part)?,
+            None => whole.clone(),
+        };
+        let mut notes = vec![format!(
             "{}: {} file of {} tensors, {} values",
             self.file.display(),
-            file.format(),
-            file.tensors().len(),
-            values(&file),
-        );
-        let has = |name: &str| file.shape(name).is_some();
-        if predicts_noise(&file) {
-            diffusion::import::<B>(&self, &file, &device)?;
-        } else if has("encoder.conv_in.weight") {
-            parts::autoencoder::<B>(&self, &file, &device)?;
-        } else if has("text_model.embeddings.token_embedding.weight") {
-            parts::text_model::<B>(&self, &file, &device)?;
-        } else if has("vision_model.embeddings.patch_embedding.weight") {
-            parts::image_model::<B>(&self, &file, &device)?;
-        } else if has("Conv2d_1a_3x3.conv.weight") {
-            parts::inception::<B>(&self, &file, &device)?;
-        } else {
-            let names: Vec<_> = file.tensors().keys().take(3).cloned().collect();
-            bail!(
-                "{} holds no network that is known here: neither a U-ViT or AdaDiff, nor Stable \
-                 Diffusion's autoencoder, nor CLIP's text or image model, nor FID's Inception \
-                 network; its tensors start with {}",
-                self.file.display(),
-                names.join(", ")
-            );
-        }
-        println!("written: {}", self.out.display());
-        Ok(())
+            whole.format(),
+            whole.tensors().len(),
+            values(&whole),
+        )];
+        let (network, import) = find::<B>(&file)?;
+        notes.extend(part_note(&network));
+        notes.extend(without_use(&whole, &network));
+        // What is read is stored before anything is printed: nobody may be there to read it.
+        notes.extend(import(&self, &network, &device)?);
+        notes.push(format!("written: {}", self.out.display()));
+        say!("{}", notes.join("\n"))
     }
+}
+
+/// Loads a network from its part of a file, saves it, and gives back what it is, in lines.
+type Importer<B> = fn(&Import, &WeightFile, &Device<B>) -> Result<Vec<String>>;
+
+/// The part of a file that holds a network which is known here, and what imports it.
+fn find<B: Kernels>(file: &WeightFile) -> Result<(WeightFile, Importer<B>)> {
+    let known: [(&str, Importer<B>); 5] = [
+        (UVitConfig::LANDMARK, diffusion::import::<B>),
+        (AutoencoderConfig::LANDMARK, parts::autoencoder::<B>),
+        (ClipTextConfig::LANDMARK, parts::text_model::<B>),
+        (ClipVisionConfig::LANDMARK, parts::image_model::<B>),
+        (INCEPTION_LANDMARK, parts::inception::<B>),
+    ];
+    for (landmark, import) in known {
+        let network = file.network(landmark).map_err(|error| match error {
+            error @ WeightError::Ambiguous { .. } => {
+                anyhow::Error::from(error).context("--state-dict NAME chooses what is imported")
+            }
+            error => error.into(),
+        })?;
+        if network.shape(landmark).is_some() {
+            return Ok((network.into_owned(), import));
+        }
+    }
+    let names = file.tensors().keys();
+    let names: Vec<_> = names.take(MOST_NAMED).cloned().collect();
+    bail!(
+        "{} holds no network that is known here: neither a U-ViT or AdaDiff, nor Stable Diffusion's \
+         autoencoder, nor CLIP's text or image model, nor FID's Inception network; its tensors \
+         start with {}",
+        file.path().display(),
+        names.join(", ")
+    );
+}
+
+/// The tensors that no network needs, in a line.
+fn without_use(whole: &WeightFile, network: &WeightFile) -> Option<String> {
+    let beside = whole.tensors().len() - network.tensors().len();
+    let others = network.no_weights();
+    let mut parts = Vec::new();
+    if beside > 0 {
+        parts.push(format!("{beside} tensors elsewhere in the file"));
+    }
+    if !others.is_empty() {
+        let named = others[..others.len().min(MOST_NAMED)].join(", ");
+        parts.push(format!("{} that are no weights ({named} ..)", others.len()));
+    }
+    (!parts.is_empty()).then(|| format!("passed over: {}", parts.join(", ")))
 }
 
 /// Numbers in all tensors of a file.
 fn values(file: &WeightFile) -> usize {
     let tensors = file.tensors().values();
-    tensors
-        .map(|tensor| tensor.shape.iter().product::<usize>())
-        .sum()
+    tensors.map(StoredTensor::values).sum()
 }

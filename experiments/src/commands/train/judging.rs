@@ -2,22 +2,22 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_train::weights::{Precision, metadata, save};
-use adadiff_train::{Judging, TrainError};
-use adadiff_uem::{AdaDiff, Never};
+use adadiff_pipeline::{Evaluator, SampleStats, ensure_enough};
+use adadiff_train::Validation;
+use adadiff_uem::{AdaDiff, FullDepth};
+use adadiff_weights::WeightError;
+use adadiff_weights::native::{WeightPrecision, metadata, save};
 use anyhow::{Context, Result, ensure};
-use indicatif::ProgressBar;
 
 use super::Train;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::STEPS_KEY;
 use crate::checkpoint::components::Opened;
-use crate::judge::{Judge, ensure_enough};
+use crate::evaluator::DataSetReference;
 use crate::presets::Preset;
-use crate::study::Study;
-use crate::tally::Tally;
+use crate::terminal::{Terminal, note_line};
 
 /// The file of a phase's best averaged weights, in half precision.
 const BEST_FILE: &str = "best.safetensors";
@@ -29,14 +29,14 @@ const DISTANCE_KEY: &str = "frechet_distance";
 const JUDGED_BY_KEY: &str = "judged_by";
 
 /// What judges a training's samples.
-pub(super) struct Jury<B: Kernels> {
-    judge: Judge<B>,
+pub(super) struct Validator<B: Kernels> {
+    judge: Evaluator<B>,
     around: Opened<B>,
     device: B::Device,
 }
 
-impl<B: Kernels> Jury<B> {
-    /// The jury of a training; none where nothing asks for one, or only the preset does and no
+impl<B: Kernels> Validator<B> {
+    /// The validator of a training; none where nothing asks for one, or only the preset does and no
     /// features were named.
     ///
     /// # Errors
@@ -54,18 +54,20 @@ impl<B: Kernels> Jury<B> {
             return Ok(None);
         };
         if !train.must_judge && !train.judge.suffices(preset.data) {
-            eprintln!(
+            note_line(format_args!(
                 "samples are not judged during training: --inception names the weights of FID's \
                  network, --features others"
-            );
+            ));
             return Ok(None);
         }
-        let jury = || -> Result<Self> {
+        let validator = || -> Result<Self> {
             let around = train.surroundings().open(preset, device)?;
             let shape = around.image_shape(preset);
-            let judge = train
-                .judge
-                .judge(preset.data, &train.place, shape, device)?;
+            let reference = DataSetReference {
+                options: train.judge.clone(),
+                place: train.place.clone(),
+            };
+            let judge = reference.evaluator(preset.data, shape, device)?;
             let asked = format!("the preset or --judge-samples asks for {fewest}");
             ensure_enough(fewest as u64, judge.dims(), &asked)?;
             Ok(Self {
@@ -74,16 +76,16 @@ impl<B: Kernels> Jury<B> {
                 device: device.clone(),
             })
         };
-        let jury = jury().context(
+        let validator = validator().context(
             "samples are to be judged during training; --judge-every 0 trains without that",
         )?;
-        Ok(Some(jury))
+        Ok(Some(validator))
     }
 }
 
 /// The best weights of a phase so far, on disk, and what finds them.
-pub(super) struct Best<'a, B: Kernels> {
-    jury: &'a Jury<B>,
+pub(super) struct BestCheckpoint<'a, B: Kernels> {
+    validator: &'a Validator<B>,
     /// The preset of the samples that are judged.
     preset: Preset,
     samples: usize,
@@ -91,12 +93,11 @@ pub(super) struct Best<'a, B: Kernels> {
     judged_by: String,
     /// What the header of the file tells beside step and distance.
     metadata: Vec<(&'static str, String)>,
-    stop: &'a AtomicBool,
     /// Their step and distance.
     found: Option<(u64, f64)>,
 }
 
-impl<'a, B: Kernels> Best<'a, B> {
+impl<'a, B: Kernels> BestCheckpoint<'a, B> {
     /// The best weights of the phase `name`, `done` steps of which are done.
     ///
     /// The file alone tells which they are. It may be of a step that a killed process did after its
@@ -105,10 +106,10 @@ impl<'a, B: Kernels> Best<'a, B> {
     /// # Errors
     /// Where the file is damaged or its weights were judged by something else.
     pub fn find(
-        jury: &'a Jury<B>,
+        validator: &'a Validator<B>,
         train: &'a Train<'_>,
         name: &str,
-        judging: Judging,
+        judging: Validation,
         done: u64,
     ) -> Result<Self> {
         let mut preset = train.preset.clone();
@@ -117,7 +118,7 @@ impl<'a, B: Kernels> Best<'a, B> {
         sampling.solver = judging.solver.unwrap_or(sampling.solver);
         let judged_by = format!(
             "{}, {} samples of {} steps of {}, guidance {}, seed {}",
-            jury.judge.features(),
+            validator.judge.features(),
             judging.samples,
             sampling.steps,
             sampling.solver.name(),
@@ -126,13 +127,12 @@ impl<'a, B: Kernels> Best<'a, B> {
         );
         let path = train.out.join(name).join(BEST_FILE);
         let mut best = Self {
-            jury,
+            validator,
             preset,
             samples: judging.samples,
             path,
             judged_by,
             metadata: train.metadata(name)?,
-            stop: train.stop,
             found: None,
         };
         if best.path.exists() {
@@ -171,19 +171,20 @@ impl<'a, B: Kernels> Best<'a, B> {
     /// # Errors
     /// Where they cannot be drawn or are not finite, or the user interrupts.
     pub fn judge(&self, average: &AdaDiff<B>) -> Result<f64> {
-        let Jury {
+        let Validator {
             judge,
             around,
             device,
-        } = self.jury;
+        } = self.validator;
         let (model, preset) = (average.clone(), self.preset.clone());
-        let study = Study::of_model(model, preset, device.clone(), self.stop);
-        let study = around.place(study);
-        let draw = study.plan(self.samples)?;
-        let bar = ProgressBar::hidden();
-        let none = Tally::none(judge, &draw)?;
-        let tally = none.draw(&study, judge, &Never, &draw, &bar, &mut |_| Ok(()))?;
-        judge.frechet_distance(&tally.statistics)
+        let loaded = around.place(LoadedCheckpoint::of_model(model, preset, device.clone()));
+        let draw = loaded.plan(self.samples)?;
+        let monitor = Terminal::hidden();
+        let stats = SampleStats::generate(loaded.pipeline(), judge, &FullDepth, &draw, &monitor)?;
+        let distance = judge.frechet_distance(&stats.statistics)?;
+        // It would stand for the best one for ever: nothing compares to it.
+        ensure!(distance.is_finite(), "their Fréchet distance is {distance}");
+        Ok(distance)
     }
 
     /// Keeps the weights of a step if none were better.
@@ -195,7 +196,7 @@ impl<'a, B: Kernels> Best<'a, B> {
         step: u64,
         distance: f64,
         average: &AdaDiff<B>,
-    ) -> Result<(), TrainError> {
+    ) -> Result<(), WeightError> {
         if self.found.is_some_and(|(_, best)| best <= distance) {
             return Ok(());
         }
@@ -205,7 +206,7 @@ impl<'a, B: Kernels> Best<'a, B> {
             (STEPS_KEY, step.to_string()),
             (DISTANCE_KEY, distance.to_string()),
         ]);
-        save(average, Precision::Half, &metadata, &self.path)?;
+        save(average, WeightPrecision::Half, &metadata, &self.path)?;
         self.found = Some((step, distance));
         Ok(())
     }
@@ -213,11 +214,11 @@ impl<'a, B: Kernels> Best<'a, B> {
     /// Tells of the best weights.
     pub fn tell(&self) {
         if let Some((step, distance)) = self.found {
-            eprintln!(
+            note_line(format_args!(
                 "best: step {step}, Fréchet distance {distance:.1} ({}), weights in {}",
-                self.jury.judge.features(),
+                self.validator.judge.features(),
                 self.path.display()
-            );
+            ));
         }
     }
 }

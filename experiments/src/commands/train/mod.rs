@@ -1,34 +1,35 @@
 //! The command `train`: both phases, resumable.
 
 mod judging;
+mod phase;
+mod processes;
 mod progress;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use adadiff_backends::DevicesTask;
+use adadiff_backends::DeviceTask;
 use adadiff_data::{Pixels, TrainingSet};
+use adadiff_model::UVitConfig;
 use adadiff_model::kernels::Kernels;
-use adadiff_storage::write_atomically;
-use adadiff_train::weights::{Precision, save};
-use adadiff_train::{Node, Outcome, TrainConfig, Trainer, Workers, trainable};
+use adadiff_storage::{FolderLock, write_atomically};
+use adadiff_train::{Communicator, has_checkpoint, trainable};
 use adadiff_uem::AdaDiff;
-use adadiff_weights::WeightFile;
-use anyhow::{Context, Result, bail, ensure};
-use burn_autodiff::Autodiff;
+use anyhow::{Result, bail, ensure};
 
 use crate::checkpoint::components::Surroundings;
 use crate::checkpoint::latents::{autoencoder_of, open_latents};
 use crate::checkpoint::{
-    AUTOENCODER_KEY, BACKBONE_PHASE, Checkpoint, JOINT_PHASE, PHASE_KEY, PRESET_KEY, STEPS_KEY,
-    published,
+    AUTOENCODER_KEY, BACKBONE_PHASE, Checkpoint, JOINT_PHASE, PHASE_KEY, PRESET_KEY, published,
 };
-use crate::judge::JudgeOptions;
+use crate::evaluator::EvaluatorOptions;
+use crate::networks::open_part;
 use crate::presets::{Place, Preset};
-use judging::{Best, Jury};
-use progress::Progress;
+use crate::terminal::note_line;
+use judging::Validator;
+use phase::Phase;
+pub use processes::among_processes;
 
 /// The file of a phase's averaged weights, in half precision.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
@@ -48,74 +49,105 @@ pub struct Train<'a> {
     /// The weights of the autoencoder, without which no pictures of latents are drawn or judged.
     pub autoencoder: Option<PathBuf>,
     /// What samples are judged by during training, where the preset asks for it.
-    pub judge: JudgeOptions,
+    pub judge: EvaluatorOptions,
     /// Whether they must be judged: the command line asks for it, not the preset alone.
     pub must_judge: bool,
     /// Weights that take the place of the first phase's.
     pub backbone: Option<PathBuf>,
     /// Whether the second phase is left out.
     pub backbone_only: bool,
-    /// Which of several processes this is, where they share the training.
-    pub node: Option<Node>,
+    /// Whether the optimizer's settings may differ from those that a phase was begun with.
+    pub change_optimizer: bool,
+    /// The processes that share the training.
+    pub processes: &'a dyn Communicator,
     /// The folder that checkpoints, logs and weights go to.
     pub out: PathBuf,
     /// Set when the user asks to stop.
     pub stop: &'a AtomicBool,
 }
 
-impl DevicesTask for Train<'_> {
+impl DeviceTask for Train<'_> {
     type Output = Result<()>;
 
-    fn run<B: Kernels>(self, devices: &[B::Device]) -> Result<()> {
-        let Some(device) = devices.first() else {
-            bail!("name a device to train on");
-        };
+    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
+        let device = &device;
+        let leads = self.processes.leads();
         let set = self.training_set()?;
-        let jury = match self.leads() {
-            true => Jury::<B>::of(&self, device)?,
-            false => None,
-        };
-        let [channels, height, width] = set.shape();
-        eprintln!(
-            "data: {} images of {channels} x {height} x {width}",
-            set.len()
-        );
-        if self.leads() {
-            fs::create_dir_all(&self.out)
-                .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
-            write_atomically(
-                &self.out.join(PRESET_FILE),
-                self.preset.to_toml()?.as_bytes(),
-            )?;
+        let mut validator = None;
+        let mut _lock = None;
+        if leads {
+            validator = Validator::<B>::of(&self, device)?;
+            let [channels, height, width] = set.shape();
+            note_line(format_args!(
+                "data: {} images of {channels} x {height} x {width}",
+                set.len()
+            ));
+            _lock = Some(FolderLock::try_new(&self.out)?);
         }
 
-        let start = match &self.backbone {
-            Some(path) => self.given(path, device)?,
+        // Both phases are opened before anything is written: a run that is refused changes nothing.
+        let backbone = match &self.backbone {
+            Some(path) => Backbone::Given(self.given(path, device)?),
             None => {
                 let seed = self.preset.backbone_training.seed;
-                let start: AdaDiff<Autodiff<B>> = self.preset.model.init(seed, device)?;
-                let phase = &self.preset.backbone_training;
-                self.phase(BACKBONE_PHASE, phase, start, &set, jury.as_ref(), devices)?
+                let start = self.preset.model.init(seed, device)?;
+                Backbone::Trained(Phase::open(&self, BACKBONE_PHASE, start, &set, device)?)
             }
+        };
+        let joint = |average: AdaDiff<B>| {
+            // Heads of one's own start from the trained decoder.
+            let backbone = average.backbone.clone();
+            let start = trainable(average.with_backbone(backbone));
+            Phase::open(&self, JOINT_PHASE, start, &set, device)
+        };
+        let opened = match backbone.average() {
+            _ if self.backbone_only => None,
+            Some(average) => Some(joint(average)?),
+            None => {
+                self.ensure_joint_has_not_begun()?;
+                None
+            }
+        };
+        if leads {
+            let path = self.out.join(PRESET_FILE);
+            write_atomically(&path, self.preset.to_toml()?.as_bytes())?;
+        }
+
+        let average = match backbone {
+            Backbone::Given(average) => average,
+            Backbone::Trained(phase) => phase.run(validator.as_ref(), device)?,
         };
         if self.backbone_only {
             return Ok(());
         }
-        let joint = &self.preset.joint_training;
-        // Heads of one's own start from the trained decoder.
-        let backbone = start.backbone.clone();
-        let start = trainable(start.with_backbone(backbone));
-        self.phase(JOINT_PHASE, joint, start, &set, jury.as_ref(), devices)?;
+        let joint = match opened {
+            Some(joint) => joint,
+            None => joint(average)?,
+        };
+        joint.run(validator.as_ref(), device)?;
         Ok(())
     }
 }
 
-impl Train<'_> {
-    /// Whether this process writes what the training gives.
-    fn leads(&self) -> bool {
-        self.node.as_ref().is_none_or(|node| node.rank == 0)
-    }
+/// Where the second phase's backbone comes from.
+enum Backbone<'a, B: Kernels> {
+    /// From a file.
+    Given(AdaDiff<B>),
+    /// From the first phase.
+    Trained(Phase<'a, B>),
+}
 
+impl<B: Kernels> Backbone<'_, B> {
+    /// Its weights, where they are known already.
+    fn average(&self) -> Option<AdaDiff<B>> {
+        match self {
+            Self::Given(average) => Some(average.clone()),
+            Self::Trained(phase) => phase.finished(),
+        }
+    }
+}
+
+impl Train<'_> {
     fn training_set(&self) -> Result<Arc<dyn TrainingSet>> {
         match (&self.latents, self.preset.latents) {
             (Some(folder), _) => open_latents(folder, &self.preset),
@@ -132,7 +164,8 @@ impl Train<'_> {
     /// published AdaDiff whole.
     fn given<B: Kernels>(&self, path: &Path, device: &B::Device) -> Result<AdaDiff<B>> {
         if !Checkpoint::is_at(path) {
-            return published::load(&WeightFile::open(path)?, &self.preset, device);
+            let file = open_part(path, UVitConfig::LANDMARK)?;
+            return published::load(&file, &self.preset, device);
         }
         let config = &self.preset.model;
         let checkpoint = Checkpoint::read(path, None, &[])?;
@@ -148,60 +181,18 @@ impl Train<'_> {
         Ok(model.with_backbone(checkpoint.model(device)?.backbone))
     }
 
-    /// Trains a phase to its end and gives back its averaged weights.
-    fn phase<B: Kernels>(
-        &self,
-        name: &str,
-        config: &TrainConfig,
-        start: AdaDiff<Autodiff<B>>,
-        set: &Arc<dyn TrainingSet>,
-        jury: Option<&Jury<B>>,
-        devices: &[B::Device],
-    ) -> Result<AdaDiff<B>> {
-        let folder = self.out.join(name);
-        let steps = config.steps;
-        let model = self.preset.model.clone();
-        let schedule = self.preset.schedule.clone();
-        let device = &devices[0];
-        let trainer = Trainer::new(config.clone(), model, schedule, start, set.clone(), device)?
-            .resume(&folder)?;
-        let done = trainer.steps_done();
-        let best = match (jury, config.judge) {
-            (Some(jury), Some(judge)) => Some(Best::find(jury, self, name, judge, done)?),
-            _ => None,
-        };
-        let mut progress = Progress::new(self, name, device, best, done, steps);
-        let (outcome, done, average) = match devices {
-            [_] => {
-                let mut trainer = trainer;
-                let outcome = match &self.node {
-                    Some(node) => trainer.run_as(node, &folder, &mut progress)?,
-                    None => trainer.run(&folder, &mut progress)?,
-                };
-                (outcome, trainer.steps_done(), trainer.average().clone())
-            }
-            _ => {
-                let mut workers = Workers::new(trainer, devices)?;
-                let outcome = workers.run(&folder, &mut progress)?;
-                (outcome, workers.steps_done(), workers.average().clone())
-            }
-        };
-        progress.finish();
-        if outcome == Outcome::Interrupted {
-            bail!(
-                "interrupted in phase '{name}' after step {done} of {steps}; the same command \
-                 continues there"
-            );
-        }
-        if !self.leads() {
-            return Ok(average);
-        }
-        let mut metadata = self.metadata(name)?;
-        metadata.push((STEPS_KEY, steps.to_string()));
-        let weights = folder.join(WEIGHTS_FILE);
-        save(&average, Precision::Half, &metadata, &weights)?;
-        eprintln!("{name}: done, weights in {}", weights.display());
-        Ok(average)
+    /// Refuses to train the backbone on under a joint phase that began from fewer steps of it.
+    fn ensure_joint_has_not_begun(&self) -> Result<()> {
+        let folder = self.out.join(JOINT_PHASE);
+        ensure!(
+            !has_checkpoint(&folder)?,
+            "the joint phase in {} began from a backbone of fewer steps than \
+             backbone_training.steps = {}; remove that folder to train it again from the new \
+             backbone, or choose another --out",
+            folder.display(),
+            self.preset.backbone_training.steps
+        );
+        Ok(())
     }
 
     /// What the header of a phase's weights tells.

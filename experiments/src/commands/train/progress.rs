@@ -10,17 +10,17 @@ use adadiff_data::BadImage;
 use adadiff_model::kernels::Kernels;
 use adadiff_report::{GridStyle, ImageBatch, image_grid, write_png};
 use adadiff_train::{LogLine, TrainObserver};
-use adadiff_uem::{AdaDiff, Never};
+use adadiff_uem::{AdaDiff, FullDepth};
 use anyhow::Result;
 use burn_autodiff::Autodiff;
 use indicatif::ProgressBar;
 
 use super::Train;
-use super::judging::Best;
+use super::judging::BestCheckpoint;
+use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::components::Surroundings;
 use crate::presets::Preset;
-use crate::study::Study;
-use crate::terminal::steps_bar;
+use crate::terminal::{Terminal, note_line, steps_bar};
 
 /// Samples of a picture that is drawn during training.
 const DRAWN_SAMPLES: usize = 40;
@@ -33,7 +33,7 @@ pub(super) struct Progress<'a, B: Kernels> {
     /// The folder of the pictures; none in a process that does not write.
     folder: Option<PathBuf>,
     device: B::Device,
-    best: Option<Best<'a, B>>,
+    best: Option<BestCheckpoint<'a, B>>,
     stop: &'a AtomicBool,
 }
 
@@ -43,11 +43,11 @@ impl<'a, B: Kernels> Progress<'a, B> {
         train: &'a Train<'_>,
         name: &str,
         device: &B::Device,
-        best: Option<Best<'a, B>>,
+        best: Option<BestCheckpoint<'a, B>>,
         done: u64,
         steps: u64,
     ) -> Self {
-        let bar = match train.leads() {
+        let bar = match train.processes.leads() {
             true => steps_bar(steps).with_prefix(format!("{name} ")),
             false => ProgressBar::hidden(),
         };
@@ -58,7 +58,7 @@ impl<'a, B: Kernels> Progress<'a, B> {
             bar,
             preset: &train.preset,
             surroundings: train.surroundings(),
-            folder: train.leads().then_some(folder),
+            folder: train.processes.leads().then_some(folder),
             device: device.clone(),
             best,
             stop: train.stop,
@@ -75,16 +75,13 @@ impl<'a, B: Kernels> Progress<'a, B> {
 
     /// Draws samples of all classes with the full network into a picture.
     fn draw(&self, step: u64, model: &AdaDiff<B>, folder: &Path) -> Result<()> {
-        let study = Study::of_model(
-            model.clone(),
-            self.preset.clone(),
-            self.device.clone(),
-            self.stop,
-        );
-        let study = self.surroundings.place(study, &self.device)?;
-        let draw = study.plan(DRAWN_SAMPLES)?;
-        let drawn = study.draw(Never, &draw, &ProgressBar::hidden())?;
-        let [channels, height, width] = study.image_shape();
+        let (preset, device) = (self.preset.clone(), self.device.clone());
+        let loaded = LoadedCheckpoint::of_model(model.clone(), preset, device);
+        let loaded = self.surroundings.place(loaded, &self.device)?;
+        let draw = loaded.plan(DRAWN_SAMPLES)?;
+        let pipeline = loaded.pipeline();
+        let drawn = pipeline.generate(FullDepth, &draw, &Terminal::hidden())?;
+        let [channels, height, width] = pipeline.image_shape();
         let shape = [DRAWN_SAMPLES, channels, height, width];
         let style = GridStyle {
             columns: 10,
@@ -132,14 +129,15 @@ impl<B: Kernels> TrainObserver<Autodiff<B>> for Progress<'_, B> {
             // Samples that cannot be judged are no reason to lose a training.
             Err(error) => {
                 self.bar
-                    .suspend(|| eprintln!("step {step} was not judged: {error:#}"));
+                    .suspend(|| note_line(format_args!("step {step} was not judged: {error:#}")));
                 Ok(None)
             }
         }
     }
 
     fn skipped(&mut self, image: &BadImage) {
-        self.bar.suspend(|| eprintln!("left out: {image}"));
+        self.bar
+            .suspend(|| note_line(format_args!("left out: {image}")));
     }
 
     fn sample(&mut self, step: u64, average: &AdaDiff<B>) {
@@ -149,7 +147,7 @@ impl<B: Kernels> TrainObserver<Autodiff<B>> for Progress<'_, B> {
         // A picture that cannot be drawn is no reason to lose a training.
         if let Err(error) = self.draw(step, average, folder) {
             self.bar
-                .suspend(|| eprintln!("no samples of step {step}: {error:#}"));
+                .suspend(|| note_line(format_args!("no samples of step {step}: {error:#}")));
         }
     }
 }

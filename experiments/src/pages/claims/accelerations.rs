@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use adadiff_pipeline::ExitRule;
+
 use super::super::comparison::{Comparison, Order, told};
 use super::rows::{adadiff, change, metric, rows};
 use super::{Claim, LITTLE, Verdict, all};
-use crate::calibrations::ExitRule;
 use crate::methods::Method;
 use crate::results::{DrawnEntry, DrawnTable, MeanAndSpread, ResultRow, Results};
 

@@ -1,9 +1,10 @@
 //! Statements about leaving early, against the full network and fixed depths.
 
+use adadiff_pipeline::ExitRule;
+
 use super::super::comparison::{Comparison, told};
 use super::rows::{adadiff, change, full, mean, metric, rows};
 use super::{Claim, LITTLE, Verdict};
-use crate::calibrations::ExitRule;
 use crate::methods::Method;
 use crate::results::{DrawnTable, Results};
 

@@ -7,10 +7,10 @@ mod rows;
 
 use std::fmt;
 
+use adadiff_pipeline::ExitRule;
 use anyhow::Result;
 
 use super::comparison::Order;
-use crate::calibrations::ExitRule;
 use crate::figures::{FigureFile, FigureName, LayerErrors, Reliability};
 use crate::presets::Preset;
 use crate::results::{Results, TableName};

@@ -1,6 +1,7 @@
 //! The rows of a table that a statement is about.
 
-use crate::calibrations::ExitRule;
+use adadiff_pipeline::ExitRule;
+
 use crate::methods::Method;
 use crate::results::{DrawnEntry, DrawnTable, MeanAndSpread, ResultRow, Results};
 use crate::tables::metric_name;

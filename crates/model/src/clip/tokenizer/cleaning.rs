@@ -39,9 +39,10 @@ fn fix_text(text: &str) -> String {
 fn fix_line(line: &str, with_entities: bool) -> String {
     let mut line = line.to_owned();
     loop {
-        let text = match with_entities {
-            true => ENTITY.replace_all(&line, entity),
-            false => Cow::Borrowed(line.as_str()),
+        let text = if with_entities {
+            ENTITY.replace_all(&line, entity)
+        } else {
+            Cow::Borrowed(line.as_str())
         };
         let mut fixed = String::with_capacity(text.len());
         for character in text.chars().map(html::windows_1252) {
@@ -67,9 +68,10 @@ fn entity(reference: &Captures<'_>) -> String {
     }
     let unescaped = html::unescape(reference);
     if reference.starts_with("&#") {
-        return match unescaped.contains(';') {
-            true => reference.to_owned(),
-            false => unescaped,
+        return if unescaped.contains(';') {
+            reference.to_owned()
+        } else {
+            unescaped
         };
     }
     let small = reference.to_ascii_lowercase();

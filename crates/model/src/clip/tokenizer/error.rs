@@ -4,11 +4,11 @@ use thiserror::Error;
 
 /// Why texts cannot be turned into token ids.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum TokenizerError {
     /// The vocabulary file could not be opened or read.
     #[error("cannot read {path}: {source}")]
     File {
-        /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -18,12 +18,7 @@ pub enum TokenizerError {
         "{path} is not CLIP's vocabulary: {reason}; give OpenAI's bpe_simple_vocab_16e6.txt.gz or \
          transformers' merges.txt"
     )]
-    Vocabulary {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Vocabulary { path: PathBuf, reason: String },
     /// A context in which nothing fits between start and end, or longer than any model's.
     #[error("a context must have 2 to 65536 tokens, start and end included, found {0}")]
     ContextLength(usize),

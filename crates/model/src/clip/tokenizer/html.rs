@@ -1,6 +1,5 @@
 //! HTML's character references, as Python's `html.unescape` replaces them.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
@@ -8,22 +7,15 @@ use regex::{Captures, Regex};
 /// What stands for a character that cannot be.
 const REPLACEMENT: &str = "\u{fffd}";
 
-/// Characters by name, `&` included and, unless the name is known without it, `;`.
-static NAMES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
-    entities::ENTITIES
-        .iter()
-        .map(|entity| (entity.entity, entity.characters))
-        .collect()
-});
-
 static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"&(?:#([0-9]+);?|#[xX]([0-9a-fA-F]+);?|[^\t\n\f <&#;]{1,32};?)")
         .expect("a valid pattern")
 });
 
-/// What a name stands for.
+/// What a name stands for, `&` included and, unless the name is known without it, `;`.
 pub(super) fn named(reference: &str) -> Option<&'static str> {
-    NAMES.get(reference).copied()
+    let characters = htmlize::ENTITIES.get(reference.as_bytes())?;
+    str::from_utf8(characters).ok()
 }
 
 /// What the C1 control characters are in Windows-1252, which HTML takes them for. Five are nothing.

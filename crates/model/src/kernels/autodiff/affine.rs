@@ -5,124 +5,71 @@ use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 
 use super::*;
 
-/// The input and the weight of a product.
-type Factors<B> = (FloatTensor<B>, FloatTensor<B>);
-
-/// Parents: the input, the weight and, where there is one, the bias.
+/// `onto + x W + b`. Parents: the input, the weight and, where they are there, what is added onto and the
+/// bias.
 #[derive(Debug)]
-struct Affine;
+struct Affine {
+    /// Whether GELU comes before the product. It is the largest tensor of a block, and computed again.
+    gelu: bool,
+    /// Whether the product is added onto something.
+    onto: bool,
+}
 
 impl<B: Kernels, const N: usize> Backward<B, N> for Affine {
-    type State = Factors<B>;
+    /// The input and the weight.
+    type State = (FloatTensor<B>, FloatTensor<B>);
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let mut step = Step::<B, _, N>::new(ops, grads);
         let (x, weight) = step.state.clone();
-        step.product(x, [1, 2]);
+        let factor = if self.gelu && step.wants(1) {
+            B::exact_gelu(x.clone())
+        } else {
+            x.clone()
+        };
+        step.product(factor, [1, 2 + usize::from(self.onto)]);
         if step.wants(0) {
             let gradient = B::affine_x_backward(weight, step.grad.clone());
+            let gradient = if self.gelu {
+                B::exact_gelu_backward(x, gradient)
+            } else {
+                gradient
+            };
             step.give(0, gradient);
+        }
+        if self.onto {
+            step.give(2, step.grad.clone());
         }
     }
 }
 
+/// [`Kernels::affine`] or, with `onto`, [`Kernels::affine_onto`], which may be preceded by GELU.
 pub(super) fn affine<B: Kernels, C: CheckpointStrategy>(
     x: Tracked<B>,
     weight: Tracked<B>,
     bias: Option<Tracked<B>>,
+    onto: Option<Tracked<B>>,
+    gelu: bool,
 ) -> Tracked<B> {
     let state = (x.primitive.clone(), weight.primitive.clone());
     let (input, factor) = state.clone();
-    match bias {
-        Some(bias) => {
-            let output = B::affine(input, factor, Some(bias.primitive.clone()));
-            record::<B, C, _, _>(Affine, [&x, &weight, &bias], state, output)
+    let added = bias.as_ref().map(|bias| bias.primitive.clone());
+    let output = match &onto {
+        None => B::affine(input, factor, added),
+        Some(onto) if gelu => B::gelu_affine_onto(input, factor, added, onto.primitive.clone()),
+        Some(onto) => B::affine_onto(input, factor, added, onto.primitive.clone()),
+    };
+    let operation = Affine {
+        gelu,
+        onto: onto.is_some(),
+    };
+    match [&onto, &bias] {
+        [None, None] => record::<B, C, _, _>(operation, [&x, &weight], state, output),
+        [Some(third), None] | [None, Some(third)] => {
+            record::<B, C, _, _>(operation, [&x, &weight, third], state, output)
         }
-        None => {
-            let output = B::affine(input, factor, None);
-            record::<B, C, _, _>(Affine, [&x, &weight], state, output)
-        }
-    }
-}
-
-/// Parents: the input, the weight, what is added to and, where there is one, the bias.
-#[derive(Debug)]
-struct AffineOnto;
-
-impl<B: Kernels, const N: usize> Backward<B, N> for AffineOnto {
-    type State = Factors<B>;
-
-    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let mut step = Step::<B, _, N>::new(ops, grads);
-        let (x, weight) = step.state.clone();
-        step.product(x, [1, 3]);
-        if step.wants(0) {
-            let gradient = B::affine_x_backward(weight, step.grad.clone());
-            step.give(0, gradient);
-        }
-        step.give(2, step.grad.clone());
-    }
-}
-
-pub(super) fn affine_onto<B: Kernels, C: CheckpointStrategy>(
-    x: Tracked<B>,
-    weight: Tracked<B>,
-    bias: Option<Tracked<B>>,
-    onto: Tracked<B>,
-) -> Tracked<B> {
-    let state = (x.primitive.clone(), weight.primitive.clone());
-    let (input, factor) = state.clone();
-    let base = onto.primitive.clone();
-    match bias {
-        Some(bias) => {
-            let output = B::affine_onto(input, factor, Some(bias.primitive.clone()), base);
-            record::<B, C, _, _>(AffineOnto, [&x, &weight, &onto, &bias], state, output)
-        }
-        None => {
-            let output = B::affine_onto(input, factor, None, base);
-            record::<B, C, _, _>(AffineOnto, [&x, &weight, &onto], state, output)
-        }
-    }
-}
-
-/// Parents as [`AffineOnto`]'s. The activation, the largest tensor of a block, is computed again.
-#[derive(Debug)]
-struct GeluAffineOnto;
-
-impl<B: Kernels, const N: usize> Backward<B, N> for GeluAffineOnto {
-    type State = Factors<B>;
-
-    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let mut step = Step::<B, _, N>::new(ops, grads);
-        let (x, weight) = step.state.clone();
-        if step.wants(1) {
-            step.product(B::exact_gelu(x.clone()), [1, 3]);
-        }
-        if step.wants(0) {
-            let gradient = B::affine_x_backward(weight, step.grad.clone());
-            step.give(0, B::exact_gelu_backward(x, gradient));
-        }
-        step.give(2, step.grad.clone());
-    }
-}
-
-pub(super) fn gelu_affine_onto<B: Kernels, C: CheckpointStrategy>(
-    x: Tracked<B>,
-    weight: Tracked<B>,
-    bias: Option<Tracked<B>>,
-    onto: Tracked<B>,
-) -> Tracked<B> {
-    let state = (x.primitive.clone(), weight.primitive.clone());
-    let (input, factor) = state.clone();
-    let base = onto.primitive.clone();
-    match bias {
-        Some(bias) => {
-            let output = B::gelu_affine_onto(input, factor, Some(bias.primitive.clone()), base);
-            record::<B, C, _, _>(GeluAffineOnto, [&x, &weight, &onto, &bias], state, output)
-        }
-        None => {
-            let output = B::gelu_affine_onto(input, factor, None, base);
-            record::<B, C, _, _>(GeluAffineOnto, [&x, &weight, &onto], state, output)
+        [Some(onto), Some(bias)] => {
+            record::<B, C, _, _>(operation, [&x, &weight, onto, bias], state, output)
         }
     }
 }

@@ -40,7 +40,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         weight: FloatTensor<Self>,
         bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
-        affine::affine::<B, C>(x, weight, bias)
+        affine::affine::<B, C>(x, weight, bias, None, false)
     }
 
     fn affine_onto(
@@ -49,7 +49,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         bias: Option<FloatTensor<Self>>,
         onto: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        affine::affine_onto::<B, C>(x, weight, bias, onto)
+        affine::affine::<B, C>(x, weight, bias, Some(onto), false)
     }
 
     fn gelu_affine_onto(
@@ -58,7 +58,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         bias: Option<FloatTensor<Self>>,
         onto: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        affine::gelu_affine_onto::<B, C>(x, weight, bias, onto)
+        affine::affine::<B, C>(x, weight, bias, Some(onto), true)
     }
 
     fn norm_affine(

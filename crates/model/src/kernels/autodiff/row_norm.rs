@@ -65,7 +65,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for NormAffine {
             shift,
             epsilon,
         } = norm;
-        if step.wants(3) {
+        if step.wants(3) || step.wants(4) {
             let rows = B::row_norm(x.clone(), scale.clone(), shift, epsilon);
             step.product(rows, [3, 4]);
         }

@@ -6,7 +6,7 @@ use burn_flex::FlexTensor;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{AdamWStep, Elements, changed, in_place, tensor_from, written};
+use super::{AdamWStep, Elements, changed, copied, in_place, tensor_from, written};
 
 /// Elements of a task: what fits in a core's cache.
 const CHUNK: usize = 1 << 14;
@@ -80,7 +80,7 @@ pub(super) fn update(
                 .zip(old.par_chunks(CHUNK))
                 .zip(beside)
                 .for_each(|((values, old), ((first, second), gradient))| {
-                    values.copy_from_slice(old);
+                    let values = copied(values, old);
                     update_chunk(values, first, second, gradient, factors);
                 });
         })

@@ -112,7 +112,7 @@ pub(super) fn forward(qkv: FlexTensor, heads: usize) -> FlexTensor {
     // the views cover `tokens` rows of `head_width` columns inside `qkv`.
     let values = unsafe {
         written(batch * tokens * width, |out| {
-            let out = Output(out.as_mut_ptr());
+            let out = Output(out.as_mut_ptr().cast());
             sizes.for_each_head(tokens * tokens, |scores, sample, head| {
                 let [query, key, value] = sizes.views(qkv, sample, head);
                 let out = out.at(sample * tokens * width + head * head_width);
@@ -155,7 +155,7 @@ pub(super) fn backward(qkv: FlexTensor, grad: FlexTensor, heads: usize) -> FlexT
     // the views cover `tokens` rows of `head_width` columns inside `qkv` and `grad`.
     let values = unsafe {
         written(batch * tokens * 3 * width, |out| {
-            let out = Output(out.as_mut_ptr());
+            let out = Output(out.as_mut_ptr().cast());
             sizes.for_each_head(2 * square, |scratch, sample, head| {
                 let [query, key, value] = sizes.views(qkv, sample, head);
                 let grad = View::new(grad, sample * tokens * width + head * head_width, width);

@@ -7,8 +7,8 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::product::Operand::{Plain, Transposed};
-use super::product::{Onto, Operand, multiply};
-use super::{Elements, changed, tensor_from, written};
+use super::product::{Operand, add_product, write_product};
+use super::{Elements, all_set, changed, copied, tensor_from, written};
 
 /// Rows whose gradients one task adds up. Fixed, so that sums do not depend on the thread count.
 const ROWS: usize = 256;
@@ -26,7 +26,7 @@ pub(super) fn forward(x: FlexTensor, weight: FlexTensor, biases: FlexTensor) -> 
     );
     let run = (rows / groups).max(1);
     let product = Product::new(x, weight);
-    // SAFETY: a bias is copied to every row before the product reads it.
+    // SAFETY: a bias is copied to every row before the product is added to them.
     let values = unsafe {
         written(rows * outputs, |out| {
             out.par_chunks_exact_mut(outputs.max(1))
@@ -34,9 +34,9 @@ pub(super) fn forward(x: FlexTensor, weight: FlexTensor, biases: FlexTensor) -> 
                 .enumerate()
                 .for_each(|(row, out)| {
                     let start = row / run * outputs;
-                    out.copy_from_slice(&biases[start..start + outputs]);
+                    copied(out, &biases[start..start + outputs]);
                 });
-            product.add_to(out);
+            product.add_to(all_set(out));
         })
     };
     tensor_from(values, Shape::new([rows, outputs]))
@@ -86,7 +86,7 @@ impl Product {
 
     fn add_to(&self, out: &mut [f32]) {
         let (x, weight) = (Plain(self.x.slice()), Plain(self.weight.slice()));
-        multiply(self.sizes, out, Onto::Values, x, weight);
+        add_product(self.sizes, out, x, weight);
     }
 }
 
@@ -117,8 +117,8 @@ pub(super) fn weight_backward(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
 /// A product in memory of its own.
 fn fresh(sizes: [usize; 3], a: Operand, b: Operand) -> FlexTensor {
     let [m, n, _] = sizes;
-    // SAFETY: the product takes the place of every element.
-    let values = unsafe { written(m * n, |out| multiply(sizes, out, Onto::Nothing, a, b)) };
+    // SAFETY: the product sets every element.
+    let values = unsafe { written(m * n, |out| write_product(sizes, out, a, b)) };
     tensor_from(values, Shape::new([m, n]))
 }
 

@@ -97,9 +97,10 @@ fn sum_of_logistic(rows: &[f32], panel: &[f32], biases: &[f32]) -> f32 {
     let (panel, _) = panel.as_chunks::<LANES>();
     let mut bias = [0.0; LANES];
     bias[..biases.len()].copy_from_slice(biases);
-    let sums = match target_cfg_f!(target_feature = "avx512f") {
-        true => add_all::<ROWS_OF_WIDE_REGISTERS>(rows, panel, &bias, fused),
-        false => add_all::<ROWS>(rows, panel, &bias, fused),
+    let sums = if target_cfg_f!(target_feature = "avx512f") {
+        add_all::<ROWS_OF_WIDE_REGISTERS>(rows, panel, &bias, fused)
+    } else {
+        add_all::<ROWS>(rows, panel, &bias, fused)
     };
     sums[..biases.len()].iter().sum()
 }
@@ -139,9 +140,10 @@ fn add<const N: usize>(
             let x = row[input];
             // A loop, not a closure: one that is not inlined knows nothing of the processor.
             for lane in 0..LANES {
-                logits[lane] = match fused {
-                    true => x.mul_add(weights[lane], logits[lane]),
-                    false => logits[lane] + x * weights[lane],
+                logits[lane] = if fused {
+                    x.mul_add(weights[lane], logits[lane])
+                } else {
+                    logits[lane] + x * weights[lane]
                 };
             }
         }

@@ -11,6 +11,7 @@ mod mean_logistic;
 mod product;
 mod row_norm;
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use burn::tensor::ops::FloatTensor;
@@ -263,10 +264,7 @@ fn changed_chunks(
             out.par_chunks_mut(chunk)
                 .enumerate()
                 .zip(x.par_chunks(chunk))
-                .for_each(|((index, out), x)| {
-                    out.copy_from_slice(x);
-                    change((index, out));
-                });
+                .for_each(|((index, out), x)| change((index, copied(out, x))));
         })
     };
     tensor_from(values, shape)
@@ -284,16 +282,32 @@ fn tensor_from(values: Vec<f32>, shape: Shape) -> FlexTensor {
 /// first would cost.
 ///
 /// # Safety
-/// `write` must set every element of the slice and read none before that.
-unsafe fn written(length: usize, write: impl FnOnce(&mut [f32])) -> Vec<f32> {
-    let mut values = Vec::<f32>::with_capacity(length);
-    // SAFETY: the capacity is `length`, any bit pattern is an `f32`, and the caller promises that
-    // every element is set before it is read.
-    unsafe {
-        write(std::slice::from_raw_parts_mut(values.as_mut_ptr(), length));
-        values.set_len(length);
-    }
+/// `write` must set every element of the slice.
+unsafe fn written(length: usize, write: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
+    let mut values = Vec::with_capacity(length);
+    write(&mut values.spare_capacity_mut()[..length]);
+    // SAFETY: the caller promises that every element is set.
+    unsafe { values.set_len(length) };
     values
+}
+
+/// Sets all of `out` to the elements of a slice of its length.
+fn copied<'a>(out: &'a mut [MaybeUninit<f32>], values: &[f32]) -> &'a mut [f32] {
+    assert_eq!(out.len(), values.len(), "a copy of another length");
+    for (out, &value) in out.iter_mut().zip(values) {
+        out.write(value);
+    }
+    // SAFETY: every element was just set.
+    unsafe { all_set(out) }
+}
+
+/// The slice as values.
+///
+/// # Safety
+/// Every element must be set.
+unsafe fn all_set(values: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    // SAFETY: the two types have one layout, and the caller promises that there are values.
+    unsafe { &mut *(std::ptr::from_mut(values) as *mut [f32]) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Matrix products of single-precision views, by a library whose kernels are chosen at run time.
 
+use std::mem::MaybeUninit;
+
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
@@ -79,19 +81,47 @@ pub(super) unsafe fn product(
     matmul(out, onto, a, b, scale, threads);
 }
 
-/// `a [m, k] b [k, n]`, each of them an array or the transpose of one, onto `out` `[m, n]`: on all
+/// Adds `a [m, k] b [k, n]`, each of them an array or the transpose of one, to `out` `[m, n]`: on all
 /// cores, where the product is large enough.
-pub(super) fn multiply(sizes: [usize; 3], out: &mut [f32], onto: Onto, a: Operand, b: Operand) {
+pub(super) fn add_product(sizes: [usize; 3], out: &mut [f32], a: Operand, b: Operand) {
+    let length = out.len();
+    // SAFETY: `out` is borrowed mutably, and all of it is set.
+    unsafe { multiply(sizes, out.as_mut_ptr(), length, Onto::Values, a, b) };
+}
+
+/// [`add_product`] to nothing: sets every element of `out`.
+pub(super) fn write_product(
+    sizes: [usize; 3],
+    out: &mut [MaybeUninit<f32>],
+    a: Operand,
+    b: Operand,
+) {
+    let length = out.len();
+    // SAFETY: `out` is borrowed mutably.
+    unsafe { multiply(sizes, out.as_mut_ptr().cast(), length, Onto::Nothing, a, b) };
+}
+
+/// # Safety
+/// `out` must be valid for writes of `length` elements and overlap neither factor, and its elements
+/// must be set where the product is added onto them.
+unsafe fn multiply(
+    sizes: [usize; 3],
+    out: *mut f32,
+    length: usize,
+    onto: Onto,
+    a: Operand,
+    b: Operand,
+) {
     let [m, n, k] = sizes;
-    assert_eq!(out.len(), m * n, "a product of {m} rows of {n} values");
-    let threads = match m * n * k >= PARALLEL_PRODUCT {
-        true => Par::rayon(0),
-        false => Par::Seq,
+    assert_eq!(length, m * n, "a product of {m} rows of {n} values");
+    let threads = if m * n * k >= PARALLEL_PRODUCT {
+        Par::rayon(0)
+    } else {
+        Par::Seq
     };
     let views = [a.view(m, k), b.view(k, n)];
-    // SAFETY: the views are of slices of exactly their sizes, and the output, borrowed mutably,
-    // overlaps neither.
-    unsafe { product(sizes, out.as_mut_ptr(), n, onto, views, 1.0, threads) };
+    // SAFETY: the views are of slices of exactly their sizes; the rest is the caller's promise.
+    unsafe { product(sizes, out, n, onto, views, 1.0, threads) };
 }
 
 /// A factor of a product: a whole row-major array.

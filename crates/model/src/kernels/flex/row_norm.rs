@@ -1,5 +1,7 @@
 //! Layer normalisation in one pass over each row, forward and backward.
 
+use std::mem::MaybeUninit;
+
 use burn::tensor::{Shape, TensorMetadata};
 use burn_flex::FlexTensor;
 use multiversion::multiversion;
@@ -97,12 +99,18 @@ fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
 }
 
 #[multiversion(targets = "simd")]
-fn forward_rows(x: &[f32], scale: &[f32], shift: &[f32], epsilon: f32, out: &mut [f32]) {
+fn forward_rows(
+    x: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    epsilon: f32,
+    out: &mut [MaybeUninit<f32>],
+) {
     let width = scale.len();
     for (row, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
         let (mean, inverse) = moments(row, epsilon);
         for i in 0..width {
-            out[i] = (row[i] - mean) * inverse * scale[i] + shift[i];
+            out[i].write((row[i] - mean) * inverse * scale[i] + shift[i]);
         }
     }
 }
@@ -113,7 +121,7 @@ fn backward_rows(
     scale: &[f32],
     grad: &[f32],
     epsilon: f32,
-    out: &mut [f32],
+    out: &mut [MaybeUninit<f32>],
     sums: &mut [f32],
 ) {
     let width = scale.len();
@@ -129,7 +137,7 @@ fn backward_rows(
         let along = sum(grad, |i, grad| grad * scale[i] * (row[i] - mean)) * inverse / width as f32;
         for i in 0..width {
             let normalised = (row[i] - mean) * inverse;
-            out[i] = (grad[i] * scale[i] - level - normalised * along) * inverse;
+            out[i].write((grad[i] * scale[i] - level - normalised * along) * inverse);
         }
     }
 }

@@ -46,7 +46,7 @@ fn draw_adaptive(
     steps: usize,
     batch: usize,
     guidance: bool,
-) -> Samples<Plain> {
+) -> SamplerOutput<Plain> {
     // The estimators are as initialised, around one half.
     let adaptive = AdaptiveUVit::new(model, Threshold { uncertainty: 0.5 });
     let request = SampleRequest {
@@ -65,18 +65,12 @@ fn draw_adaptive(
 fn samples_leave_early_under_every_solver() {
     let config = AdaDiffConfig::new(UVitConfig {
         image_size: 4,
-        patch_size: 2,
-        channels: 2,
         width: 16,
-        depth: 4,
         heads: 2,
         mlp_ratio: 2.0,
-        qkv_bias: false,
-        time_mlp: false,
         classes: Some(5),
-        text: None,
-        long_skips: true,
         final_convolution: false,
+        ..UVitConfig::tiny()
     });
     let model = config.init::<Plain>(1, &device()).unwrap();
     for solver in every_solver() {
@@ -98,7 +92,7 @@ fn samples_leave_early_under_every_solver() {
             assert!((0.05..0.95).contains(&reduction), "{solver:?}: {reduction}");
 
             let single = draw_adaptive(&model, solver, steps, 1, guidance);
-            let blocks = |samples: &Samples<Plain>| -> Vec<Vec<u32>> {
+            let blocks = |samples: &SamplerOutput<Plain>| -> Vec<Vec<u32>> {
                 let steps = samples.trace.steps.iter();
                 steps.map(|step| step.blocks.clone()).collect()
             };

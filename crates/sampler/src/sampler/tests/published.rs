@@ -19,12 +19,8 @@ impl Denoiser<Plain> for Wave {
         timestep: f64,
         _condition: &Condition<Plain>,
     ) -> Result<Prediction<Plain>, ModelError> {
-        Ok(Prediction {
-            noise: noisy * 0.4 + 0.3 * (timestep / 200.0).sin(),
-            blocks: vec![1],
-            uncertainty: vec![Vec::new()],
-            uncertainty_map: None,
-        })
+        let noise = noisy * 0.4 + 0.3 * (timestep / 200.0).sin();
+        Ok(Prediction::new(noise, 1))
     }
 
     fn blocks_per_prediction(&self) -> u32 {

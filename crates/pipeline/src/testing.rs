@@ -1,0 +1,28 @@
+//! What the tests of this crate share.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use burn_flex::Flex;
+
+use crate::{Monitor, Pipeline};
+
+/// The folder of the bundled weights and their calibrations.
+pub fn bundled() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/assets/fashion_mnist")
+}
+
+/// The bundled network.
+pub fn pipeline() -> Pipeline<Flex> {
+    Pipeline::open(bundled().join("weights.safetensors"), Default::default()).unwrap()
+}
+
+/// Remembers what it is told of.
+#[derive(Default)]
+pub struct Notes(pub RefCell<Vec<String>>);
+
+impl Monitor for Notes {
+    fn note(&self, text: &str) {
+        self.0.borrow_mut().push(text.to_owned());
+    }
+}

@@ -1,0 +1,59 @@
+//! The timesteps that a solver asks the network about.
+
+use std::ops::ControlFlow;
+
+use adadiff_model::kernels::Kernels;
+use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use adadiff_sampler::{NoiseSource, SampleRequest};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use crate::{Pipeline, PipelineError};
+
+/// Predicts that there is no noise, at no cost: it is there to be asked.
+struct Asked;
+
+impl<B: Backend> Denoiser<B> for Asked {
+    fn predict(
+        &self,
+        noisy: Tensor<B, 4>,
+        _timestep: f64,
+        _condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        let [batch, ..] = noisy.dims();
+        Ok(Prediction {
+            noise: noisy.zeros_like(),
+            blocks: vec![0; batch],
+            exit_signal: vec![Vec::new(); batch],
+            uncertainty_map: None,
+        })
+    }
+
+    fn blocks_per_prediction(&self) -> u32 {
+        0
+    }
+}
+
+impl<B: Kernels> Pipeline<B> {
+    /// The timesteps of the configuration's solver in so many steps, in the order in which it asks about
+    /// them and in the units that the network is given.
+    ///
+    /// # Errors
+    /// Where the solver does not take so many steps.
+    pub fn timesteps(&self, steps: usize) -> Result<Vec<f64>, PipelineError> {
+        let request = SampleRequest {
+            shape: [1, 1, 1],
+            noise: NoiseSource::seeded(0),
+            first_sample: 0,
+            count: 1,
+            batch: 1,
+            condition: Condition::None,
+            device: self.device().clone(),
+        };
+        let asked = self
+            .sampler(steps)?
+            .sample(&Asked, &request, &mut |_| ControlFlow::Continue(()))?;
+        let steps = asked.trace.steps.iter();
+        Ok(steps.map(|step| step.timestep).collect())
+    }
+}

@@ -1,0 +1,17 @@
+//! Opening what is to be read.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+/// Opens a file. What is none is not opened: a pipe would be waited for, a device read without an end.
+///
+/// # Errors
+/// Where there is no file, or it cannot be opened.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() {
+        return File::open(path);
+    }
+    let reason = "it is a folder, a pipe or a device";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
+}

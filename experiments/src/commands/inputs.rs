@@ -1,0 +1,75 @@
+//! What commands sample from and judge by: as the command line says it, and as they use it.
+
+use std::path::PathBuf;
+
+use adadiff_backends::DeviceName;
+use adadiff_model::kernels::Kernels;
+use anyhow::Result;
+use clap::Args;
+
+use super::budget_request::BudgetRequest;
+use super::options::{PlaceOptions, SamplingOptions};
+use crate::checkpoint::components::Surroundings;
+use crate::checkpoint::{Checkpoint, LoadedCheckpoint};
+use crate::evaluator::EvaluatorOptions;
+use crate::presets::Experiment;
+
+/// What to sample from, and what samples are judged by.
+#[derive(Clone, Debug, Args)]
+pub struct InputOptions {
+    /// What to sample from.
+    #[command(flatten)]
+    pub sampling: SamplingOptions,
+    /// What samples, --max-fd-increase and the exit rule `distance` are judged by.
+    #[command(flatten)]
+    pub judge: EvaluatorOptions,
+    /// The images to compare with, where there are no statistics of them.
+    #[command(flatten)]
+    pub place: PlaceOptions,
+}
+
+/// [`InputOptions`] with the checkpoint read and the options entered into its preset.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The trained network.
+    pub checkpoint: Checkpoint,
+    /// The file that it came from; absent for the bundled one.
+    pub weights: Option<PathBuf>,
+    /// What stands before and behind it, and what samples are judged by.
+    pub surroundings: Surroundings,
+    /// The budget, unless it is a share of blocks.
+    pub request: Option<BudgetRequest>,
+    /// The device, as named on the command line.
+    pub device: DeviceName,
+}
+
+impl InputOptions {
+    /// Reads the checkpoint of one of an experiment's presets.
+    ///
+    /// # Errors
+    /// Where the checkpoint cannot be used.
+    pub fn resolve(&self, experiment: &Experiment) -> Result<Inputs> {
+        let Self {
+            sampling,
+            judge,
+            place,
+        } = self;
+        Ok(Inputs {
+            checkpoint: sampling.checkpoint(experiment)?,
+            weights: sampling.checkpoint.clone(),
+            surroundings: sampling.surroundings(judge, place),
+            request: sampling.budget_request(judge, place),
+            device: sampling.device,
+        })
+    }
+}
+
+impl Inputs {
+    /// The network on a device, among what stands around it.
+    ///
+    /// # Errors
+    /// Where a file is damaged or missing.
+    pub fn load<B: Kernels>(self, device: &B::Device) -> Result<LoadedCheckpoint<B>> {
+        self.surroundings.load(self.checkpoint, device)
+    }
+}

@@ -1,0 +1,135 @@
+//! Which features samples are judged by, as the command line names them.
+
+use std::path::PathBuf;
+
+use adadiff_metrics::{FEATURES_NAME, FeatureOrigin, Preprocessing};
+use adadiff_model::kernels::Kernels;
+use adadiff_pipeline::{FeatureExtractor, INCEPTION_NAME, PIXELS_NAME};
+use adadiff_storage::sha256_file;
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+
+use super::fashion_mnist::fashion_cnn;
+use crate::networks::open_inception;
+use crate::presets::DataSet;
+
+/// Features to judge by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FeatureName {
+    /// FID's Inception network, whose weights --inception names
+    Inception,
+    /// The bundled classifier of Fashion-MNIST
+    FashionCnn,
+    /// The mean colours of 4 x 4 areas: shows that everything works, judges nothing
+    Pixels,
+}
+
+/// What samples are judged by, and the exit rule `distance` is calibrated by.
+#[derive(Clone, Debug, Default, Args)]
+pub struct EvaluatorOptions {
+    /// Features to judge by, and to calibrate `--exit-rule distance` by [default: inception; for
+    /// Fashion-MNIST its own]
+    #[arg(long, value_enum)]
+    pub features: Option<FeatureName>,
+    /// The weights of FID's Inception network, pt_inception-2015-12-05-6726825d.pth of pytorch-fid
+    #[arg(long, value_name = "FILE")]
+    pub inception: Option<PathBuf>,
+    /// Statistics of the images to compare with, also for `--exit-rule distance`: an .npz of mu and
+    /// sigma as `reference` and pytorch-fid write it [default: those of --data]
+    #[arg(long, value_name = "FILE")]
+    pub reference: Option<PathBuf>,
+}
+
+impl FeatureName {
+    /// The features' name in results.
+    pub fn in_results(self) -> &'static str {
+        match self {
+            Self::FashionCnn => FEATURES_NAME,
+            Self::Inception => INCEPTION_NAME,
+            Self::Pixels => PIXELS_NAME,
+        }
+    }
+}
+
+/// How features of this name in results are made, as statistics remember it, whatever their network's
+/// weights.
+pub fn origin_of(features: &str) -> FeatureOrigin {
+    let mode = if features == FeatureName::Inception.in_results() {
+        Preprocessing::PytorchFid.name()
+    } else {
+        features
+    };
+    FeatureOrigin {
+        mode: Some(mode.to_owned()),
+        weights_sha256: None,
+    }
+}
+
+impl EvaluatorOptions {
+    /// The features' name in results.
+    pub fn features(&self, data: DataSet) -> &'static str {
+        self.name(data).in_results()
+    }
+
+    /// The features.
+    fn name(&self, data: DataSet) -> FeatureName {
+        match (self.features, &self.inception, data) {
+            (Some(name), ..) => name,
+            (None, None, DataSet::FashionMnist) => FeatureName::FashionCnn,
+            (None, ..) => FeatureName::Inception,
+        }
+    }
+
+    /// Whether features and reference are those that come with Fashion-MNIST.
+    pub(super) fn is_bundled(&self, data: DataSet) -> bool {
+        data == DataSet::FashionMnist
+            && self.name(data) == FeatureName::FashionCnn
+            && self.reference.is_none()
+    }
+
+    /// Whether the features of a data set's samples can be told: their network was named, or none is
+    /// needed.
+    pub fn suffices(&self, data: DataSet) -> bool {
+        self.inception.is_some() || self.name(data) != FeatureName::Inception
+    }
+
+    /// How the features are made, as statistics remember it.
+    ///
+    /// # Errors
+    /// Where the network's weights cannot be read.
+    pub fn origin(&self, data: DataSet) -> Result<FeatureOrigin> {
+        let weights = self.inception.as_deref();
+        let weights = weights.filter(|_| self.name(data) == FeatureName::Inception);
+        Ok(FeatureOrigin {
+            weights_sha256: weights.map(sha256_file).transpose()?,
+            ..origin_of(self.features(data))
+        })
+    }
+
+    /// Loads the network of the features.
+    ///
+    /// # Errors
+    /// Where its weights are missing or damaged.
+    pub fn extractor<B: Kernels>(
+        &self,
+        data: DataSet,
+        channels: usize,
+        device: &B::Device,
+    ) -> Result<FeatureExtractor<B>> {
+        match self.name(data) {
+            FeatureName::FashionCnn => fashion_cnn(device),
+            FeatureName::Pixels => Ok(FeatureExtractor::Pixels { channels }),
+            FeatureName::Inception => {
+                let weights = self.inception.as_deref().context(
+                    "samples are judged by the features of FID's Inception network: name its \
+                     weights, pt_inception-2015-12-05-6726825d.pth from \
+                     https://github.com/mseitzer/pytorch-fid/releases, with --inception FILE, or \
+                     choose --features pixels to see that everything works",
+                )?;
+                Ok(FeatureExtractor::Inception(Box::new(open_inception(
+                    weights, device,
+                )?)))
+            }
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Trainings that must not go on as if nothing were the matter, and what they leave behind.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tempfile::{TempDir, tempdir};
+
+use crate::made::{fail, files, run, write_cifar10};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cifar10");
+
+const TRAIN: [&str; 5] = [
+    "train",
+    "--preset",
+    "cifar10-tiny",
+    "--data",
+    "cifar-10-batches-bin",
+];
+
+/// Settings under which the weights grow until they are no numbers, after about a hundred steps.
+const DIVERGING: [&str; 10] = [
+    "--backbone-only",
+    "--set",
+    "backbone_training.warmup_steps=1000",
+    "--set",
+    "backbone_training.clip_norm=1e30",
+    "--set",
+    "backbone_training.steps=400",
+    "--set",
+    "backbone_training.checkpoint_every=20",
+    "--set",
+];
+
+fn train(arguments: &[&str]) -> Vec<String> {
+    let arguments = TRAIN.iter().chain(arguments);
+    arguments.map(|&argument| argument.to_owned()).collect()
+}
+
+#[track_caller]
+fn trains(folder: &Path, arguments: &[&str]) -> String {
+    run(PROGRAM, folder, &[&TRAIN[..], arguments].concat())
+}
+
+/// Trains, which must be refused and change no file of the run `out`.
+#[track_caller]
+fn refuses(folder: &Path, out: &str, arguments: &[&str]) -> String {
+    let before = files(&folder.join(out));
+    let arguments = [&TRAIN[..], &["--out", out], arguments].concat();
+    let told = fail(PROGRAM, folder, &arguments);
+    let after = files(&folder.join(out));
+    let changed: Vec<_> = after
+        .iter()
+        .filter(|&(name, bytes)| name != ".lock" && before.get(name) != Some(bytes))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(changed.is_empty(), "{changed:?} changed: {told}");
+    assert_eq!(
+        after.keys().filter(|name| *name != ".lock").count(),
+        before.keys().filter(|name| *name != ".lock").count()
+    );
+    told
+}
+
+fn with_data() -> TempDir {
+    let folder = tempdir().unwrap();
+    write_cifar10(folder.path());
+    folder
+}
+
+#[test]
+fn the_joint_phase_belongs_to_the_backbone_that_it_began_with() {
+    let folder = with_data();
+    let folder = folder.path();
+    let seed = ["--set", "backbone_training.seed=99"];
+    trains(folder, &["--backbone-only", "--out", "a"]);
+    trains(
+        folder,
+        &[&["--backbone-only", "--out", "b"], &seed[..]].concat(),
+    );
+    trains(
+        folder,
+        &["--backbone", "a/backbone/weights.safetensors", "--out", "x"],
+    );
+    let told = refuses(
+        folder,
+        "x",
+        &["--backbone", "b/backbone/weights.safetensors"],
+    );
+    assert!(told.contains("the weights that it began with"), "{told}");
+    // The same ones are no other ones.
+    trains(
+        folder,
+        &["--backbone", "a/backbone/weights.safetensors", "--out", "x"],
+    );
+
+    trains(folder, &["--out", "y"]);
+    let longer = ["--set", "backbone_training.steps=16"];
+    let told = refuses(folder, "y", &longer);
+    assert!(
+        told.contains("y/joint began from a backbone of fewer steps"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_refused_run_changes_nothing() {
+    let folder = with_data();
+    let folder = folder.path();
+    trains(folder, &["--out", "x"]);
+    for (setting, words) in [
+        ("backbone_training.learning_rate=0.5", "learning_rate: 0.5"),
+        ("joint_training.learning_rate=0.5", "learning_rate: 0.5"),
+        ("joint_training.steps=5", "12 steps already, but only 5"),
+        ("backbone_training.steps=5", "12 steps already, but only 5"),
+    ] {
+        let told = refuses(folder, "x", &["--set", setting]);
+        assert!(told.contains(words), "{told}");
+    }
+
+    // As many images of the same names, one of which is another one.
+    let batch = folder.join("cifar-10-batches-bin/data_batch_3.bin");
+    let mut bytes = fs::read(&batch).unwrap();
+    bytes[700] ^= 0x40;
+    fs::write(&batch, bytes).unwrap();
+    let told = refuses(folder, "x", &[]);
+    assert!(told.contains("its data set, of as many images"), "{told}");
+}
+
+#[test]
+fn a_training_that_diverges_keeps_good_checkpoints_and_can_be_continued() {
+    let folder = with_data();
+    let folder = folder.path();
+    for log_every in ["10", "200"] {
+        let log_every = format!("backbone_training.log_every={log_every}");
+        let bad = [
+            &DIVERGING[..],
+            &[
+                log_every.as_str(),
+                "--set",
+                "backbone_training.learning_rate=1e3",
+            ],
+        ]
+        .concat();
+        let mut arguments = train(&bad);
+        arguments.extend(["--out".to_owned(), log_every.clone()]);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        for _ in 0..2 {
+            let told = fail(PROGRAM, folder, &arguments);
+            assert!(
+                told.contains("has diverged")
+                    && told
+                        .contains("--change-optimizer --set backbone_training.learning_rate=100"),
+                "{told}"
+            );
+        }
+        let run = folder.join(&log_every).join("backbone");
+        assert!(!run.join("weights.safetensors").exists());
+        let checkpoints = fs::read_dir(run.join("checkpoints")).unwrap().count();
+        assert_eq!(checkpoints, 2);
+
+        // The advice, with a rate that is low enough.
+        let steps = "backbone_training.steps=130";
+        let lower = "backbone_training.learning_rate=1e-5";
+        let advice = ["--change-optimizer", "--set", lower, "--set", steps];
+        let told = trains(
+            folder,
+            &[&bad[..], &advice, &["--out", log_every.as_str()]].concat(),
+        );
+        assert!(told.contains("backbone: done"), "{told}");
+    }
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_never_done() {
+    let folder = with_data();
+    let folder = folder.path();
+    let at_once = [
+        "--set",
+        "backbone_training.learning_rate=1e30",
+        "--set",
+        "backbone_training.clip_norm=1e30",
+        "--set",
+        "backbone_training.log_every=100",
+        "--backbone-only",
+    ];
+    let arguments = [&TRAIN[..], &["--out", "x"], &at_once].concat();
+    let told = fail(PROGRAM, folder, &arguments);
+    assert!(told.contains("has diverged"), "{told}");
+    assert!(!folder.join("x/backbone/weights.safetensors").exists());
+}
+
+#[test]
+fn two_trainings_cannot_share_a_folder() {
+    let folder = with_data();
+    let folder = folder.path();
+    let endless = train(&["--out", "x", "--set", "backbone_training.steps=1000000"]);
+    let mut first = Command::new(PROGRAM)
+        .current_dir(folder)
+        .args(endless)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while !folder.join("x/preset.toml").exists() && start.elapsed() < Duration::from_secs(60) {
+        sleep(Duration::from_millis(10));
+    }
+    let arguments = [&TRAIN[..], &["--out", "x"]].concat();
+    let told = fail(PROGRAM, folder, &arguments);
+    let preset = fs::read_to_string(folder.join("x/preset.toml")).unwrap();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(told.contains("another process"), "{told}");
+    assert!(preset.contains("steps = 1000000"), "{preset}");
+}
+
+#[test]
+fn processes_that_do_not_know_each_other_are_noticed() {
+    let folder = with_data();
+    let folder = folder.path();
+    let command = |rank: &str, arguments: &[&str]| {
+        let output = Command::new(PROGRAM)
+            .current_dir(folder)
+            .args(train(arguments))
+            .env("SLURM_PROCID", rank)
+            .env("SLURM_NTASKS", "2")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), told)
+    };
+    for rank in ["0", "1"] {
+        let (code, told) = command(rank, &["--out", "x"]);
+        assert_eq!(code, Some(1), "{told}");
+        assert!(
+            told.contains(&format!("process {rank} of 2")) && told.contains("mpirun"),
+            "{told}"
+        );
+        assert!(!folder.join("x").exists());
+    }
+    let alone = [
+        "--rank",
+        "0",
+        "--world-size",
+        "1",
+        "--backbone-only",
+        "--out",
+        "x",
+    ];
+    let (code, told) = command("0", &alone);
+    assert_eq!(code, Some(0), "{told}");
+
+    for old in [["--devices", "cuda:0,cuda:1"], ["--leader", "node0:29500"]] {
+        let told = fail(PROGRAM, folder, &[&TRAIN[..], &old].concat());
+        assert!(
+            told.contains(old[0]) && told.contains("mpirun -n 4"),
+            "{told}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_training_outlives_its_terminal() {
+    let folder = with_data();
+    let folder = folder.path();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(PROGRAM)
+        .current_dir(folder)
+        .args(train(&["--out", "x"]))
+        .stdout(writer.try_clone().unwrap())
+        .stderr(writer)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(folder.join("x/joint/weights.safetensors").exists());
+}
