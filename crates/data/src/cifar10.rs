@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_copy_saved_as_jpeg_and_an_archive_of_its_pixels_are_the_same_set() {
         let root = tempfile::tempdir().unwrap();
-        for (class, name) in CIFAR10_CLASS_NAMES.iter().enumerate() {
+        for (class, name) in CLASS_NAMES.iter().enumerate() {
             let folder = root.path().join("copy/train").join(name);
             fs::create_dir_all(&folder).unwrap();
             let image = RgbImage::from_fn(32, 32, |x, y| {
