@@ -35,7 +35,7 @@ pub const CLASS_NAMES: [&str; 10] = [
 
 const EXPECTED: Expected = Expected {
     holds: "CIFAR-10: cifar-10-binary.tar.gz or cifar-10-python.tar.gz, the batches out of one of \
-        them, or folders train and test with a folder of PNG images for each class",
+        them, or folders train and test with a folder of images, PNG or JPEG, for each class",
     help: "https://www.cs.toronto.edu/~kriz/cifar.html offers both archives",
 };
 
@@ -59,16 +59,21 @@ impl Cifar10 {
 }
 
 /// Opens CIFAR-10 in any of its forms: what [`Cifar10::load`] reads, or a folder with `train` and
-/// `test` in it, each with a folder of 32 x 32 images for each class, named as
+/// `test` in it, or one of these two, each with a folder of 32 x 32 images for each class, named as
 /// [`CLASS_NAMES`].
 ///
 /// # Errors
 /// As [`Cifar10::load`] and [`ImageFolder::labelled`].
 pub fn open_cifar10(place: &Path, split: Split) -> Result<Arc<dyn ImageSet>, DataError> {
-    let folder = place.join(match split {
+    let name = match split {
         Split::Train => "train",
         Split::Test => "test",
-    });
+    };
+    let mut folder = place.join(name);
+    // Somebody who names one of the splits means the set that it is of.
+    if !folder.is_dir() && (place.ends_with("train") || place.ends_with("test")) {
+        folder = place.with_file_name(name);
+    }
     if !folder.is_dir() {
         return Ok(Arc::new(Cifar10::load(place, split)?));
     }
@@ -224,6 +229,15 @@ mod tests {
             assert_eq!(image.get_pixel(30, 2), &Rgb([label, 30, 2]));
             image.save(folder.join("0001.png")).unwrap();
         }
+        // The folder of a split stands for the set.
+        for place in [
+            root.path(),
+            &root.path().join("train"),
+            &root.path().join("test"),
+        ] {
+            let set = open_cifar10(place, Split::Train).unwrap();
+            assert_eq!(labels(&*set), [3, 4, 5, 6, 7, 8, 9], "{}", place.display());
+        }
         let set = open_cifar10(root.path(), Split::Train).unwrap();
         // Airplanes, automobiles and birds are missing, which renames nobody.
         assert_eq!(labels(&*set), [3, 4, 5, 6, 7, 8, 9]);
@@ -232,6 +246,47 @@ mod tests {
         let error = open_cifar10(root.path(), Split::Train).err().unwrap();
         let error = error.to_string();
         assert!(error.contains("a folder spoon"), "{error}");
+    }
+
+    #[test]
+    fn a_copy_saved_as_jpeg_and_an_archive_of_its_pixels_are_the_same_set() {
+        let root = tempfile::tempdir().unwrap();
+        for (class, name) in CLASS_NAMES.iter().enumerate() {
+            let folder = root.path().join("copy/train").join(name);
+            fs::create_dir_all(&folder).unwrap();
+            let image = RgbImage::from_fn(32, 32, |x, y| {
+                Rgb([25 * class as u8, 8 * x as u8, 8 * y as u8])
+            });
+            image.save(folder.join("0001.jpg")).unwrap();
+        }
+        let copy = open_cifar10(&root.path().join("copy"), Split::Train).unwrap();
+        assert_eq!(labels(&*copy), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let record = |index: usize| {
+            let bytes = copy.bytes(index).unwrap();
+            let plane = |channel| bytes[channel..].iter().copied().step_by(3);
+            let planes = (0..3).flat_map(plane);
+            [index as u8].into_iter().chain(planes).collect::<Vec<_>>()
+        };
+        let batches: Vec<_> = (0..5)
+            .map(|batch| {
+                let bytes = [record(2 * batch), record(2 * batch + 1)].concat();
+                (format!("data_batch_{}.bin", batch + 1), bytes)
+            })
+            .collect();
+        let files: Vec<_> = batches
+            .iter()
+            .map(|(name, bytes)| (name.as_str(), bytes.clone()))
+            .collect();
+        let file = root.path().join("cifar-10-binary.tar.gz");
+        archive(&file, "cifar-10-batches-bin", &files);
+        let official = open_cifar10(&file, Split::Train).unwrap();
+        assert_eq!(labels(&*official), labels(&*copy));
+        for index in 0..10 {
+            assert_eq!(
+                official.image(index, true).unwrap(),
+                copy.image(index, true).unwrap()
+            );
+        }
     }
 
     #[test]

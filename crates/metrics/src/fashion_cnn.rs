@@ -8,6 +8,8 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 
+use crate::Classifier;
+
 /// The name of [`FashionCnn`]'s features in results: a Fréchet distance of them is "FD
 /// (fashion-cnn)". It is not FID, which is defined by Inception's features.
 pub const FEATURES_NAME: &str = "fashion-cnn";
@@ -57,18 +59,20 @@ impl FashionCnnConfig {
     }
 }
 
-impl<B: Backend> FashionCnn<B> {
-    /// Number of features.
-    pub fn dims(&self) -> usize {
+impl<B: Backend> Classifier<B> for FashionCnn<B> {
+    const SHAPE: [usize; 3] = [1, SIDE, SIDE];
+
+    fn dims(&self) -> usize {
         let [_, features] = self.features.weight.dims();
         features
     }
 
-    /// The features of images in `[-1, 1]`, before their activation, so that none is constant.
-    ///
-    /// # Shapes
-    /// `[batch, 1, 32, 32]` to `[batch, features]`.
-    pub fn features(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+    fn classes(&self) -> usize {
+        let [_, classes] = self.logits.weight.dims();
+        classes
+    }
+
+    fn features(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
         let hidden = self
             .convolutions
             .iter()
@@ -78,11 +82,7 @@ impl<B: Backend> FashionCnn<B> {
         self.features.forward(hidden.flatten(1, 3))
     }
 
-    /// The logits of the classes.
-    ///
-    /// # Shapes
-    /// `[batch, 1, 32, 32]` to `[batch, classes]`.
-    pub fn logits(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+    fn logits(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
         self.logits.forward(relu(self.features(images)))
     }
 }

@@ -2,6 +2,8 @@
 //! statistics, distances between sets of features and the account of what computing the samples
 //! took.
 
+mod cifar_cnn;
+mod classifier;
 mod cmmd;
 mod compute_cost;
 mod cost_model;
@@ -26,6 +28,8 @@ mod spread;
 #[cfg(test)]
 mod testing;
 
+pub use cifar_cnn::{CIFAR_FEATURES_NAME, CifarCnn, CifarCnnConfig};
+pub use classifier::Classifier;
 pub use cmmd::{RowLength, cmmd};
 pub use compute_cost::{ComputeCost, ComputeSummary, Evaluation};
 pub use cost_model::CostModel;

@@ -2,7 +2,8 @@
 
 use adadiff_data::{from_byte, to_byte};
 use adadiff_metrics::{
-    CHUNK, FEATURES_NAME, FashionCnn, GaussianStats, INCEPTION_FEATURES, Inception, Preprocessing,
+    CHUNK, Classifier, FEATURES_NAME, FashionCnn, GaussianStats, INCEPTION_FEATURES, Inception,
+    Preprocessing,
 };
 use adadiff_model::kernels::Kernels;
 

@@ -1,13 +1,13 @@
-//! Trains the classifier whose features judge samples of Fashion-MNIST.
+//! Trains the classifiers whose features judge samples.
 
 use std::f64::consts::PI;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use adadiff_data::fashion_mnist::{CLASSES, PIXELS, SIDE};
-use adadiff_data::{FashionMnist, from_byte};
-use adadiff_metrics::{FashionCnn, FashionCnnConfig};
+use adadiff_data::{ImageError, ImageSet, SampleOrder, from_byte};
+use adadiff_metrics::Classifier;
 use burn::config::Config;
-use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
+use burn::module::{AutodiffModule, ModuleMapper, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -21,15 +21,9 @@ use crate::graph::Graph;
 /// Images in one forward pass when the accuracy is measured.
 const TEST_BATCH: usize = 500;
 
-/// Pixels by which a training image is shifted at most, along each side: less than the padding, so
-/// that nothing of the image is lost.
-const SHIFT: usize = 1;
-
 /// How the classifier is trained: cross entropy, Adam, a rate that falls along a cosine to zero.
 #[derive(Config, Debug)]
 pub struct ClassifierConfig {
-    /// The network.
-    pub network: FashionCnnConfig,
     /// Steps of the optimizer.
     #[config(default = 4000)]
     pub steps: usize,
@@ -39,6 +33,10 @@ pub struct ClassifierConfig {
     /// The learning rate of the first step.
     #[config(default = 2e-3)]
     pub learning_rate: f64,
+    /// Pixels by which a training image is shifted at most, along each side; what leaves the image
+    /// is lost, and what enters it is black.
+    #[config(default = 1)]
+    pub shift: usize,
     /// Fixes initial weights, order, flips and shifts.
     #[config(default = 0)]
     pub seed: u64,
@@ -46,9 +44,9 @@ pub struct ClassifierConfig {
 
 /// A trained classifier.
 #[derive(Debug)]
-pub struct TrainedClassifier<B: Backend> {
+pub struct TrainedClassifier<N> {
     /// The network.
-    pub network: FashionCnn<B>,
+    pub network: N,
     /// The share of the test images that it names rightly, in `[0, 1]`.
     pub test_accuracy: f64,
 }
@@ -70,6 +68,14 @@ pub enum ClassifierError {
     /// A configuration that trains nothing.
     #[error("invalid classifier configuration: {0}")]
     Config(String),
+    /// An image cannot be read.
+    #[error("{name} {error}")]
+    Image {
+        /// What the image is called where the data lie.
+        name: String,
+        /// What is wrong with it.
+        error: ImageError,
+    },
     /// The loss left the numbers.
     #[error("the classifier's loss is not finite after {step} steps; try a smaller learning rate")]
     Diverged {
@@ -84,45 +90,54 @@ pub enum ClassifierError {
     },
 }
 
-/// Trains a classifier on `train`, flipped and shifted at random, and measures it on `test`.
+/// Trains `network` on `train`, flipped and shifted at random, and measures it on `test`; it starts
+/// from weights that are drawn anew.
 ///
 /// The result is a function of configuration, data and backend: all randomness is drawn on the
 /// host.
 ///
 /// # Errors
-/// Where the configuration trains nothing, the loss becomes infinite, or `progress`, called after
-/// every step, breaks.
-pub fn train_classifier<B: AutodiffBackend>(
+/// Where the configuration trains nothing or the data are not the network's, an image cannot be
+/// read, the loss becomes infinite, or `progress`, called after every step, breaks.
+pub fn train_classifier<B: AutodiffBackend, N>(
     config: &ClassifierConfig,
-    train: &FashionMnist,
-    test: &FashionMnist,
+    network: N,
+    train: &dyn ImageSet,
+    test: &dyn ImageSet,
     device: &B::Device,
     mut progress: impl FnMut(ClassifierProgress) -> ControlFlow<()>,
-) -> Result<TrainedClassifier<B::InnerBackend>, ClassifierError> {
-    check(config)?;
+) -> Result<TrainedClassifier<N::InnerModule>, ClassifierError>
+where
+    N: Classifier<B> + AutodiffModule<B>,
+    N::InnerModule: Classifier<B::InnerBackend>,
+{
+    check(config, network.classes(), N::SHAPE, &[train, test])?;
     let mut random = ChaCha8Rng::seed_from_u64(config.seed);
-    let mut network = config.network.init::<B>(device).map(&mut HeInitializer {
+    let mut network = network.map(&mut HeInitializer {
         random: &mut random,
     });
     let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
     let cross_entropy = CrossEntropyLossConfig::new().init(device);
-    let mut order = train.order(config.seed);
+    let length = NonZeroUsize::new(train.len()).unwrap_or(NonZeroUsize::MIN);
+    let mut order = SampleOrder::new(config.seed, length);
     let mut position = 0;
 
     for step in 0..config.steps {
-        let mut pixels = Vec::with_capacity(config.batch_size * PIXELS);
+        let mut pixels = Vec::with_capacity(config.batch_size * N::SHAPE.iter().product::<usize>());
         let mut labels = Vec::with_capacity(config.batch_size);
         for _ in 0..config.batch_size {
             let sample = order.at(position);
             position += 1;
-            let image = train.image(sample.index, sample.flip);
-            pixels.extend(shifted(&image, shift(&mut random), shift(&mut random)));
-            labels.push(i32::from(train.labels()[sample.index]));
+            let image = image(train, sample.index, sample.flip)?;
+            let [down, right] = [(); 2].map(|()| shift(config.shift, &mut random));
+            shifted(&image, N::SHAPE, config.shift, [down, right], &mut pixels);
+            labels.push(label(train, sample.index));
         }
         let labels =
             Tensor::<B, 1, Int>::from_data(TensorData::new(labels, [config.batch_size]), device);
         let graph = Graph::start();
-        let loss = cross_entropy.forward(network.logits(images(pixels, device)), labels);
+        let images = images(pixels, N::SHAPE, device);
+        let loss = cross_entropy.forward(network.logits(images), labels);
         let gradients = GradientsParams::from_grads(graph.backward(&loss), &network);
         let rate =
             config.learning_rate * (1.0 + (PI * step as f64 / config.steps as f64).cos()) / 2.0;
@@ -142,7 +157,7 @@ pub fn train_classifier<B: AutodiffBackend>(
         }
     }
     let network = network.valid();
-    let test_accuracy = classifier_accuracy(&network, test, device);
+    let test_accuracy = classifier_accuracy(&network, test, device)?;
     Ok(TrainedClassifier {
         network,
         test_accuracy,
@@ -150,28 +165,39 @@ pub fn train_classifier<B: AutodiffBackend>(
 }
 
 /// The share of `data` that `network` names rightly, in `[0, 1]`.
-pub fn classifier_accuracy<B: Backend>(
-    network: &FashionCnn<B>,
-    data: &FashionMnist,
+///
+/// # Errors
+/// Where an image cannot be read.
+pub fn classifier_accuracy<B: Backend, N: Classifier<B>>(
+    network: &N,
+    data: &dyn ImageSet,
     device: &B::Device,
-) -> f64 {
+) -> Result<f64, ClassifierError> {
     let mut right = 0;
-    for (batch, labels) in data.labels().chunks(TEST_BATCH).enumerate() {
-        let first = batch * TEST_BATCH;
-        let pixels = (first..first + labels.len())
-            .flat_map(|i| data.image(i, false))
-            .collect();
-        let named = network.logits(images(pixels, device)).argmax(1).into_data();
+    for first in (0..data.len()).step_by(TEST_BATCH) {
+        let indices = first..data.len().min(first + TEST_BATCH);
+        let mut pixels = Vec::new();
+        for index in indices.clone() {
+            pixels.extend(image(data, index, false)?);
+        }
+        let logits = network.logits(images(pixels, N::SHAPE, device));
+        let named = logits.argmax(1).into_data();
+        let labels = indices.map(|index| i64::from(label(data, index)));
         right += named
             .iter::<i64>()
             .zip(labels)
-            .filter(|(a, b)| *a == i64::from(**b))
+            .filter(|(named, label)| named == label)
             .count();
     }
-    right as f64 / data.len() as f64
+    Ok(right as f64 / data.len() as f64)
 }
 
-fn check(config: &ClassifierConfig) -> Result<(), ClassifierError> {
+fn check(
+    config: &ClassifierConfig,
+    classes: usize,
+    shape: [usize; 3],
+    sets: &[&dyn ImageSet],
+) -> Result<(), ClassifierError> {
     let invalid = |problem: String| Err(ClassifierError::Config(problem));
     if config.steps == 0 || config.batch_size == 0 {
         return invalid(format!(
@@ -185,35 +211,72 @@ fn check(config: &ClassifierConfig) -> Result<(), ClassifierError> {
             config.learning_rate
         ));
     }
-    if config.network.classes < CLASSES {
-        return invalid(format!(
-            "{} classes, but the data have {}",
-            config.network.classes, CLASSES
-        ));
+    for set in sets {
+        let Some(found) = set.classes() else {
+            return invalid("the data have no classes".to_owned());
+        };
+        if classes < found {
+            return invalid(format!("{classes} classes, but the data have {found}"));
+        }
+        if set.shape() != shape {
+            return invalid(format!(
+                "the network takes images of {shape:?}, the data have {:?}",
+                set.shape()
+            ));
+        }
     }
     Ok(())
 }
 
-/// Pixels to `[batch, 1, 32, 32]`.
-fn images<B: Backend>(pixels: Vec<f32>, device: &B::Device) -> Tensor<B, 4> {
-    let batch = pixels.len() / PIXELS;
-    Tensor::from_data(TensorData::new(pixels, [batch, 1, SIDE, SIDE]), device)
+fn image(set: &dyn ImageSet, index: usize, flip: bool) -> Result<Vec<f32>, ClassifierError> {
+    set.image(index, flip)
+        .map_err(|error| ClassifierError::Image {
+            name: set.name(index),
+            error,
+        })
 }
 
-/// A shift in `0..=2 SHIFT`, of which `SHIFT` leaves the image where it is.
-fn shift(random: &mut ChaCha8Rng) -> usize {
-    random.next_u32() as usize % (2 * SHIFT + 1)
+/// The label of an image of a set with classes, as [`check`] has seen to.
+fn label(set: &dyn ImageSet, index: usize) -> i32 {
+    set.label(index).unwrap_or_default() as i32
 }
 
-fn shifted(image: &[f32; PIXELS], down: usize, right: usize) -> [f32; PIXELS] {
-    let mut result = [from_byte(0); PIXELS];
-    let content = SIDE - 2 * SHIFT;
-    for row in 0..content {
-        let source = (row + SHIFT) * SIDE + SHIFT;
-        let target = (row + down) * SIDE + right;
-        result[target..target + content].copy_from_slice(&image[source..source + content]);
+/// Pixels to `[batch, channels, height, width]`.
+fn images<B: Backend>(
+    pixels: Vec<f32>,
+    [channels, height, width]: [usize; 3],
+    device: &B::Device,
+) -> Tensor<B, 4> {
+    let batch = pixels.len() / (channels * height * width);
+    let shape = [batch, channels, height, width];
+    Tensor::from_data(TensorData::new(pixels, shape), device)
+}
+
+/// A shift in `0..=2 most`, of which `most` leaves the image where it is.
+fn shift(most: usize, random: &mut ChaCha8Rng) -> usize {
+    random.next_u32() as usize % (2 * most + 1)
+}
+
+/// Appends an image of this shape, moved `down` and `right` pixels less the most that it can be.
+fn shifted(
+    image: &[f32],
+    [channels, height, width]: [usize; 3],
+    most: usize,
+    [down, right]: [usize; 2],
+    pixels: &mut Vec<f32>,
+) {
+    for plane in image.chunks_exact(height * width).take(channels) {
+        for row in 0..height {
+            let source = (row + most).checked_sub(down).filter(|row| *row < height);
+            pixels.extend((0..width).map(|column| {
+                let column = (column + most).checked_sub(right);
+                match (source, column.filter(|column| *column < width)) {
+                    (Some(row), Some(column)) => plane[row * width + column],
+                    _ => from_byte(0),
+                }
+            }));
+        }
     }
-    result
 }
 
 /// He et al. 2015 (arXiv 1502.01852): weights uniform within (6 / fan-in)^1/2, biases zero; drawn
@@ -243,7 +306,9 @@ impl<B: Backend> ModuleMapper<B> for HeInitializer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use adadiff_data::Split;
+    use adadiff_data::fashion_mnist::{PIXELS, SIDE};
+    use adadiff_data::{FashionMnist, Split};
+    use adadiff_metrics::FashionCnnConfig;
     use burn::backend::Autodiff;
     use burn_flex::{Flex, FlexDevice};
 
@@ -264,15 +329,15 @@ mod tests {
             losses.push(progress.loss);
             ControlFlow::Continue(())
         };
-        let trained =
-            train_classifier::<Autodiff<Flex>>(config, &data, &data, &FlexDevice, keep).unwrap();
+        let network = FashionCnnConfig::new().init::<Autodiff<Flex>>(&FlexDevice);
+        let trained = train_classifier(config, network, &data, &data, &FlexDevice, keep).unwrap();
         (trained.test_accuracy, losses)
     }
 
     #[test]
     fn training_learns_and_a_seed_fixes_it() {
         println!("device: flex");
-        let config = ClassifierConfig::new(FashionCnnConfig::new()).with_steps(60);
+        let config = ClassifierConfig::new().with_steps(60);
         let (accuracy, losses) = train(&config);
         assert!(accuracy > 0.6, "accuracy {accuracy}");
         assert_eq!(losses.len(), 60);
@@ -280,29 +345,46 @@ mod tests {
     }
 
     #[test]
-    fn shifts_move_the_content_only() {
+    fn shifts_move_the_content() {
+        let moved = |image: &[f32], shape, most, by| {
+            let mut pixels = Vec::new();
+            shifted(image, shape, most, by, &mut pixels);
+            pixels
+        };
         let mut image = [from_byte(0); PIXELS];
         image[2 * SIDE + 2] = 1.0;
         image[29 * SIDE + 29] = 0.5;
-        assert_eq!(shifted(&image, SHIFT, SHIFT), image);
-        let moved = shifted(&image, 0, 2 * SHIFT);
-        assert_eq!((moved[SIDE + 3], moved[28 * SIDE + 30]), (1.0, 0.5));
+        let shape = [1, SIDE, SIDE];
+        assert_eq!(moved(&image, shape, 1, [1, 1]), image);
+        let corner = moved(&image, shape, 1, [0, 2]);
+        assert_eq!((corner[SIDE + 3], corner[28 * SIDE + 30]), (1.0, 0.5));
+        // Each channel by itself; what leaves is lost, what enters is black.
+        let colours = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        let left = moved(&colours, [2, 2, 2], 1, [1, 0]);
+        assert_eq!(left, [2.0, -1.0, 4.0, -1.0, 6.0, -1.0, 8.0, -1.0]);
     }
 
     #[test]
     fn what_trains_nothing_is_refused() {
-        let config = ClassifierConfig::new(FashionCnnConfig::new());
-        for config in [
-            config.clone().with_steps(0),
-            config.clone().with_batch_size(0),
-            config.clone().with_learning_rate(f64::NAN),
-            config.clone().with_learning_rate(-1.0),
-            ClassifierConfig::new(FashionCnnConfig::new().with_classes(9)),
+        let data = bundled();
+        let config = ClassifierConfig::new();
+        let shape = [1, SIDE, SIDE];
+        for (config, classes, shape) in [
+            (config.clone().with_steps(0), 10, shape),
+            (config.clone().with_batch_size(0), 10, shape),
+            (config.clone().with_learning_rate(f64::NAN), 10, shape),
+            (config.clone().with_learning_rate(-1.0), 10, shape),
+            (config.clone(), 9, shape),
+            (config.clone(), 10, [3, SIDE, SIDE]),
         ] {
             assert!(
-                matches!(check(&config), Err(ClassifierError::Config(_))),
+                matches!(
+                    check(&config, classes, shape, &[&data]),
+                    Err(ClassifierError::Config(_))
+                ),
                 "{config}"
             );
         }
+        assert!(check(&config, 10, shape, &[&data]).is_ok());
     }
 }

@@ -40,7 +40,7 @@ pub enum Command {
     Prepare(PrepareOptions),
     /// Train the backbone, then the joint objective; continues where it was interrupted
     Train(TrainOptions),
-    /// Train the classifier whose features judge samples of Fashion-MNIST
+    /// Train the classifier whose features judge samples, of Fashion-MNIST or CIFAR-10
     TrainFeatures(TrainFeaturesOptions),
     /// Measure the images that samples are compared with, once and for all
     Reference(ReferenceOptions),

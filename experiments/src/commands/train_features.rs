@@ -1,20 +1,22 @@
 //! The command `train-features`: the classifier whose features judge samples.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use adadiff_backends::{DeviceName, DeviceTask};
-use adadiff_data::{FashionMnist, Split};
-use adadiff_metrics::FashionCnnConfig;
+use adadiff_data::{FashionMnist, ImageSet, Split, open_cifar10};
+use adadiff_metrics::{CifarCnnConfig, Classifier, FashionCnnConfig};
 use adadiff_model::kernels::Kernels;
 use adadiff_train::{ClassifierConfig, train_classifier};
 use adadiff_weights::native::{WeightPrecision, save};
-use anyhow::Result;
+use anyhow::{Result, bail};
+use burn::module::AutodiffModule;
 use burn_autodiff::Autodiff;
 use clap::Args;
 
 use super::Task;
+use crate::presets::DataSet;
 use crate::terminal::{STOP, say, steps_bar};
 
 /// Options of `train-features`.
@@ -23,52 +25,84 @@ pub struct TrainFeaturesOptions {
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
-    /// Folder of the four Fashion-MNIST files [default: $ADADIFF_DATA, then Debian's]
-    #[arg(long, value_name = "DIR")]
+    /// Folder or archive of the images [default for Fashion-MNIST: $ADADIFF_DATA, then Debian's]
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
-    /// Weights file to write
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "runs/fashion_cnn.safetensors"
-    )]
-    pub out: PathBuf,
+    /// Weights file to write [default: runs/fashion_cnn.safetensors or runs/cifar_cnn.safetensors]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 impl DeviceTask for Task<'_, TrainFeaturesOptions> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let folder = adadiff_data::locate(self.options.data.as_deref())?;
-        let train = FashionMnist::load(&folder, Split::Train)?;
-        let test = FashionMnist::load(&folder, Split::Test)?;
-        let config = ClassifierConfig::new(FashionCnnConfig::new());
+        let data = self.options.data.as_deref();
+        let set = self.experiment.preset(None)?.data;
+        match set {
+            DataSet::FashionMnist => {
+                let folder = adadiff_data::locate(data)?;
+                let train = FashionMnist::load(&folder, Split::Train)?;
+                let test = FashionMnist::load(&folder, Split::Test)?;
+                let config = ClassifierConfig::new();
+                let network = FashionCnnConfig::new().init::<Autodiff<B>>(&device);
+                self.train(&config, network, [&train, &test], "fashion_cnn", &device)
+            }
+            DataSet::Cifar10 => {
+                let place = set.place_of(data)?;
+                let train = open_cifar10(place, Split::Train)?;
+                let test = open_cifar10(place, Split::Test)?;
+                let config = ClassifierConfig::new().with_steps(8000).with_shift(4);
+                let network = CifarCnnConfig::new().init::<Autodiff<B>>(&device);
+                self.train(&config, network, [&*train, &*test], "cifar_cnn", &device)
+            }
+            other => bail!(
+                "no classifier of this project judges samples of {}: name FID's network with \
+                 --inception FILE where they are judged",
+                other.title()
+            ),
+        }
+    }
+}
+
+impl Task<'_, TrainFeaturesOptions> {
+    fn train<B: Kernels, N>(
+        &self,
+        config: &ClassifierConfig,
+        network: N,
+        [train, test]: [&dyn ImageSet; 2],
+        name: &str,
+        device: &B::Device,
+    ) -> Result<()>
+    where
+        N: Classifier<Autodiff<B>> + AutodiffModule<Autodiff<B>>,
+        N::InnerModule: Classifier<B>,
+    {
         let bar = steps_bar(config.steps as u64);
-        let trained =
-            train_classifier::<Autodiff<B>>(&config, &train, &test, &device, |progress| {
-                bar.set_position(progress.step as u64);
-                bar.set_message(format!("cross entropy {:.3}", progress.loss));
-                match STOP.load(Ordering::Relaxed) {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
-                }
-            })?;
+        let trained = train_classifier(config, network, train, test, device, |progress| {
+            bar.set_position(progress.step as u64);
+            bar.set_message(format!("cross entropy {:.3}", progress.loss));
+            if STOP.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
         bar.finish_and_clear();
         let metadata = [
             ("test_accuracy", trained.test_accuracy.to_string()),
             ("steps", config.steps.to_string()),
             ("seed", config.seed.to_string()),
         ];
-        save(
-            &trained.network,
-            WeightPrecision::Half,
-            &metadata,
-            &self.options.out,
-        )?;
+        let out = match &self.options.out {
+            Some(out) => out.clone(),
+            None => Path::new("runs").join(format!("{name}.safetensors")),
+        };
+        save(&trained.network, WeightPrecision::Half, &metadata, &out)?;
         say!(
             "test accuracy {:.2} %, weights in {}",
             100.0 * trained.test_accuracy,
-            self.options.out.display()
+            out.display()
         )
     }
 }

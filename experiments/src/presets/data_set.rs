@@ -128,7 +128,11 @@ impl DataSet {
         })
     }
 
-    fn place_of(self, data: Option<&Path>) -> Result<&Path> {
+    /// The folder or archive that was named.
+    ///
+    /// # Errors
+    /// Where none was.
+    pub fn place_of<'a>(self, data: Option<&'a Path>) -> Result<&'a Path> {
         match data {
             Some(data) => Ok(data),
             None => bail!(
@@ -137,7 +141,8 @@ impl DataSet {
                     Self::FashionMnist => "the folder of Fashion-MNIST's four files",
                     Self::Cifar10 =>
                         "CIFAR-10, as the archive cifar-10-binary.tar.gz or \
-                         cifar-10-python.tar.gz, the folder that it holds, or a folder of PNGs,",
+                         cifar-10-python.tar.gz, the folder that it holds, or a folder with train \
+                         and test in it, each with a folder of PNG or JPEG images for each class,",
                     Self::CelebA { .. } =>
                         "the folder that holds CelebA's img_align_celeba and \
                          list_eval_partition.txt",
