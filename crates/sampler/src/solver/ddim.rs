@@ -90,8 +90,7 @@ impl<B: Backend> Solver<B> for Ddim {
 mod tests {
     use super::*;
     use crate::testing::{
-        GaussianData, Plain, convergence_order, device, sample, sample_moments, sample_moments_on,
-        values,
+        GaussianData, convergence_order, device, sample, sample_moments, sample_moments_on, values,
     };
     use crate::{DdpmAncestral, DiscreteSchedule, FinalState, StepGrid, StepSpacing, VpLinear};
 

@@ -117,9 +117,7 @@ impl<B: Backend> Solver<B> for DpmSolverPlusPlus {
 mod tests {
     use super::*;
     use crate::VpLinear;
-    use crate::testing::{
-        GaussianData, Plain, convergence_order, device, flow_error, sample_moments,
-    };
+    use crate::testing::{GaussianData, convergence_order, device, flow_error, sample_moments};
 
     #[test]
     fn converges_with_order_two() {

@@ -179,9 +179,7 @@ fn weights(ratios: &[f64], h: f64, scale: f64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{
-        GaussianData, Plain, convergence_order, device, flow_error, sample_moments_on,
-    };
+    use crate::testing::{GaussianData, convergence_order, device, flow_error, sample_moments_on};
     use crate::{DiscreteSchedule, Spacing, TimeGrid, VpLinear};
 
     fn solver(order: usize, corrector: bool) -> UniPc {
