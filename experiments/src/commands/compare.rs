@@ -181,7 +181,7 @@ struct Settings {
     checkpoint_sha256: String,
     /// The thresholds that came with the weights.
     calibrations: Vec<Calibration>,
-    /// The budget as on the command line, where it is none of blocks.
+    /// The budget as on the command line, where it is other than blocks.
     wish: Option<String>,
     features: &'static str,
     /// What the exit rule `distance` is calibrated by, where the user named it.
