@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use adadiff_model::kernels::Kernels;
-use adadiff_storage::{StorageError, sha256_hex};
+use adadiff_storage::{StorageError, read_file, sha256_hex};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use adadiff_weights::native::{load, metadata};
 
@@ -38,7 +37,7 @@ impl NetworkFile {
     /// # Errors
     /// Where it cannot be read or is none of this project's.
     pub fn read(path: &Path) -> Result<Self, PipelineError> {
-        let bytes = fs::read(path).map_err(StorageError::file("read", path))?;
+        let bytes = read_file(path).map_err(StorageError::file("read", path))?;
         Self::new(bytes, path.to_owned())
     }
 

@@ -225,7 +225,8 @@ impl<B: Kernels> Pipeline<B> {
     /// Draws samples, leaving the network as `policy` says, under the eyes of a monitor.
     ///
     /// # Errors
-    /// Where the monitor stops it, the device fails, or values are not finite.
+    /// Where the network knows no such conditions, the monitor stops it, the device fails, or values are
+    /// not finite.
     pub fn generate(
         &self,
         policy: impl ExitPolicy,
@@ -273,6 +274,7 @@ impl<B: Kernels> Pipeline<B> {
         monitor: &dyn Monitor,
         observe: &mut dyn FnMut(&Progress<'_, B>),
     ) -> Result<Generated, PipelineError> {
+        self.check_conditions(&plan.conditions)?;
         let shape = self.config.model.backbone.image_shape();
         let request = SampleRequest {
             shape,
@@ -315,6 +317,22 @@ impl<B: Kernels> Pipeline<B> {
         })
     }
 
+    /// Checks that there is something to condition samples on, and that the network knows it: a class
+    /// beyond its labels is read from beyond their table.
+    fn check_conditions(&self, conditions: &Conditions) -> Result<(), PipelineError> {
+        let labels = self.config.model.backbone.classes;
+        let unknown = |class: &usize| labels.is_some_and(|labels| *class >= labels);
+        match conditions {
+            Conditions::Classes(classes) if classes.is_empty() || classes.iter().any(unknown) => {
+                Err(PipelineError::Config(
+                    "the conditions name no class, or one that the network does not have",
+                ))
+            }
+            Conditions::Texts(contexts) if contexts.is_empty() => Err(PipelineError::NoPrompts),
+            _ => Ok(()),
+        }
+    }
+
     /// The configuration's schedule and solver in so many steps.
     pub(crate) fn sampler(&self, steps: usize) -> Result<Sampler<B>, PipelineError> {
         Ok(Sampler {
@@ -330,5 +348,27 @@ impl<B: Kernels> Pipeline<B> {
     /// Where they ran more blocks than the network has.
     pub fn cost(&self, counts: &EvaluationCounts) -> Result<ComputeSummary, PipelineError> {
         Ok(counts.summary(&network_cost(&self.config.model).into())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adadiff_uem::FullDepth;
+
+    use super::*;
+    use crate::testing::pipeline;
+
+    #[test]
+    fn classes_that_the_network_does_not_have_are_refused() {
+        println!("device: flex");
+        let pipeline = pipeline();
+        for classes in [Vec::new(), vec![0, 11]] {
+            let spec = SampleSpec {
+                conditions: Some(Conditions::Classes(classes)),
+                ..SampleSpec::new(2)
+            };
+            let error = pipeline.sample(FullDepth, &spec).unwrap_err();
+            assert!(matches!(error, PipelineError::Config(_)), "{error}");
+        }
     }
 }

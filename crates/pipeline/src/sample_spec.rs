@@ -107,7 +107,7 @@ impl SamplePlan {
     pub fn part(&self, offset: usize, samples: usize) -> Self {
         Self {
             first_sample: self.first_sample + offset as u64,
-            samples: samples.min(self.samples - offset),
+            samples: samples.min(self.samples.saturating_sub(offset)),
             ..self.clone()
         }
     }

@@ -87,7 +87,8 @@ impl SampleStats {
         monitor: &dyn Monitor,
         keep: &mut KeepStats<'_>,
     ) -> Result<Self, PipelineError> {
-        let part = (CHUNK as usize).next_multiple_of(plan.batch);
+        // A batch of none is refused where samples are drawn.
+        let part = (CHUNK as usize).next_multiple_of(plan.batch.max(1));
         for offset in (self.counts.samples as usize..plan.samples).step_by(part) {
             let part = plan.part(offset, part);
             let generated = pipeline.generate_with(denoiser, &part, monitor, &mut |_| ())?;

@@ -41,9 +41,8 @@ where
     /// Where the file cannot be read, or another line is damaged.
     pub fn open(path: &Path) -> Result<Self, StorageError> {
         let mut bytes = read_if_there(path)?.unwrap_or_default();
-        // Before it is taken for text: a line can be cut off within a character.
-        let end = bytes.iter().rposition(|&byte| byte == b'\n');
-        bytes.truncate(end.unwrap_or(0));
+        // Before it is read as text: a letter of several bytes may have been cut, too.
+        bytes.truncate(whole_lines(&bytes));
         let text = String::from_utf8(bytes)
             .map_err(|error| StorageError::file("read", path)(std::io::Error::other(error)))?;
         Ok(Self {
@@ -194,8 +193,13 @@ fn append(path: &Path, line: &[u8]) -> std::io::Result<()> {
 fn end_of_last_line(file: &mut File) -> std::io::Result<u64> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
+    Ok(whole_lines(&bytes) as u64)
+}
+
+/// The bytes of all lines that have an end.
+fn whole_lines(bytes: &[u8]) -> usize {
     let end = bytes.iter().rposition(|&byte| byte == b'\n');
-    Ok(end.map_or(0, |end| end as u64 + 1))
+    end.map_or(0, |end| end + 1)
 }
 
 #[cfg(test)]
@@ -233,13 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_cut_off_within_a_character_does_not_count() {
+    fn a_letter_that_was_cut_off_is_no_damage() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lines.jsonl");
         let mut lines = JsonLines::<String, Value>::open(&path).unwrap();
-        lines.add("ü".to_owned(), value(0.5)).unwrap();
+        lines.add("gr\u{fc}n".to_owned(), value(0.5)).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes.extend(b"{\"id\":\"\xc3");
+        bytes.extend(b"{\"id\":\"0\",\"key\":\"gr\xc3");
         std::fs::write(&path, bytes).unwrap();
         let found = JsonLines::<String, Value>::open(&path).unwrap();
         assert_eq!(found.all(), lines.all());

@@ -41,6 +41,6 @@ pub use folder_lock::FolderLock;
 pub use json_lines::{
     JsonLines, Record, read_json, read_json_lines, read_json_or, to_json_lines, write_json,
 };
-pub use open::open_file;
+pub use open::{open_file, read_file};
 pub use resume_store::ResumeStore;
 pub use run_folder::RunFolder;

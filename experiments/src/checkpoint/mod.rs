@@ -7,14 +7,13 @@ mod load;
 pub mod published;
 pub mod text_encoder;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use adadiff_model::kernels::Kernels;
 pub use adadiff_pipeline::{BACKBONE_PHASE, PHASE_KEY, PRESET_KEY};
 use adadiff_pipeline::{CalibrationFile, NetworkFile};
 use adadiff_sampler::SolverConfig;
-use adadiff_storage::sha256_file;
+use adadiff_storage::{read_file, sha256_file};
 use adadiff_uem::AdaDiff;
 use anyhow::{Context, Result, bail, ensure};
 
@@ -93,7 +92,7 @@ impl Checkpoint {
     /// Where a file cannot be read or is not what it should be.
     pub fn read(path: &Path, preset: Option<&Preset>, known: &[Preset]) -> Result<Self> {
         let calibrations = CalibrationFile::read(&CalibrationFile::path_beside(path))?;
-        let bytes = fs::read(path)
+        let bytes = read_file(path)
             .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
         let is_own = metadata(&bytes, path).is_ok_and(|found| found.contains_key(PRESET_KEY));
         let published = match is_own {
@@ -123,7 +122,7 @@ impl Checkpoint {
         for companion in Companion::ALL {
             let beside = companion.path_beside(path);
             if beside != path && beside.exists() {
-                let bytes = fs::read(&beside)
+                let bytes = read_file(&beside)
                     .with_context(|| format!("cannot read the checkpoint {}", beside.display()))?;
                 let second = Self::own(bytes, CalibrationFile::default(), beside)?;
                 checkpoint.companions.push((companion, second));
@@ -134,7 +133,7 @@ impl Checkpoint {
 
     /// Whether `path` is a file of this project's own with a preset in its header.
     pub fn is_at(path: &Path) -> bool {
-        let header = fs::read(path)
+        let header = read_file(path)
             .ok()
             .and_then(|bytes| metadata(&bytes, path).ok());
         header.is_some_and(|header| header.contains_key(PRESET_KEY))

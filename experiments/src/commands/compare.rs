@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{
-    Calibration, Evaluator, Monitor, ReferenceId, SamplePlan, SampleStats, network_cost,
+    Calibration, Evaluator, Monitor, ReferenceId, SamplePlan, SampleStats, ensure_enough,
+    network_cost,
 };
 use adadiff_report::UncertaintyMaps;
 use adadiff_storage::{ResumeStore, RunFolder};
@@ -34,6 +35,9 @@ const CURVE: [f64; 5] = [0.15, 0.3, 0.45, 0.6, 0.75];
 
 /// Those of a quick run.
 const QUICK_CURVE: [f64; 2] = [0.3, 0.6];
+
+/// Samples of each of the curve's points, but for features that need more for a distance.
+const CURVE_SAMPLES: usize = 128;
 
 /// Options of the comparison.
 #[derive(Debug, Args)]
@@ -101,7 +105,6 @@ impl DeviceTask for Task<'_, CompareOptions> {
                  asked for; `sample --samples {samples}` draws a few pictures without judging them"
             );
         }
-        let curve_samples = samples.min(128);
         let curve = if quick { &QUICK_CURVE[..] } else { &CURVE };
         let folder = RunFolder::create(out.as_deref(), &checkpoint.preset.name)?;
         let data = checkpoint.preset.data;
@@ -111,6 +114,10 @@ impl DeviceTask for Task<'_, CompareOptions> {
         let mut loaded: LoadedCheckpoint<B> = surroundings.load(checkpoint, &device)?;
         let shape = loaded.pipeline().image_shape();
         let judge = reference.evaluator(data, shape, &device)?;
+        // Said before hours of sampling, not after.
+        let asked = format!("{samples} were asked for");
+        ensure_enough(samples as u64, judge.dims(), &asked)?;
+        let curve_samples = samples.min(CURVE_SAMPLES.max(judge.dims() + judge.dims() / 2));
         let request = request.as_ref();
         let settings = Settings {
             preset: loaded.preset().to_toml()?,
@@ -174,7 +181,7 @@ struct Settings {
     checkpoint_sha256: String,
     /// The thresholds that came with the weights.
     calibrations: Vec<Calibration>,
-    /// The budget as on the command line, where it is none of blocks.
+    /// The budget as on the command line, where it is other than blocks.
     wish: Option<String>,
     features: &'static str,
     /// What the exit rule `distance` is calibrated by, where the user named it.

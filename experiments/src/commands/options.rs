@@ -116,10 +116,8 @@ impl SamplingOptions {
         sampling.precision = self.precision.unwrap_or(sampling.precision);
         Ok(checkpoint)
     }
-}
 
-impl SamplingOptions {
-    /// The budget, where it is none of blocks. A distance is judged as `judge` says, against the
+    /// The budget, where it is other than blocks. A distance is judged as `judge` says, against the
     /// images at `place` where that names no reference.
     pub fn budget_request(
         &self,

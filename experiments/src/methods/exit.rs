@@ -15,7 +15,7 @@ use crate::checkpoint::LoadedCheckpoint;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
-    /// FullDepth: the full network.
+    /// Never: the full network.
     Full,
     /// After this many blocks.
     Depth(NonZeroUsize),

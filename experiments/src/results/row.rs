@@ -24,7 +24,7 @@ pub struct ResultRow {
     /// What distinguishes the network from AdaDiff as the paper has it, for example `own heads`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// Blocks run in every evaluation, for [`MethodKind::Static`].
+    /// Blocks run in every evaluation, for [`MethodKind::StaticDepth`].
     pub depth: Option<u32>,
     /// The device, as the command line names it.
     pub device: String,

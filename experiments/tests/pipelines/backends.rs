@@ -1,6 +1,13 @@
 //! One checkpoint on several devices, whether they are there or not.
 
 use std::fs;
+#[cfg(unix)]
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use tempfile::tempdir;
@@ -66,4 +73,29 @@ fn one_device_agrees_with_itself_to_the_last_bit() {
     }
     let told = fail(PROGRAM, folder.path(), &["backends", "--devices", "flex:1"]);
     assert!(told.contains("no device could be used"), "{told}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_to_the_comparison_alone_ends_its_processes() {
+    let folder = tempdir().unwrap();
+    let mut child = Command::new(PROGRAM)
+        .current_dir(folder.path())
+        .args(["backends", "--devices", "flex", "--samples", "100000"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert_eq!(told.next().unwrap().unwrap(), "flex: sampling");
+    thread::sleep(Duration::from_millis(500));
+    let start = Instant::now();
+    let signal = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(signal.unwrap().success());
+    assert!(!child.wait().unwrap().success());
+    assert!(start.elapsed() < Duration::from_secs(20));
+    let told: Vec<String> = told.map(Result::unwrap).collect();
+    assert!(told.concat().contains("interrupted"), "{told:?}");
 }

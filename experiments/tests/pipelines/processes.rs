@@ -87,13 +87,20 @@ fn merged_parts_are_the_single_run_bit_for_bit() {
         ["single.npz", "shared.npz"].map(|name| fs::read(folder.join(name)).unwrap());
     assert!(first == second, "the statistics differ");
 
+    let refused = |write: &[&str], told: &str| {
+        let output = Command::new(PROGRAM)
+            .current_dir(folder)
+            .args(["merge", "shared", "--reference", "reference.npz"])
+            .args(write)
+            .output()
+            .unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(message.contains(told), "{message}");
+    };
+    // The samples' own statistics in its place would be at no distance.
+    let written = ["--write-statistics", "./reference.npz"];
+    refused(&written, "holds what the samples are compared with");
     fs::remove_file(folder.join("shared/part-00005-of-00007.json")).unwrap();
-    let output = Command::new(PROGRAM)
-        .current_dir(folder)
-        .args(["merge", "shared", "--reference", "reference.npz"])
-        .output()
-        .unwrap();
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
-    assert!(message.contains("part-00005-of-00007.json"), "{message}");
+    refused(&[], "part-00005-of-00007.json");
 }

@@ -9,10 +9,12 @@ mod part;
 mod row;
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use adadiff_backends::DeviceName;
 use adadiff_storage::{to_json_lines, write_atomically};
@@ -26,6 +28,9 @@ pub use options::BackendsOptions;
 use options::{PART, PART_CALIBRATION, PART_DEVICE};
 use part::{Part, PartTask};
 use row::{BackendRow, table};
+
+/// The time between two looks at a device's process.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The comparison.
 #[derive(Debug)]
@@ -105,31 +110,48 @@ impl Backends<'_> {
         let file = folder
             .path()
             .join(format!("{}.json", device.to_string().replace(':', "-")));
+        let told = folder.path().join("told.txt");
         let mut command = Command::new(program);
         command
             .args(env::args_os().skip(1))
             .arg(format!("--{PART}"))
             .arg(&file)
             .arg(format!("--{PART_DEVICE}={device}"))
-            .stdin(Stdio::null());
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&told).context("cannot write into the temporary folder")?);
         let calibration = calibration_file(folder);
         if calibration.exists() {
             command
                 .arg(format!("--{PART_CALIBRATION}"))
                 .arg(calibration);
         }
-        let output = command
-            .output()
-            .context("cannot start this program again")?;
-        if self.stop.load(Ordering::Relaxed) {
-            bail!("interrupted; nothing was written");
-        }
-        if !output.status.success() {
-            let told = String::from_utf8_lossy(&output.stderr);
-            return Ok(Err(reason(&told, output.status.code())));
+        let child = command.spawn();
+        let status = self.wait(child.context("cannot start this program again")?)?;
+        if !status.success() {
+            let told = fs::read(&told).unwrap_or_default();
+            return Ok(Err(reason(&String::from_utf8_lossy(&told), status.code())));
         }
         let part = fs::read(&file).with_context(|| format!("{device} left nothing behind"))?;
         Ok(Ok(serde_json::from_slice(&part)?))
+    }
+
+    /// Waits for a device's process, which is ended where the user asks to stop: a signal may have reached
+    /// this process alone.
+    fn wait(&self, mut process: Child) -> Result<ExitStatus> {
+        loop {
+            let ended = process.try_wait().context("cannot wait for a process")?;
+            if self.stop.load(Ordering::Relaxed) {
+                // Where it has ended already, there is nothing to end.
+                let _ = process.kill();
+                let _ = process.wait();
+                bail!("interrupted; nothing was written");
+            }
+            if let Some(status) = ended {
+                return Ok(status);
+            }
+            thread::sleep(PAUSE);
+        }
     }
 }
 

@@ -40,10 +40,17 @@ impl MergeOptions {
         let whole = self.whole()?;
         let origin = origin_of(&whole.settings.features);
         read_origin(&self.reference)?.ensure_same(&origin)?;
+        let reference = read_statistics(&self.reference)?;
         if let Some(path) = &self.write_statistics {
+            ensure!(
+                !is_same_file(path, &self.reference),
+                "{} holds what the samples are compared with; name another file with \
+                 --write-statistics",
+                path.display()
+            );
             write_statistics(path, &whole.statistics.gaussian()?, &origin)?;
         }
-        let distance = distance_from(&read_statistics(&self.reference)?, &whole.statistics)?;
+        let distance = distance_from(&reference, &whole.statistics)?;
         let row = row(&whole, distance)?;
         let line = serde_json::to_string(&row)?;
         write_atomically(
@@ -93,6 +100,12 @@ impl MergeOptions {
         );
         read_complete(&firsts[0])
     }
+}
+
+/// Whether two paths lead to one file.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| std::fs::canonicalize(path).ok();
+    whole(one).is_some_and(|one| whole(other) == Some(one))
 }
 
 /// Reads a part that has all its samples.
