@@ -168,7 +168,7 @@ fn exits_meet_their_budgets_and_a_sample_stays_the_same_in_any_batch() {
 #[test]
 fn blocks_are_shared_out_by_a_distance_where_there_is_something_to_measure_it_by() {
     println!("device: flex");
-    let loaded = loaded(false);
+    let loaded = measuring_by(loaded(false), DataSetReference::default(), None);
     let method = Method::AdaDiff {
         rule: ExitRule::Distance,
         reduction: 0.4,
