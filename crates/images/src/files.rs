@@ -109,7 +109,7 @@ impl ImageFiles {
             files,
             left_out,
         };
-        if files.is_empty() {
+        if files.len() == 0 {
             return Err(ImageFilesError::None {
                 path: files.path,
                 files: files.left_out.total(),
@@ -128,16 +128,16 @@ impl ImageFiles {
         matches!(self.files, Files::Folder(_))
     }
 
-    /// Number of pictures.
+    /// Number of pictures, never 0.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a set without pictures is refused"
+    )]
     pub fn len(&self) -> usize {
         match &self.files {
             Files::Folder(files) => files.len(),
             Files::Zip(_, files) => files.len(),
         }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// What lies beside the pictures.

@@ -12,7 +12,7 @@ const MOST_NAMED: usize = 5;
 #[derive(Debug, Error)]
 pub enum WeightError {
     /// The file could not be opened or read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     File {
         /// The file.
         path: PathBuf,

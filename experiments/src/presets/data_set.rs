@@ -132,7 +132,7 @@ impl DataSet {
     ///
     /// # Errors
     /// Where none was.
-    pub fn place_of<'a>(self, data: Option<&'a Path>) -> Result<&'a Path> {
+    pub fn place_of(self, data: Option<&Path>) -> Result<&Path> {
         match data {
             Some(data) => Ok(data),
             None => bail!(

@@ -155,7 +155,7 @@ fn prefixes_and_what_lies_beside_a_network_do_not_stop_an_import() {
         Stored::new("mask", Dtype::BOOL, &[2], [0, 1]),
         Stored::new("blocks.freqs", Dtype::C64, &[1], [0; 8]),
     ] {
-        let (told, found) = import(&[&weights[..], &[beside.clone()]].concat(), &[]);
+        let (told, found) = import(&[&weights[..], std::slice::from_ref(&beside)].concat(), &[]);
         assert!(found == expected, "{}: other weights", beside.name);
         assert!(told.contains(&beside.name), "{told}");
     }

@@ -130,6 +130,7 @@ impl DeviceTask for Train<'_> {
 }
 
 /// Where the second phase's backbone comes from.
+#[expect(clippy::large_enum_variant, reason = "a training has one of them")]
 enum Backbone<'a, B: Kernels> {
     /// From a file.
     Given(AdaDiff<B>),

@@ -42,7 +42,7 @@ fn among_several(
 
     let ProcessRank { rank, size, .. } = rank;
     let told_by_mpi = |name: &&str| std::env::var_os(name).is_some();
-    if !STARTED_BY_MPI.iter().any(|name| told_by_mpi(&name)) {
+    if !STARTED_BY_MPI.iter().any(told_by_mpi) {
         bail!(
             "this is process {rank} of {size}, which MPI did not start: start them with \
              `mpirun -n {size} …` or `srun --mpi=pmix …`; --rank 0 --world-size 1 trains in this process \
