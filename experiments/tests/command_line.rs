@@ -145,8 +145,39 @@ fn solvers_are_swapped_by_name() {
         &["sample", "--solver", "heun"],
         &["possible values", "unipc"],
     );
-    let calibrate = ["calibrate", "--solver", "ddim", "--out", "thresholds.json"];
-    fails(&folder, &calibrate, &["--solver", "the weights' preset"]);
+}
+
+#[test]
+fn thresholds_are_stored_for_the_solver_that_they_were_found_with() {
+    let folder = tempdir().unwrap();
+    let weights = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/assets/fashion_mnist/weights.safetensors"
+    );
+    fs::copy(weights, folder.path().join("w.safetensors")).unwrap();
+    let common = ["--checkpoint", "w.safetensors", "--exit-rule", "threshold"];
+    let few = ["--steps", "2", "--reduction", "0.3"];
+    let run = |command: &[&str], solver: &str| {
+        let output = program(folder.path())
+            .args(command)
+            .args(common)
+            .args(few)
+            .args(["--solver", solver])
+            .output()
+            .unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{solver}: {message}");
+        fs::read_to_string(folder.path().join("calibration.json")).unwrap()
+    };
+    let one = run(&["calibrate"], "ddim");
+    assert_eq!(one.matches("\"solver\": \"ddim\"").count(), 1, "{one}");
+    let two = run(&["calibrate"], "unipc");
+    assert_eq!(two.matches("\"solver\": \"ddim\"").count(), 1, "{two}");
+    assert_eq!(two.matches("\"solver\": \"unipc\"").count(), 1, "{two}");
+    let sample = ["sample", "--samples", "1", "--out", "s"];
+    assert_eq!(run(&sample, "ddim"), two);
+    let preset = fs::read_to_string(folder.path().join("s/preset.toml")).unwrap();
+    assert!(preset.contains("solver = \"ddim\"\n"), "{preset}");
 }
 
 #[test]

@@ -36,12 +36,6 @@ impl DeviceTask for Task<'_, CalibrateOptions> {
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let options = self.options;
-        if options.inputs.sampling.solver.is_some() {
-            bail!(
-                "stored thresholds are of the solver in the weights' preset; commands with another \
-                 --solver calibrate theirs themselves"
-            );
-        }
         let mut inputs = options.inputs.resolve(self.experiment)?;
         let out = match (options.out, &inputs.weights) {
             (Some(out), _) => out,

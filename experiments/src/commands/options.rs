@@ -38,8 +38,7 @@ pub struct SamplingOptions {
     /// Solver steps [default: the preset's]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub steps: Option<usize>,
-    /// Solver, with settings that suit any network; thresholds that are stored beside the weights are of
-    /// the preset's [default: the preset's]
+    /// Solver, with settings that suit any network [default: the preset's]
     #[arg(long, value_name = "NAME", value_enum)]
     pub solver: Option<SolverName>,
     /// Guidance scale s of cond + s (cond - uncond) [default: the preset's]
@@ -103,7 +102,7 @@ impl SamplingOptions {
         if let Some(name) = self.solver
             && !name.is_of(sampling.solver)
         {
-            // Stored thresholds remain those of `calibrated_solver`, and are passed over.
+            // Stored thresholds that tell no solver remain those of `calibrated_solver`.
             sampling.solver = name.config(on_latents);
         }
         sampling.steps = self.steps.unwrap_or(sampling.steps);
