@@ -12,12 +12,12 @@ const MOST_NAMED: usize = 5;
 #[derive(Debug, Error)]
 pub enum WeightError {
     /// The file could not be opened or read.
-    #[error("cannot read {path}")]
+    #[error("cannot read {path}: {error}")]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// What the system said: part of the message, so that no chain of errors repeats it.
+        error: std::io::Error,
     },
     /// The file is damaged, or not what it claims to be.
     #[error("{path} is not a usable weight file: {reason}")]

@@ -77,9 +77,9 @@ impl WeightFile {
     /// Where the file cannot be read, is damaged, is one piece of several, or holds anything but
     /// tensors in dictionaries.
     pub fn open(path: &Path) -> Result<Self, WeightError> {
-        let system = |source| WeightError::File {
+        let system = |error| WeightError::File {
             path: path.to_owned(),
-            source,
+            error,
         };
         let fault = |fault| match fault {
             Fault::Io(source) => system(source),
@@ -139,9 +139,9 @@ impl WeightFile {
                 reason: format!("it has no tensor {name}"),
             });
         };
-        tensor.read().map_err(|source| WeightError::File {
+        tensor.read().map_err(|error| WeightError::File {
             path: self.path.clone(),
-            source,
+            error,
         })
     }
 }
