@@ -10,10 +10,6 @@ use burn::tensor::backend::Backend;
 
 use crate::Classifier;
 
-/// The name of [`CifarCnn`]'s features in results: a Fréchet distance of them is "FD (cifar-cnn)".
-/// It is not FID, which is defined by Inception's features.
-pub const CIFAR_FEATURES_NAME: &str = "cifar-cnn";
-
 /// Channels of a group that is normalised together.
 const GROUP: usize = 16;
 
@@ -116,29 +112,18 @@ impl<B: Backend> ResidualBlock<B> {
 impl<B: Backend> Classifier<B> for CifarCnn<B> {
     const SHAPE: [usize; 3] = [3, 32, 32];
 
-    fn dims(&self) -> usize {
-        let [_, features] = self.features.weight.dims();
-        features
+    fn last_layers(&self) -> [&Linear<B>; 2] {
+        [&self.features, &self.logits]
     }
 
-    fn classes(&self) -> usize {
-        let [_, classes] = self.logits.weight.dims();
-        classes
-    }
-
-    fn features(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+    fn hidden(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
         let stem = self.stem.forward(images);
         let hidden = self
             .blocks
             .iter()
             .fold(stem, |hidden, block| block.forward(hidden));
         let hidden = relu(self.norm.forward(hidden)).flatten::<3>(2, 3);
-        self.features
-            .forward(hidden.mean_dim(2).squeeze_dim::<2>(2))
-    }
-
-    fn logits(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
-        self.logits.forward(relu(self.features(images)))
+        hidden.mean_dim(2).squeeze_dim(2)
     }
 }
 

@@ -62,28 +62,18 @@ impl FashionCnnConfig {
 impl<B: Backend> Classifier<B> for FashionCnn<B> {
     const SHAPE: [usize; 3] = [1, SIDE, SIDE];
 
-    fn dims(&self) -> usize {
-        let [_, features] = self.features.weight.dims();
-        features
+    fn last_layers(&self) -> [&Linear<B>; 2] {
+        [&self.features, &self.logits]
     }
 
-    fn classes(&self) -> usize {
-        let [_, classes] = self.logits.weight.dims();
-        classes
-    }
-
-    fn features(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+    fn hidden(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
         let hidden = self
             .convolutions
             .iter()
             .fold(images, |hidden, convolution| {
                 relu(convolution.forward(hidden))
             });
-        self.features.forward(hidden.flatten(1, 3))
-    }
-
-    fn logits(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
-        self.logits.forward(relu(self.features(images)))
+        hidden.flatten(1, 3)
     }
 }
 

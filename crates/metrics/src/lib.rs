@@ -28,7 +28,7 @@ mod spread;
 #[cfg(test)]
 mod testing;
 
-pub use cifar_cnn::{CIFAR_FEATURES_NAME, CifarCnn, CifarCnnConfig};
+pub use cifar_cnn::{CifarCnn, CifarCnnConfig};
 pub use classifier::Classifier;
 pub use cmmd::{RowLength, cmmd};
 pub use compute_cost::{ComputeCost, ComputeSummary, Evaluation};
