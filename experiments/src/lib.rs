@@ -24,4 +24,4 @@ struct Readme;
 pub use checkpoint::{Checkpoint, LoadedCheckpoint};
 pub use evaluator::test_images;
 pub use methods::{Method, PreparedMethod};
-pub use presets::{DataSet, LatentPreset, Place, Preset};
+pub use presets::{DataSet, DatasetPath, LatentPreset, Preset};

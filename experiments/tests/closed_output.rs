@@ -35,9 +35,10 @@ fn ends_well(folder: &Path, arguments: &[&str], file: Option<&str>) {
             return;
         };
         assert!(file.exists(), "{arguments:?} wrote no {}", file.display());
-        match file.is_dir() {
-            true => fs::remove_dir_all(file).unwrap(),
-            false => fs::remove_file(file).unwrap(),
+        if file.is_dir() {
+            fs::remove_dir_all(file).unwrap()
+        } else {
+            fs::remove_file(file).unwrap()
         }
     };
     let told = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,6 +1,7 @@
 //! What may use what: Rust enforces the direction between crates alone, this file also between the
 //! modules of this package.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        if path.is_dir() && !path.ends_with("target") {
             found.extend(files(&path));
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             found.push(path);
@@ -110,4 +111,40 @@ fn crates_use_only_those_above_them() {
     expected.sort();
     listed.sort();
     assert_eq!(listed, expected, "the README lists every crate");
+}
+
+#[test]
+fn no_two_public_types_share_a_name() {
+    let packages = ["crates", "experiments", "tests", "benches", "fuzz"];
+    let mut seen = BTreeMap::<String, PathBuf>::new();
+    let mut doubled = Vec::new();
+    for path in packages
+        .iter()
+        .flat_map(|package| files(&root().join(package)))
+    {
+        for line in code(&path) {
+            let kinds = ["struct ", "enum ", "trait ", "type ", "union "];
+            let declared = line.strip_prefix("pub ");
+            let Some(rest) =
+                declared.and_then(|rest| kinds.iter().find_map(|kind| rest.strip_prefix(kind)))
+            else {
+                continue;
+            };
+            let end = rest.find(|sign: char| !sign.is_alphanumeric());
+            let name = rest[..end.unwrap_or(rest.len())].to_owned();
+            // Two forms of one type, for builds with and without a feature, stand in one file.
+            if let Some(other) = seen
+                .insert(name.clone(), path.clone())
+                .filter(|other| *other != path)
+            {
+                doubled.push(format!(
+                    "{name}: {} and {}",
+                    other.display(),
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert!(seen.len() > 300, "{} public types were found", seen.len());
+    assert!(doubled.is_empty(), "{}", doubled.join("\n"));
 }

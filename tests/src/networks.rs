@@ -84,8 +84,8 @@ impl Network {
             .config
             .init::<B>(7, device)
             .expect("a valid configuration");
-        model.backbone = model.backbone.map(&mut Scale { factor: 5.0 });
-        let mut estimators = Scale { factor: 20.0 };
+        model.backbone = model.backbone.map(&mut TestScale { factor: 5.0 });
+        let mut estimators = TestScale { factor: 20.0 };
         model.estimators = model
             .estimators
             .into_iter()
@@ -123,12 +123,12 @@ impl Network {
 
 /// Multiplies every matrix of a module; vectors stay, and what was trainable stays so.
 #[derive(Clone, Copy, Debug)]
-pub struct Scale {
+pub struct TestScale {
     /// What matrices are multiplied by.
     pub factor: f64,
 }
 
-impl<B: Backend> ModuleMapper<B> for Scale {
+impl<B: Backend> ModuleMapper<B> for TestScale {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         if D != 2 {
             return param;

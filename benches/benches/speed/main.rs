@@ -24,9 +24,9 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     for device in compiled_devices() {
         let criterion = &mut criterion;
-        let outcome = run_on(device, network::Network { device, criterion })
+        let outcome = run_on(device, network::BenchNetwork { device, criterion })
             .and_then(|()| run_on(device, adaptive::Adaptive { device, criterion }))
-            .and_then(|()| run_on(device, sampling::Sampling { device, criterion }))
+            .and_then(|()| run_on(device, sampling::SamplingBench { device, criterion }))
             .and_then(|()| run_on(device, training::Training { device, criterion }));
         if let Err(error) = outcome {
             eprintln!("{device} is left out: {error:#}");

@@ -9,12 +9,12 @@ use criterion::{Criterion, Throughput};
 
 use crate::setting::{BATCH, Setting, wait};
 
-pub struct Network<'a> {
+pub struct BenchNetwork<'a> {
     pub device: DeviceName,
     pub criterion: &'a mut Criterion,
 }
 
-impl DeviceTask for Network<'_> {
+impl DeviceTask for BenchNetwork<'_> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {

@@ -22,7 +22,7 @@ use crate::setting::wait;
 /// Images of a measurement.
 const IMAGES: usize = 16;
 
-pub struct Sampling<'a> {
+pub struct SamplingBench<'a> {
     pub device: DeviceName,
     pub criterion: &'a mut Criterion,
 }
@@ -80,7 +80,7 @@ fn request<B: Kernels>(preset: &Preset, device: &B::Device) -> Result<SampleRequ
     })
 }
 
-impl DeviceTask for Sampling<'_> {
+impl DeviceTask for SamplingBench<'_> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {

@@ -23,8 +23,8 @@ impl Folder {
     }
 
     /// The inputs of both sides.
-    pub fn inputs(&self) -> Result<Inputs> {
-        Ok(Inputs(WeightFile::open(
+    pub fn inputs(&self) -> Result<WorkerInputs> {
+        Ok(WorkerInputs(WeightFile::open(
             &self.0.join("inputs.safetensors"),
         )?))
     }
@@ -37,9 +37,9 @@ impl Folder {
 
 /// The inputs of a case.
 #[derive(Debug)]
-pub struct Inputs(WeightFile);
+pub struct WorkerInputs(WeightFile);
 
-impl Inputs {
+impl WorkerInputs {
     /// A tensor of this name.
     pub fn tensor<B: Backend, const D: usize>(
         &self,

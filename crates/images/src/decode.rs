@@ -121,9 +121,10 @@ pub fn check_pixels(width: u64, height: u64) -> Result<(), PictureError> {
 
 /// An error where decoding a picture takes more memory than is allowed.
 pub(crate) fn check_memory(width: u64, height: u64, bytes: u64) -> Result<(), PictureError> {
-    match bytes > MOST_MEMORY {
-        true => Err(PictureError::Large { width, height }),
-        false => Ok(()),
+    if bytes > MOST_MEMORY {
+        Err(PictureError::Large { width, height })
+    } else {
+        Ok(())
     }
 }
 

@@ -91,9 +91,10 @@ impl Listing {
                 if is_missing
                     && fs::symlink_metadata(&path).is_ok_and(|link| link.is_symlink()) =>
             {
-                match path.file_name().is_some_and(is_hidden) {
-                    true => self.left_out.hidden += 1,
-                    false => self.add_file(root, &path, true),
+                if path.file_name().is_some_and(is_hidden) {
+                    self.left_out.hidden += 1
+                } else {
+                    self.add_file(root, &path, true)
                 }
                 Ok(())
             }

@@ -144,8 +144,9 @@ pub enum MetricsError {
 
 /// A figure, which is an error where it is not finite.
 pub(crate) fn finite(what: &'static str, value: f64) -> Result<f64, MetricsError> {
-    match value.is_finite() {
-        true => Ok(value),
-        false => Err(MetricsError::Overflow { what }),
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(MetricsError::Overflow { what })
     }
 }

@@ -335,9 +335,10 @@ fn shift(rows: &[f64], dims: usize) -> Vec<f64> {
             if is_far { first } else { 0.0 }
         })
         .collect();
-    match shift.iter().all(|&shift| shift == 0.0) {
-        true => Vec::new(),
-        false => shift,
+    if shift.iter().all(|&shift| shift == 0.0) {
+        Vec::new()
+    } else {
+        shift
     }
 }
 

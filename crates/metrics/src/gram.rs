@@ -40,9 +40,12 @@ pub(crate) fn sum_within(
             columns.map(move |columns| (rows.clone(), columns))
         })
         .collect();
-    sum(&pairs, x, x, |row, column, product| match column < row {
-        true => kernel(row, column, product),
-        false => 0.0,
+    sum(&pairs, x, x, |row, column, product| {
+        if column < row {
+            kernel(row, column, product)
+        } else {
+            0.0
+        }
     })
 }
 

@@ -55,7 +55,7 @@ pub fn inception_score(
             score(&rows, probabilities.dims())
         })
         .collect();
-    Ok(Spread::of(&scores))
+    Ok(Spread::from_estimates(&scores))
 }
 
 /// The score of one run `[samples, classes]`.

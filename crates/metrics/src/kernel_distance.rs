@@ -95,7 +95,7 @@ pub fn kernel_distance_of_subsets(
             )
         })
         .collect();
-    Ok(Spread::of(&distances?))
+    Ok(Spread::from_estimates(&distances?))
 }
 
 #[cfg(test)]

@@ -54,11 +54,12 @@ pub fn precision_recall(
 /// [`squared_radii`], which must not be too large for numbers: everything would lie within.
 fn radii_of(set: &Features<'_>, neighbours: usize) -> Result<Vec<f64>, MetricsError> {
     let radii = squared_radii(set, neighbours);
-    match radii.iter().all(|radius| radius.is_finite()) {
-        true => Ok(radii),
-        false => Err(MetricsError::Overflow {
+    if radii.iter().all(|radius| radius.is_finite()) {
+        Ok(radii)
+    } else {
+        Err(MetricsError::Overflow {
             what: "a distance that precision and recall need",
-        }),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::images::{FileSet, FileSetError};
 use crate::npz::{
-    ArrayContents, ArrayKind, FeatureSet, ImageSet, NpzError, read_origin, read_statistics,
+    ArrayContents, ArrayKind, FeatureSet, NpzError, NpzImages, read_origin, read_statistics,
 };
 use crate::{FeatureOrigin, Gaussian};
 
@@ -26,7 +26,7 @@ pub enum Samples {
     /// Image files in a folder or a zip archive.
     Files(FileSet),
     /// An array of images.
-    Images(ImageSet),
+    Images(NpzImages),
     /// An array of features.
     Features(FeatureSet),
 }
@@ -68,9 +68,9 @@ impl Source {
             _ if metadata.is_dir() => (Some(Samples::Files(FileSet::folder(path)?)), false),
             Some("zip") => (Some(Samples::Files(FileSet::zip(path)?)), false),
             Some("npz" | "npy") => {
-                let contents = ArrayContents::of(path)?;
+                let contents = ArrayContents::read(path)?;
                 let samples = match contents.samples {
-                    Some(ArrayKind::Images) => Some(Samples::Images(ImageSet::open(path)?)),
+                    Some(ArrayKind::Images) => Some(Samples::Images(NpzImages::open(path)?)),
                     Some(ArrayKind::Features) => Some(Samples::Features(FeatureSet::open(path)?)),
                     None => None,
                 };

@@ -14,7 +14,7 @@ pub struct Spread {
 
 impl Spread {
     /// That of `estimates`, of which there is at least one.
-    pub(crate) fn of(estimates: &[f64]) -> Self {
+    pub(crate) fn from_estimates(estimates: &[f64]) -> Self {
         let count = estimates.len() as f64;
         let mean = estimates.iter().sum::<f64>() / count;
         let squares: f64 = estimates.iter().map(|value| (value - mean).powi(2)).sum();
@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn the_deviation_is_that_of_the_estimates_themselves() {
         // Squared deviations 9, 1, 1, 9 over 4.
-        let spread = Spread::of(&[1.0, 3.0, 5.0, 7.0]);
+        let spread = Spread::from_estimates(&[1.0, 3.0, 5.0, 7.0]);
         assert_eq!((spread.mean, spread.std), (4.0, 5.0_f64.sqrt()));
     }
 }

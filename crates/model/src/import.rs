@@ -66,16 +66,18 @@ impl UVitConfig {
         let in_blocks = (0..)
             .take_while(|block| has(&format!("in_blocks.{block}.norm1.weight")))
             .count();
-        let classes = match has("label_emb.weight") {
-            true => Some(dims::<2>(file, NETWORK, "label_emb.weight")?[0]),
-            false => None,
+        let classes = if has("label_emb.weight") {
+            Some(dims::<2>(file, NETWORK, "label_emb.weight")?[0])
+        } else {
+            None
         };
-        let text = match has("context_embed.weight") {
-            true => Some(TextConfig {
+        let text = if has("context_embed.weight") {
+            Some(TextConfig {
                 tokens: hints.text_tokens.unwrap_or(CLIP_TOKENS),
                 width: dims::<2>(file, NETWORK, "context_embed.weight")?[1],
-            }),
-            false => None,
+            })
+        } else {
+            None
         };
         let mut config = Self {
             // One patch, until the number of tokens is understood.

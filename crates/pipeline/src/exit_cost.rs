@@ -59,9 +59,10 @@ impl ExitCost {
 
 impl DepthCost {
     fn price(&self, error: f32) -> f32 {
-        let share = match self.distance > 0.0 && self.error > 0.0 {
-            true => f64::from(error) / self.error,
-            false => 1.0,
+        let share = if self.distance > 0.0 && self.error > 0.0 {
+            f64::from(error) / self.error
+        } else {
+            1.0
         };
         (self.distance * share) as f32
     }
@@ -176,9 +177,12 @@ fn depths(steps: &[ErrorStep], blocks: usize) -> Vec<usize> {
 /// What each evaluation of a segment has of its errors; equal where there are none.
 fn shares(errors: &[f64]) -> Vec<f64> {
     let sum: f64 = errors.iter().sum();
-    let share = |error: &f64| match sum > 0.0 {
-        true => error / sum,
-        false => 1.0 / errors.len() as f64,
+    let share = |error: &f64| {
+        if sum > 0.0 {
+            error / sum
+        } else {
+            1.0 / errors.len() as f64
+        }
     };
     errors.iter().map(share).collect()
 }

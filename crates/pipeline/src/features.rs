@@ -175,9 +175,10 @@ mod tests {
         drawn[0] = -1.7;
         let statistics = |pixels: &[f32], is_exact: bool| {
             let mut statistics = extractor.no_statistics(0).unwrap();
-            match is_exact {
-                true => extractor.add_exact(&mut statistics, pixels, shape, &FlexDevice),
-                false => extractor.add(&mut statistics, pixels, shape, &FlexDevice),
+            if is_exact {
+                extractor.add_exact(&mut statistics, pixels, shape, &FlexDevice)
+            } else {
+                extractor.add(&mut statistics, pixels, shape, &FlexDevice)
             }
             .unwrap();
             statistics

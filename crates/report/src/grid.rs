@@ -7,7 +7,7 @@ use adadiff_storage::replace_file;
 use image::{ImageFormat, Rgb, RgbImage};
 
 use super::palette::{BLUE, Colour, VERMILLION};
-use super::{ImageBatch, ReportError};
+use super::{ImageValues, ReportError};
 
 /// How images are laid out. Lengths are in pixels of the PNG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ const BACKGROUND: Rgb<u8> = Rgb([255, 255, 255]);
 ///
 /// # Errors
 /// [`ReportError::Data`] where the style has no column, no scale, or makes too large an image.
-pub fn image_grid(images: &ImageBatch<'_>, style: GridStyle) -> Result<RgbImage, ReportError> {
+pub fn image_grid(images: &ImageValues<'_>, style: GridStyle) -> Result<RgbImage, ReportError> {
     let [count, _, height, width] = images.shape();
     tile_grid([count, height, width], style, |image, row, column| {
         images.pixel(image, row, column)
@@ -89,8 +89,8 @@ pub(super) fn tile_grid(
 /// # Errors
 /// [`ReportError::Data`] where the two batches differ in shape, or as for [`image_grid`].
 pub fn pair_grid(
-    full: &ImageBatch<'_>,
-    adaptive: &ImageBatch<'_>,
+    full: &ImageValues<'_>,
+    adaptive: &ImageValues<'_>,
     style: GridStyle,
 ) -> Result<RgbImage, ReportError> {
     if full.shape() != adaptive.shape() {
@@ -228,7 +228,7 @@ mod tests {
     fn images_stand_in_reading_order() -> Result<(), ReportError> {
         // Three images of 1 x 2 pixels.
         let values = [-1.0, 0.0, 0.2, -0.2, 1.0, -1.0];
-        let images = ImageBatch::new(&values, [3, 1, 1, 2])?;
+        let images = ImageValues::new(&values, [3, 1, 1, 2])?;
         let grid = image_grid(
             &images,
             GridStyle {
@@ -255,8 +255,8 @@ mod tests {
     fn pairs_are_marked_by_bars() -> Result<(), ReportError> {
         let full = [-1.0, 1.0];
         let adaptive = [0.2, -0.2];
-        let full = ImageBatch::new(&full, [2, 1, 1, 1])?;
-        let adaptive = ImageBatch::new(&adaptive, [2, 1, 1, 1])?;
+        let full = ImageValues::new(&full, [2, 1, 1, 1])?;
+        let adaptive = ImageValues::new(&adaptive, [2, 1, 1, 1])?;
         let grid = pair_grid(
             &full,
             &adaptive,
@@ -281,7 +281,7 @@ mod tests {
     fn png_holds_the_pixels() -> Result<(), Box<dyn std::error::Error>> {
         let values = [0.2];
         let grid = image_grid(
-            &ImageBatch::new(&values, [1, 1, 1, 1])?,
+            &ImageValues::new(&values, [1, 1, 1, 1])?,
             GridStyle::default(),
         )?;
         let folder = tempfile::tempdir()?;
@@ -294,8 +294,8 @@ mod tests {
     #[test]
     fn impossible_layouts_are_reported() -> Result<(), ReportError> {
         let values = [0.0; 2];
-        let one = ImageBatch::new(&values[..1], [1, 1, 1, 1])?;
-        let two = ImageBatch::new(&values, [2, 1, 1, 1])?;
+        let one = ImageValues::new(&values[..1], [1, 1, 1, 1])?;
+        let two = ImageValues::new(&values, [2, 1, 1, 1])?;
         let style = GridStyle {
             columns: 0,
             ..GridStyle::default()

@@ -6,12 +6,12 @@ use super::palette::Colour;
 /// A batch of images `[images, channels, height, width]` with one (grey) or three (red, green,
 /// blue) channels and values in `[-1, 1]`; values outside are clamped when drawn.
 #[derive(Clone, Copy, Debug)]
-pub struct ImageBatch<'a> {
+pub struct ImageValues<'a> {
     values: &'a [f32],
     shape: [usize; 4],
 }
 
-impl<'a> ImageBatch<'a> {
+impl<'a> ImageValues<'a> {
     /// The images in `values`, row by row in the order of `shape`.
     ///
     /// # Errors
@@ -75,12 +75,12 @@ mod tests {
     #[test]
     fn grey_and_colour_pixels() -> Result<(), ReportError> {
         let grey = [-1.0, 0.0, 1.0, 3.0];
-        let grey = ImageBatch::new(&grey, [1, 1, 2, 2])?;
+        let grey = ImageValues::new(&grey, [1, 1, 2, 2])?;
         assert_eq!(grey.pixel(0, 0, 0), [0, 0, 0]);
         assert_eq!(grey.pixel(0, 0, 1), [128, 128, 128]);
         assert_eq!(grey.pixel(0, 1, 1), [255, 255, 255]);
         let colour = [-1.0, 0.2, 1.0, -1.0, -0.5, 1.0];
-        let colour = ImageBatch::new(&colour, [2, 3, 1, 1])?;
+        let colour = ImageValues::new(&colour, [2, 3, 1, 1])?;
         assert_eq!(colour.pixel(0, 0, 0), [0, 153, 255]);
         assert_eq!(colour.pixel(1, 0, 0), [0, 64, 255]);
         Ok(())
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn what_cannot_be_drawn_is_named() {
         let message = |values: &[f32], shape| {
-            ImageBatch::new(values, shape)
+            ImageValues::new(values, shape)
                 .map(|_| ())
                 .map_err(|error| error.to_string())
         };

@@ -56,7 +56,7 @@ pub use figure::Figure;
 pub use grid::{GridStyle, image_grid, pair_grid, png_bytes, write_png};
 pub use heatmap::{ExitHeatmap, HeatmapStep};
 pub use html::{Report, Section};
-pub use images::ImageBatch;
+pub use images::ImageValues;
 pub use maps::{MapRow, UncertaintyMap, UncertaintyMaps};
 pub use picture::{Align, Picture};
 pub use table::{Table, decimals, update_between_markers};

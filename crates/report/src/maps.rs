@@ -4,7 +4,7 @@ use image::{Rgb, RgbImage};
 
 use super::grid::tile_grid;
 use super::palette::sequential;
-use super::{Align, Figure, GridStyle, ImageBatch, Picture, ReportError};
+use super::{Align, Figure, GridStyle, ImageValues, Picture, ReportError};
 
 /// The uncertainty of one sample at the block it left at, in one step.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +73,7 @@ impl UncertaintyMaps {
                 });
             }
             for values in row.maps.iter().map(|map| &map.values).chain([&row.image]) {
-                ImageBatch::new(values, [1, channels, height, width])?;
+                ImageValues::new(values, [1, channels, height, width])?;
             }
         }
         let mut maps = Self {
@@ -202,7 +202,7 @@ impl UncertaintyMaps {
         let [channels, height, width] = self.shape;
         let images = rows
             .iter()
-            .map(|row| ImageBatch::new(&row.image, [1, channels, height, width]))
+            .map(|row| ImageValues::new(&row.image, [1, channels, height, width]))
             .collect::<Result<Vec<_>, _>>()?;
         let columns = self.headings().len();
         let style = GridStyle {

@@ -17,7 +17,7 @@ use adadiff_data::{Conditioning, ImageError, Label, TrainingSet, Visit};
 use adadiff_model::{TextConfig, UVitConfig};
 use adadiff_sampler::ScheduleConfig;
 use adadiff_train::{
-    Communicator, ComputeType, LogLine, MpiCommunicator, Objective, Patience, TrainConfig,
+    Communicator, ComputeType, ExchangeLimits, LogLine, MpiCommunicator, Objective, TrainConfig,
     TrainError, TrainObserver, Trained, Trainer,
 };
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
@@ -117,7 +117,7 @@ impl<B: AutodiffBackend> TrainObserver<B> for Clock<'_, '_> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stop = AtomicBool::new(false);
-    let processes = MpiCommunicator::join(Patience {
+    let processes = MpiCommunicator::join(ExchangeLimits {
         stop: &stop,
         limit: Duration::from_secs(600),
         waiting: &|time| eprintln!("waiting since {time:?}"),

@@ -15,13 +15,14 @@ pub(crate) fn global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
         sums: Vec::new(),
     };
     model.visit(&mut squares);
-    match squares.sums.is_empty() {
-        true => 0.0,
-        false => Tensor::cat(squares.sums, 0)
+    if squares.sums.is_empty() {
+        0.0
+    } else {
+        Tensor::cat(squares.sums, 0)
             .sum()
             .into_scalar()
             .elem::<f64>()
-            .sqrt(),
+            .sqrt()
     }
 }
 

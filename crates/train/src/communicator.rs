@@ -83,12 +83,13 @@ impl dyn Communicator + '_ {
         let (first, others) = bytes.split_at(DIGEST);
         let others = others.chunks(DIGEST).zip(1..);
         let different: Vec<_> = others.filter(|(theirs, _)| *theirs != first).collect();
-        match different.is_empty() {
-            true => Ok(()),
-            false => Err(TrainError::DifferentProcesses {
+        if different.is_empty() {
+            Ok(())
+        } else {
+            Err(TrainError::DifferentProcesses {
                 what,
                 ranks: different.into_iter().map(|(_, rank)| rank).collect(),
-            }),
+            })
         }
     }
 }

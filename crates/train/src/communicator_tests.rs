@@ -13,7 +13,7 @@ use crate::testing::{
     Differentiable, JOINT, Stripes, Watcher, Weights, farthest, farthest_losses, four_steps,
     network, train, trainer, weights,
 };
-use crate::{ComputeType, LOG_FILE, LogLine, Objective, Outcome, TrainConfig, Trainer};
+use crate::{ComputeType, LOG_FILE, LogLine, Objective, TrainConfig, TrainOutcome, Trainer};
 
 /// A thread that stands for a process; where it ends early, the others are told.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Communicator for Thread {
     }
 }
 
-type Trained = Result<(Outcome, Vec<LogLine>, Weights), TrainError>;
+type Trained = Result<(TrainOutcome, Vec<LogLine>, Weights), TrainError>;
 
 /// What a process trains, and the step that it is interrupted after.
 type Process = (Result<Trainer<Differentiable>, TrainError>, Option<u64>);
@@ -142,7 +142,7 @@ fn any_number_of_processes_takes_the_steps_of_one_the_same_each_time() {
                 trained.unwrap()
             });
             for (outcome, lines, found) in runs.iter().flatten() {
-                assert_eq!(*outcome, Outcome::Finished);
+                assert_eq!(*outcome, TrainOutcome::Finished);
                 assert_eq!(*found, runs[0][0].2, "all are the same in both runs");
                 let losses = farthest_losses(lines, &expected_lines);
                 let weights = farthest(found, &expected);
@@ -169,7 +169,7 @@ fn processes_stop_together_and_go_on_as_if_they_had_not() {
     processes[1].1 = Some(2);
     for trained in share(folder.path(), processes) {
         let (outcome, lines, _) = trained.unwrap();
-        assert_eq!((outcome, lines.len()), (Outcome::Interrupted, 2));
+        assert_eq!((outcome, lines.len()), (TrainOutcome::Interrupted, 2));
     }
     let resumed = share(folder.path(), equal(&config, 3));
     for (found, expected) in resumed.into_iter().zip(expected) {
@@ -283,7 +283,7 @@ fn processes_without_rows_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         for trained in share(folder.path(), equal(&config, count)) {
             match count {
-                5 => assert_eq!(trained.unwrap().0, Outcome::Finished),
+                5 => assert_eq!(trained.unwrap().0, TrainOutcome::Finished),
                 _ => assert!(matches!(trained, Err(TrainError::Config(_)))),
             }
         }

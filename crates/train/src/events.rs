@@ -25,9 +25,10 @@ pub(crate) fn append(path: &Path, line: &LogLine) -> Result<(), TrainError> {
     let time = time.map_or(0.0, |time| time.as_secs_f64());
     let write = || -> std::io::Result<()> {
         let is_new = fs::metadata(path).map_or(true, |file| file.len() == 0);
-        let mut bytes = match is_new {
-            true => record(&event(time, 0, 3, VERSION)),
-            false => Vec::new(),
+        let mut bytes = if is_new {
+            record(&event(time, 0, 3, VERSION))
+        } else {
+            Vec::new()
         };
         bytes.extend(record(&event(time, line.step, 5, &summary(line))));
         adadiff_storage::append(path, &bytes)

@@ -67,9 +67,10 @@ mod tests {
         println!("device: flex");
         let model: AdaDiff<Differentiable> = network().init(3, &FlexDevice).unwrap();
         let of = |recomputing: bool| {
-            let compute = match recomputing {
-                false => objective::gradients,
-                true => recompute::gradients,
+            let compute = if recomputing {
+                recompute::gradients
+            } else {
+                objective::gradients
             };
             let (_, gradients) = compute(&model, JOINT, input(&network()), 1.0).unwrap();
             gradient_values(&model, gradients)

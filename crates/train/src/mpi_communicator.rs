@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How long a process waits for the others in an exchange.
 #[derive(Clone, Copy)]
-pub struct Patience<'a> {
+pub struct ExchangeLimits<'a> {
     /// Set when the user asks to stop: the others are then waited for five seconds more, to stop
     /// after the same step, and for as long as one of them writes its checkpoint.
     pub stop: &'a AtomicBool,
@@ -34,9 +34,9 @@ pub struct Patience<'a> {
     pub waiting: &'a dyn Fn(Duration),
 }
 
-impl fmt::Debug for Patience<'_> {
+impl fmt::Debug for ExchangeLimits<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Patience({:?})", self.limit)
+        write!(formatter, "ExchangeLimits({:?})", self.limit)
     }
 }
 
@@ -48,7 +48,7 @@ pub struct MpiCommunicator<'a> {
     // Dropping it would wait for the others, who may wait for this process in vain.
     universe: ManuallyDrop<Universe>,
     world: SimpleCommunicator,
-    patience: Patience<'a>,
+    limits: ExchangeLimits<'a>,
 }
 
 impl fmt::Debug for MpiCommunicator<'_> {
@@ -62,7 +62,7 @@ impl<'a> MpiCommunicator<'a> {
     ///
     /// # Errors
     /// Where this process has joined before.
-    pub fn join(patience: Patience<'a>) -> Result<Self, TrainError> {
+    pub fn join(limits: ExchangeLimits<'a>) -> Result<Self, TrainError> {
         let Some((universe, _)) = initialize_with_threading(Threading::Funneled) else {
             return Err(TrainError::Processes(
                 "MPI can be joined once in a process".to_owned(),
@@ -71,7 +71,7 @@ impl<'a> MpiCommunicator<'a> {
         Ok(Self {
             world: universe.world(),
             universe: ManuallyDrop::new(universe),
-            patience,
+            limits,
         })
     }
 
@@ -124,7 +124,7 @@ impl<'a> MpiCommunicator<'a> {
         request: &mut ffi::MPI_Request,
         stop: Option<&AtomicBool>,
     ) -> Result<(), TrainError> {
-        let Patience { limit, waiting, .. } = self.patience;
+        let ExchangeLimits { limit, waiting, .. } = self.limits;
         let start = Instant::now();
         let mut next_word = FIRST_WORD;
         let mut stopped: Option<Duration> = None;
@@ -171,7 +171,7 @@ impl Communicator for MpiCommunicator<'_> {
     }
 
     fn sum(&self, values: Vec<f32>) -> Result<Vec<f32>, TrainError> {
-        self.exchange(values, Some(self.patience.stop))
+        self.exchange(values, Some(self.limits.stop))
     }
 
     fn wait_for_writer(&self) -> Result<(), TrainError> {

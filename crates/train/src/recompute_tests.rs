@@ -9,7 +9,7 @@ use crate::testing::{
     Differentiable, JOINT, Watcher, farthest, farthest_gradients, four_steps, gradient_values,
     input, network, train, train_in,
 };
-use crate::{Outcome, TrainConfig};
+use crate::{TrainConfig, TrainOutcome};
 
 /// Networks that differ in condition, estimator, heads, skips and number of blocks.
 fn networks() -> [AdaDiffConfig; 6] {
@@ -95,7 +95,7 @@ fn a_training_that_computes_blocks_again_learns_the_same_and_resumes() {
         ..Watcher::default()
     };
     let (outcome, _, _) = train_in(folder.path(), &recomputing, interrupting);
-    assert_eq!(outcome, Outcome::Interrupted);
+    assert_eq!(outcome, TrainOutcome::Interrupted);
     let (_, _, resumed) = train_in(folder.path(), &recomputing, Watcher::default());
     assert_eq!(resumed, whole);
 }

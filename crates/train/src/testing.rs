@@ -19,7 +19,7 @@ use burn_flex::{Flex, FlexDevice};
 
 use crate::objective::Input;
 use crate::{
-    ComputeType, LogLine, Objective, Outcome, TrainConfig, TrainError, TrainObserver, Trained,
+    ComputeType, LogLine, Objective, TrainConfig, TrainError, TrainObserver, TrainOutcome, Trained,
     Trainer,
 };
 
@@ -161,7 +161,7 @@ pub(crate) fn train_in(
     folder: &Path,
     config: &TrainConfig,
     mut watcher: Watcher,
-) -> (Outcome, Vec<LogLine>, Weights) {
+) -> (TrainOutcome, Vec<LogLine>, Weights) {
     let mut trainer = trainer(config).unwrap().resume(folder).unwrap();
     let outcome = trainer.run(folder, &mut watcher).unwrap();
     (outcome, watcher.lines, weights(trainer.average()))

@@ -60,7 +60,7 @@ pub trait TrainObserver<B: AutodiffBackend> {
     ///
     /// # Errors
     /// Where the training should end without this step, which is done again when it is resumed.
-    fn judge(
+    fn validate(
         &mut self,
         step: u64,
         average: &AdaDiff<B::InnerBackend>,
@@ -75,7 +75,7 @@ pub trait TrainObserver<B: AutodiffBackend> {
 
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TrainOutcome {
     /// All steps are done.
     Finished,
     /// The observer asked to stop; a checkpoint was written.
@@ -172,7 +172,7 @@ where
         &mut self,
         folder: &Path,
         observer: &mut dyn TrainObserver<B>,
-    ) -> Result<Outcome, TrainError> {
+    ) -> Result<TrainOutcome, TrainError> {
         self.run_as(&SingleProcess, folder, observer)
     }
 
@@ -192,7 +192,7 @@ where
         processes: &dyn Communicator,
         folder: &Path,
         observer: &mut dyn TrainObserver<B>,
-    ) -> Result<Outcome, TrainError> {
+    ) -> Result<TrainOutcome, TrainError> {
         self.ensure_same(processes)?;
         if processes.leads() {
             truncate_logs(folder, self.step)?;
@@ -200,7 +200,7 @@ where
         let (mut start, first) = (Instant::now(), self.step);
         if first >= self.config.steps {
             self.save_among(processes, folder)?;
-            return Ok(Outcome::Finished);
+            return Ok(TrainOutcome::Finished);
         }
         let mut batches = self.loader(processes)?;
         while self.step < self.config.steps {
@@ -217,7 +217,7 @@ where
                 let images = (self.step - first) * self.config.batch_size as u64;
                 let mut line = self.take_line(images as f64 / start.elapsed().as_secs_f64());
                 let before = Instant::now();
-                line.frechet_distance = self.judge(observer)?;
+                line.frechet_distance = self.validate(observer)?;
                 start += before.elapsed();
                 if processes.leads() {
                     log::append(&folder.join(LOG_FILE), &line)?;
@@ -237,19 +237,19 @@ where
                 self.save_among(processes, folder)?;
                 // A process that ends now would end the one that still writes.
                 processes.wait_for_writer()?;
-                return Ok(Outcome::Interrupted);
+                return Ok(TrainOutcome::Interrupted);
             }
         }
         self.save_among(processes, folder)?;
-        Ok(Outcome::Finished)
+        Ok(TrainOutcome::Finished)
     }
 
     /// The Fréchet distance of the averaged weights' samples, where they are judged after this step.
-    fn judge(&self, observer: &mut dyn TrainObserver<B>) -> Result<Option<f64>, TrainError> {
+    fn validate(&self, observer: &mut dyn TrainObserver<B>) -> Result<Option<f64>, TrainError> {
         let step = self.step;
         match self.config.judge {
             Some(judge) if step.is_multiple_of(judge.every) => observer
-                .judge(step, &self.average)
+                .validate(step, &self.average)
                 .map_err(|source| TrainError::Judging { step, source }),
             _ => Ok(None),
         }
@@ -257,9 +257,10 @@ where
 
     /// Writes a checkpoint if that is this process's task.
     fn save_among(&self, processes: &dyn Communicator, folder: &Path) -> Result<(), TrainError> {
-        match processes.leads() {
-            true => self.save(folder),
-            false => Ok(()),
+        if processes.leads() {
+            self.save(folder)
+        } else {
+            Ok(())
         }
     }
 
@@ -347,9 +348,10 @@ where
             let part = start..rows.min(start + size);
             let share = part.len() as f64 / self.config.batch_size as f64;
             let input = batch.part(part, self.schedule.as_ref(), &self.device);
-            let compute = match self.config.recompute_blocks {
-                false => objective::gradients,
-                true => recompute::gradients,
+            let compute = if self.config.recompute_blocks {
+                recompute::gradients
+            } else {
+                objective::gradients
             };
             let (of_part, gradients) =
                 compute(&working_copy, self.config.objective, input, share * scale)?;

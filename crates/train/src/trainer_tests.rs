@@ -81,9 +81,10 @@ fn a_frozen_backbone_stays_and_estimators_and_heads_move() {
         let mut second = trainer().resume(folder.path()).unwrap();
         second.run(folder.path(), &mut watcher(None)).unwrap();
         for ((name, after), (_, before)) in weights(second.average()).iter().zip(&before) {
-            match name.starts_with("backbone") {
-                true => assert_eq!(after, before, "{name} is frozen"),
-                false => assert_ne!(after, before, "{name} is trained"),
+            if name.starts_with("backbone") {
+                assert_eq!(after, before, "{name} is frozen")
+            } else {
+                assert_ne!(after, before, "{name} is trained")
             }
         }
     }
@@ -133,7 +134,7 @@ impl TrainObserver<Differentiable> for Judge {
 
     fn line(&mut self, _line: &LogLine) {}
 
-    fn judge(
+    fn validate(
         &mut self,
         step: u64,
         average: &AdaDiff<Flex>,
@@ -188,7 +189,7 @@ fn the_log_tells_what_judged_weights_are_worth() {
     };
     let whole = tempfile::tempdir().unwrap();
     let (_, outcome, expected) = judge(whole.path(), None);
-    assert_eq!(outcome.unwrap(), Outcome::Finished);
+    assert_eq!(outcome.unwrap(), TrainOutcome::Finished);
     assert_eq!(
         expected.iter().map(|(step, _)| *step).collect::<Vec<_>>(),
         [2, 4, 6]
@@ -207,7 +208,7 @@ fn the_log_tells_what_judged_weights_are_worth() {
         "{failed:?}"
     );
     let (first, outcome, found) = judge(folder.path(), None);
-    assert_eq!((first, outcome.unwrap()), (4, Outcome::Finished));
+    assert_eq!((first, outcome.unwrap()), (4, TrainOutcome::Finished));
     assert_eq!(found, expected[1..]);
     assert_eq!(log(folder.path()), expected_log);
 }

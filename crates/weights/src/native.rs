@@ -162,12 +162,13 @@ pub fn load<B: Backend, M: Module<B> + ModuleSnapshot<B>>(
             .iter()
             .map(|name| format!("{name} is not part of the network")),
     );
-    match faults.is_empty() {
-        true => Ok(model),
-        false => Err(unusable(format!(
+    if faults.is_empty() {
+        Ok(model)
+    } else {
+        Err(unusable(format!(
             "it does not fit the network that the preset describes: {}",
             faults.join("; ")
-        ))),
+        )))
     }
 }
 

@@ -131,12 +131,13 @@ impl Placed<'_> {
         faults.extend(missing.map(|(path, _)| format!("no tensor was placed at {path}")));
         let unused = result.unused.iter();
         faults.extend(unused.map(|path| format!("the network has no parameter {path}")));
-        match faults.is_empty() {
-            true => Ok(module),
-            false => Err(WeightError::Unusable {
+        if faults.is_empty() {
+            Ok(module)
+        } else {
+            Err(WeightError::Unusable {
                 path: self.file.path().to_owned(),
                 reason: faults.join("; "),
-            }),
+            })
         }
     }
 }

@@ -11,14 +11,14 @@ use crate::presets::Preset;
 
 /// What a second network is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Companion {
+pub enum BaselineNetwork {
     /// The shallow network of DuoDiff.
     Shallow,
     /// The network with the estimator of BERxiT.
     LearnedExit,
 }
 
-impl Companion {
+impl BaselineNetwork {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Shallow, Self::LearnedExit];
 
@@ -53,9 +53,9 @@ impl Companion {
 
 /// A second network on a device.
 #[derive(Clone, Debug)]
-pub struct CompanionNetwork<B: Kernels> {
+pub struct LoadedBaseline<B: Kernels> {
     /// What it is for.
-    pub companion: Companion,
+    pub baseline: BaselineNetwork,
     /// Its hyperparameters.
     pub config: AdaDiffConfig,
     /// The network.
@@ -64,11 +64,11 @@ pub struct CompanionNetwork<B: Kernels> {
 
 /// The second networks of a study.
 #[derive(Clone, Debug)]
-pub struct Companions<B: Kernels> {
-    networks: Vec<CompanionNetwork<B>>,
+pub struct BaselineNetworks<B: Kernels> {
+    networks: Vec<LoadedBaseline<B>>,
 }
 
-impl<B: Kernels> Default for Companions<B> {
+impl<B: Kernels> Default for BaselineNetworks<B> {
     fn default() -> Self {
         Self {
             networks: Vec::new(),
@@ -76,14 +76,14 @@ impl<B: Kernels> Default for Companions<B> {
     }
 }
 
-impl<B: Kernels> Companions<B> {
+impl<B: Kernels> BaselineNetworks<B> {
     /// Puts a second network on the device of the first, whose preset is `preset`.
     ///
     /// # Errors
     /// Where it does not suit the first one, or its weights are damaged.
     pub fn insert(
         &mut self,
-        companion: Companion,
+        baseline: BaselineNetwork,
         checkpoint: &Checkpoint,
         preset: &Preset,
         device: &B::Device,
@@ -100,16 +100,15 @@ impl<B: Kernels> Companions<B> {
             checkpoint.path.display()
         );
         ensure!(
-            companion != Companion::LearnedExit || theirs == ours,
+            baseline != BaselineNetwork::LearnedExit || theirs == ours,
             "{} holds another backbone than the network whose exits it is to learn",
             checkpoint.path.display()
         );
         let model = checkpoint.model(device)?;
         let model = preset.sampling.precision.cast(model, device)?;
-        self.networks
-            .retain(|network| network.companion != companion);
-        self.networks.push(CompanionNetwork {
-            companion,
+        self.networks.retain(|network| network.baseline != baseline);
+        self.networks.push(LoadedBaseline {
+            baseline,
             config: checkpoint.preset.model.clone(),
             model,
         });
@@ -120,15 +119,15 @@ impl<B: Kernels> Companions<B> {
     ///
     /// # Errors
     /// Says how to make it where it is missing.
-    pub fn get(&self, companion: Companion, preset: &Preset) -> Result<&CompanionNetwork<B>> {
+    pub fn get(&self, baseline: BaselineNetwork, preset: &Preset) -> Result<&LoadedBaseline<B>> {
         let mut networks = self.networks.iter();
         networks
-            .find(|network| network.companion == companion)
+            .find(|network| network.baseline == baseline)
             .with_context(|| {
                 format!(
                     "the network '{}' is missing: {}",
-                    companion.variant(),
-                    companion.missing(preset)
+                    baseline.variant(),
+                    baseline.missing(preset)
                 )
             })
     }

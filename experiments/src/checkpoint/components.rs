@@ -18,7 +18,7 @@ use crate::presets::Preset;
 
 /// Where prompts and decoder are found.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct ComponentFiles {
     /// The weights of the autoencoder.
     pub autoencoder: Option<PathBuf>,
     /// A folder of prepared latents, whose captions' contexts samples are drawn for.
@@ -34,7 +34,7 @@ pub struct Surroundings {
     pub reference: DataSetReference,
 }
 
-impl Surroundings {
+impl ComponentFiles {
     /// Loads a checkpoint among them.
     ///
     /// # Errors
@@ -52,26 +52,26 @@ impl Surroundings {
                 path.display()
             );
         }
-        self.place(LoadedCheckpoint::new(checkpoint, device.clone())?, device)
+        self.attach(LoadedCheckpoint::new(checkpoint, device.clone())?, device)
     }
 
     /// Places a checkpoint among them.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn place<B: Kernels>(
+    pub fn attach<B: Kernels>(
         &self,
         loaded: LoadedCheckpoint<B>,
         device: &B::Device,
     ) -> Result<LoadedCheckpoint<B>> {
-        Ok(self.open(loaded.preset(), device)?.place(loaded))
+        Ok(self.open(loaded.preset(), device)?.attach(loaded))
     }
 
     /// Opens what the network of `preset` needs of them.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn open<B: Kernels>(&self, preset: &Preset, device: &B::Device) -> Result<Opened<B>> {
+    pub fn open<B: Kernels>(&self, preset: &Preset, device: &B::Device) -> Result<Components<B>> {
         let decoder = match preset.latents {
             None => None,
             Some(latents) => {
@@ -88,7 +88,7 @@ impl Surroundings {
             Some(_) => Some(self.contexts::<B>(device)?),
             None => None,
         };
-        Ok(Opened {
+        Ok(Components {
             decoder,
             contexts,
             reference: Arc::new(self.reference.of_calibrations(preset.data)),
@@ -132,15 +132,15 @@ impl Surroundings {
 }
 
 /// Decoder and contexts, where a network needs them, and what calibrations measure by.
-pub struct Opened<B: Kernels> {
+pub struct Components<B: Kernels> {
     decoder: Option<LatentDecoder<B>>,
     contexts: Option<Arc<dyn Contexts>>,
     reference: Arc<dyn ReferenceSource<B>>,
 }
 
-impl<B: Kernels> Opened<B> {
+impl<B: Kernels> Components<B> {
     /// Places a checkpoint among them.
-    pub fn place(&self, loaded: LoadedCheckpoint<B>) -> LoadedCheckpoint<B> {
+    pub fn attach(&self, loaded: LoadedCheckpoint<B>) -> LoadedCheckpoint<B> {
         loaded.with_components(
             self.decoder.clone(),
             self.contexts.clone(),

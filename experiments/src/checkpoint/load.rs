@@ -11,7 +11,7 @@ use adadiff_sampler::SolverConfig;
 use adadiff_uem::AdaDiff;
 use anyhow::Result;
 
-use super::{Checkpoint, Companion, CompanionNetwork, Companions};
+use super::{BaselineNetwork, BaselineNetworks, Checkpoint, LoadedBaseline};
 use crate::presets::Preset;
 
 /// A checkpoint on a device: its pipeline and what calibrates it, its preset, and the networks that
@@ -20,7 +20,7 @@ use crate::presets::Preset;
 pub struct LoadedCheckpoint<B: Kernels> {
     preset: Preset,
     calibrator: Calibrator<B>,
-    companions: Companions<B>,
+    baselines: BaselineNetworks<B>,
 }
 
 impl<B: Kernels> LoadedCheckpoint<B> {
@@ -29,9 +29,9 @@ impl<B: Kernels> LoadedCheckpoint<B> {
     /// # Errors
     /// Where the checkpoint is damaged.
     pub fn new(checkpoint: Checkpoint, device: B::Device) -> Result<Self> {
-        let mut companions = Companions::default();
-        for (companion, second) in &checkpoint.companions {
-            companions.insert(*companion, second, &checkpoint.preset, &device)?;
+        let mut baselines = BaselineNetworks::default();
+        for (baseline, second) in &checkpoint.baselines {
+            baselines.insert(*baseline, second, &checkpoint.preset, &device)?;
         }
         let Checkpoint { preset, .. } = &checkpoint;
         let precision = preset.sampling.precision;
@@ -46,7 +46,7 @@ impl<B: Kernels> LoadedCheckpoint<B> {
         Ok(Self {
             calibrator: Calibrator::new(&pipeline),
             preset: checkpoint.preset,
-            companions,
+            baselines,
         })
     }
 
@@ -56,7 +56,7 @@ impl<B: Kernels> LoadedCheckpoint<B> {
         Self {
             calibrator: Calibrator::new(&pipeline),
             preset,
-            companions: Companions::default(),
+            baselines: BaselineNetworks::default(),
         }
     }
 
@@ -80,8 +80,8 @@ impl<B: Kernels> LoadedCheckpoint<B> {
     ///
     /// # Errors
     /// Says how to make it where it is missing.
-    pub fn companion(&self, companion: Companion) -> Result<&CompanionNetwork<B>> {
-        self.companions.get(companion, &self.preset)
+    pub fn baseline(&self, baseline: BaselineNetwork) -> Result<&LoadedBaseline<B>> {
+        self.baselines.get(baseline, &self.preset)
     }
 
     /// The same network, sampled from with another solver or another number of steps.
@@ -92,7 +92,7 @@ impl<B: Kernels> LoadedCheckpoint<B> {
         Self {
             preset,
             calibrator: self.calibrator.with_solver(solver, steps),
-            companions: self.companions.clone(),
+            baselines: self.baselines.clone(),
         }
     }
 

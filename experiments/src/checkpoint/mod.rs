@@ -24,9 +24,9 @@ use crate::networks::part_note;
 use crate::presets::Preset;
 use crate::terminal::note;
 
-pub use baseline_network::{Companion, CompanionNetwork, Companions};
+pub use baseline_network::{BaselineNetwork, BaselineNetworks, LoadedBaseline};
 pub use load::LoadedCheckpoint;
-use published::{Published, noise_predictor};
+use published::{PublishedCheckpoint, noise_predictor};
 
 /// The key of the number of steps that the weights were trained for.
 pub const STEPS_KEY: &str = "steps";
@@ -55,7 +55,7 @@ pub struct Checkpoint {
     /// The autoencoder that its latents were made with, where the file tells.
     pub autoencoder_sha256: Option<String>,
     /// Second networks that lie beside it, for methods that need one.
-    pub companions: Vec<(Companion, Checkpoint)>,
+    pub baselines: Vec<(BaselineNetwork, Checkpoint)>,
     weights: Weights,
 }
 
@@ -65,7 +65,7 @@ enum Weights {
     /// In memory, as `train` and `import` write them.
     Own(NetworkFile),
     /// In the published file.
-    Published,
+    PublishedCheckpoint,
 }
 
 impl Checkpoint {
@@ -95,20 +95,19 @@ impl Checkpoint {
         let bytes = read_file(path)
             .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
         let is_own = metadata(&bytes, path).is_ok_and(|found| found.contains_key(PRESET_KEY));
-        let published = match is_own {
-            true => {
-                ensure!(
-                    preset.is_none(),
-                    "{} says which preset it was trained with; --preset is for published weights",
-                    path.display()
-                );
-                None
-            }
-            false => published_file(&bytes, path)?,
+        let published = if is_own {
+            ensure!(
+                preset.is_none(),
+                "{} says which preset it was trained with; --preset is for published weights",
+                path.display()
+            );
+            None
+        } else {
+            published_file(&bytes, path)?
         };
         let mut checkpoint = match published {
             Some(file) => {
-                let published = Published {
+                let published = PublishedCheckpoint {
                     file: &file,
                     preset,
                     known,
@@ -119,13 +118,13 @@ impl Checkpoint {
             }
             None => Self::own(bytes, calibrations, path.to_owned())?,
         };
-        for companion in Companion::ALL {
-            let beside = companion.path_beside(path);
+        for baseline in BaselineNetwork::ALL {
+            let beside = baseline.path_beside(path);
             if beside != path && beside.exists() {
                 let bytes = read_file(&beside)
                     .with_context(|| format!("cannot read the checkpoint {}", beside.display()))?;
                 let second = Self::own(bytes, CalibrationFile::default(), beside)?;
-                checkpoint.companions.push((companion, second));
+                checkpoint.baselines.push((baseline, second));
             }
         }
         Ok(checkpoint)
@@ -140,7 +139,7 @@ impl Checkpoint {
     }
 
     fn published(
-        published: Published<'_>,
+        published: PublishedCheckpoint<'_>,
         calibrations: CalibrationFile,
         path: &Path,
     ) -> Result<Self> {
@@ -156,8 +155,8 @@ impl Checkpoint {
             path: path.to_owned(),
             trained_estimators: found.has_estimators,
             autoencoder_sha256: None,
-            companions: Vec::new(),
-            weights: Weights::Published,
+            baselines: Vec::new(),
+            weights: Weights::PublishedCheckpoint,
         })
     }
 
@@ -174,7 +173,7 @@ impl Checkpoint {
             path,
             trained_estimators: file.has_trained_estimators(),
             autoencoder_sha256: file.header(AUTOENCODER_KEY).map(str::to_owned),
-            companions: Vec::new(),
+            baselines: Vec::new(),
             weights: Weights::Own(file),
         })
     }
@@ -186,7 +185,7 @@ impl Checkpoint {
     pub fn model<B: Kernels>(&self, device: &B::Device) -> Result<AdaDiff<B>> {
         match &self.weights {
             Weights::Own(file) => Ok(file.model(&self.preset.model, device)?),
-            Weights::Published => {
+            Weights::PublishedCheckpoint => {
                 published::load(&WeightFile::open(&self.path)?, &self.preset, device)
             }
         }

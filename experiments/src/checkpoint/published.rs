@@ -16,7 +16,7 @@ const HUGE: (usize, usize) = (1152, 16);
 
 /// A file of published weights, and what is known of them beside it.
 #[derive(Debug)]
-pub struct Published<'a> {
+pub struct PublishedCheckpoint<'a> {
     /// The network's part of the file.
     pub file: &'a WeightFile,
     /// The preset that they must suit.
@@ -75,7 +75,7 @@ pub fn load<B: Kernels>(
     Ok(model.with_backbone(backbone))
 }
 
-impl Published<'_> {
+impl PublishedCheckpoint<'_> {
     /// Tells the network from the tensors, and finds its preset.
     ///
     /// # Errors
@@ -87,24 +87,24 @@ impl Published<'_> {
             text_tokens: self.text_tokens,
         };
         let has_estimators = has_estimators(self.file);
-        let found = match has_estimators {
-            true => AdaDiffConfig::infer(self.file, hints)?,
-            false => AdaDiffConfig {
+        let found = if has_estimators {
+            AdaDiffConfig::infer(self.file, hints)?
+        } else {
+            AdaDiffConfig {
                 estimator: self
                     .preset
                     .map_or(EstimatorForm::default(), |preset| preset.model.estimator),
                 ..AdaDiffConfig::new(UVitConfig::infer(self.file, hints)?)
-            },
+            }
         };
         notes.push(format!("network: {}", describe(&found.backbone)));
         let preset = self.preset_of(found, &mut notes)?;
-        notes.push(match has_estimators {
-            true => "estimators: one behind each block, of the published form".to_owned(),
-            false => {
-                "estimators: none in the file; those of the checkpoint are untrained, so that \
+        notes.push(if has_estimators {
+            "estimators: one behind each block, of the published form".to_owned()
+        } else {
+            "estimators: none in the file; those of the checkpoint are untrained, so that \
                       it samples with --full or --depth alone"
-                    .to_owned()
-            }
+                .to_owned()
         });
         Ok(Recognised {
             preset,

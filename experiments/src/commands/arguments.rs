@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use super::calibrate::CalibrateOptions;
 use super::compare::CompareOptions;
 use super::evaluate::{EvaluateOptions, MergeOptions};
-use super::options::PlaceOptions;
+use super::options::DatasetOptions;
 use super::prepare::PrepareOptions;
 use super::reference::ReferenceOptions;
 use super::sample::SampleOptions;
@@ -87,7 +87,7 @@ pub struct TrainOptions {
     pub device_by_rank: bool,
     /// The images.
     #[command(flatten)]
-    pub place: PlaceOptions,
+    pub dataset: DatasetOptions,
     /// Latents in place of images: a folder that `prepare` wrote, or one of U-ViT's .npy files
     #[arg(long, value_name = "DIR")]
     pub latents: Option<PathBuf>,
@@ -118,7 +118,7 @@ pub struct TrainOptions {
     pub change_optimizer: bool,
     /// What samples are judged by during training.
     #[command(flatten)]
-    pub judge: EvaluatorOptions,
+    pub evaluator: EvaluatorOptions,
     /// Steps between judgements by the Fréchet distance of a few samples; the best weights are kept;
     /// 0 for none [default: the preset's]
     #[arg(long, value_name = "STEPS")]
@@ -152,7 +152,7 @@ impl TrainOptions {
     ///
     /// # Errors
     /// Where only one of two numbers is known, or they make no sense.
-    pub fn enter(&self, phase: &mut TrainConfig) -> Result<()> {
+    pub fn apply_to(&self, phase: &mut TrainConfig) -> Result<()> {
         phase.judge = match (phase.judge.take(), self.judge_every) {
             (_, Some(0)) | (None, None) => None,
             (Some(preset), every) => Some(Validation {

@@ -32,7 +32,7 @@ impl BudgetRequest {
     ///
     /// # Errors
     /// As [`Self::find`].
-    pub fn enter<B: Kernels>(
+    pub fn adopt<B: Kernels>(
         &self,
         loaded: &mut LoadedCheckpoint<B>,
         evaluator: Option<&Evaluator<B>>,

@@ -45,9 +45,10 @@ impl DeviceTask for Task<'_, CalibrateOptions> {
                  with --out, or weights of your own with --checkpoint"
             ),
         };
-        let reductions = match options.reductions.is_empty() {
-            true => vec![inputs.checkpoint.preset.sampling.reduction],
-            false => options.reductions,
+        let reductions = if options.reductions.is_empty() {
+            vec![inputs.checkpoint.preset.sampling.reduction]
+        } else {
+            options.reductions
         };
         // A file that cannot be added to is told before anything is measured for it.
         CalibrationFile::check(&out)?;
@@ -70,7 +71,7 @@ impl DeviceTask for Task<'_, CalibrateOptions> {
                 terminal.stage(&format!("{:.0} % fewer blocks", 100.0 * reduction));
                 let found = calibrator.calibrate(calibrator.key(reduction), &terminal)?;
                 store(&loaded, &found)?;
-                terminal.print(format_args!("{}", told(&found)))?;
+                terminal.print(format_args!("{}", describe(&found)))?;
             }
         }
         terminal.finish();
@@ -79,7 +80,7 @@ impl DeviceTask for Task<'_, CalibrateOptions> {
 }
 
 /// What was found, in words.
-fn told(calibration: &Calibration) -> String {
+fn describe(calibration: &Calibration) -> String {
     let Calibration {
         exits,
         reduction,
@@ -127,7 +128,7 @@ mod tests {
             result: None,
         };
         assert_eq!(
-            told(&of_one_threshold),
+            describe(&of_one_threshold),
             "40 % fewer blocks: threshold 0.100000, which skips 41.0 % of 64 samples' blocks"
         );
         let of_distance = Calibration {
@@ -140,7 +141,7 @@ mod tests {
             ..of_one_threshold
         };
         assert_eq!(
-            told(&of_distance),
+            describe(&of_distance),
             "15 % fewer blocks: bounds and a threshold for each step, which skip 41.0 % of 64 samples' \
              blocks, more than was asked for"
         );

@@ -23,12 +23,12 @@ use crate::figures::uncertainty_maps;
 use crate::methods::timing::{self, Timing};
 use crate::methods::{MethodKind, judge_samples};
 use crate::presets::{Preset, positive};
-use crate::results::{Measured, ResultRow, enter_exits};
+use crate::results::{ResultRow, RowMeasurement};
 use crate::terminal::Terminal;
 
 /// The name under which the threshold of a budget other than blocks is kept, as measuring it again
 /// would find another.
-const WISHED: &str = "wished";
+const CALIBRATED: &str = "wished";
 
 /// The budgets of the curve beside the preset's own.
 const CURVE: [f64; 5] = [0.15, 0.3, 0.45, 0.6, 0.75];
@@ -58,7 +58,7 @@ pub struct CompareOptions {
 
 /// Everything that the report shows.
 #[derive(Debug)]
-pub struct Findings {
+pub struct ComparisonResults {
     /// The rows of the table.
     pub rows: Vec<ResultRow>,
     /// The rows of the curve, on fewer samples.
@@ -87,7 +87,7 @@ impl DeviceTask for Task<'_, CompareOptions> {
         } = self.options;
         let Inputs {
             checkpoint,
-            surroundings,
+            component_files,
             request,
             device: name,
             ..
@@ -109,23 +109,23 @@ impl DeviceTask for Task<'_, CompareOptions> {
         let folder = RunFolder::create(out.as_deref(), &checkpoint.preset.name)?;
         let data = checkpoint.preset.data;
         let checkpoint_sha256 = checkpoint.sha256.clone();
-        let reference = &surroundings.reference;
-        let yardstick = reference.id(data)?;
-        let mut loaded: LoadedCheckpoint<B> = surroundings.load(checkpoint, &device)?;
+        let reference = &component_files.reference;
+        let reference_id = reference.id(data)?;
+        let mut loaded: LoadedCheckpoint<B> = component_files.load(checkpoint, &device)?;
         let shape = loaded.pipeline().image_shape();
-        let judge = reference.evaluator(data, shape, &device)?;
+        let evaluator = reference.evaluator(data, shape, &device)?;
         // Said before hours of sampling, not after.
         let asked = format!("{samples} were asked for");
-        ensure_enough(samples as u64, judge.dims(), &asked)?;
-        let curve_samples = samples.min(CURVE_SAMPLES.max(judge.dims() + judge.dims() / 2));
+        ensure_enough(samples as u64, evaluator.dims(), &asked)?;
+        let curve_samples = samples.min(CURVE_SAMPLES.max(evaluator.dims() + evaluator.dims() / 2));
         let request = request.as_ref();
-        let settings = Settings {
+        let settings = CompareSettings {
             preset: loaded.preset().to_toml()?,
             checkpoint_sha256,
             calibrations: loaded.calibrator().all_stored().cloned().collect(),
             wish: request.map(|request| request.target.option()),
-            features: judge.features(),
-            yardstick,
+            features: evaluator.features(),
+            reference_id,
             samples,
             curve_samples,
             device: name.backend.name(),
@@ -133,28 +133,28 @@ impl DeviceTask for Task<'_, CompareOptions> {
         let kept = ResumeStore::open(folder.kept(), &settings)?;
         let terminal = Terminal::evaluations();
         if let Some(request) = request {
-            let calibration = match kept.read::<Calibration>(WISHED)? {
+            let calibration = match kept.read::<Calibration>(CALIBRATED)? {
                 Some(calibration) => {
                     loaded.adopt(calibration.clone());
                     calibration
                 }
                 None => {
-                    let found = request.enter(&mut loaded, Some(&judge), &terminal)?;
-                    kept.write(WISHED, &found)?;
+                    let found = request.adopt(&mut loaded, Some(&evaluator), &terminal)?;
+                    kept.write(CALIBRATED, &found)?;
                     found
                 }
             };
             calibration.write_beside(&folder.path())?;
         }
-        let bench = Bench {
+        let bench = CompareRunner {
             loaded: &loaded,
-            judge: &judge,
+            evaluator: &evaluator,
             kept,
             device: name,
             terminal,
         };
-        let findings = bench.findings(samples, curve_samples, curve);
-        let findings = findings.map_err(|error| match folder.continues() {
+        let results = bench.results(samples, curve_samples, curve);
+        let results = results.map_err(|error| match folder.continues() {
             Some(how) => error.context(how),
             None if bench.terminal.stopped() => error.context("nothing was written"),
             None => error,
@@ -162,19 +162,19 @@ impl DeviceTask for Task<'_, CompareOptions> {
         bench.terminal.finish();
         compare_report::write(
             &folder.path(),
-            &findings,
+            &results,
             loaded.preset(),
             name,
             &std::env::args().collect::<Vec<_>>().join(" "),
         )?;
         let folder = folder.finish()?;
-        compare_report::print(&findings, &folder)
+        compare_report::print(&results, &folder)
     }
 }
 
 /// What a run's samples depend on.
 #[derive(Debug, Serialize)]
-struct Settings {
+struct CompareSettings {
     /// The preset with the command line's changes, in TOML.
     preset: String,
     /// SHA-256 of the weights.
@@ -185,26 +185,32 @@ struct Settings {
     wish: Option<String>,
     features: &'static str,
     /// What the exit rule `distance` is calibrated by, where the user named it.
-    yardstick: Option<ReferenceId>,
+    #[serde(rename = "yardstick")]
+    reference_id: Option<ReferenceId>,
     samples: usize,
     curve_samples: usize,
     device: &'static str,
 }
 
-struct Bench<'a, B: Kernels> {
+struct CompareRunner<'a, B: Kernels> {
     loaded: &'a LoadedCheckpoint<B>,
-    judge: &'a Evaluator<B>,
+    evaluator: &'a Evaluator<B>,
     kept: ResumeStore,
     device: DeviceName,
     terminal: Terminal,
 }
 
-impl<B: Kernels> Bench<'_, B> {
+impl<B: Kernels> CompareRunner<'_, B> {
     fn preset(&self) -> &Preset {
         self.loaded.preset()
     }
 
-    fn findings(&self, samples: usize, curve_samples: usize, budgets: &[f64]) -> Result<Findings> {
+    fn results(
+        &self,
+        samples: usize,
+        curve_samples: usize,
+        budgets: &[f64],
+    ) -> Result<ComparisonResults> {
         let reduction = self.preset().sampling.reduction;
         let draw = self.loaded.plan(samples)?;
         self.expect(4 * samples);
@@ -225,9 +231,8 @@ impl<B: Kernels> Bench<'_, B> {
         for depth in [below, below + 1] {
             rows.extend(self.static_row(depth, &draw, full_seconds)?);
         }
-        let mut row = self.row(MethodKind::AdaDiff, &adaptive, full_seconds)?;
-        enter_exits(&calibration, &mut row);
-        rows.push(row);
+        let row = self.row(MethodKind::AdaDiff, &adaptive, full_seconds)?;
+        rows.push(row.with_exit(&calibration));
 
         let curve = self.curve(curve_samples, budgets)?;
         self.say("speed");
@@ -240,7 +245,7 @@ impl<B: Kernels> Bench<'_, B> {
         )?;
         self.say("uncertainty maps");
         let maps = uncertainty_maps(self.loaded.pipeline(), calibration.policy(), &self.terminal)?;
-        Ok(Findings {
+        Ok(ComparisonResults {
             rows,
             curve,
             timings,
@@ -273,9 +278,8 @@ impl<B: Kernels> Bench<'_, B> {
             self.say(&format!("the curve: {:.0} % fewer blocks", 100.0 * budget));
             let calibration = self.threshold(budget)?;
             let drawn = self.draw(&format!("curve-{budget}"), &calibration.policy(), &draw)?;
-            let mut row = self.row(MethodKind::AdaDiff, &drawn, full_seconds)?;
-            enter_exits(&calibration, &mut row);
-            rows.push(row);
+            let row = self.row(MethodKind::AdaDiff, &drawn, full_seconds)?;
+            rows.push(row.with_exit(&calibration));
 
             let depth = (1.0 - budget) * self.loaded.pipeline().blocks() as f64;
             rows.extend(self.static_row(depth.round() as usize, &draw, full_seconds)?);
@@ -302,20 +306,20 @@ impl<B: Kernels> Bench<'_, B> {
     }
 
     fn row(&self, method: MethodKind, drawn: &SampleStats, full_seconds: f64) -> Result<ResultRow> {
-        let row = Measured {
+        let row = ResultRow::new(RowMeasurement {
             preset: self.preset(),
             method,
             device: self.device.to_string(),
             cost: network_cost(&self.preset().model).into(),
             steps: self.preset().sampling.steps,
-            effort: &drawn.counts,
+            counts: &drawn.counts,
             seconds: drawn.seconds,
-            features: self.judge.features(),
-            frechet_distance: self.judge.frechet_distance(&drawn.statistics)?,
-        };
+            features: self.evaluator.features(),
+            frechet_distance: self.evaluator.frechet_distance(&drawn.statistics)?,
+        })?;
         Ok(ResultRow {
             speedup: Some(full_seconds / drawn.seconds_per_image()),
-            ..row.row()?
+            ..row
         })
     }
 
@@ -340,7 +344,14 @@ impl<B: Kernels> Bench<'_, B> {
         let pipeline = self.loaded.pipeline();
         let denoiser = AdaptiveUVit::new(&pipeline.model, policy);
         let kept = (&self.kept, name);
-        judge_samples(pipeline, self.judge, &denoiser, draw, kept, &self.terminal)
+        judge_samples(
+            pipeline,
+            self.evaluator,
+            &denoiser,
+            draw,
+            kept,
+            &self.terminal,
+        )
     }
 
     fn say(&self, what: &str) {

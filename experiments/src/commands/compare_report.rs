@@ -4,12 +4,12 @@ use std::path::Path;
 
 use adadiff_backends::DeviceName;
 use adadiff_report::{
-    ExitHeatmap, Figure, GridStyle, ImageBatch, Report, Section, image_grid, pair_grid, png_bytes,
+    ExitHeatmap, Figure, GridStyle, ImageValues, Report, Section, image_grid, pair_grid, png_bytes,
 };
 use adadiff_storage::{to_json_lines, write_atomically};
 use anyhow::Result;
 
-use crate::commands::compare::Findings;
+use crate::commands::compare::ComparisonResults;
 use crate::methods::{MethodKind, timing_table};
 use crate::presets::Preset;
 use crate::results::{note_on_features, reduction_curve, results_table, write_rows};
@@ -24,24 +24,24 @@ const GRID: usize = 64;
 /// Where a file cannot be written.
 pub fn write(
     folder: &Path,
-    findings: &Findings,
+    results: &ComparisonResults,
     preset: &Preset,
     device: DeviceName,
     command: &str,
 ) -> Result<()> {
-    write_rows(&folder.join("results.jsonl"), &findings.rows)?;
-    write_rows(&folder.join("curve.jsonl"), &findings.curve)?;
-    let timings = to_json_lines(&findings.timings)?;
+    write_rows(&folder.join("results.jsonl"), &results.rows)?;
+    write_rows(&folder.join("curve.jsonl"), &results.curve)?;
+    let timings = to_json_lines(&results.timings)?;
     write_atomically(&folder.join("timing.jsonl"), timings.as_bytes())?;
     let toml = preset.to_toml()?;
     write_atomically(&folder.join("preset.toml"), toml.as_bytes())?;
-    let table = results_table(&findings.rows);
+    let table = results_table(&results.rows);
     write_atomically(&folder.join("table.md"), table.markdown().as_bytes())?;
 
-    let curve_samples = findings.curve.first().map_or(0, |row| row.samples);
-    let curve = reduction_curve(&findings.curve, curve_samples)?;
+    let curve_samples = results.curve.first().map_or(0, |row| row.samples);
+    let curve = reduction_curve(&results.curve, curve_samples)?;
     curve.write(folder, "fd_over_reduction")?;
-    let trace = &findings.adaptive.trace;
+    let trace = &results.adaptive.trace;
     let exits = trace
         .steps
         .iter()
@@ -49,13 +49,13 @@ pub fn write(
     let heatmap = ExitHeatmap::of_exits(trace.blocks_per_prediction, exits)?;
     heatmap.write(folder, "exit_depth")?;
 
-    let [channels, height, width] = findings.image_shape;
+    let [channels, height, width] = results.image_shape;
     let size = channels * height * width;
     let style = GridStyle::of_width(width);
-    let count = GRID.min(findings.full.pixels.len() / size);
+    let count = GRID.min(results.full.pixels.len() / size);
     let shape = [count, channels, height, width];
-    let full = ImageBatch::new(&findings.full.pixels[..count * size], shape)?;
-    let adaptive = ImageBatch::new(&findings.adaptive.pixels[..count * size], shape)?;
+    let full = ImageValues::new(&results.full.pixels[..count * size], shape)?;
+    let adaptive = ImageValues::new(&results.adaptive.pixels[..count * size], shape)?;
     let pairs = png_bytes(&pair_grid(&full, &adaptive, style)?)?;
     let grids = [
         ("full.png", png_bytes(&image_grid(&full, style)?)?),
@@ -63,7 +63,7 @@ pub fn write(
         ("full_beside_adadiff.png", pairs.clone()),
         (
             "uncertainty_maps.png",
-            png_bytes(&findings.maps.grid(style)?)?,
+            png_bytes(&results.maps.grid(style)?)?,
         ),
     ];
     for (name, bytes) in &grids {
@@ -77,8 +77,8 @@ pub fn write(
     };
     let report = Report {
         title: format!("AdaDiff on {}", preset.data.title()),
-        summary: summary(findings),
-        facts: facts(findings, preset, device),
+        summary: summary(results),
+        facts: facts(results, preset, device),
         command: command.to_owned(),
         preset: toml,
         sections: vec![
@@ -87,7 +87,7 @@ pub fn write(
                 "Every row draws the same samples from the same noise.",
                 vec![
                     Figure::table(&table, "One row for each method."),
-                    Figure::table(&timing_table(&findings.timings), TIMING_CAPTION),
+                    Figure::table(&timing_table(&results.timings), TIMING_CAPTION),
                 ],
             ),
             section(
@@ -113,11 +113,11 @@ pub fn write(
             section(
                 "Uncertainty",
                 "The estimated uncertainty of the block each sample left at.",
-                vec![findings.maps.figure()?],
+                vec![results.maps.figure()?],
             ),
         ],
         notes: vec![
-            note_on_features(findings.rows.first().map_or("", |row| &row.features)).to_owned(),
+            note_on_features(results.rows.first().map_or("", |row| &row.features)).to_owned(),
             "GFLOPs count two operations for each multiply-add of matrix products and \
              convolutions, estimators included."
                 .to_owned(),
@@ -131,21 +131,25 @@ const TIMING_CAPTION: &str = "Speed-up of AdaDiff and its efficiency: the share 
      that is really saved. Judging is what estimators and the exit decision cost, as a \
      share of the full network's time. Medians of five runs that took turns.";
 
-fn summary(findings: &Findings) -> String {
-    let adaptive = findings
+fn summary(results: &ComparisonResults) -> String {
+    let adaptive = results
         .rows
         .iter()
         .find(|row| row.method == MethodKind::AdaDiff);
     let saved = adaptive.map_or(0.0, |row| row.block_reduction);
-    let speedup = findings.full.seconds_per_image() / findings.adaptive.seconds_per_image();
+    let speedup = results.full.seconds_per_image() / results.adaptive.seconds_per_image();
     format!(
         "AdaDiff skipped {:.1} % of all blocks and drew the same samples {speedup:.2} times as fast.",
         100.0 * saved
     )
 }
 
-fn facts(findings: &Findings, preset: &Preset, device: DeviceName) -> Vec<(String, String)> {
-    let samples = findings.rows.first().map_or(0, |row| row.samples);
+fn facts(
+    results: &ComparisonResults,
+    preset: &Preset,
+    device: DeviceName,
+) -> Vec<(String, String)> {
+    let samples = results.rows.first().map_or(0, |row| row.samples);
     [
         ("Device", device.to_string()),
         ("Samples", samples.to_string()),
@@ -169,9 +173,9 @@ fn facts(findings: &Findings, preset: &Preset, device: DeviceName) -> Vec<(Strin
 ///
 /// # Errors
 /// Where standard output cannot be written to.
-pub fn print(findings: &Findings, folder: &Path) -> Result<()> {
-    say!("{}", results_table(&findings.rows).terminal())?;
-    say!("{}", timing_table(&findings.timings).terminal())?;
-    say!("{}", summary(findings))?;
+pub fn print(results: &ComparisonResults, folder: &Path) -> Result<()> {
+    say!("{}", results_table(&results.rows).terminal())?;
+    say!("{}", timing_table(&results.timings).terminal())?;
+    say!("{}", summary(results))?;
     say!("report: {}", folder.join("report.html").display())
 }

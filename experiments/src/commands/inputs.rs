@@ -8,8 +8,8 @@ use anyhow::Result;
 use clap::Args;
 
 use super::budget_request::BudgetRequest;
-use super::options::{PlaceOptions, SamplingOptions};
-use crate::checkpoint::components::Surroundings;
+use super::options::{DatasetOptions, SamplingOptions};
+use crate::checkpoint::components::ComponentFiles;
 use crate::checkpoint::{Checkpoint, LoadedCheckpoint};
 use crate::evaluator::EvaluatorOptions;
 use crate::presets::Experiment;
@@ -22,10 +22,10 @@ pub struct InputOptions {
     pub sampling: SamplingOptions,
     /// What samples, --max-fd-increase and the exit rule `distance` are judged by.
     #[command(flatten)]
-    pub judge: EvaluatorOptions,
+    pub evaluator: EvaluatorOptions,
     /// The images to compare with, where there are no statistics of them.
     #[command(flatten)]
-    pub place: PlaceOptions,
+    pub dataset: DatasetOptions,
 }
 
 /// [`InputOptions`] with the checkpoint read and the options entered into its preset.
@@ -36,7 +36,7 @@ pub struct Inputs {
     /// The file that it came from; absent for the bundled one.
     pub weights: Option<PathBuf>,
     /// What stands before and behind it, and what samples are judged by.
-    pub surroundings: Surroundings,
+    pub component_files: ComponentFiles,
     /// The budget, unless it is a share of blocks.
     pub request: Option<BudgetRequest>,
     /// The device, as named on the command line.
@@ -51,14 +51,14 @@ impl InputOptions {
     pub fn resolve(&self, experiment: &Experiment) -> Result<Inputs> {
         let Self {
             sampling,
-            judge,
-            place,
+            evaluator,
+            dataset,
         } = self;
         Ok(Inputs {
             checkpoint: sampling.checkpoint(experiment)?,
             weights: sampling.checkpoint.clone(),
-            surroundings: sampling.surroundings(judge, place),
-            request: sampling.budget_request(judge, place),
+            component_files: sampling.component_files(evaluator, dataset),
+            request: sampling.budget_request(evaluator, dataset),
             device: sampling.device,
         })
     }
@@ -70,6 +70,6 @@ impl Inputs {
     /// # Errors
     /// Where a file is damaged or missing.
     pub fn load<B: Kernels>(self, device: &B::Device) -> Result<LoadedCheckpoint<B>> {
-        self.surroundings.load(self.checkpoint, device)
+        self.component_files.load(self.checkpoint, device)
     }
 }

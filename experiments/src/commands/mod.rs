@@ -31,7 +31,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::commands::dry_run::DryRun;
 use crate::commands::import::Import;
 use crate::commands::inputs::Inputs;
-use crate::commands::table::{Job, Wanted};
+use crate::commands::table::{Job, Requested};
 use crate::commands::table_options::{
     FigureOptions, MeasuringOptions, StudyOptions, TableArgument, TableOptions,
 };
@@ -115,16 +115,17 @@ impl Experiment {
     fn train(&self, options: TrainOptions) -> Result<()> {
         let mut preset = self.preset(options.preset.as_deref())?;
         preset = preset.with_settings(&options.settings)?;
-        options.enter(&mut preset.backbone_training)?;
-        options.enter(&mut preset.joint_training)?;
+        options.apply_to(&mut preset.backbone_training)?;
+        options.apply_to(&mut preset.joint_training)?;
         options.refuse_old()?;
         if options.dry_run {
             return run_on(options.device, DryRun { preset });
         }
         let rank = options.rank.rank()?;
-        let device = match options.device_by_rank {
-            true => options.device.of_process(rank)?,
-            false => options.device,
+        let device = if options.device_by_rank {
+            options.device.of_process(rank)?
+        } else {
+            options.device
         };
         let out = options.out.unwrap_or_else(|| {
             let folder = format!("{}-train", preset.name);
@@ -133,11 +134,11 @@ impl Experiment {
         among_processes(rank, &STOP, |processes| {
             let task = Train {
                 preset,
-                place: options.place.into(),
+                dataset: options.dataset.into(),
                 latents: options.latents,
                 autoencoder: options.autoencoder,
                 must_judge: options.judge_every.is_some(),
-                judge: options.judge,
+                evaluator: options.evaluator,
                 backbone: options.backbone,
                 backbone_only: options.backbone_only,
                 change_optimizer: options.change_optimizer,
@@ -155,14 +156,14 @@ impl Experiment {
         let mut names = Vec::new();
         for name in options.names {
             match name {
-                TableArgument::All => names.extend(TableName::of(preset)),
+                TableArgument::All => names.extend(TableName::for_preset(preset)),
                 TableArgument::One(name) => {
                     name.check(preset)?;
                     names.push(name);
                 }
             }
         }
-        self.measure(&options.measuring, inputs, Wanted::Tables(names))
+        self.measure(&options.measuring, inputs, Requested::Tables(names))
     }
 
     fn figure(&self, options: FigureOptions) -> Result<()> {
@@ -178,14 +179,19 @@ impl Experiment {
             return Ok(());
         }
         let inputs = options.measuring.inputs.resolve(self)?;
-        self.measure(&options.measuring, inputs, Wanted::Figures(names))
+        self.measure(&options.measuring, inputs, Requested::Figures(names))
     }
 
-    fn measure(&self, options: &MeasuringOptions, inputs: Inputs, wanted: Wanted) -> Result<()> {
+    fn measure(
+        &self,
+        options: &MeasuringOptions,
+        inputs: Inputs,
+        requested: Requested,
+    ) -> Result<()> {
         let preset = &inputs.checkpoint.preset;
         let device = inputs.device;
         let job = Job {
-            wanted,
+            requested,
             variants: options.variants(self, preset),
             settings: options.settings(preset)?,
             folder: options.folder(preset),

@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::components::Surroundings;
+use crate::checkpoint::components::ComponentFiles;
 use crate::commands::budget_request::BudgetRequest;
 use crate::evaluator::{DataSetReference, EvaluatorOptions};
-use crate::presets::{Experiment, Place, SolverName, positive, share, speedup};
+use crate::presets::{DatasetPath, Experiment, SolverName, positive, share, speedup};
 
 /// What to sample from, where, and how.
 #[derive(Clone, Debug, Args)]
@@ -116,12 +116,12 @@ impl SamplingOptions {
         Ok(checkpoint)
     }
 
-    /// The budget, where it is other than blocks. A distance is judged as `judge` says, against the
-    /// images at `place` where that names no reference.
+    /// The budget, where it is other than blocks. A distance is judged as `evaluator` says, against the
+    /// images at `dataset` where that names no reference.
     pub fn budget_request(
         &self,
-        judge: &EvaluatorOptions,
-        place: &PlaceOptions,
+        evaluator: &EvaluatorOptions,
+        dataset: &DatasetOptions,
     ) -> Option<BudgetRequest> {
         let target = match (self.speedup, self.max_fd_increase) {
             (Some(speedup), _) => BudgetTarget::Speedup(speedup),
@@ -132,32 +132,36 @@ impl SamplingOptions {
             target,
             device: self.device,
             reference: DataSetReference {
-                options: judge.clone(),
-                place: place.clone().into(),
+                options: evaluator.clone(),
+                dataset: dataset.clone().into(),
             },
             samples: self.budget_samples,
             only_stored: false,
         })
     }
 
-    /// What stands before and behind the network. The exit rule `distance` is calibrated as `judge`
-    /// says, against the images at `place` where that names no reference.
-    pub fn surroundings(&self, judge: &EvaluatorOptions, place: &PlaceOptions) -> Surroundings {
-        Surroundings {
+    /// What stands before and behind the network. The exit rule `distance` is calibrated as `evaluator`
+    /// says, against the images at `dataset` where that names no reference.
+    pub fn component_files(
+        &self,
+        evaluator: &EvaluatorOptions,
+        dataset: &DatasetOptions,
+    ) -> ComponentFiles {
+        ComponentFiles {
             autoencoder: self.autoencoder.clone(),
             latents: self.latents.clone(),
             reference: DataSetReference {
-                options: judge.clone(),
-                place: place.clone().into(),
+                options: evaluator.clone(),
+                dataset: dataset.clone().into(),
             },
-            ..Surroundings::default()
+            ..ComponentFiles::default()
         }
     }
 }
 
 /// Where images lie.
 #[derive(Clone, Debug, Default, Args)]
-pub struct PlaceOptions {
+pub struct DatasetOptions {
     /// Folder or archive of the images [default for Fashion-MNIST: $ADADIFF_DATA, then Debian's]
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
@@ -166,8 +170,8 @@ pub struct PlaceOptions {
     pub captions: Option<PathBuf>,
 }
 
-impl From<PlaceOptions> for Place {
-    fn from(PlaceOptions { data, captions }: PlaceOptions) -> Self {
+impl From<DatasetOptions> for DatasetPath {
+    fn from(DatasetOptions { data, captions }: DatasetOptions) -> Self {
         Self { data, captions }
     }
 }
@@ -194,7 +198,7 @@ impl PromptOptions {
     ///
     /// # Errors
     /// Where the file of prompts cannot be read or has none.
-    pub fn enter(self, surroundings: &mut Surroundings) -> Result<()> {
+    pub fn apply_to(self, component_files: &mut ComponentFiles) -> Result<()> {
         let mut prompts = self.prompt;
         if let Some(path) = &self.prompts {
             let text = fs::read_to_string(path)
@@ -204,9 +208,9 @@ impl PromptOptions {
             prompts.extend(lines.map(str::to_owned));
             ensure!(prompts.len() > before, "{} has no prompts", path.display());
         }
-        surroundings.prompts = prompts;
-        surroundings.text_model = self.text_model;
-        surroundings.vocabulary = self.vocabulary;
+        component_files.prompts = prompts;
+        component_files.text_model = self.text_model;
+        component_files.vocabulary = self.vocabulary;
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::Task;
-use super::options::PlaceOptions;
+use super::options::DatasetOptions;
 use crate::checkpoint::latents::source_name;
 use crate::checkpoint::text_encoder::TextEncoder;
 use crate::networks::open_autoencoder;
@@ -36,7 +36,7 @@ pub struct PrepareOptions {
     pub device: DeviceName,
     /// The images.
     #[command(flatten)]
-    pub place: PlaceOptions,
+    pub dataset: DatasetOptions,
     /// Preset that names the size of the images [default: the program's first]
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
@@ -91,7 +91,7 @@ impl DeviceTask for Task<'_, PrepareOptions> {
                 preset.name
             );
         };
-        let images = preset.data.open(&self.options.place.clone().into())?;
+        let images = preset.data.open(&self.options.dataset.clone().into())?;
         let encoders = Encoders::<B> {
             autoencoder: open_autoencoder(
                 &self.options.autoencoder,
@@ -157,9 +157,10 @@ impl Task<'_, PrepareOptions> {
         images: &dyn ImageSet,
         encoders: &Encoders<B>,
     ) -> Result<LatentHeader> {
-        let storage = match self.options.half {
-            true => LatentStorage::F16,
-            false => LatentStorage::F32,
+        let storage = if self.options.half {
+            LatentStorage::F16
+        } else {
+            LatentStorage::F32
         };
         let reduction = encoders.autoencoder.reduction();
         let [_, height, width] = images.shape();
@@ -243,9 +244,10 @@ impl Task<'_, PrepareOptions> {
         let shape = images.shape();
         let good: Vec<&Vec<u8>> = read.images.iter().flatten().collect();
         let plain = encoders.moments(&good, shape, false)?;
-        let mirrored = match encoders.mirrored {
-            true => encoders.moments(&good, shape, true)?,
-            false => Vec::new(),
+        let mirrored = if encoders.mirrored {
+            encoders.moments(&good, shape, true)?
+        } else {
+            Vec::new()
         };
         let mut next = 0;
         for (offset, image) in read.images.iter().enumerate() {

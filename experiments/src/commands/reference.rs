@@ -12,7 +12,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::Task;
-use super::options::PlaceOptions;
+use super::options::DatasetOptions;
 use crate::evaluator::{EvaluatorOptions, image_statistics};
 use crate::terminal::{Terminal, note, samples_bar, say};
 
@@ -24,10 +24,10 @@ pub struct ReferenceOptions {
     pub device: DeviceName,
     /// The features.
     #[command(flatten)]
-    pub judge: EvaluatorOptions,
+    pub evaluator: EvaluatorOptions,
     /// The images.
     #[command(flatten)]
-    pub place: PlaceOptions,
+    pub dataset: DatasetOptions,
     /// Preset that names the size of the images [default: the program's first]
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
@@ -41,16 +41,16 @@ impl DeviceTask for Task<'_, ReferenceOptions> {
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let ReferenceOptions {
-            judge,
-            place,
+            evaluator,
+            dataset,
             preset,
             out,
             ..
         } = self.options;
         let preset = self.experiment.preset(preset.as_deref())?;
         let data = preset.data;
-        let images = data.open(&place.into())?;
-        let extractor = judge.extractor::<B>(data, images.shape()[0], &device)?;
+        let images = data.open(&dataset.into())?;
+        let extractor = evaluator.extractor::<B>(data, images.shape()[0], &device)?;
         let bar = samples_bar(images.len() as u64).with_prefix("reference");
         let terminal = Terminal::over(bar);
         let mut bad = BadImages::new(preset.backbone_training.most_bad_images);
@@ -60,7 +60,7 @@ impl DeviceTask for Task<'_, ReferenceOptions> {
             note!("left out: {image}");
         }
         let gaussian = statistics.gaussian()?;
-        write_statistics(&out, &gaussian, &judge.origin(data)?)?;
+        write_statistics(&out, &gaussian, &evaluator.origin(data)?)?;
         say!(
             "statistics of {} images over {} features ({}): {}",
             statistics.count(),

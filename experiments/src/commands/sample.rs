@@ -8,7 +8,7 @@ use adadiff_backends::DeviceTask;
 use adadiff_data::{cifar10, fashion_mnist};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Conditions, Monitor};
-use adadiff_report::{ExitHeatmap, GridStyle, ImageBatch, image_grid, write_png};
+use adadiff_report::{ExitHeatmap, GridStyle, ImageValues, image_grid, write_png};
 use adadiff_storage::{RunFolder, write_atomically};
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -56,7 +56,7 @@ impl DeviceTask for Task<'_, SampleOptions> {
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let options = self.options;
         let mut inputs = options.inputs.resolve(self.experiment)?;
-        options.prompts.enter(&mut inputs.surroundings)?;
+        options.prompts.apply_to(&mut inputs.component_files)?;
         let experiment = format!("{}-sample", inputs.checkpoint.preset.name);
         let folder = RunFolder::create(options.out.as_deref(), &experiment)?;
         let request = inputs.request.take();
@@ -84,7 +84,7 @@ impl DeviceTask for Task<'_, SampleOptions> {
 
         let terminal = Terminal::evaluations();
         if let Some(request) = request {
-            let calibration = request.enter(&mut loaded, None, &terminal)?;
+            let calibration = request.adopt(&mut loaded, None, &terminal)?;
             calibration.write_beside(&folder.path())?;
         }
         terminal.stage("calibrating");
@@ -101,7 +101,7 @@ impl DeviceTask for Task<'_, SampleOptions> {
 
         let [channels, height, width] = pipeline.image_shape();
         let shape = [options.samples, channels, height, width];
-        let images = ImageBatch::new(&drawn.pixels, shape)?;
+        let images = ImageValues::new(&drawn.pixels, shape)?;
         write_png(
             &folder.path().join("samples.png"),
             &image_grid(&images, GridStyle::of_width(width))?,
@@ -167,7 +167,7 @@ fn write_each(
     fs::create_dir(folder)?;
     let images = pixels.chunks(channels * height * width);
     for (number, image) in images.enumerate() {
-        let image = ImageBatch::new(image, [1, channels, height, width])?;
+        let image = ImageValues::new(image, [1, channels, height, width])?;
         let picture = image_grid(&image, GridStyle::single())?;
         write_png(&folder.join(format!("{number:06}.png")), &picture)?;
     }

@@ -9,15 +9,15 @@ use adadiff_storage::write_atomically;
 use anyhow::Result;
 
 use super::inputs::Inputs;
-use crate::figures::{FigureName, Figures, Outcome};
+use crate::figures::{FigureName, FigureOutcome, FigureRunner};
 use crate::pages;
 use crate::results::{Results, TableName};
-use crate::tables::{Bench, Networks, Rendered, Settings, Variants};
+use crate::tables::{RenderedTable, TableNetworks, TableRunner, TableSettings, Variants};
 use crate::terminal::{Terminal, say};
 
 /// What is to be measured and drawn.
 #[derive(Clone, Debug)]
-pub enum Wanted {
+pub enum Requested {
     /// Tables.
     Tables(Vec<TableName>),
     /// Figures.
@@ -28,13 +28,13 @@ pub enum Wanted {
 #[derive(Debug)]
 pub struct Job {
     /// What.
-    pub wanted: Wanted,
+    pub requested: Requested,
     /// What to sample from, and what samples are judged by.
     pub inputs: Inputs,
     /// Where networks are that were trained otherwise.
     pub variants: Variants,
     /// How rows are measured.
-    pub settings: Settings,
+    pub settings: TableSettings,
     /// The folder of results.
     pub folder: PathBuf,
 }
@@ -45,37 +45,37 @@ impl DeviceTask for Job {
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
         let Inputs {
             checkpoint,
-            surroundings,
+            component_files,
             ..
         } = self.inputs;
         let data = checkpoint.preset.data;
         let preset = checkpoint.preset.to_toml()?;
-        let reference = surroundings.reference.clone();
-        let yardstick = reference.id(data)?;
-        let networks: Networks<B> =
-            Networks::new(checkpoint, surroundings, self.variants, device.clone())?;
+        let reference = component_files.reference.clone();
+        let reference_id = reference.id(data)?;
+        let networks: TableNetworks<B> =
+            TableNetworks::new(checkpoint, component_files, self.variants, device.clone())?;
         let shape = networks.main().loaded.pipeline().image_shape();
-        let judge = reference.evaluator(data, shape, &device)?;
+        let evaluator = reference.evaluator(data, shape, &device)?;
         // Said before hours of sampling, not after.
         let samples = self.settings.samples;
         let asked = format!("{samples} were asked for");
-        ensure_enough(samples as u64, judge.dims(), &asked)?;
+        ensure_enough(samples as u64, evaluator.dims(), &asked)?;
         let results = Results::open(&self.folder)?;
         write_atomically(&self.folder.join("preset.toml"), preset.as_bytes())?;
-        let mut bench = Bench {
+        let mut bench = TableRunner {
             networks,
-            judge,
-            yardstick,
+            evaluator,
+            reference_id,
             settings: self.settings,
             results,
             terminal: Terminal::evaluations(),
         };
-        match self.wanted {
-            Wanted::Tables(names) => tables(&mut bench, &names)?,
-            Wanted::Figures(names) => {
-                let figures = Figures {
+        match self.requested {
+            Requested::Tables(names) => tables(&mut bench, &names)?,
+            Requested::Figures(names) => {
+                let figures = FigureRunner {
                     bench: &mut bench,
-                    place: &reference.place,
+                    dataset: &reference.dataset,
                     device,
                 };
                 self::figures(figures, &names)?;
@@ -87,10 +87,10 @@ impl DeviceTask for Job {
     }
 }
 
-fn tables<B: Kernels>(bench: &mut Bench<B>, names: &[TableName]) -> Result<()> {
+fn tables<B: Kernels>(bench: &mut TableRunner<B>, names: &[TableName]) -> Result<()> {
     for &name in names {
         let drawn = bench.table(name)?;
-        let rendered = Rendered::of(&bench.results, &drawn);
+        let rendered = RenderedTable::new(&bench.results, &drawn);
         let path = bench.results.table_path(name, "md");
         write_atomically(&path, rendered.markdown().as_bytes())?;
         let line = format_args!("{}\n\n{}", name.title(), rendered.terminal());
@@ -99,7 +99,7 @@ fn tables<B: Kernels>(bench: &mut Bench<B>, names: &[TableName]) -> Result<()> {
     Ok(())
 }
 
-fn figures<B: Kernels>(mut figures: Figures<'_, B>, names: &[FigureName]) -> Result<()> {
+fn figures<B: Kernels>(mut figures: FigureRunner<'_, B>, names: &[FigureName]) -> Result<()> {
     for &name in names {
         let outcome = figures.draw(name)?;
         let folder = figures.bench.results.figures();
@@ -110,9 +110,9 @@ fn figures<B: Kernels>(mut figures: Figures<'_, B>, names: &[FigureName]) -> Res
         let files = files.join(", ");
         let terminal = &figures.bench.terminal;
         match outcome {
-            Outcome::Drawn => terminal.print(format_args!("{files}")),
-            Outcome::Kept => terminal.print(format_args!("{files}, as it was")),
-            Outcome::Missing(reason) => terminal.print(format_args!("{files}: {reason}")),
+            FigureOutcome::Drawn => terminal.print(format_args!("{files}")),
+            FigureOutcome::Kept => terminal.print(format_args!("{files}, as it was")),
+            FigureOutcome::Missing(reason) => terminal.print(format_args!("{files}: {reason}")),
         }?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use super::{QUICK_SAMPLES, SAMPLES};
 use crate::figures::FigureArgument;
 use crate::presets::{Experiment, Preset, positive};
 use crate::results::TableName;
-use crate::tables::{Settings, Variants};
+use crate::tables::{TableSettings, Variants};
 
 /// Options of `table`.
 #[derive(Debug, Args)]
@@ -139,21 +139,23 @@ impl MeasuringOptions {
     ///
     /// # Errors
     /// Where a seed is named twice.
-    pub fn settings(&self, preset: &Preset) -> Result<Settings> {
+    pub fn settings(&self, preset: &Preset) -> Result<TableSettings> {
         let samples = self.samples.or(preset.sampling.samples).unwrap_or(SAMPLES);
-        let seeds = match self.seeds.is_empty() {
-            true => vec![preset.sampling.seed],
-            false => self.seeds.clone(),
+        let seeds = if self.seeds.is_empty() {
+            vec![preset.sampling.seed]
+        } else {
+            self.seeds.clone()
         };
         ensure!(
             seeds.iter().collect::<BTreeSet<_>>().len() == seeds.len(),
             "a seed is named twice in --seeds; equal seeds give equal samples"
         );
-        Ok(Settings {
+        Ok(TableSettings {
             device: self.inputs.sampling.device.to_string(),
-            samples: match self.quick {
-                true => samples.min(QUICK_SAMPLES),
-                false => samples,
+            samples: if self.quick {
+                samples.min(QUICK_SAMPLES)
+            } else {
+                samples
             },
             seeds,
             quick: self.quick,

@@ -49,7 +49,7 @@ impl DeviceTask for Task<'_, TimingOptions> {
         let mut loaded: LoadedCheckpoint<B> = inputs.load(&device)?;
         let terminal = Terminal::evaluations();
         if let Some(request) = request {
-            request.enter(&mut loaded, None, &terminal)?;
+            request.adopt(&mut loaded, None, &terminal)?;
         }
         terminal.stage("calibrating");
         let reduction = loaded.preset().sampling.reduction;

@@ -49,9 +49,9 @@ impl DeviceTask for Task<'_, TrainFeaturesOptions> {
                 self.train(&config, network, [&train, &test], "fashion_cnn", &device)
             }
             DataSet::Cifar10 => {
-                let place = set.place_of(data)?;
-                let train = open_cifar10(place, Split::Train)?;
-                let test = open_cifar10(place, Split::Test)?;
+                let dataset = set.path_of(data)?;
+                let train = open_cifar10(dataset, Split::Train)?;
+                let test = open_cifar10(dataset, Split::Test)?;
                 let config = ClassifierConfig::new().with_steps(8000).with_shift(4);
                 let network = CifarCnnConfig::new().init::<Autodiff<B>>(&device);
                 self.train(&config, network, [&*train, &*test], "cifar_cnn", &device)

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use super::fashion_mnist::{fashion_mnist, fashion_mnist_training, image_statistics};
 use super::options::EvaluatorOptions;
-use crate::presets::{DataSet, Place};
+use crate::presets::{DataSet, DatasetPath};
 use crate::terminal::{Terminal, samples_bar};
 
 /// The features that samples are judged by, and the images of a data set that they are compared with.
@@ -24,7 +24,7 @@ pub struct DataSetReference {
     /// The features, and statistics of them.
     pub options: EvaluatorOptions,
     /// The images, where there are no statistics.
-    pub place: Place,
+    pub dataset: DatasetPath,
 }
 
 impl DataSetReference {
@@ -36,7 +36,7 @@ impl DataSetReference {
         if self.options.is_bundled(data) {
             return Ok(None);
         }
-        let reference = match (&self.options.reference, &self.place.data) {
+        let reference = match (&self.options.reference, &self.dataset.data) {
             (Some(statistics), _) => statistics_id(statistics)?,
             (None, Some(images)) => {
                 let whole = fs::canonicalize(images).unwrap_or_else(|_| images.clone());
@@ -96,7 +96,7 @@ impl DataSetReference {
                 read_statistics(path)?
             }
             None => {
-                let images = data.open(&self.place).context(
+                let images = data.open(&self.dataset).context(
                     "there is nothing to compare samples with: name statistics with --reference, \
                      or the images",
                 )?;
@@ -181,7 +181,7 @@ mod tests {
                 inception: None,
                 reference: reference.map(Into::into),
             },
-            place: Place::default(),
+            dataset: DatasetPath::default(),
         }
     }
 

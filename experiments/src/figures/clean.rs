@@ -14,7 +14,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::curves::spread_over;
 use crate::checkpoint::LoadedCheckpoint;
 use crate::evaluator::test_images;
-use crate::presets::{DataSet, Place};
+use crate::presets::{DataSet, DatasetPath};
 
 /// Clean images and what they are conditioned on.
 pub struct Clean<B: Kernels> {
@@ -27,14 +27,14 @@ pub struct Clean<B: Kernels> {
 }
 
 impl<B: Kernels> Clean<B> {
-    /// Held-out images where they come with the program, training images where `place` names them,
+    /// Held-out images where they come with the program, training images where `dataset` names them,
     /// and else the full network's own samples.
     ///
     /// # Errors
     /// Where images cannot be read, the user interrupts or the device fails.
-    pub fn of(
+    pub fn new(
         loaded: &LoadedCheckpoint<B>,
-        place: &Place,
+        dataset: &DatasetPath,
         samples: usize,
         device: &B::Device,
         monitor: &dyn Monitor,
@@ -44,7 +44,7 @@ impl<B: Kernels> Clean<B> {
         let on_pixels = preset.latents.is_none() && network.text.is_none();
         let (set, name): (Arc<dyn ImageSet>, _) = match preset.data {
             DataSet::FashionMnist if on_pixels => (Arc::new(test_images()?), "test images"),
-            data if on_pixels && place.data.is_some() => (data.open(place)?, "training images"),
+            data if on_pixels && dataset.data.is_some() => (data.open(dataset)?, "training images"),
             _ => return Self::samples(loaded, samples, device, monitor),
         };
         let chosen = spread_over(set.len(), samples);

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use serde_json::{Value, to_value};
 
 use super::file::FigureFile;
-use super::layer_errors::LayerErrors;
+use super::layer_errors::BlockErrorFigure;
 use super::maps;
 use super::name::FigureName;
 use super::reliability::Reliability;
@@ -16,9 +16,9 @@ use super::trade_off::TradeOff;
 use super::uncertainty_maps;
 use crate::checkpoint::LoadedCheckpoint;
 use crate::methods::{Method, PreparedMethod};
-use crate::presets::Place;
+use crate::presets::DatasetPath;
 use crate::results::{DrawKey, TableName};
-use crate::tables::Bench;
+use crate::tables::TableRunner;
 
 /// Samples that errors, exits and reliability are measured on.
 const SAMPLES: usize = 64;
@@ -27,18 +27,18 @@ const SAMPLES: usize = 64;
 const PAIRS: usize = 32;
 
 /// Measures the figures of a checkpoint.
-pub struct Figures<'b, B: Kernels> {
+pub struct FigureRunner<'b, B: Kernels> {
     /// What measures.
-    pub bench: &'b mut Bench<B>,
+    pub bench: &'b mut TableRunner<B>,
     /// Where images are that errors are measured on.
-    pub place: &'b Place,
+    pub dataset: &'b DatasetPath,
     /// The device.
     pub device: B::Device,
 }
 
 /// A figure that was drawn or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum FigureOutcome {
     /// Its files are there.
     Drawn,
     /// They were there before.
@@ -47,12 +47,12 @@ pub enum Outcome {
     Missing(String),
 }
 
-impl<B: Kernels> Figures<'_, B> {
+impl<B: Kernels> FigureRunner<'_, B> {
     /// Draws a figure, unless it is there and nothing that it depends on has changed.
     ///
     /// # Errors
     /// Where the user interrupts, the device fails, or a file cannot be written.
-    pub fn draw(&mut self, name: FigureName) -> Result<Outcome> {
+    pub fn draw(&mut self, name: FigureName) -> Result<FigureOutcome> {
         match name {
             FigureName::TradeOff => self.trade_off(),
             FigureName::TimeOverBlocks => self.time_over_blocks(),
@@ -74,7 +74,7 @@ impl<B: Kernels> Figures<'_, B> {
         &self.bench.networks.main().loaded
     }
 
-    fn of_samples(&mut self, name: FigureName) -> Result<Outcome> {
+    fn of_samples(&mut self, name: FigureName) -> Result<FigureOutcome> {
         let count = self.few(match name {
             FigureName::Samples => PAIRS,
             _ => SAMPLES,
@@ -87,16 +87,16 @@ impl<B: Kernels> Figures<'_, B> {
         };
         let known = FigureFile::read(&folder, file)?;
         if known.is_some_and(|known| known.key.as_ref() == Some(&key)) {
-            return Ok(Outcome::Kept);
+            return Ok(FigureOutcome::Kept);
         }
         self.bench.terminal.stage(&format!("figure {file}"));
         match self.measure(name, count, key, file) {
             Ok(figure) => {
                 figure.write(&folder, file)?;
-                Ok(Outcome::Drawn)
+                Ok(FigureOutcome::Drawn)
             }
             Err(error) if self.bench.terminal.stopped() => Err(error),
-            Err(error) => Ok(Outcome::Missing(format!("not drawn: {error:#}"))),
+            Err(error) => Ok(FigureOutcome::Missing(format!("not drawn: {error:#}"))),
         }
     }
 
@@ -133,11 +133,12 @@ impl<B: Kernels> Figures<'_, B> {
         };
         match name {
             FigureName::LayerErrors | FigureName::LayerErrorsOverSteps => {
-                let errors = LayerErrors::measure(pipeline, count, monitor)?;
+                let errors = BlockErrorFigure::measure(pipeline, count, monitor)?;
                 let over_blocks = name == FigureName::LayerErrors;
-                let (title, chart) = match over_blocks {
-                    true => ("Error of every block's prediction", errors.over_blocks()),
-                    false => ("Error over denoising steps", errors.over_steps()),
+                let (title, chart) = if over_blocks {
+                    ("Error of every block's prediction", errors.over_blocks())
+                } else {
+                    ("Error over denoising steps", errors.over_steps())
                 };
                 let caption = format!(
                     "The mean squared difference between the noise predicted after a block and the \
@@ -182,7 +183,8 @@ impl<B: Kernels> Figures<'_, B> {
                 Ok(figure(title, heatmap.caption(), None, to_value(&heatmap)?))
             }
             FigureName::Reliability => {
-                let found = Reliability::measure(loaded, self.place, count, &self.device, monitor)?;
+                let found =
+                    Reliability::measure(loaded, self.dataset, count, &self.device, monitor)?;
                 let caption = format!(
                     "What the estimators say against the error really made, on {} {} with known \
                      noise of {} levels, every value of every block in a bin of its estimate. The \
@@ -206,10 +208,10 @@ impl<B: Kernels> Figures<'_, B> {
         }
     }
 
-    fn trade_off(&mut self) -> Result<Outcome> {
+    fn trade_off(&mut self) -> Result<FigureOutcome> {
         let table = self.bench.table(TableName::TradeOff)?;
         let results = &self.bench.results;
-        let trade_off = TradeOff::of(results, &table);
+        let trade_off = TradeOff::new(results, &table);
         let charts = [
             (trade_off.over_operations(), "Quality over operations saved"),
             (trade_off.over_seconds(), "Quality over measured time"),
@@ -231,23 +233,24 @@ impl<B: Kernels> Figures<'_, B> {
                 .write(&results.figures(), file)?,
             }
         }
-        Ok(match missing.is_empty() {
-            true => Outcome::Drawn,
-            false => Outcome::Missing(format!(
+        Ok(if missing.is_empty() {
+            FigureOutcome::Drawn
+        } else {
+            FigureOutcome::Missing(format!(
                 "not drawn: {}, for which nothing was measured",
                 missing.join(", ")
-            )),
+            ))
         })
     }
 
-    fn time_over_blocks(&mut self) -> Result<Outcome> {
+    fn time_over_blocks(&mut self) -> Result<FigureOutcome> {
         let quality = std::mem::replace(&mut self.bench.settings.quality, false);
         let table = self.bench.table(TableName::TradeOff);
         self.bench.settings.quality = quality;
         let table = table?;
         let results = &self.bench.results;
-        let Some(chart) = TradeOff::of(results, &table).time_over_blocks() else {
-            return Ok(Outcome::Missing(
+        let Some(chart) = TradeOff::new(results, &table).time_over_blocks() else {
+            return Ok(FigureOutcome::Missing(
                 "not drawn: no times were measured".to_owned(),
             ));
         };
@@ -266,6 +269,6 @@ impl<B: Kernels> Figures<'_, B> {
             data: to_value(&table)?,
         }
         .write(&results.figures(), file)?;
-        Ok(Outcome::Drawn)
+        Ok(FigureOutcome::Drawn)
     }
 }

@@ -16,7 +16,7 @@ use super::curves::{numbered, spread_over};
 /// The errors of all blocks along the full network's path from noise to image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LayerErrors {
+pub struct BlockErrorFigure {
     /// Samples that every error is a mean over.
     pub samples: usize,
     /// The network's evaluations, from noise to image.
@@ -79,7 +79,7 @@ impl<B: Kernels> Denoiser<B> for Recorder<'_, B> {
     }
 }
 
-impl LayerErrors {
+impl BlockErrorFigure {
     /// Measures the errors on the samples of one batch.
     ///
     /// # Errors
@@ -176,12 +176,12 @@ impl LayerErrors {
 mod tests {
     use super::*;
 
-    fn example() -> LayerErrors {
+    fn example() -> BlockErrorFigure {
         let evaluation = |timestep, squared_errors: [f64; 3]| EvaluationErrors {
             timestep,
             squared_errors: squared_errors.to_vec(),
         };
-        LayerErrors {
+        BlockErrorFigure {
             samples: 4,
             evaluations: vec![
                 evaluation(999.0, [0.5, 0.25, 0.0]),

@@ -12,8 +12,8 @@ mod samples;
 mod trade_off;
 
 pub use file::FigureFile;
-pub use job::{Figures, Outcome};
-pub use layer_errors::{EvaluationErrors, LayerErrors};
+pub use job::{FigureOutcome, FigureRunner};
+pub use layer_errors::{BlockErrorFigure, EvaluationErrors};
 pub use maps::uncertainty_maps;
 pub use name::{FIGURE_2, FigureArgument, FigureName};
 pub use reliability::Reliability;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::clean::Clean;
 use super::curves::spread_over;
 use crate::checkpoint::LoadedCheckpoint;
-use crate::presets::Place;
+use crate::presets::DatasetPath;
 
 /// Bins of equal width over uncertainties in `[0, 1]`.
 const BINS: usize = 20;
@@ -119,7 +119,7 @@ impl Reliability {
     /// Where images cannot be read, the user interrupts or the device fails.
     pub fn measure<B: Kernels>(
         loaded: &LoadedCheckpoint<B>,
-        place: &Place,
+        place: &DatasetPath,
         samples: usize,
         device: &B::Device,
         monitor: &dyn Monitor,
@@ -128,7 +128,7 @@ impl Reliability {
             images,
             condition,
             name,
-        } = Clean::of(loaded, place, samples, device, monitor)?;
+        } = Clean::new(loaded, place, samples, device, monitor)?;
         let [samples, channels, height, width] = images.dims();
         let sampling = &loaded.preset().sampling;
         let schedule = loaded.preset().schedule.build()?;

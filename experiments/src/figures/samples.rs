@@ -2,7 +2,7 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::Monitor;
-use adadiff_report::{Align, GridStyle, ImageBatch, Picture, pair_grid};
+use adadiff_report::{Align, GridStyle, ImageValues, Picture, pair_grid};
 use anyhow::Result;
 use serde::Serialize;
 
@@ -77,8 +77,8 @@ impl SamplePairs {
     pub fn picture(&self) -> Result<Picture> {
         let [channels, height, width] = self.shape;
         let shape = [self.blocks_mean.len(), channels, height, width];
-        let full = ImageBatch::new(&self.full, shape)?;
-        let adaptive = ImageBatch::new(&self.adaptive, shape)?;
+        let full = ImageValues::new(&self.full, shape)?;
+        let adaptive = ImageValues::new(&self.adaptive, shape)?;
         let style = GridStyle {
             columns: GridStyle::of_width(width).columns / 4,
             ..GridStyle::of_width(width)

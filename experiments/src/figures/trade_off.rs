@@ -5,23 +5,23 @@ use std::collections::BTreeMap;
 use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
 
 use crate::methods::{Method, MethodEntry};
-use crate::results::{DrawnTable, MeanAndSpread, ResultRow, Results, Time};
+use crate::results::{MeanAndSpread, RecordedTable, ResultRow, Results, TimingRecord};
 use crate::tables::metric_name;
 
 /// The points of all methods, from the table of the trade-off.
 #[derive(Clone, Debug)]
 pub struct TradeOff<'a> {
-    points: Vec<Measured<'a>>,
+    points: Vec<MeasuredPoint<'a>>,
     metric: String,
 }
 
 /// One setting of a method.
 #[derive(Clone, Debug)]
-struct Measured<'a> {
+struct MeasuredPoint<'a> {
     label: &'a str,
     method: Method,
     quality: Option<Quality>,
-    time: Option<Time>,
+    time: Option<TimingRecord>,
 }
 
 /// Means over seeds.
@@ -34,12 +34,12 @@ struct Quality {
 
 impl<'a> TradeOff<'a> {
     /// The points of a table.
-    pub fn of(results: &'a Results, table: &'a DrawnTable) -> Self {
+    pub fn new(results: &'a Results, table: &'a RecordedTable) -> Self {
         let mut metric = "FD".to_owned();
         let points = table.entries.iter().filter_map(|entry| {
             let rows: Vec<&ResultRow> = results.qualities(entry).collect();
             let mean = |number: fn(&ResultRow) -> f64| {
-                MeanAndSpread::of(rows.iter().map(|row| number(row)))
+                MeanAndSpread::from_numbers(rows.iter().map(|row| number(row)))
             };
             if let Some(row) = rows.first() {
                 metric = format!("{}, {} samples", metric_name(&row.features), row.samples);
@@ -54,7 +54,7 @@ impl<'a> TradeOff<'a> {
                 .timing
                 .as_deref()
                 .and_then(|id| results.timed_method(id));
-            Some(Measured {
+            Some(MeasuredPoint {
                 label: &entry.label,
                 method: of_quality.or(of_time)?,
                 quality,
@@ -161,7 +161,7 @@ impl<'a> TradeOff<'a> {
         &self,
         title: &str,
         x: Axis,
-        place: impl Fn(&Measured<'_>) -> Option<(f64, MeanAndSpread, String)>,
+        place: impl Fn(&MeasuredPoint<'_>) -> Option<(f64, MeanAndSpread, String)>,
     ) -> Chart {
         let series = self.curves(|point| {
             let (x, distance, told) = place(point)?;
@@ -182,7 +182,7 @@ impl<'a> TradeOff<'a> {
     }
 
     /// One curve for each method, its points from left to right.
-    fn curves(&self, place: impl Fn(&Measured<'_>) -> Option<Point>) -> Vec<Series> {
+    fn curves(&self, place: impl Fn(&MeasuredPoint<'_>) -> Option<Point>) -> Vec<Series> {
         let mut curves: BTreeMap<usize, Series> = BTreeMap::new();
         for measured in &self.points {
             let Some(point) = place(measured) else {
@@ -220,7 +220,7 @@ mod tests {
     fn every_method_has_its_place_in_every_chart() {
         let folder = tempfile::tempdir().unwrap();
         let (results, table) = example(folder.path(), TableName::TradeOff);
-        let trade_off = TradeOff::of(&results, &table);
+        let trade_off = TradeOff::new(&results, &table);
         let chart = trade_off.over_operations().unwrap();
         let names: Vec<_> = chart
             .series
@@ -258,7 +258,7 @@ mod tests {
         for entry in &mut table.entries {
             entry.timing = None;
         }
-        let trade_off = TradeOff::of(&results, &table);
+        let trade_off = TradeOff::new(&results, &table);
         assert!(trade_off.over_seconds().is_none());
         assert!(trade_off.time_over_blocks().is_none());
         assert!(trade_off.over_operations().is_some());

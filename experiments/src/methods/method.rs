@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{MethodEntry, MethodKind};
-use crate::checkpoint::Companion;
+use crate::checkpoint::BaselineNetwork;
 
 /// A way to draw samples with less work than the full network takes, and its one knob.
 ///
@@ -136,10 +136,10 @@ impl Method {
     }
 
     /// The second network that the method needs.
-    pub fn companion(&self) -> Option<Companion> {
+    pub fn baseline(&self) -> Option<BaselineNetwork> {
         match self {
-            Self::DuoDiff { .. } => Some(Companion::Shallow),
-            Self::LearnedExit { .. } => Some(Companion::LearnedExit),
+            Self::DuoDiff { .. } => Some(BaselineNetwork::Shallow),
+            Self::LearnedExit { .. } => Some(BaselineNetwork::LearnedExit),
             _ => None,
         }
     }

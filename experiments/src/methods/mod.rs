@@ -2,7 +2,7 @@
 //! held-out seeds, and then draws samples that are judged, timed and accounted for like any other's.
 //!
 //! ```text
-//! Method ── prepare(loaded) ──► PreparedMethod ── judge(pipeline, evaluator, plan) ──► SampleStats
+//! Method ── prepare(loaded) ──► PreparedMethod ── evaluate(pipeline, evaluator, plan) ──► SampleStats
 //! ```
 
 mod exit;

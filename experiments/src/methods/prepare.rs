@@ -10,7 +10,7 @@ use adadiff_uem::{
 };
 use anyhow::{Context, Result};
 
-use crate::checkpoint::Companion;
+use crate::checkpoint::BaselineNetwork;
 use crate::checkpoint::LoadedCheckpoint;
 use crate::methods::{Method, PreparedMethod};
 
@@ -20,7 +20,7 @@ impl Method {
     ///
     /// # Errors
     /// Where the knob makes no sense, the budget cannot be reached, a network is missing that the
-    /// method needs ([`Self::companion`]), or the user interrupts.
+    /// method needs ([`Self::baseline`]), or the user interrupts.
     pub fn prepare<'s, B: Kernels>(
         &self,
         loaded: &'s LoadedCheckpoint<B>,
@@ -89,7 +89,7 @@ impl Method {
                 }
             }
             Self::LearnedExit { reduction } => {
-                let learned = loaded.companion(Companion::LearnedExit)?;
+                let learned = loaded.baseline(BaselineNetwork::LearnedExit)?;
                 let policy = |uncertainty| Threshold { uncertainty };
                 let evidence = ExitSignal::Uncertainty;
                 let found =
@@ -103,7 +103,7 @@ impl Method {
                 }
             }
             Self::DuoDiff { switch } => {
-                let shallow = loaded.companion(Companion::Shallow)?;
+                let shallow = loaded.baseline(BaselineNetwork::Shallow)?;
                 let cost = network_cost(&shallow.config);
                 let run = cost.block_flops.len() as u32;
                 let flops = cost.embed_flops + cost.block_flops.iter().sum::<f64>();

@@ -58,7 +58,7 @@ impl<B: Kernels> PreparedMethod<'_, B> {
     ///
     /// # Errors
     /// As [`judge_samples`].
-    pub fn judge(
+    pub fn evaluate(
         &self,
         pipeline: &Pipeline<B>,
         evaluator: &Evaluator<B>,

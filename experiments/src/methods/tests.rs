@@ -45,10 +45,10 @@ fn write(folder: &std::path::Path, name: &str, preset: &Preset, phase: &str) {
 }
 
 /// A tiny network on the device, with or without the second networks beside it.
-pub(crate) fn loaded(companions: bool) -> LoadedCheckpoint<Flex> {
+pub(crate) fn loaded(baselines: bool) -> LoadedCheckpoint<Flex> {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "weights", &preset(None), "joint");
-    if companions {
+    if baselines {
         let shallow = preset(Some("shallow"));
         write(folder.path(), "shallow", &shallow, BACKBONE_PHASE);
         let learned = preset(Some("learned-exit"));
@@ -321,7 +321,7 @@ fn a_missing_network_is_named_with_the_command_that_makes_it() {
             "`train --preset cifar10-tiny-learned-exit --backbone WEIGHTS`",
         ),
     ] {
-        assert!(method.companion().is_some());
+        assert!(method.baseline().is_some());
         let Err(error) = method.prepare(&loaded, &Silent) else {
             panic!("{method} needs another network")
         };
@@ -383,7 +383,7 @@ fn a_row_resumes_within_its_samples() {
     let draw = loaded.plan(300).unwrap();
     let judge = |name: &str, monitor: &dyn Monitor| {
         let store = ResumeStore::open(folder.path().join(name), &"these samples").unwrap();
-        prepared.judge(pipeline, &evaluator, &draw, &store, monitor)
+        prepared.evaluate(pipeline, &evaluator, &draw, &store, monitor)
     };
     let ends_after = |most| EndsAfter {
         most,

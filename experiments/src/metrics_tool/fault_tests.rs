@@ -170,11 +170,14 @@ fn sizes_are_compared_before_a_network_runs() {
 fn a_figure_is_told_though_it_cannot_be_written() {
     let folder = folder();
     let words = ["a.npy", "b.npy", "--write-statistics", "a.npz"];
-    let words = words.map(|word| match word.contains('.') {
-        true => folder.path().join(word).into_os_string(),
-        false => word.into(),
+    let words = words.map(|word| {
+        if word.contains('.') {
+            folder.path().join(word).into_os_string()
+        } else {
+            word.into()
+        }
     });
-    let plan = Plan::new(arguments(words.clone())).unwrap();
+    let plan = MetricsPlan::new(arguments(words.clone())).unwrap();
     // Meanwhile something else takes the place.
     fs::create_dir(folder.path().join("a.npz")).unwrap();
     let outcome = plan.carry_out().unwrap();
@@ -211,9 +214,9 @@ fn names_need_not_be_utf_8() {
 
 /// What is gathered of a folder of images by features of their first pixel.
 fn gathered(source: &mut Source, limit: Option<usize>, batch: usize) -> gather::Gathered {
-    let wanted = gather::Wanted {
+    let wanted = gather::FeatureNeeds {
         features: true,
-        ..gather::Wanted::default()
+        ..gather::FeatureNeeds::default()
     };
     let bar = indicatif::ProgressBar::hidden();
     gather::gather(source, wanted, limit, batch, Some(&FirstPixel), &bar).unwrap()

@@ -11,14 +11,14 @@ use adadiff_metrics::{
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 
-use super::networks::{Extracted, Networks};
+use super::networks::{Extracted, FeatureNetworks};
 
 /// Rows of given features that are read at a time.
 const ROWS: usize = 1024;
 
 /// What is needed of a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct FeatureNeeds {
     /// The statistics that the set's file holds, which are read with its plan.
     pub stored_statistics: bool,
     /// Statistics of its samples.
@@ -31,7 +31,7 @@ pub struct Wanted {
     pub embeddings: bool,
 }
 
-impl Wanted {
+impl FeatureNeeds {
     /// Whether the samples themselves are needed.
     pub fn needs_samples(self) -> bool {
         self.needs_inception() || self.needs_clip()
@@ -107,10 +107,10 @@ impl Rows {
 /// Where the set is damaged, a network is broken, or images come without networks.
 pub fn gather(
     source: &mut Source,
-    wanted: Wanted,
+    wanted: FeatureNeeds,
     limit: Option<usize>,
     batch: usize,
-    networks: Option<&dyn Networks>,
+    networks: Option<&dyn FeatureNetworks>,
     bar: &ProgressBar,
 ) -> Result<Gathered> {
     let mut gathered = Gathered::default();
@@ -135,7 +135,7 @@ pub fn gather(
 
 /// A pass over a set.
 struct Gathering<'a> {
-    wanted: Wanted,
+    wanted: FeatureNeeds,
     /// Samples that are still to be taken.
     room: usize,
     bar: &'a ProgressBar,
@@ -177,7 +177,7 @@ impl Stop {
 }
 
 impl<'a> Gathering<'a> {
-    fn new(wanted: Wanted, limit: Option<usize>, bar: &'a ProgressBar) -> Self {
+    fn new(wanted: FeatureNeeds, limit: Option<usize>, bar: &'a ProgressBar) -> Self {
         Self {
             wanted,
             room: limit.unwrap_or(usize::MAX),
@@ -216,7 +216,7 @@ impl<'a> Gathering<'a> {
         &mut self,
         samples: &mut Samples,
         batch: usize,
-        networks: &dyn Networks,
+        networks: &dyn FeatureNetworks,
     ) -> Result<()> {
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(1);
@@ -236,7 +236,7 @@ impl<'a> Gathering<'a> {
         &mut self,
         receiver: Receiver<ImageBatch>,
         batch: usize,
-        networks: &dyn Networks,
+        networks: &dyn FeatureNetworks,
     ) -> Result<()> {
         // Images of different sizes go through the network together.
         let mut waiting: Vec<ImageBatch> = Vec::new();
@@ -260,7 +260,7 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    fn take_batch(&mut self, images: &[ImageBatch], networks: &dyn Networks) -> Result<()> {
+    fn take_batch(&mut self, images: &[ImageBatch], networks: &dyn FeatureNetworks) -> Result<()> {
         let extracted = networks.extract(images, self.wanted)?;
         if self.wanted.needs_inception() {
             self.add(extracted.dims, &extracted.features)?;

@@ -16,20 +16,20 @@ use anyhow::{Context, Result};
 use super::count::bias;
 use super::digest;
 use super::gather::Gathered;
-use super::plan::{Part, Plan};
-use super::record::{Figures, Kid, Kind, NamedFile, Record, Score, Set, Sides};
+use super::plan::{MetricsPlan, Part};
+use super::record::{Kid, Kind, MetricFigures, MetricsRecord, NamedFile, Score, Set, Sides};
 use super::sets::Sets;
-use super::{Arguments, Metric, Outcome};
+use super::{Arguments, Metric, MetricsRun};
 
 /// The first digits of the published weights' SHA-256, which their name tells.
 const PUBLISHED_WEIGHTS: &str = "6726825d";
 
-impl Plan {
+impl MetricsPlan {
     /// What there is to tell of both sets.
     ///
     /// # Errors
     /// Where the sets do not suit each other, or a file cannot be read or written.
-    pub(super) fn record(&self, sets: &Sets) -> Result<Outcome> {
+    pub(super) fn record(&self, sets: &Sets) -> Result<MetricsRun> {
         let mut notes = Vec::new();
         let figures = self.figures(sets, &mut notes)?;
         self.note_weights(sets, &mut notes);
@@ -50,7 +50,7 @@ impl Plan {
         };
         let arguments = &self.arguments;
         let networks = sets.networks.as_ref();
-        let record = Record {
+        let record = MetricsRecord {
             figures,
             mode: self.weights.as_ref().map(|_| arguments.mode.into()),
             samples: self.samples.set(&sets.samples, &mut notes),
@@ -64,7 +64,7 @@ impl Plan {
             notes,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        Ok(Outcome { record, fault })
+        Ok(MetricsRun { record, fault })
     }
 
     /// Says where weights are not those that figures are published with.
@@ -113,8 +113,8 @@ impl Plan {
         }
     }
 
-    fn figures(&self, sets: &Sets, notes: &mut Vec<String>) -> Result<Figures> {
-        let mut figures = Figures::default();
+    fn figures(&self, sets: &Sets, notes: &mut Vec<String>) -> Result<MetricFigures> {
+        let mut figures = MetricFigures::default();
         let reference = sets.reference.as_ref();
         for &metric in &self.arguments.metrics {
             match metric {
@@ -143,7 +143,7 @@ impl Plan {
         metric: Metric,
         samples: &Gathered,
         reference: &Gathered,
-        figures: &mut Figures,
+        figures: &mut MetricFigures,
     ) -> Result<()> {
         let neighbours = self.arguments.neighbours;
         match metric {
@@ -273,7 +273,7 @@ impl Gathered {
 impl NamedFile {
     /// # Errors
     /// Where the file cannot be read.
-    pub(super) fn of(path: &Path) -> Result<Self> {
+    pub(super) fn hashed(path: &Path) -> Result<Self> {
         Ok(Self {
             path: path.to_owned(),
             sha256: sha256_file(path)?,
@@ -285,5 +285,5 @@ fn write(path: &Path, gaussian: &Gaussian, origin: &FeatureOrigin) -> Result<Nam
     let mut bytes = Cursor::new(Vec::new());
     write_statistics(&mut bytes, gaussian, origin)?;
     replace_file(path, bytes.get_ref())?;
-    NamedFile::of(path)
+    NamedFile::hashed(path)
 }

@@ -23,8 +23,8 @@ use anyhow::{Context, Error, Result};
 use clap::{Parser, ValueEnum};
 
 use crate::presets::positive;
-use plan::Plan;
-use record::Record;
+use plan::MetricsPlan;
+use record::MetricsRecord;
 
 /// Measures how far samples are from a reference: one line of JSON on standard output, all else on
 /// standard error.
@@ -141,12 +141,12 @@ pub fn main() -> ExitCode {
 
 /// What a run found, and what went wrong after that.
 #[derive(Debug)]
-struct Outcome {
-    record: Record,
+struct MetricsRun {
+    record: MetricsRecord,
     fault: Option<Error>,
 }
 
-impl Outcome {
+impl MetricsRun {
     /// Writes the record as a line to `out`, and its notes to standard error.
     ///
     /// # Errors
@@ -162,6 +162,6 @@ impl Outcome {
     }
 }
 
-fn run(arguments: Arguments) -> Result<Outcome> {
-    Plan::new(arguments)?.carry_out()
+fn run(arguments: Arguments) -> Result<MetricsRun> {
+    MetricsPlan::new(arguments)?.carry_out()
 }

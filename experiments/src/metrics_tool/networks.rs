@@ -11,18 +11,18 @@ use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
 use rayon::prelude::*;
 
-use super::gather::Wanted;
+use super::gather::FeatureNeeds;
 
 /// Networks that tell features of images.
-pub trait Networks {
+pub trait FeatureNetworks {
     /// What is wanted of images.
     ///
     /// # Errors
     /// Where the device fails, or the network for it is not there.
-    fn extract(&self, images: &[ImageBatch], wanted: Wanted) -> Result<Extracted>;
+    fn extract(&self, images: &[ImageBatch], wanted: FeatureNeeds) -> Result<Extracted>;
 }
 
-/// What [`Networks`] tell, row by row.
+/// What [`FeatureNetworks`] tell, row by row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extracted {
     /// Features of each image, 0 where none were wanted.
@@ -59,7 +59,7 @@ impl<B: Kernels> DeviceNetworks<B> {
         &self,
         images: &[ImageBatch],
         extracted: &mut Extracted,
-        wanted: Wanted,
+        wanted: FeatureNeeds,
     ) -> Result<()> {
         let network = self.inception.as_ref();
         let network = network.context("FID's network is not there")?;
@@ -102,8 +102,8 @@ impl<B: Kernels> DeviceNetworks<B> {
     }
 }
 
-impl<B: Kernels> Networks for DeviceNetworks<B> {
-    fn extract(&self, images: &[ImageBatch], wanted: Wanted) -> Result<Extracted> {
+impl<B: Kernels> FeatureNetworks for DeviceNetworks<B> {
+    fn extract(&self, images: &[ImageBatch], wanted: FeatureNeeds) -> Result<Extracted> {
         let mut extracted = Extracted::default();
         if wanted.needs_inception() {
             self.features(images, &mut extracted, wanted)?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
 use super::count::Count;
-use super::gather::Wanted;
+use super::gather::FeatureNeeds;
 use super::record::NamedFile;
 use super::{Arguments, Metric};
 
@@ -24,7 +24,7 @@ const CLIP_WEIGHTS: &str = "pytorch_model.bin or model.safetensors of \
 
 /// Sets that can be compared as asked.
 #[derive(Debug)]
-pub struct Plan {
+pub struct MetricsPlan {
     pub(super) arguments: Arguments,
     pub(super) samples: Part,
     pub(super) reference: Option<Part>,
@@ -39,7 +39,7 @@ pub struct Plan {
 pub(super) struct Part {
     pub(super) role: Role,
     pub(super) source: Source,
-    pub(super) wanted: Wanted,
+    pub(super) wanted: FeatureNeeds,
     /// The most samples to take.
     pub(super) limit: Option<usize>,
     /// The statistics that are wanted of the set's file.
@@ -65,7 +65,7 @@ impl Role {
     }
 }
 
-impl Plan {
+impl MetricsPlan {
     /// Opens both sets and holds them against what is asked of them, before any work.
     ///
     /// # Errors
@@ -95,24 +95,24 @@ impl Plan {
             clip_weights: None,
             arguments,
         };
-        if plan.needs(Wanted::needs_inception) && plan.arguments.weights.is_none() {
+        if plan.needs(FeatureNeeds::needs_inception) && plan.arguments.weights.is_none() {
             bail!(
                 "features of images need the weights of FID's Inception network: name them with \
                  --weights FILE; the file is {WEIGHTS}"
             );
         }
-        if plan.needs(Wanted::needs_clip) && plan.arguments.clip_weights.is_none() {
+        if plan.needs(FeatureNeeds::needs_clip) && plan.arguments.clip_weights.is_none() {
             bail!(
                 "CMMD of images needs the weights of CLIP's ViT-L/14 at 336 pixels: name them with \
                  --clip-weights FILE; the file is {CLIP_WEIGHTS}"
             );
         }
         let needed = |file: &Option<PathBuf>, network| match file {
-            Some(file) if plan.needs(network) => NamedFile::of(file).map(Some),
+            Some(file) if plan.needs(network) => NamedFile::hashed(file).map(Some),
             _ => Ok(None),
         };
-        let weights = needed(&plan.arguments.weights, Wanted::needs_inception)?;
-        let clip_weights = needed(&plan.arguments.clip_weights, Wanted::needs_clip)?;
+        let weights = needed(&plan.arguments.weights, FeatureNeeds::needs_inception)?;
+        let clip_weights = needed(&plan.arguments.clip_weights, FeatureNeeds::needs_clip)?;
         (plan.weights, plan.clip_weights) = (weights, clip_weights);
         plan.ensure_comparable()?;
         plan.ensure_origins()?;
@@ -176,9 +176,12 @@ impl Plan {
 
     /// Refuses given embeddings of another number than those that CLIP gives of the other set's images.
     pub(super) fn ensure_embeddings(&self, embedding: usize) -> Result<()> {
-        let dims = |part: &Part| match part.are_images() {
-            true => Some(embedding),
-            false => part.feature_dims(),
+        let dims = |part: &Part| {
+            if part.are_images() {
+                Some(embedding)
+            } else {
+                part.feature_dims()
+            }
         };
         let reference = self.reference.as_ref().and_then(dims);
         ensure_dims(reference, dims(&self.samples))
@@ -226,7 +229,7 @@ impl Plan {
     }
 
     /// Whether `network` is needed for the images of any set.
-    fn needs(&self, network: fn(Wanted) -> bool) -> bool {
+    fn needs(&self, network: fn(FeatureNeeds) -> bool) -> bool {
         let parts = [Some(&self.samples), self.reference.as_ref()];
         let parts = parts.into_iter().flatten();
         let mut of_images = parts.filter(|part| part.are_images());
@@ -245,16 +248,17 @@ impl Part {
         let has = |metric| arguments.metrics.contains(&metric);
         let stored_statistics = has(Metric::Fid) && source.has_statistics() && !is_written;
         let are_images = source.samples().is_some_and(Samples::are_images);
-        let wanted = Wanted {
+        let wanted = FeatureNeeds {
             stored_statistics,
             statistics: is_written || has(Metric::Fid) && !stored_statistics,
             features: has(Metric::Kid) || has(Metric::Pr) || has(Metric::Cmmd) && !are_images,
             probabilities: is_judged && has(Metric::Is),
             embeddings: has(Metric::Cmmd) && are_images,
         };
-        let (stored, origin) = match stored_statistics {
-            true => (Some(source.statistics()?), source.origin()?),
-            false => (None, FeatureOrigin::default()),
+        let (stored, origin) = if stored_statistics {
+            (Some(source.statistics()?), source.origin()?)
+        } else {
+            (None, FeatureOrigin::default())
         };
         let part = Self {
             role,

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// A line of results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct MetricsRecord {
     /// The figures that were asked for.
     #[serde(flatten)]
-    pub figures: Figures,
+    pub figures: MetricFigures,
     /// The way of resizing, where images went through FID's network.
     pub mode: Option<Preprocessing>,
     /// What was judged.
@@ -38,7 +38,7 @@ pub struct Record {
 
 /// Figures, each with its settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
+pub struct MetricFigures {
     /// The Fréchet distance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fid: Option<f64>,

@@ -9,9 +9,9 @@ use adadiff_model::kernels::Kernels;
 use anyhow::Result;
 
 use super::gather::{Gathered, gather};
-use super::networks::{DeviceNetworks, Networks};
-use super::plan::{Part, Plan};
-use super::{Arguments, Outcome};
+use super::networks::{DeviceNetworks, FeatureNetworks};
+use super::plan::{MetricsPlan, Part};
+use super::{Arguments, MetricsRun};
 use crate::networks::{open_clip_vision, open_inception};
 use crate::terminal::samples_bar;
 
@@ -32,7 +32,7 @@ pub(super) struct NetworkFacts {
 }
 
 /// The sets of a plan that needs networks.
-struct WithNetworks<'a>(&'a mut Plan);
+struct WithNetworks<'a>(&'a mut MetricsPlan);
 
 impl DeviceTask for WithNetworks<'_> {
     type Output = Result<Sets>;
@@ -66,21 +66,22 @@ impl DeviceTask for WithNetworks<'_> {
     }
 }
 
-impl Plan {
+impl MetricsPlan {
     /// Reads both sets and measures what was asked for.
     ///
     /// # Errors
     /// Where a set or the weights are damaged or the device fails.
-    pub(super) fn carry_out(mut self) -> Result<Outcome> {
+    pub(super) fn carry_out(mut self) -> Result<MetricsRun> {
         let needs_networks = self.inception_weights().is_some() || self.clip_weights().is_some();
-        let sets = match needs_networks {
-            true => run_on(self.arguments.device, WithNetworks(&mut self))?,
-            false => self.gather(None)?,
+        let sets = if needs_networks {
+            run_on(self.arguments.device, WithNetworks(&mut self))?
+        } else {
+            self.gather(None)?
         };
         self.record(&sets)
     }
 
-    fn gather(&mut self, networks: Option<&dyn Networks>) -> Result<Sets> {
+    fn gather(&mut self, networks: Option<&dyn FeatureNetworks>) -> Result<Sets> {
         let samples = self.samples.gather(&self.arguments, networks)?;
         let reference = match &mut self.reference {
             Some(reference) => Some(reference.gather(&self.arguments, networks)?),
@@ -98,7 +99,7 @@ impl Part {
     fn gather(
         &mut self,
         arguments: &Arguments,
-        networks: Option<&dyn Networks>,
+        networks: Option<&dyn FeatureNetworks>,
     ) -> Result<Gathered> {
         let at_most = self.source.samples().map_or(0, Samples::at_most);
         let bar = samples_bar(self.limit.unwrap_or(at_most).min(at_most) as u64);

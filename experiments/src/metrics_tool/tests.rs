@@ -72,13 +72,14 @@ pub(super) fn folder() -> TempDir {
 }
 
 /// Runs the program on files in a folder.
-pub(super) fn run_in(folder: &TempDir, arguments: &[&str]) -> Result<Record, String> {
+pub(super) fn run_in(folder: &TempDir, arguments: &[&str]) -> Result<MetricsRecord, String> {
     let in_folder = |argument: &&str| {
         let path = folder.path().join(argument);
         let is_file = argument.contains('.') || path.exists();
-        match is_file {
-            true => path.to_string_lossy().into_owned(),
-            false => (*argument).to_owned(),
+        if is_file {
+            path.to_string_lossy().into_owned()
+        } else {
+            (*argument).to_owned()
         }
     };
     let arguments = ["metrics".to_owned()]
@@ -150,7 +151,10 @@ fn a_record_tells_what_it_depends_on() {
     let record = run_in(&folder, &["a.npy", "b.npy"]).unwrap();
     let line = serde_json::to_string(&record).unwrap();
     assert!(!line.contains('\n'));
-    assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
+    assert_eq!(
+        serde_json::from_str::<MetricsRecord>(&line).unwrap(),
+        record
+    );
     let value: Value = serde_json::from_str(&line).unwrap();
     assert!(
         value["fid"].is_f64() && value.get("kid").is_none(),
@@ -368,11 +372,11 @@ fn what_cannot_be_measured_is_explained() {
 /// embedding the pixel.
 pub(super) struct FirstPixel;
 
-impl networks::Networks for FirstPixel {
+impl networks::FeatureNetworks for FirstPixel {
     fn extract(
         &self,
         images: &[adadiff_metrics::ImageBatch],
-        wanted: gather::Wanted,
+        wanted: gather::FeatureNeeds,
     ) -> Result<networks::Extracted> {
         let total: usize = images.iter().map(|batch| batch.images()).sum();
         let mut extracted = networks::Extracted {
@@ -411,7 +415,7 @@ fn images_of_all_sizes_are_gathered_in_batches_and_in_order() {
         if let Some(adadiff_metrics::Samples::Files(files)) = source.samples_mut() {
             files.tolerate(tolerated);
         }
-        let wanted = gather::Wanted {
+        let wanted = gather::FeatureNeeds {
             stored_statistics: false,
             statistics: true,
             features: true,

@@ -27,9 +27,10 @@ const ERRORS: f64 = 2.0;
 
 impl Comparison {
     /// Of the distances of two methods' rows; nothing where either has none.
-    pub fn of(first: &[&ResultRow], second: &[&ResultRow]) -> Option<Self> {
-        let distance =
-            |rows: &[&ResultRow]| MeanAndSpread::of(rows.iter().map(|row| row.frechet_distance));
+    pub fn new(first: &[&ResultRow], second: &[&ResultRow]) -> Option<Self> {
+        let distance = |rows: &[&ResultRow]| {
+            MeanAndSpread::from_numbers(rows.iter().map(|row| row.frechet_distance))
+        };
         Some(Self {
             first: distance(first)?,
             second: distance(second)?,
@@ -61,7 +62,7 @@ impl Comparison {
 }
 
 /// A number with two decimals and its spread.
-pub fn told(number: MeanAndSpread) -> String {
+pub fn mean_and_spread(number: MeanAndSpread) -> String {
     number.text(2)
 }
 
@@ -70,7 +71,8 @@ mod tests {
     use super::*;
 
     fn order(first: &[f64], second: &[f64]) -> Order {
-        let numbers = |numbers: &[f64]| MeanAndSpread::of(numbers.iter().copied()).unwrap();
+        let numbers =
+            |numbers: &[f64]| MeanAndSpread::from_numbers(numbers.iter().copied()).unwrap();
         Comparison {
             first: numbers(first),
             second: numbers(second),

@@ -7,7 +7,7 @@ use adadiff_report::update_between_markers;
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result};
 
-use super::{Shown, claims, facts};
+use super::{ResultsView, claims, facts};
 use crate::results::Results;
 
 /// A document without words of its own.
@@ -41,7 +41,7 @@ pub const TEMPLATE: &str = "\
 pub fn update_document(document: &str, results: &Path, path: &Path) -> Result<String> {
     let folder = relative(path.parent().unwrap_or(Path::new("")), results);
     let results = Results::read(results)?;
-    let shown = Shown::of(&results)?;
+    let shown = ResultsView::new(&results)?;
     let claims = claims(&results, &shown.preset)?;
     let claims = claims.iter().map(|claim| {
         format!(

@@ -6,7 +6,7 @@ mod document;
 pub mod readme;
 mod report;
 
-pub use claims::{Claim, Verdict, claims};
+pub use claims::{Claim, ClaimVerdict, claims};
 pub use comparison::Comparison;
 pub use document::{TEMPLATE, update_document, write_document};
 pub use report::write_report;
@@ -15,26 +15,26 @@ use anyhow::{Context, Result};
 
 use crate::figures::{FigureFile, FigureName};
 use crate::presets::{DataSet, Preset};
-use crate::results::{DrawKey, DrawnTable, Results, TableName};
-use crate::tables::Rendered;
+use crate::results::{DrawKey, RecordedTable, Results, TableName};
+use crate::tables::RenderedTable;
 
 /// Everything that a folder of results shows.
-struct Shown {
+struct ResultsView {
     preset: Preset,
-    tables: Vec<(DrawnTable, Rendered)>,
+    tables: Vec<(RecordedTable, RenderedTable)>,
     figures: Vec<(&'static str, FigureFile)>,
 }
 
-impl Shown {
-    fn of(results: &Results) -> Result<Self> {
+impl ResultsView {
+    fn new(results: &Results) -> Result<Self> {
         let path = results.folder().join("preset.toml");
         let preset = Preset::read(&path).context(
             "the folder holds no results: `table` and `figure` write them with --results",
         )?;
         let mut tables = Vec::new();
-        for name in TableName::of(&preset) {
+        for name in TableName::for_preset(&preset) {
             if let Some(table) = results.table(name)? {
-                let rendered = Rendered::of(results, &table);
+                let rendered = RenderedTable::new(results, &table);
                 tables.push((table, rendered));
             }
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use adadiff_report::{Figure, Report, Section};
 use anyhow::Result;
 
-use super::{Shown, claims, facts, program};
+use super::{ResultsView, claims, facts, program};
 use crate::results::{Results, note_on_features};
 
 /// Writes `report.html` into the folder of results.
@@ -13,11 +13,11 @@ use crate::results::{Results, note_on_features};
 /// # Errors
 /// Where a file of the folder is damaged or cannot be written.
 pub fn write_report(results: &Results) -> Result<PathBuf> {
-    let Shown {
+    let ResultsView {
         preset,
         tables,
         figures,
-    } = Shown::of(results)?;
+    } = ResultsView::new(results)?;
     let mut sections = Vec::new();
     let found = claims(results, &preset)?.into_iter().map(|claim| {
         let verdict = claim.verdict.to_string();

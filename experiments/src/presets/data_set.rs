@@ -51,7 +51,7 @@ pub enum DataSet {
 
 /// Where a data set lies, as the command line names it.
 #[derive(Clone, Debug, Default)]
-pub struct Place {
+pub struct DatasetPath {
     /// The folder or archive.
     pub data: Option<PathBuf>,
     /// The file of captions, for MS-COCO.
@@ -100,18 +100,18 @@ impl DataSet {
     ///
     /// # Errors
     /// Where no place was named, or the files there are not the data set's.
-    pub fn open(self, place: &Place) -> Result<Arc<dyn ImageSet>> {
+    pub fn open(self, dataset: &DatasetPath) -> Result<Arc<dyn ImageSet>> {
         if let Self::FashionMnist = self {
-            let folder = locate(place.data.as_deref())?;
+            let folder = locate(dataset.data.as_deref())?;
             return Ok(Arc::new(FashionMnist::load(&folder, Split::Train)?));
         }
-        let data = self.place_of(place.data.as_deref())?;
+        let data = self.path_of(dataset.data.as_deref())?;
         Ok(match self {
             Self::FashionMnist | Self::Cifar10 => open_cifar10(data, Split::Train)?,
             Self::CelebA { side } => Arc::new(CelebA::open(data, CelebAPartition::Train, side)?),
             Self::ImageNet { side } => Arc::new(open_image_net(data, side)?),
             Self::Coco { side } => {
-                let captions = place.captions.as_deref().context(
+                let captions = dataset.captions.as_deref().context(
                     "name the file of captions with --captions, for example \
                      annotations/captions_train2014.json",
                 )?;
@@ -132,7 +132,7 @@ impl DataSet {
     ///
     /// # Errors
     /// Where none was.
-    pub fn place_of(self, data: Option<&Path>) -> Result<&Path> {
+    pub fn path_of(self, data: Option<&Path>) -> Result<&Path> {
         match data {
             Some(data) => Ok(data),
             None => bail!(

@@ -16,7 +16,7 @@ use adadiff_uem::AdaDiffConfig;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-pub use data_set::{DataSet, Place};
+pub use data_set::{DataSet, DatasetPath};
 pub use parse::{positive, share, speedup};
 pub use programs::{CELEBA, CIFAR10, COCO, Experiment, FASHION_MNIST, FOLDER, IMAGENET};
 pub use solver_name::SolverName;

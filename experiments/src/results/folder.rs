@@ -8,18 +8,18 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::methods::{Method, MethodKind};
-use crate::results::{DrawKey, DrawnEntry, QualityKey, ResultRow, TableName, TimingKey};
+use crate::results::{DrawKey, QualityKey, RecordedRow, ResultRow, TableName, TimingKey};
 
 /// How good samples are, and what they cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Quality {
+pub struct QualityRecord {
     /// The row of results; its times are of a run that may have shared the machine.
     pub result: ResultRow,
 }
 
 /// How long samples take where methods take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Time {
+pub struct TimingRecord {
     /// Median seconds for an image.
     pub seconds_per_image: f64,
     /// The full network's median in the same turns.
@@ -28,7 +28,7 @@ pub struct Time {
     pub blocks_mean: f64,
 }
 
-impl Time {
+impl TimingRecord {
     /// The full network's time over this one.
     pub fn speedup(&self) -> f64 {
         self.full_seconds_per_image / self.seconds_per_image
@@ -51,15 +51,15 @@ pub struct MatchKey {
     pub family: MethodKind,
     /// What the family is calibrated by, where it is AdaDiff by the exit rule `distance` and that does not
     /// come with the data set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yardstick: Option<ReferenceId>,
+    #[serde(default, rename = "yardstick", skip_serializing_if = "Option::is_none")]
+    pub reference_id: Option<ReferenceId>,
     /// Turns of every comparison.
     pub rounds: usize,
 }
 
 /// The setting of a family that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Match {
+pub struct EqualTimeMatch {
     /// The method with its knob.
     pub method: Method,
     /// Its time over the target's, where they took turns.
@@ -69,13 +69,13 @@ pub struct Match {
 /// A table as it was last drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DrawnTable {
+pub struct RecordedTable {
     /// The experiment's name.
     pub experiment: String,
     /// Which table.
     pub table: TableName,
     /// The rows.
-    pub entries: Vec<DrawnEntry>,
+    pub entries: Vec<RecordedRow>,
     /// The farthest that a time may be from the one it has to match, as a share of it.
     pub tolerance: f64,
 }
@@ -88,11 +88,11 @@ const UNFINISHED: &str = ".unfinished";
 pub struct Results {
     folder: PathBuf,
     /// Quality and cost.
-    pub quality: JsonLines<QualityKey, Quality>,
+    pub quality: JsonLines<QualityKey, QualityRecord>,
     /// Times.
-    pub timing: JsonLines<TimingKey, Time>,
+    pub timing: JsonLines<TimingKey, TimingRecord>,
     /// Settings at equal time.
-    pub matches: JsonLines<MatchKey, Match>,
+    pub matches: JsonLines<MatchKey, EqualTimeMatch>,
 }
 
 impl Results {
@@ -146,7 +146,7 @@ impl Results {
     /// Where a number is not finite or the file cannot be written.
     pub fn add_quality(&mut self, key: QualityKey, result: ResultRow) -> Result<()> {
         let unfinished = self.unfinished(&key)?;
-        self.quality.add(key, Quality { result })?;
+        self.quality.add(key, QualityRecord { result })?;
         unfinished.remove();
         // Others may be measuring rows of their own there.
         let _ = std::fs::remove_dir(self.folder.join(UNFINISHED));
@@ -164,7 +164,7 @@ impl Results {
     ///
     /// # Errors
     /// Where the file cannot be written.
-    pub fn write_table(&self, table: &DrawnTable) -> Result<()> {
+    pub fn write_table(&self, table: &RecordedTable) -> Result<()> {
         Ok(write_json(&self.table_path(table.table, "json"), table)?)
     }
 
@@ -172,27 +172,31 @@ impl Results {
     ///
     /// # Errors
     /// Where its file is damaged.
-    pub fn table(&self, name: TableName) -> Result<Option<DrawnTable>> {
+    pub fn table(&self, name: TableName) -> Result<Option<RecordedTable>> {
         Ok(read_json(&self.table_path(name, "json"))?)
     }
 
     /// The qualities of an entry's seeds.
-    pub fn qualities<'a>(&'a self, entry: &'a DrawnEntry) -> impl Iterator<Item = &'a ResultRow> {
+    pub fn qualities<'a>(&'a self, entry: &'a RecordedRow) -> impl Iterator<Item = &'a ResultRow> {
         let lines = entry.quality.iter().filter_map(|id| self.quality.get(id));
         lines.map(|quality| &quality.result)
     }
 
     /// The time of an entry.
-    pub fn time(&self, entry: &DrawnEntry) -> Option<&Time> {
+    pub fn time(&self, entry: &RecordedRow) -> Option<&TimingRecord> {
         self.timing.get(entry.timing.as_deref()?)
     }
 
     /// [`Self::time`] where the full network takes as long as it did beside the table's first timed
     /// entry, so that entries of other days can be shown beside each other.
-    pub fn comparable_time(&self, table: &DrawnTable, entry: &DrawnEntry) -> Option<Time> {
+    pub fn comparable_time(
+        &self,
+        table: &RecordedTable,
+        entry: &RecordedRow,
+    ) -> Option<TimingRecord> {
         let time = self.time(entry)?;
         let first = table.entries.iter().find_map(|first| self.time(first))?;
-        Some(Time {
+        Some(TimingRecord {
             seconds_per_image: first.full_seconds_per_image / time.speedup(),
             full_seconds_per_image: first.full_seconds_per_image,
             ..*time
@@ -206,7 +210,7 @@ impl Results {
     }
 
     /// How an entry's knob was chosen.
-    pub fn matched(&self, entry: &DrawnEntry) -> Option<&Match> {
+    pub fn matched(&self, entry: &RecordedRow) -> Option<&EqualTimeMatch> {
         self.matches.get(entry.matched.as_deref()?)
     }
 }

@@ -36,10 +36,11 @@ pub struct DrawKey {
     /// The method with its knob.
     pub method: Method,
     /// The SHA-256 of the weights of the second network that the method needs.
-    pub companion_sha256: Option<String>,
+    #[serde(rename = "companion_sha256")]
+    pub baseline_sha256: Option<String>,
     /// What the exit rule `distance` is calibrated by, where the user named it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yardstick: Option<ReferenceId>,
+    #[serde(default, rename = "yardstick", skip_serializing_if = "Option::is_none")]
+    pub reference_id: Option<ReferenceId>,
     /// The solver with its settings.
     pub solver: SolverConfig,
     /// Solver steps.
@@ -85,7 +86,7 @@ impl NetworkKey {
     ///
     /// # Errors
     /// Never in practice: every key can be written.
-    pub fn of(checkpoint: &Checkpoint, variant: Option<&str>) -> Result<Self> {
+    pub fn new(checkpoint: &Checkpoint, variant: Option<&str>) -> Result<Self> {
         let weights = Some(checkpoint.sha256.as_str());
         let thresholds: Vec<_> = checkpoint.calibrations.of_weights(weights).collect();
         Ok(Self {
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn what_was_measured_of_the_bundled_checkpoint_is_found_again() {
         // As the lines under docs/study have it, from before calibrations told their weights.
-        let key = NetworkKey::of(&Checkpoint::bundled().unwrap(), None).unwrap();
+        let key = NetworkKey::new(&Checkpoint::bundled().unwrap(), None).unwrap();
         let known = "a2171c16bffbac144b63e232adb092bfe78e0d82c9af7f819e43639f6c60bd4c";
         assert_eq!(key.calibration_sha256, known);
     }

@@ -13,7 +13,7 @@ pub struct MeanAndSpread {
 
 impl MeanAndSpread {
     /// Of these numbers; nothing where there are none.
-    pub fn of(numbers: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub fn from_numbers(numbers: impl IntoIterator<Item = f64>) -> Option<Self> {
         let numbers: Vec<f64> = numbers.into_iter().collect();
         let count = numbers.len();
         let mean = numbers.iter().sum::<f64>() / count as f64;
@@ -40,12 +40,12 @@ mod tests {
 
     #[test]
     fn the_spread_is_that_of_a_sample() {
-        let found = MeanAndSpread::of([2.0, 4.0, 9.0]).unwrap();
+        let found = MeanAndSpread::from_numbers([2.0, 4.0, 9.0]).unwrap();
         assert_eq!((found.mean, found.count), (5.0, 3));
         // Squares of -3, -1 and 4, by two.
         assert!((found.spread.unwrap() - 13.0_f64.sqrt()).abs() < 1e-12);
         assert_eq!(found.text(1), "5.0 ± 3.6");
-        assert_eq!(MeanAndSpread::of([2.5]).unwrap().text(2), "2.50");
-        assert_eq!(MeanAndSpread::of([]), None);
+        assert_eq!(MeanAndSpread::from_numbers([2.5]).unwrap().text(2), "2.50");
+        assert_eq!(MeanAndSpread::from_numbers([]), None);
     }
 }

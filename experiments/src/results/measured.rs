@@ -10,7 +10,7 @@ use crate::results::ResultRow;
 
 /// What was measured of one method's samples.
 #[derive(Debug)]
-pub struct Measured<'a> {
+pub struct RowMeasurement<'a> {
     /// The preset with the command line's changes.
     pub preset: &'a Preset,
     /// How blocks were chosen.
@@ -22,7 +22,7 @@ pub struct Measured<'a> {
     /// Network evaluations for each sample.
     pub steps: usize,
     /// Blocks run and estimates made.
-    pub effort: &'a EvaluationCounts,
+    pub counts: &'a EvaluationCounts,
     /// Seconds of the sampling loop.
     pub seconds: f64,
     /// The features that samples were judged by.
@@ -31,30 +31,30 @@ pub struct Measured<'a> {
     pub frechet_distance: f64,
 }
 
-impl Measured<'_> {
+impl ResultRow {
     /// The row, without depth, threshold and speed-up, which not every method has.
     ///
     /// # Errors
     /// Where there are no samples.
-    pub fn row(self) -> Result<ResultRow> {
+    pub fn new(measured: RowMeasurement<'_>) -> Result<Self> {
         let Preset {
             name,
             model,
             sampling,
             ..
-        } = self.preset;
-        let cost = self.effort.summary(&self.cost)?;
-        Ok(ResultRow {
+        } = measured.preset;
+        let cost = measured.counts.summary(&measured.cost)?;
+        Ok(Self {
             experiment: name.clone(),
-            method: self.method,
+            method: measured.method,
             setting: None,
             variant: None,
             depth: None,
-            device: self.device,
+            device: measured.device,
             dtype: sampling.precision.name().to_owned(),
             solver: sampling.solver.name().to_owned(),
-            steps: self.steps,
-            samples: self.effort.samples as usize,
+            steps: measured.steps,
+            samples: measured.counts.samples as usize,
             batch: sampling.batch,
             seed: sampling.seed,
             exit_rule: None,
@@ -66,20 +66,23 @@ impl Measured<'_> {
             blocks_per_prediction: model.backbone.blocks() as u32,
             block_reduction: cost.block_reduction,
             gflops_per_image: cost.gflops_per_image,
-            seconds_per_image: self.seconds / self.effort.samples.max(1) as f64,
+            seconds_per_image: measured.seconds / measured.counts.samples.max(1) as f64,
             speedup: None,
-            frechet_distance: self.frechet_distance,
-            features: self.features.to_owned(),
+            frechet_distance: measured.frechet_distance,
+            features: measured.features.to_owned(),
             crate_version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
-}
 
-/// Says in a row of results how its samples left.
-pub fn enter_exits(calibration: &Calibration, row: &mut ResultRow) {
-    row.exit_rule = Some(calibration.exits.rule().name().to_owned());
-    let every = calibration.check_every.get() as u32;
-    row.check_every = (every > 1).then_some(every);
-    row.threshold = Some(f64::from(calibration.exits.threshold()));
-    row.target_reduction = Some(calibration.reduction);
+    /// The row, saying how its samples left.
+    pub fn with_exit(self, calibration: &Calibration) -> Self {
+        let every = calibration.check_every.get() as u32;
+        Self {
+            exit_rule: Some(calibration.exits.rule().name().to_owned()),
+            check_every: (every > 1).then_some(every),
+            threshold: Some(f64::from(calibration.exits.threshold())),
+            target_reduction: Some(calibration.reduction),
+            ..self
+        }
+    }
 }

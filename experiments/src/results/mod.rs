@@ -17,14 +17,14 @@ mod table;
 mod table_name;
 
 pub use curve::reduction_curve;
-pub use folder::{DrawnTable, Match, MatchKey, Quality, Results, Time};
+pub use folder::{EqualTimeMatch, MatchKey, QualityRecord, RecordedTable, Results, TimingRecord};
 pub use key::{DrawKey, NetworkKey, QualityKey, TimingKey};
 pub use mean::MeanAndSpread;
-pub use measured::{Measured, enter_exits};
+pub use measured::RowMeasurement;
 pub use notes::note_on_features;
 pub use prepared_row::prepared_row;
-pub use published_figures::Published;
-pub use recorded_row::DrawnEntry;
+pub use published_figures::PublishedFigures;
+pub use recorded_row::RecordedRow;
 pub use row::{ResultRow, write_rows};
 pub use table::results_table;
 pub use table_name::TableName;

@@ -4,8 +4,7 @@ use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Evaluator, SampleStats};
 use anyhow::Result;
 
-use super::measured::enter_exits;
-use super::{Measured, ResultRow};
+use super::{ResultRow, RowMeasurement};
 use crate::methods::{Method, PreparedMethod, variant};
 use crate::presets::Preset;
 
@@ -20,35 +19,40 @@ pub fn prepared_row<B: Kernels>(
     device: &str,
     drawn: &SampleStats,
 ) -> Result<ResultRow> {
-    let measured = Measured {
+    let row = ResultRow::new(RowMeasurement {
         preset,
         method: prepared.method.kind(),
         device: device.to_owned(),
         cost: prepared.cost.clone(),
         steps: prepared.steps,
-        effort: &drawn.counts,
+        counts: &drawn.counts,
         seconds: drawn.seconds,
         features: evaluator.features(),
         frechet_distance: evaluator.frechet_distance(&drawn.statistics)?,
-    };
-    let mut row = measured.row()?;
-    enter(prepared, &mut row);
-    row.variant = variant(preset);
-    Ok(row)
+    })?;
+    Ok(ResultRow {
+        variant: variant(preset),
+        ..with_method(row, prepared)
+    })
 }
 
-/// Says in a row of results which method it is of.
-fn enter<B: Kernels>(prepared: &PreparedMethod<'_, B>, row: &mut ResultRow) {
-    row.method = prepared.method.kind();
-    row.setting = Some(prepared.method);
-    row.steps = prepared.steps;
-    row.target_reduction = prepared.method.reduction();
-    row.threshold = prepared.threshold.map(f64::from);
-    if let Method::StaticDepth { depth } = prepared.method {
-        row.depth = Some(depth.get() as u32);
-    }
-    if let Some(calibration) = &prepared.calibration {
-        enter_exits(calibration, row);
+/// The row, saying which method it is of.
+fn with_method<B: Kernels>(row: ResultRow, prepared: &PreparedMethod<'_, B>) -> ResultRow {
+    let row = ResultRow {
+        method: prepared.method.kind(),
+        setting: Some(prepared.method),
+        steps: prepared.steps,
+        target_reduction: prepared.method.reduction(),
+        threshold: prepared.threshold.map(f64::from),
+        depth: match prepared.method {
+            Method::StaticDepth { depth } => Some(depth.get() as u32),
+            _ => row.depth,
+        },
+        ..row
+    };
+    match &prepared.calibration {
+        Some(calibration) => row.with_exit(calibration),
+        None => row,
     }
 }
 
@@ -67,8 +71,7 @@ mod tests {
         let loaded = loaded(false);
         let method = Method::Saturation { reduction: 0.4 };
         let prepared = method.prepare(&loaded, &Silent).unwrap();
-        let mut row = example_rows().remove(0);
-        enter(&prepared, &mut row);
+        let row = with_method(example_rows().remove(0), &prepared);
         assert_eq!(row.method, MethodKind::Saturation);
         assert_eq!(row.setting, Some(method));
         assert_eq!(row.target_reduction, Some(0.4));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A published figure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Published {
+pub struct PublishedFigures {
     /// The figure as published.
     pub figure: String,
     /// Where it was published, and how it was measured.
@@ -20,7 +20,7 @@ const FULL: [(&str, &str, &str); 4] = [
     ("coco256-s2", "5.95", "U-ViT-S/2, 30,000 samples"),
 ];
 
-impl Published {
+impl PublishedFigures {
     /// What was published of the full network of a preset.
     pub fn full(preset: &str) -> Option<Self> {
         let (_, figure, how) = FULL.iter().find(|(name, ..)| *name == preset)?;
@@ -56,12 +56,12 @@ mod tests {
 
     #[test]
     fn only_networks_that_were_published_have_published_figures() {
-        let figure = |preset| Published::full(preset).map(|published| published.figure);
+        let figure = |preset| PublishedFigures::full(preset).map(|published| published.figure);
         assert_eq!(figure("cifar10").as_deref(), Some("FID 3.11"));
         assert_eq!(figure("coco256-s2").as_deref(), Some("FID 5.95"));
         for preset in ["fashion_mnist", "cifar10-tiny", "imagenet256-h2"] {
             assert_eq!(figure(preset), None);
-            assert_eq!(Published::adadiff(preset), None);
+            assert_eq!(PublishedFigures::adadiff(preset), None);
         }
     }
 }

@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::published_figures::Published;
+use super::published_figures::PublishedFigures;
 
 /// A row as it is drawn: which lines of the results it shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DrawnEntry {
+pub struct RecordedRow {
     /// Its name in the table.
     pub label: String,
     /// What was published of it.
-    pub published: Option<Published>,
+    pub published: Option<PublishedFigures>,
     /// The short names of its lines of quality, one for each seed.
     pub quality: Vec<String>,
     /// The short name of its line of time, where it was measured.
@@ -22,9 +22,9 @@ pub struct DrawnEntry {
     pub missing: Option<String>,
 }
 
-impl DrawnEntry {
+impl RecordedRow {
     /// A row of which nothing is measured yet.
-    pub fn unmeasured(label: &str, published: Option<&Published>) -> Self {
+    pub fn unmeasured(label: &str, published: Option<&PublishedFigures>) -> Self {
         Self {
             label: label.to_owned(),
             published: published.cloned(),

@@ -41,7 +41,7 @@ impl TableName {
     ];
 
     /// The tables of a preset: one of the two main comparisons and all others.
-    pub fn of(preset: &Preset) -> Vec<Self> {
+    pub fn for_preset(preset: &Preset) -> Vec<Self> {
         let other = match Self::main(preset) {
             Self::Conditional => Self::Unconditional,
             _ => Self::Conditional,
@@ -53,9 +53,10 @@ impl TableName {
     /// The main comparison of a preset.
     fn main(preset: &Preset) -> Self {
         let network = &preset.model.backbone;
-        match network.classes.is_some() || network.text.is_some() {
-            true => Self::Conditional,
-            false => Self::Unconditional,
+        if network.classes.is_some() || network.text.is_some() {
+            Self::Conditional
+        } else {
+            Self::Unconditional
         }
     }
 
@@ -64,7 +65,7 @@ impl TableName {
     /// # Errors
     /// Says which table to ask for in its place.
     pub fn check(self, preset: &Preset) -> Result<()> {
-        if Self::of(preset).contains(&self) {
+        if Self::for_preset(preset).contains(&self) {
             return Ok(());
         }
         let main = Self::main(preset);
@@ -124,7 +125,7 @@ mod tests {
             (COCO, TableName::Conditional),
         ] {
             let preset = experiment.preset(None).unwrap();
-            let names = TableName::of(&preset);
+            let names = TableName::for_preset(&preset);
             assert_eq!((names.len(), names[0]), (6, main));
             assert!(main.check(&preset).is_ok());
         }

@@ -25,9 +25,10 @@ pub fn nearest(
         if best.is_none_or(|(_, other)| distance(found) < distance(other)) {
             best = Some((middle, found));
         }
-        match found > 1.0 {
-            true => slow = middle + 1,
-            false => fast = middle,
+        if found > 1.0 {
+            slow = middle + 1
+        } else {
+            fast = middle
         }
     }
     Ok(best)

@@ -9,8 +9,8 @@ use crate::methods::Method;
 use crate::presets::Preset;
 use crate::results::examples::example_rows;
 use crate::results::{
-    DrawKey, DrawnEntry, DrawnTable, Match, MatchKey, NetworkKey, Published, Quality, QualityKey,
-    ResultRow, Results, TableName, Time, TimingKey,
+    DrawKey, EqualTimeMatch, MatchKey, NetworkKey, PublishedFigures, QualityKey, QualityRecord,
+    RecordedRow, RecordedTable, ResultRow, Results, TableName, TimingKey, TimingRecord,
 };
 
 fn draw_key(method: Method, seed: u64) -> DrawKey {
@@ -24,8 +24,8 @@ fn draw_key(method: Method, seed: u64) -> DrawKey {
             calibration_sha256: "thresholds".into(),
         },
         method,
-        companion_sha256: None,
-        yardstick: None,
+        baseline_sha256: None,
+        reference_id: None,
         solver: preset.sampling.solver,
         steps: 20,
         batch: 64,
@@ -39,7 +39,7 @@ fn draw_key(method: Method, seed: u64) -> DrawKey {
 
 /// A folder of results with a full model of two seeds, AdaDiff, a static depth whose time was to
 /// match, and a row that is missing.
-pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
+pub fn example(folder: &Path, table: TableName) -> (Results, RecordedTable) {
     let mut results = Results::open(folder).unwrap();
     let [full, shallow, _, adadiff] = &example_rows()[..] else {
         panic!("the example has other rows")
@@ -67,20 +67,20 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
                 seed,
                 ..row.clone()
             };
-            results.quality.add(key, Quality { result }).unwrap();
+            results.quality.add(key, QualityRecord { result }).unwrap();
         }
         let key = TimingKey {
             draw: draw_key(method, 0),
             rounds: 5,
         };
         let timing = record_id(&key).unwrap();
-        let time = Time {
+        let time = TimingRecord {
             seconds_per_image: own,
             full_seconds_per_image: full,
             blocks_mean: rows[0].blocks_mean,
         };
         results.timing.add(key, time).unwrap();
-        DrawnEntry {
+        RecordedRow {
             label: label.into(),
             published: None,
             quality,
@@ -113,23 +113,23 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
             [0.036, 0.064],
         ),
     ];
-    entries[0].published = Some(Published {
+    entries[0].published = Some(PublishedFigures {
         figure: "FID 3.11".into(),
         source: "a paper".into(),
     });
     let key = MatchKey {
         target: draw_key(methods[1], 0),
         family: crate::methods::MethodKind::StaticDepth,
-        yardstick: None,
+        reference_id: None,
         rounds: 3,
     };
     entries[2].matched = Some(record_id(&key).unwrap());
-    let found = Match {
+    let found = EqualTimeMatch {
         method: methods[2],
         time_ratio: 1.1,
     };
     results.matches.add(key, found).unwrap();
-    entries.push(DrawnEntry {
+    entries.push(RecordedRow {
         label: "BERxiT".into(),
         published: None,
         quality: Vec::new(),
@@ -137,7 +137,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, DrawnTable) {
         matched: None,
         missing: Some("not measured: checkpoint x missing".into()),
     });
-    let drawn = DrawnTable {
+    let drawn = RecordedTable {
         experiment: "fashion_mnist".into(),
         table,
         entries,

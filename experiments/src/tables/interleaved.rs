@@ -5,7 +5,7 @@ use adadiff_pipeline::{Monitor, Pipeline, SamplePlan, median, median_ratio, time
 use anyhow::{Error, Result};
 
 use crate::methods::PreparedMethod;
-use crate::results::Time;
+use crate::results::TimingRecord;
 
 /// How often everyone has a turn.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ impl InterleavedTimer {
         self,
         turns: &[TimedMethod<'_, '_, B>],
         monitor: &dyn Monitor,
-    ) -> Result<Vec<Time>> {
+    ) -> Result<Vec<TimingRecord>> {
         let mut blocks = vec![0.0; turns.len()];
         let evaluations = turns
             .iter()
@@ -61,7 +61,7 @@ impl InterleavedTimer {
         })?;
         let times = relative_medians(&seconds).into_iter().zip(blocks);
         Ok(times
-            .map(|(seconds_per_image, blocks_mean)| Time {
+            .map(|(seconds_per_image, blocks_mean)| TimingRecord {
                 seconds_per_image,
                 full_seconds_per_image: seconds_per_image,
                 blocks_mean,

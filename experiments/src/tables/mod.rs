@@ -19,9 +19,9 @@ mod runner;
 mod spec;
 mod variants;
 
-pub use networks::{Network, Networks};
-pub use plan::Plan;
-pub use render::{Rendered, metric_name};
-pub use runner::{Bench, Settings};
-pub use spec::{Choice, Entry};
+pub use networks::{TableNetwork, TableNetworks};
+pub use plan::TablePlan;
+pub use render::{RenderedTable, metric_name};
+pub use runner::{TableRunner, TableSettings};
+pub use spec::{Choice, RowSpec};
 pub use variants::Variants;

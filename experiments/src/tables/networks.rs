@@ -9,13 +9,13 @@ use anyhow::Result;
 
 use super::variants::Variants;
 use crate::checkpoint::LoadedCheckpoint;
-use crate::checkpoint::components::Surroundings;
-use crate::checkpoint::{Checkpoint, Companion};
+use crate::checkpoint::components::ComponentFiles;
+use crate::checkpoint::{BaselineNetwork, Checkpoint};
 use crate::methods::Method;
 use crate::results::NetworkKey;
 
 /// A network on the device, and what tells it from others.
-pub struct Network<B: Kernels> {
+pub struct TableNetwork<B: Kernels> {
     /// The network.
     pub loaded: LoadedCheckpoint<B>,
     /// The same without images, for thresholds and times.
@@ -23,53 +23,53 @@ pub struct Network<B: Kernels> {
     /// What it was made from.
     pub key: NetworkKey,
     /// The SHA-256 of the weights of the second networks that are there.
-    pub companions: Vec<(Companion, String)>,
+    pub baselines: Vec<(BaselineNetwork, String)>,
 }
 
-impl<B: Kernels> Network<B> {
+impl<B: Kernels> TableNetwork<B> {
     /// The SHA-256 of the second network that a method needs, if it needs one that is there.
-    pub fn companion_sha256(&self, method: Method) -> Option<&str> {
-        let needed = method.companion()?;
-        let mut companions = self.companions.iter();
-        let (_, sha256) = companions.find(|(companion, _)| *companion == needed)?;
+    pub fn baseline_sha256(&self, method: Method) -> Option<&str> {
+        let needed = method.baseline()?;
+        let mut baselines = self.baselines.iter();
+        let (_, sha256) = baselines.find(|(baseline, _)| *baseline == needed)?;
         Some(sha256)
     }
 }
 
 /// The networks of one table, each with every solver and number of steps that the table asks for.
-pub struct Networks<B: Kernels> {
-    surroundings: Surroundings,
+pub struct TableNetworks<B: Kernels> {
+    component_files: ComponentFiles,
     variants: Variants,
     device: B::Device,
-    main: Network<B>,
-    others: BTreeMap<String, Network<B>>,
+    main: TableNetwork<B>,
+    others: BTreeMap<String, TableNetwork<B>>,
 }
 
-impl<B: Kernels> Networks<B> {
+impl<B: Kernels> TableNetworks<B> {
     /// Loads the checkpoint.
     ///
     /// # Errors
     /// Where a file is damaged, or latents have no decoder.
     pub fn new(
         mut checkpoint: Checkpoint,
-        surroundings: Surroundings,
+        component_files: ComponentFiles,
         variants: Variants,
         device: B::Device,
     ) -> Result<Self> {
-        for companion in Companion::ALL {
+        for baseline in BaselineNetwork::ALL {
             let known = checkpoint
-                .companions
+                .baselines
                 .iter()
-                .any(|(known, _)| *known == companion);
-            let found = variants.find(companion.variant(), &checkpoint.preset);
+                .any(|(known, _)| *known == baseline);
+            let found = variants.find(baseline.variant(), &checkpoint.preset);
             if let (false, Ok(path)) = (known, found) {
                 let second = Checkpoint::read(&path, None, slice::from_ref(&checkpoint.preset))?;
-                checkpoint.companions.push((companion, second));
+                checkpoint.baselines.push((baseline, second));
             }
         }
-        let main = network(checkpoint, None, &surroundings, &device)?;
+        let main = network(checkpoint, None, &component_files, &device)?;
         Ok(Self {
-            surroundings,
+            component_files,
             variants,
             device,
             main,
@@ -78,9 +78,9 @@ impl<B: Kernels> Networks<B> {
     }
 
     /// What is missing where a method needs a second network that is not there.
-    pub fn missing_companion(&self, network: &Network<B>, method: Method) -> Option<String> {
-        let needed = method.companion()?;
-        if network.companion_sha256(method).is_some() {
+    pub fn missing_companion(&self, network: &TableNetwork<B>, method: Method) -> Option<String> {
+        let needed = method.baseline()?;
+        if network.baseline_sha256(method).is_some() {
             return None;
         }
         let preset = self.main.loaded.preset();
@@ -94,7 +94,7 @@ impl<B: Kernels> Networks<B> {
     }
 
     /// The checkpoint itself.
-    pub fn main(&self) -> &Network<B> {
+    pub fn main(&self) -> &TableNetwork<B> {
         &self.main
     }
 
@@ -117,8 +117,8 @@ impl<B: Kernels> Networks<B> {
         let mut checkpoint = Checkpoint::read(&path, None, slice::from_ref(preset))?;
         // A variant is another network, sampled from in the same way.
         checkpoint.preset.sampling = self.main.loaded.preset().sampling.clone();
-        let (surroundings, device) = (&self.surroundings, &self.device);
-        let network = network(checkpoint, Some(variant), surroundings, device)?;
+        let (component_files, device) = (&self.component_files, &self.device);
+        let network = network(checkpoint, Some(variant), component_files, device)?;
         self.others.insert(variant.to_owned(), network);
         Ok(Ok(()))
     }
@@ -129,17 +129,17 @@ impl<B: Kernels> Networks<B> {
         variant: Option<&str>,
         solver: SolverConfig,
         steps: usize,
-    ) -> Option<Network<B>> {
+    ) -> Option<TableNetwork<B>> {
         let network = match variant {
             None => &self.main,
             Some(variant) => self.others.get(variant)?,
         };
         let loaded = network.loaded.with_solver(solver, steps);
-        Some(Network {
+        Some(TableNetwork {
             undecoded: loaded.without_decoder(),
             loaded,
             key: network.key.clone(),
-            companions: network.companions.clone(),
+            baselines: network.baselines.clone(),
         })
     }
 
@@ -153,19 +153,19 @@ impl<B: Kernels> Networks<B> {
 fn network<B: Kernels>(
     checkpoint: Checkpoint,
     variant: Option<&str>,
-    surroundings: &Surroundings,
+    component_files: &ComponentFiles,
     device: &B::Device,
-) -> Result<Network<B>> {
-    let key = NetworkKey::of(&checkpoint, variant)?;
-    let companions = checkpoint.companions.iter();
-    let companions = companions
-        .map(|(companion, second)| (*companion, second.sha256.clone()))
+) -> Result<TableNetwork<B>> {
+    let key = NetworkKey::new(&checkpoint, variant)?;
+    let baselines = checkpoint.baselines.iter();
+    let baselines = baselines
+        .map(|(baseline, second)| (*baseline, second.sha256.clone()))
         .collect();
-    let loaded = surroundings.load(checkpoint, device)?;
-    Ok(Network {
+    let loaded = component_files.load(checkpoint, device)?;
+    Ok(TableNetwork {
         undecoded: loaded.without_decoder(),
         loaded,
         key,
-        companions,
+        baselines,
     })
 }

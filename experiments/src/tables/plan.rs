@@ -5,24 +5,24 @@ use std::num::NonZeroUsize;
 use adadiff_pipeline::ExitRule;
 use clap::ValueEnum;
 
-use crate::checkpoint::Companion;
+use crate::checkpoint::BaselineNetwork;
 use crate::methods::{self, Method, MethodEntry, MethodKind};
 use crate::presets::{Preset, SolverName, variant_names};
-use crate::results::{Published, TableName};
-use crate::tables::spec::{Choice, Entry};
+use crate::results::{PublishedFigures, TableName};
+use crate::tables::spec::{Choice, RowSpec};
 
 /// The rows of tables for a preset.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan<'a> {
+pub struct TablePlan<'a> {
     /// The preset of the checkpoint.
     pub preset: &'a Preset,
     /// Few rows only, which show that everything works.
     pub quick: bool,
 }
 
-impl Plan<'_> {
+impl TablePlan<'_> {
     /// The rows of a table.
-    pub fn entries(&self, name: TableName) -> Vec<Entry> {
+    pub fn entries(&self, name: TableName) -> Vec<RowSpec> {
         match name {
             TableName::Unconditional | TableName::Conditional => self.main(),
             TableName::Ual => self.ual(),
@@ -34,14 +34,14 @@ impl Plan<'_> {
     }
 
     /// The full network, which every time is compared with.
-    pub fn baseline(&self) -> Entry {
-        Entry::given(self.preset, Method::Full).beside(Published::full(&self.preset.name))
+    pub fn baseline(&self) -> RowSpec {
+        RowSpec::given(self.preset, Method::Full).beside(PublishedFigures::full(&self.preset.name))
     }
 
     /// AdaDiff as the preset has it.
-    pub fn adadiff(&self) -> Entry {
-        Entry::given(self.preset, self.preset_method())
-            .beside(Published::adadiff(&self.preset.name))
+    pub fn adadiff(&self) -> RowSpec {
+        RowSpec::given(self.preset, self.preset_method())
+            .beside(PublishedFigures::adadiff(&self.preset.name))
     }
 
     /// The method of [`Self::adadiff`].
@@ -58,9 +58,9 @@ impl Plan<'_> {
     }
 
     /// The full network, static depths on both sides of AdaDiff's, and every way to leave early.
-    fn main(&self) -> Vec<Entry> {
+    fn main(&self) -> Vec<RowSpec> {
         let reduction = self.preset.sampling.reduction;
-        let given = |method| Entry::given(self.preset, method);
+        let given = |method| RowSpec::given(self.preset, method);
         let below = ((1.0 - reduction) * self.blocks() as f64).floor() as usize;
         let mut entries = vec![self.baseline()];
         for depth in [below, below + 1] {
@@ -74,7 +74,7 @@ impl Plan<'_> {
         let by = |rule| Method::AdaDiff { rule, reduction };
         let paper = by(ExitRule::Threshold);
         entries.push(
-            Entry::on(self.preset, Some(DEE_DIFF), paper)
+            RowSpec::on(self.preset, Some(DEE_DIFF), paper)
                 .named(format!("DeeDiff ({})", self.words(Some(DEE_DIFF)))),
         );
         let others = [paper, by(ExitRule::Allocated), by(ExitRule::Distance)].map(given);
@@ -85,23 +85,23 @@ impl Plan<'_> {
     }
 
     /// The full network after each way of training.
-    fn ual(&self) -> Vec<Entry> {
-        let full = |variant| Entry::on(self.preset, variant, Method::Full);
+    fn ual(&self) -> Vec<RowSpec> {
+        let full = |variant| RowSpec::on(self.preset, variant, Method::Full);
         vec![
             full(Some(BACKBONE))
                 .named("U-ViT alone")
-                .beside(Published::full(&self.preset.name)),
+                .beside(PublishedFigures::full(&self.preset.name)),
             full(Some("no-ual")).named("joint training without UAL"),
             full(None).named("joint training with UAL"),
         ]
     }
 
     /// AdaDiff and the full network of every network that lacks a part, and AdaDiff by other exit rules.
-    fn ablations(&self) -> Vec<Entry> {
+    fn ablations(&self) -> Vec<RowSpec> {
         let variants = variant_names().filter(|name| !is_companion(name));
         let networks = std::iter::once(None).chain(variants.map(Some));
         let rows = networks.flat_map(|variant| {
-            let on = |method| Entry::on(self.preset, variant, method);
+            let on = |method| RowSpec::on(self.preset, variant, method);
             let words = self.words(variant);
             let adaptive = self.preset_method();
             [
@@ -115,7 +115,8 @@ impl Plan<'_> {
         rows.chain(others.map(|&rule| {
             let reduction = self.preset.sampling.reduction;
             let method = Method::AdaDiff { rule, reduction };
-            Entry::given(self.preset, method).named(format!("exit rule {}: {method}", rule.name()))
+            RowSpec::given(self.preset, method)
+                .named(format!("exit rule {}: {method}", rule.name()))
         }))
         .collect()
     }
@@ -131,7 +132,7 @@ impl Plan<'_> {
     }
 
     /// The full network and AdaDiff with every solver in several numbers of steps.
-    fn solvers(&self) -> Vec<Entry> {
+    fn solvers(&self) -> Vec<RowSpec> {
         let mut entries = vec![self.baseline(), self.adadiff()];
         // Where a preset's steps are few already, more of them show what that costs.
         let most = (2 * self.preset.sampling.steps).min(MOST_STEPS);
@@ -153,16 +154,16 @@ impl Plan<'_> {
                     continue;
                 }
                 for entry in [
-                    Entry::given(self.preset, Method::Full),
-                    Entry::given(self.preset, self.preset_method()),
+                    RowSpec::given(self.preset, Method::Full),
+                    RowSpec::given(self.preset, self.preset_method()),
                 ] {
                     let label = format!("{}, {steps} steps: {}", solver.name(), entry.label);
-                    let entry = Entry {
+                    let entry = RowSpec {
                         solver,
                         steps,
                         ..entry.named(label)
                     };
-                    let known = |other: &&Entry| {
+                    let known = |other: &&RowSpec| {
                         (other.solver, other.steps, &other.choice)
                             == (entry.solver, entry.steps, &entry.choice)
                     };
@@ -176,11 +177,11 @@ impl Plan<'_> {
     }
 
     /// AdaDiff and every other method at its time.
-    fn methods(&self) -> Vec<Entry> {
+    fn methods(&self) -> Vec<RowSpec> {
         let adadiff = self.adadiff();
         let mut entries = vec![self.baseline(), adadiff.clone()];
         for other in self.others() {
-            entries.push(Entry {
+            entries.push(RowSpec {
                 label: other.label.to_owned(),
                 choice: Choice::EqualTime(other.kind),
                 published: None,
@@ -200,15 +201,16 @@ impl Plan<'_> {
     }
 
     /// Every method at settings from little to much saved.
-    fn trade_off(&self) -> Vec<Entry> {
+    fn trade_off(&self) -> Vec<RowSpec> {
         let (blocks, steps) = (self.blocks(), self.preset.sampling.steps);
         let mut entries = vec![self.baseline()];
         let rule = self.preset.sampling.exit_rule;
-        let shares: &[f64] = match self.quick {
-            true => &[0.3, 0.6],
-            false => &[0.15, 0.3, 0.45, 0.6, 0.75],
+        let shares: &[f64] = if self.quick {
+            &[0.3, 0.6]
+        } else {
+            &[0.15, 0.3, 0.45, 0.6, 0.75]
         };
-        let own = |&reduction| Entry::given(self.preset, Method::AdaDiff { rule, reduction });
+        let own = |&reduction| RowSpec::given(self.preset, Method::AdaDiff { rule, reduction });
         entries.extend(shares.iter().map(own));
         for other in self.others() {
             let shown = shares
@@ -219,7 +221,7 @@ impl Plan<'_> {
             entries.extend(
                 shown
                     .into_iter()
-                    .map(|method| Entry::given(self.preset, method)),
+                    .map(|method| RowSpec::given(self.preset, method)),
             );
         }
         entries
@@ -234,9 +236,9 @@ const DEE_DIFF: &str = "frozen-backbone-own-heads";
 
 /// Whether a variant is no network to draw from by itself, but one that a method needs.
 fn is_companion(name: &str) -> bool {
-    Companion::ALL
+    BaselineNetwork::ALL
         .iter()
-        .any(|companion| companion.variant() == name)
+        .any(|baseline| baseline.variant() == name)
 }
 
 /// More steps than this are many for a fast solver.

@@ -2,7 +2,7 @@ use super::*;
 use crate::presets::{CIFAR10, FASHION_MNIST};
 
 fn labels(preset: &Preset, quick: bool, name: TableName) -> Vec<String> {
-    let entries = Plan { preset, quick }.entries(name);
+    let entries = TablePlan { preset, quick }.entries(name);
     entries.into_iter().map(|entry| entry.label).collect()
 }
 
@@ -48,7 +48,7 @@ fn every_solver_stands_beside_the_full_model_with_it() {
 #[test]
 fn many_steps_are_compared_with_few_of_a_fast_solver() {
     let preset = CIFAR10.preset(None).unwrap();
-    let entries = Plan {
+    let entries = TablePlan {
         preset: &preset,
         quick: false,
     }
@@ -62,7 +62,7 @@ fn many_steps_are_compared_with_few_of_a_fast_solver() {
 #[test]
 fn published_figures_stand_beside_the_full_network_and_adadiff_alone() {
     let preset = CIFAR10.preset(None).unwrap();
-    let plan = Plan {
+    let plan = TablePlan {
         preset: &preset,
         quick: false,
     };

@@ -6,21 +6,21 @@ use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::Monitor;
 use anyhow::{Error, Result, anyhow};
 
-use super::networks::Network;
+use super::networks::TableNetwork;
 use crate::methods::{Method, PreparedMethod};
 
 /// A row that can be measured.
-pub struct Row<'n, B: Kernels> {
+pub struct PreparedRow<'n, B: Kernels> {
     /// The network.
-    pub network: &'n Network<B>,
+    pub network: &'n TableNetwork<B>,
     /// How samples are drawn.
     pub method: Method,
     prepared: OnceCell<Result<PreparedMethod<'n, B>, String>>,
 }
 
-impl<'n, B: Kernels> Row<'n, B> {
+impl<'n, B: Kernels> PreparedRow<'n, B> {
     /// A row of which nothing is prepared yet.
-    pub fn new(network: &'n Network<B>, method: Method) -> Self {
+    pub fn new(network: &'n TableNetwork<B>, method: Method) -> Self {
         Self {
             network,
             method,
@@ -43,9 +43,10 @@ impl<'n, B: Kernels> Row<'n, B> {
                 .prepare(loaded, monitor)
                 .map_err(|error| format!("not measured: {error:#}"))
         });
-        match monitor.stopped() {
-            true => Err(interrupted()),
-            false => Ok(prepared.as_ref().map_err(String::clone)),
+        if monitor.stopped() {
+            Err(interrupted())
+        } else {
+            Ok(prepared.as_ref().map_err(String::clone))
         }
     }
 }
@@ -56,8 +57,5 @@ fn interrupted() -> anyhow::Error {
 
 /// An interruption is told as one, with what comes of it.
 pub fn stopped_or(stopped: bool, error: Error) -> Error {
-    match stopped {
-        true => interrupted(),
-        false => error,
-    }
+    if stopped { interrupted() } else { error }
 }

@@ -2,11 +2,11 @@
 
 use adadiff_report::{Table, decimals};
 
-use crate::results::{DrawnEntry, DrawnTable, MeanAndSpread, ResultRow, Results, TableName};
+use crate::results::{MeanAndSpread, RecordedRow, RecordedTable, ResultRow, Results, TableName};
 
 /// A table and what its reader should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered {
+pub struct RenderedTable {
     /// The numbers.
     pub table: Table,
     /// Sentences below it: what a number is, and what is missing.
@@ -16,15 +16,15 @@ pub struct Rendered {
 /// What stands where nothing was measured.
 const DASH: &str = "–";
 
-impl Rendered {
+impl RenderedTable {
     /// Draws a table.
-    pub fn of(results: &Results, drawn: &DrawnTable) -> Self {
-        let rows: Vec<Row<'_>> = drawn
+    pub fn new(results: &Results, drawn: &RecordedTable) -> Self {
+        let rows: Vec<RenderedRow<'_>> = drawn
             .entries
             .iter()
-            .map(|entry| Row::of(results, drawn, entry))
+            .map(|entry| RenderedRow::new(results, drawn, entry))
             .collect();
-        let digits = Digits::of(&rows);
+        let digits = Digits::new(&rows);
         let features = rows.iter().find_map(|row| row.first());
         let metric = features.map_or("FD".to_owned(), |row| metric_name(&row.features));
         let has_published = rows.iter().any(|row| row.entry.published.is_some());
@@ -68,9 +68,10 @@ impl Rendered {
     pub fn markdown(&self) -> String {
         let notes = self.notes.iter().map(|note| format!("- {note}\n"));
         let notes: String = notes.collect();
-        match notes.is_empty() {
-            true => self.table.markdown(),
-            false => format!("{}\n{notes}", self.table.markdown()),
+        if notes.is_empty() {
+            self.table.markdown()
+        } else {
+            format!("{}\n{notes}", self.table.markdown())
         }
     }
 
@@ -90,8 +91,8 @@ pub fn metric_name(features: &str) -> String {
 }
 
 /// What is known of an entry.
-struct Row<'a> {
-    entry: &'a DrawnEntry,
+struct RenderedRow<'a> {
+    entry: &'a RecordedRow,
     qualities: Vec<&'a ResultRow>,
     seconds: Option<f64>,
     speedup: Option<f64>,
@@ -108,7 +109,7 @@ struct Digits {
 }
 
 impl Digits {
-    fn of(rows: &[Row<'_>]) -> Self {
+    fn new(rows: &[RenderedRow<'_>]) -> Self {
         let results = || rows.iter().flat_map(|row| row.qualities.iter());
         Self {
             distance: decimals(results().map(|row| row.frechet_distance)),
@@ -118,8 +119,8 @@ impl Digits {
     }
 }
 
-impl<'a> Row<'a> {
-    fn of(results: &'a Results, drawn: &'a DrawnTable, entry: &'a DrawnEntry) -> Self {
+impl<'a> RenderedRow<'a> {
+    fn new(results: &'a Results, drawn: &'a RecordedTable, entry: &'a RecordedRow) -> Self {
         let time = results.comparable_time(drawn, entry);
         // The time that others match is AdaDiff's own, the second row's.
         let target = drawn.entries.get(1).and_then(|target| results.time(target));
@@ -140,7 +141,7 @@ impl<'a> Row<'a> {
     }
 
     fn mean(&self, number: impl Fn(&ResultRow) -> f64) -> Option<MeanAndSpread> {
-        MeanAndSpread::of(self.qualities.iter().map(|row| number(row)))
+        MeanAndSpread::from_numbers(self.qualities.iter().map(|row| number(row)))
     }
 
     fn distance(&self, digits: Digits) -> String {
@@ -176,7 +177,7 @@ impl<'a> Row<'a> {
     }
 }
 
-fn notes(drawn: &DrawnTable, rows: &[Row<'_>]) -> Vec<String> {
+fn notes(drawn: &RecordedTable, rows: &[RenderedRow<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
     if rows.iter().any(|row| row.qualities.len() > 1) {
         notes.push("± is the standard deviation over seeds.".to_owned());
@@ -229,7 +230,7 @@ mod tests {
     fn a_table_shows_means_spreads_times_and_what_is_missing() {
         let folder = tempfile::tempdir().unwrap();
         let (results, drawn) = example(folder.path(), TableName::Methods);
-        let rendered = Rendered::of(&results, &drawn);
+        let rendered = RenderedTable::new(&results, &drawn);
         assert_eq!(
             rendered.markdown(),
             "\
@@ -258,7 +259,7 @@ mod tests {
             entry.timing = None;
             entry.published = None;
         }
-        let rendered = Rendered::of(&results, &drawn);
+        let rendered = RenderedTable::new(&results, &drawn);
         let columns = ["method", "FD (fashion-cnn)", "samples", "mean blocks"];
         assert_eq!(rendered.table.heading[..4], columns);
         assert_eq!(rendered.table.heading.len(), 8);

@@ -6,16 +6,16 @@ use adadiff_storage::record_id;
 use anyhow::{Error, Result};
 
 use super::equal_time::nearest;
-use super::networks::{Network, Networks};
-use super::plan::Plan;
+use super::networks::{TableNetwork, TableNetworks};
+use super::plan::TablePlan;
 use crate::methods::{Method, MethodKind};
 use crate::results::{
-    DrawKey, DrawnEntry, DrawnTable, Match, MatchKey, QualityKey, Results, TableName, Time,
-    TimingKey, prepared_row,
+    DrawKey, EqualTimeMatch, MatchKey, QualityKey, RecordedRow, RecordedTable, Results, TableName,
+    TimingKey, TimingRecord, prepared_row,
 };
 use crate::tables::interleaved::{InterleavedTimer, TimedMethod};
-use crate::tables::prepared_row::{Row, stopped_or};
-use crate::tables::spec::{Choice, Entry};
+use crate::tables::prepared_row::{PreparedRow, stopped_or};
+use crate::tables::spec::{Choice, RowSpec};
 use crate::terminal::Terminal;
 
 /// Turns of every comparison that chooses a setting; a few suffice to tell neighbours apart.
@@ -23,7 +23,7 @@ const MATCH_ROUNDS: usize = 4;
 
 /// How rows are measured.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct TableSettings {
     /// The device's name in results.
     pub device: String,
     /// Samples of each row.
@@ -41,30 +41,30 @@ pub struct Settings {
 }
 
 /// A checkpoint with everything that measures it.
-pub struct Bench<B: Kernels> {
+pub struct TableRunner<B: Kernels> {
     /// The networks.
-    pub networks: Networks<B>,
+    pub networks: TableNetworks<B>,
     /// What samples are judged by.
-    pub judge: Evaluator<B>,
+    pub evaluator: Evaluator<B>,
     /// What the exit rule `distance` is calibrated by, where the user named it.
-    pub yardstick: Option<ReferenceId>,
+    pub reference_id: Option<ReferenceId>,
     /// How rows are measured.
-    pub settings: Settings,
+    pub settings: TableSettings,
     /// The folder that lines are added to.
     pub results: Results,
     /// Where progress is shown.
     pub terminal: Terminal,
 }
 
-impl<B: Kernels> Bench<B> {
+impl<B: Kernels> TableRunner<B> {
     /// Measures what a table lacks, and notes its rows.
     ///
     /// # Errors
     /// Where the user interrupts, the device fails, or a file cannot be written. A row that cannot be
     /// measured is no error: it says why.
-    pub fn table(&mut self, name: TableName) -> Result<DrawnTable> {
+    pub fn table(&mut self, name: TableName) -> Result<RecordedTable> {
         let preset = self.networks.main().loaded.preset().clone();
-        let plan = Plan {
+        let plan = TablePlan {
             preset: &preset,
             quick: self.settings.quick,
         };
@@ -75,17 +75,17 @@ impl<B: Kernels> Bench<B> {
             networks.push(loaded.and_then(|()| self.network_of(entry)));
         }
         let target = self.network_of(&plan.adadiff()).map_err(Error::msg)?;
-        let target = Row::new(&target, plan.preset_method());
+        let target = PreparedRow::new(&target, plan.preset_method());
 
         let mut lines = Vec::new();
         let mut rows = Vec::new();
         for (entry, network) in entries.iter().zip(&networks) {
-            let mut line = DrawnEntry::unmeasured(&entry.label, entry.published.as_ref());
+            let mut line = RecordedRow::unmeasured(&entry.label, entry.published.as_ref());
             let row = match network {
                 Err(missing) => Err(missing.clone()),
                 Ok(network) => self
                     .choose(entry, network, &target, &mut line)?
-                    .map(|method| Row::new(network, method)),
+                    .map(|method| PreparedRow::new(network, method)),
             };
             let row = match row {
                 Ok(row) => match self.networks.missing_companion(row.network, row.method) {
@@ -102,11 +102,11 @@ impl<B: Kernels> Bench<B> {
         }
         if let Some(rounds) = self.settings.rounds {
             let baseline = self.network_of(&plan.baseline()).map_err(Error::msg)?;
-            let baseline = Row::new(&baseline, Method::Full);
+            let baseline = PreparedRow::new(&baseline, Method::Full);
             self.time_rows(rounds, &baseline, &rows, &mut lines)?;
         }
         drop(rows);
-        let table = DrawnTable {
+        let table = RecordedTable {
             experiment: preset.name,
             table: name,
             entries: lines,
@@ -124,10 +124,10 @@ impl<B: Kernels> Bench<B> {
     pub fn key_of(&self, method: Method, samples: usize) -> Result<DrawKey> {
         let network = self.networks.main();
         let draw = network.loaded.plan(samples)?;
-        Ok(self.draw_key(&Row::new(network, method), &draw))
+        Ok(self.draw_key(&PreparedRow::new(network, method), &draw))
     }
 
-    fn network_of(&self, entry: &Entry) -> Result<Network<B>, String> {
+    fn network_of(&self, entry: &RowSpec) -> Result<TableNetwork<B>, String> {
         let variant = entry.variant.as_deref();
         let network = self.networks.with(variant, entry.solver, entry.steps);
         network.ok_or_else(|| "not measured: the network is not loaded".to_owned())
@@ -136,10 +136,10 @@ impl<B: Kernels> Bench<B> {
     /// The method of an entry, found at equal time where it is to be.
     fn choose(
         &mut self,
-        entry: &Entry,
-        network: &Network<B>,
-        target: &Row<'_, B>,
-        line: &mut DrawnEntry,
+        entry: &RowSpec,
+        network: &TableNetwork<B>,
+        target: &PreparedRow<'_, B>,
+        line: &mut RecordedRow,
     ) -> Result<Result<Method, String>> {
         let family = match entry.choice {
             Choice::Given(method) => return Ok(Ok(method)),
@@ -155,8 +155,8 @@ impl<B: Kernels> Bench<B> {
         let key = MatchKey {
             target: self.draw_key(target, &draw),
             family,
-            yardstick: self
-                .yardstick
+            reference_id: self
+                .reference_id
                 .clone()
                 .filter(|_| family == MethodKind::Distance),
             rounds,
@@ -187,10 +187,10 @@ impl<B: Kernels> Bench<B> {
     fn nearest_setting(
         &self,
         family: MethodKind,
-        network: &Network<B>,
-        target: &Row<'_, B>,
+        network: &TableNetwork<B>,
+        target: &PreparedRow<'_, B>,
         rounds: usize,
-    ) -> Result<Result<Match, String>> {
+    ) -> Result<Result<EqualTimeMatch, String>> {
         let aim = match target.prepared(&self.terminal)? {
             Ok(aim) => aim,
             Err(missing) => return Ok(Err(missing)),
@@ -206,7 +206,7 @@ impl<B: Kernels> Bench<B> {
         }
         let mut missing = "not measured: it has no setting to choose".to_owned();
         let found = nearest(settings.len(), |setting| {
-            let row = Row::new(network, settings[setting]);
+            let row = PreparedRow::new(network, settings[setting]);
             let prepared = match row.prepared(&self.terminal)? {
                 Ok(prepared) => prepared,
                 Err(reason) => {
@@ -227,7 +227,7 @@ impl<B: Kernels> Bench<B> {
             ))
         })?;
         Ok(match found {
-            Some((setting, time_ratio)) => Ok(Match {
+            Some((setting, time_ratio)) => Ok(EqualTimeMatch {
                 method: settings[setting],
                 time_ratio,
             }),
@@ -236,7 +236,11 @@ impl<B: Kernels> Bench<B> {
     }
 
     /// Draws and judges the seeds of a row that are not there yet.
-    fn judge_row(&mut self, row: &Row<'_, B>, line: &mut DrawnEntry) -> Result<Result<(), String>> {
+    fn judge_row(
+        &mut self,
+        row: &PreparedRow<'_, B>,
+        line: &mut RecordedRow,
+    ) -> Result<Result<(), String>> {
         for seed in self.settings.seeds.clone() {
             let loaded = &row.network.loaded;
             let draw = SamplePlan {
@@ -245,8 +249,8 @@ impl<B: Kernels> Bench<B> {
             };
             let key = QualityKey {
                 draw: self.draw_key(row, &draw),
-                features: self.judge.features().to_owned(),
-                reference_sha256: self.judge.reference_sha256(),
+                features: self.evaluator.features().to_owned(),
+                reference_sha256: self.evaluator.reference_sha256(),
             };
             let id = record_id(&key)?;
             if self.results.quality.get(&id).is_none() && self.settings.quality {
@@ -258,16 +262,16 @@ impl<B: Kernels> Bench<B> {
                 self.terminal.expect((draw.samples * prepared.steps) as u64);
                 let store = self.results.unfinished(&key)?;
                 let tally = prepared
-                    .judge(
+                    .evaluate(
                         loaded.pipeline(),
-                        &self.judge,
+                        &self.evaluator,
                         &draw,
                         &store,
                         &self.terminal,
                     )
                     .map_err(|error| stopped_or(self.terminal.stopped(), error))?;
                 let (preset, device) = (loaded.preset(), &self.settings.device);
-                let mut result = prepared_row(prepared, preset, &self.judge, device, &tally)?;
+                let mut result = prepared_row(prepared, preset, &self.evaluator, device, &tally)?;
                 result.experiment = key.draw.experiment.clone();
                 result.variant = row.network.key.variant.clone();
                 result.seed = seed;
@@ -284,9 +288,9 @@ impl<B: Kernels> Bench<B> {
     fn time_rows(
         &mut self,
         rounds: usize,
-        baseline: &Row<'_, B>,
-        rows: &[(usize, Row<'_, B>)],
-        lines: &mut [DrawnEntry],
+        baseline: &PreparedRow<'_, B>,
+        rows: &[(usize, PreparedRow<'_, B>)],
+        lines: &mut [RecordedRow],
     ) -> Result<()> {
         let draw = self.timed_draw(baseline)?;
         let of_full = self.draw_key(baseline, &draw);
@@ -338,7 +342,7 @@ impl<B: Kernels> Bench<B> {
         let full_seconds_per_image = times[0].seconds_per_image;
         for (place, key, turn) in timed {
             lines[place].timing = Some(record_id(&key)?);
-            let time = Time {
+            let time = TimingRecord {
                 full_seconds_per_image,
                 ..times[turn]
             };
@@ -348,12 +352,12 @@ impl<B: Kernels> Bench<B> {
     }
 
     /// The samples of one turn: a batch, since that is what a device computes at once.
-    fn timed_draw(&self, row: &Row<'_, B>) -> Result<SamplePlan> {
+    fn timed_draw(&self, row: &PreparedRow<'_, B>) -> Result<SamplePlan> {
         let loaded = &row.network.loaded;
         Ok(loaded.plan(loaded.preset().sampling.batch)?)
     }
 
-    fn draw_key(&self, row: &Row<'_, B>, draw: &SamplePlan) -> DrawKey {
+    fn draw_key(&self, row: &PreparedRow<'_, B>, draw: &SamplePlan) -> DrawKey {
         let sampling = &row.network.loaded.preset().sampling;
         let by_distance = matches!(
             row.method,
@@ -366,8 +370,8 @@ impl<B: Kernels> Bench<B> {
             experiment: self.networks.main().loaded.preset().name.clone(),
             network: row.network.key.clone(),
             method: row.method,
-            companion_sha256: row.network.companion_sha256(row.method).map(str::to_owned),
-            yardstick: self.yardstick.clone().filter(|_| by_distance),
+            baseline_sha256: row.network.baseline_sha256(row.method).map(str::to_owned),
+            reference_id: self.reference_id.clone().filter(|_| by_distance),
             solver: sampling.solver,
             steps: sampling.steps,
             batch: draw.batch,

@@ -4,11 +4,11 @@ use adadiff_sampler::SolverConfig;
 
 use crate::methods::{Method, MethodKind};
 use crate::presets::Preset;
-use crate::results::Published;
+use crate::results::PublishedFigures;
 
 /// A row before it is measured.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct RowSpec {
     /// Its name in the table.
     pub label: String,
     /// The network; absent for the checkpoint itself.
@@ -20,7 +20,7 @@ pub struct Entry {
     /// Solver steps.
     pub steps: usize,
     /// What was published of it.
-    pub published: Option<Published>,
+    pub published: Option<PublishedFigures>,
 }
 
 /// A method, or one that is still to be chosen.
@@ -32,7 +32,7 @@ pub enum Choice {
     EqualTime(MethodKind),
 }
 
-impl Entry {
+impl RowSpec {
     /// A method on the checkpoint itself, as its preset samples.
     pub fn given(preset: &Preset, method: Method) -> Self {
         Self::on(preset, None, method)
@@ -59,7 +59,7 @@ impl Entry {
     }
 
     /// The same with what was published of it.
-    pub fn beside(self, published: Option<Published>) -> Self {
+    pub fn beside(self, published: Option<PublishedFigures>) -> Self {
         Self { published, ..self }
     }
 }

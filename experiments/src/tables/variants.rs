@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::plan::BACKBONE;
-use crate::checkpoint::Companion;
+use crate::checkpoint::BaselineNetwork;
 use crate::presets::Preset;
 
 /// Where the bundled checkpoint lies, seen from the repository's root.
@@ -82,7 +82,7 @@ impl Variants {
         };
         let from = if is_first_phase(variant) {
             " --backbone-only".to_owned()
-        } else if variant == Companion::LearnedExit.variant() {
+        } else if variant == BaselineNetwork::LearnedExit.variant() {
             // It learns the exits of the network as it is.
             let weights = self.checkpoint.as_deref().unwrap_or(Path::new(BUNDLED));
             format!(" --backbone {}", weights.display())
@@ -103,7 +103,7 @@ impl Variants {
 
 /// Whether a variant ends with the first phase of training.
 fn is_first_phase(variant: &str) -> bool {
-    variant == BACKBONE || variant == Companion::Shallow.variant()
+    variant == BACKBONE || variant == BaselineNetwork::Shallow.variant()
 }
 
 #[cfg(test)]

@@ -68,9 +68,10 @@ fn ends_as_if_never_killed<T: PartialEq>(
 }
 
 fn remove(path: &Path) {
-    match path.is_dir() {
-        true => fs::remove_dir_all(path).unwrap(),
-        false => fs::remove_file(path).unwrap(),
+    if path.is_dir() {
+        fs::remove_dir_all(path).unwrap()
+    } else {
+        fs::remove_file(path).unwrap()
     }
 }
 

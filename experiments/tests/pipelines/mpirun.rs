@@ -173,12 +173,11 @@ fn one_killed_process_ends_all_and_the_same_command_continues() {
             signal("-KILL", child);
         }
         let output = ends(mpirun, &children);
-        match output.status.success() {
-            true => {
-                ended += 1;
-                fs::remove_dir_all(folder.join("killed")).unwrap();
-            }
-            false => killed += 1,
+        if output.status.success() {
+            ended += 1;
+            fs::remove_dir_all(folder.join("killed")).unwrap();
+        } else {
+            killed += 1
         }
     }
     let found = share(folder, 2, "killed", &[]);

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, FeatureCache, Prediction, Switched, TokenMerging};
-use adadiff_tests::{Network, NetworkKind, Scale, assert_close, on_every_device, values};
+use adadiff_tests::{Network, NetworkKind, TestScale, assert_close, on_every_device, values};
 use adadiff_uem::{
     AdaDiff, AdaptiveUVit, BatchExit, BlockErrorRecorder, ExitPolicy, ExitSignal, ExitWindow,
     ExitWindows, FullDepth, HeadForm, Patience, Saturation, Threshold, UncertaintyForm, replay,
@@ -215,7 +215,7 @@ fn lively<B: Kernels>(variant: &Network, device: &B::Device) -> AdaDiff<B> {
         .into_iter()
         .map(|head| {
             factor += 0.25;
-            head.map(&mut Scale { factor })
+            head.map(&mut TestScale { factor })
         })
         .collect();
     model

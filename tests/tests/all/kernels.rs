@@ -122,9 +122,10 @@ impl DeviceTask for Evaluate {
                 let (stored_scale, scale) = inputs.draw([width], 1.0);
                 let (stored_shift, shift) = inputs.draw([width], 1.0);
                 vectors.extend([("scale", stored_scale), ("shift", stored_shift)]);
-                match self.by_formula {
-                    true => plain::layer_norm(x, scale, shift, EPSILON),
-                    false => kernels::layer_norm(x, scale, shift, EPSILON),
+                if self.by_formula {
+                    plain::layer_norm(x, scale, shift, EPSILON)
+                } else {
+                    kernels::layer_norm(x, scale, shift, EPSILON)
                 }
             }
             Operation::Linear { outputs, bias }

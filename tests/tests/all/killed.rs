@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use adadiff_tests::Watcher;
-use adadiff_train::{Outcome, TrainConfig};
+use adadiff_train::{TrainConfig, TrainOutcome};
 use tempfile::tempdir;
 
 use crate::training::{assert_same_bits, checkpoints, dozen_steps, go_on, log};
@@ -95,7 +95,7 @@ fn a_killed_training_resumes_bit_for_bit() {
         ..endless()
     };
     let (outcome, found) = go_on(&whole, folder.path(), &mut Watcher::default()).unwrap();
-    assert_eq!(outcome, Outcome::Finished);
+    assert_eq!(outcome, TrainOutcome::Finished);
     let undisturbed = tempdir().unwrap();
     let config = TrainConfig {
         checkpoint_every: 1_000,

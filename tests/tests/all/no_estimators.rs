@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use adadiff_backends::DeviceTask;
 use adadiff_model::Denoiser;
 use adadiff_model::kernels::Kernels;
-use adadiff_tests::{Network, Scale, on_every_device, values};
+use adadiff_tests::{Network, TestScale, on_every_device, values};
 use adadiff_uem::{
     AdaptiveUVit, DepthSchedule, ExitPolicy, FixedDepth, FullDepth, ScheduledDepth, Threshold,
 };
@@ -35,7 +35,7 @@ impl DeviceTask for SpoiltEstimators {
         for network in Network::all(4) {
             let sound = network.lively::<B>(&device);
             let mut spoilt = sound.clone();
-            let mut spoil = Scale { factor: -50.0 };
+            let mut spoil = TestScale { factor: -50.0 };
             spoilt.estimators = spoilt
                 .estimators
                 .into_iter()

@@ -2,7 +2,7 @@
 
 use adadiff_model::UVitConfig;
 use adadiff_tests::{Patterns, Watcher};
-use adadiff_train::{Objective, Outcome, TrainConfig, TrainError};
+use adadiff_train::{Objective, TrainConfig, TrainError, TrainOutcome};
 use adadiff_uem::AdaDiffConfig;
 use tempfile::tempdir;
 
@@ -13,7 +13,7 @@ use crate::training::{
 fn compare_every_interruption(config: &TrainConfig) {
     let folder = tempdir().unwrap();
     let (outcome, expected) = go_on(config, folder.path(), &mut Watcher::default()).unwrap();
-    assert_eq!(outcome, Outcome::Finished);
+    assert_eq!(outcome, TrainOutcome::Finished);
     let expected_log = log(folder.path());
     assert_eq!(
         expected_log
@@ -27,9 +27,13 @@ fn compare_every_interruption(config: &TrainConfig) {
         let folder = tempdir().unwrap();
         let mut watcher = Watcher::stopping_after(step);
         let (outcome, _) = go_on(config, folder.path(), &mut watcher).unwrap();
-        assert_eq!(outcome, Outcome::Interrupted);
+        assert_eq!(outcome, TrainOutcome::Interrupted);
         let (outcome, found) = go_on(config, folder.path(), &mut Watcher::default()).unwrap();
-        assert_eq!(outcome, Outcome::Finished, "interrupted after step {step}");
+        assert_eq!(
+            outcome,
+            TrainOutcome::Finished,
+            "interrupted after step {step}"
+        );
         assert_same_bits(&found, &expected);
         assert_eq!(
             log(folder.path()),
@@ -75,7 +79,7 @@ fn a_finished_training_has_nothing_left_to_do() {
     let (_, expected) = go_on(&dozen_steps(), folder.path(), &mut Watcher::default()).unwrap();
     let mut watcher = Watcher::default();
     let (outcome, found) = go_on(&dozen_steps(), folder.path(), &mut watcher).unwrap();
-    assert_eq!(outcome, Outcome::Finished);
+    assert_eq!(outcome, TrainOutcome::Finished);
     assert!(watcher.lines.is_empty());
     assert_same_bits(&found, &expected);
 }

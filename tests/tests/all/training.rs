@@ -9,7 +9,7 @@ use adadiff_losses::{JointWeights, LossForm};
 use adadiff_sampler::ScheduleConfig;
 use adadiff_tests::{Named, Network, NetworkKind, Patterns, Watcher, parameters};
 use adadiff_train::{
-    CHECKPOINTS, ComputeType, LOG_FILE, LogLine, Objective, Outcome, TrainConfig, TrainError,
+    CHECKPOINTS, ComputeType, LOG_FILE, LogLine, Objective, TrainConfig, TrainError, TrainOutcome,
     Trained, Trainer,
 };
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
@@ -88,7 +88,7 @@ pub fn go_on(
     config: &TrainConfig,
     folder: &Path,
     watcher: &mut Watcher,
-) -> Result<(Outcome, Named), TrainError> {
+) -> Result<(TrainOutcome, Named), TrainError> {
     let mut trainer = trainer(config, &network(), &IMAGES)?.resume(folder)?;
     let outcome = trainer.run(folder, watcher)?;
     Ok((outcome, parameters::<Flex, _>(trainer.average())))

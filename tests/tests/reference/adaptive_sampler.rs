@@ -6,11 +6,11 @@ use anyhow::Result;
 
 use crate::exit::policy;
 use crate::fixture::{Fixture, values};
-use crate::report::Report;
+use crate::report::FixtureReport;
 use crate::{network, sampler};
 
-pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report> {
-    let mut report = Report::new(fixture)?;
+pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<FixtureReport> {
+    let mut report = FixtureReport::new(fixture)?;
     let (published, model) = network::only::<B>(fixture, device)?;
     let certainty: f64 = fixture.get("threshold")?;
     let denoiser = AdaptiveUVit::new(&model, policy(published.class, certainty));

@@ -152,7 +152,7 @@ fn time_grid(fixture: &Fixture, schedule: &DiscreteSchedule) -> Result<TimeGrid>
 
 impl Algorithm {
     /// The algorithm of a fixture.
-    pub fn of(fixture: &Fixture) -> Result<Self> {
+    pub fn from_fixture(fixture: &Fixture) -> Result<Self> {
         let name: Option<String> = fixture.optional("algorithm")?;
         let name = name.as_deref().unwrap_or("euler_maruyama_ode");
         let scheduler: Option<Scheduler> = fixture.optional("scheduler")?;

@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use serde::Deserialize;
 
 use crate::fixture::{Fixture, input};
-use crate::report::{Report, Rule};
+use crate::report::{FixtureReport, Rule};
 
 const RULE: Rule = Rule::Scaled(1e-4);
 
@@ -99,8 +99,8 @@ fn in_diffusers_layout(weights: &Path, folder: &Path) -> Result<[PathBuf; 2]> {
     Ok(files)
 }
 
-pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report> {
-    let mut report = Report::new(fixture)?;
+pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<FixtureReport> {
+    let mut report = FixtureReport::new(fixture)?;
     let mut config = config(fixture)?;
     // As the tensors tell them: from the level of the largest images to that of the smallest.
     config.attention_resolutions.sort_by(|a, b| b.cmp(a));

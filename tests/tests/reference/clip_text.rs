@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::fixture::{Fixture, values};
-use crate::report::{Report, Rule};
+use crate::report::{FixtureReport, Rule};
 
 const RULE: Rule = Rule::Scaled(1e-4);
 
@@ -42,8 +42,8 @@ impl Published {
     }
 }
 
-pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report> {
-    let mut report = Report::new(fixture)?;
+pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<FixtureReport> {
+    let mut report = FixtureReport::new(fixture)?;
     let config = fixture.get::<Published>("text_config")?.config();
     let ids: Result<Vec<u32>, _> = values::<i64>(report.tensors(), "in.input_ids")?
         .into_iter()

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use serde::Deserialize;
 
 use crate::fixture::Fixture;
-use crate::report::Report;
+use crate::report::FixtureReport;
 
 /// A caption and what the published tokenizers make of it.
 #[derive(Debug, Deserialize)]
@@ -19,8 +19,8 @@ struct Item {
     transformers_ids: Option<Vec<i64>>,
 }
 
-pub fn check(fixture: &Fixture) -> Result<Report> {
-    let mut report = Report::without_tensors();
+pub fn check(fixture: &Fixture) -> Result<FixtureReport> {
+    let mut report = FixtureReport::without_tensors();
     let vocabulary = fixture.file("merges")?;
     let context_length: usize = fixture.get("context_length")?;
     let open = |cleaning| ClipTokenizer::open(&vocabulary, cleaning, context_length);

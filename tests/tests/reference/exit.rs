@@ -10,7 +10,7 @@ use burn::tensor::{Int, Tensor};
 
 use crate::fixture::{Fixture, condition, input, values};
 use crate::network::{self, Class};
-use crate::report::{Report, Rule};
+use crate::report::{FixtureReport, Rule};
 
 const RULE: Rule = Rule::Scaled(1e-4);
 
@@ -52,8 +52,8 @@ pub fn policy(class: Class, certainty: f64) -> Box<dyn ExitPolicy> {
     }
 }
 
-pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report> {
-    let mut report = Report::new(fixture)?;
+pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<FixtureReport> {
+    let mut report = FixtureReport::new(fixture)?;
     let (published, model) = network::only::<B>(fixture, device)?;
     let batch = Batch {
         x: input(report.tensors(), "in.x", device)?,
@@ -98,7 +98,7 @@ pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report
 /// Compares exits; the published code gives the depth for a sample that ran to the end, which is the
 /// last block's index where the depth is even.
 fn compare_exits<B: Kernels>(
-    report: &mut Report,
+    report: &mut FixtureReport,
     model: &AdaDiff<B>,
     name: &str,
     found: &[i64],
@@ -112,7 +112,7 @@ fn compare_exits<B: Kernels>(
 
 /// The mean certainty of each sample after every block.
 fn certainty_means<B: Kernels>(
-    report: &mut Report,
+    report: &mut FixtureReport,
     model: &AdaDiff<B>,
     batch: &Batch<B>,
 ) -> Result<()> {

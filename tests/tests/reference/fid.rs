@@ -7,7 +7,7 @@ use adadiff_metrics::{
 use anyhow::{Context, Result};
 
 use crate::fixture::{Fixture, values};
-use crate::report::{Report, Rule};
+use crate::report::{FixtureReport, Rule};
 
 const RULE: Rule = Rule::Relative(1e-6);
 
@@ -17,8 +17,8 @@ const SINGULAR: Rule = Rule::Relative(1e-5);
 /// For counts of samples over their number.
 const EXACT: Rule = Rule::Relative(0.0);
 
-pub fn check(fixture: &Fixture) -> Result<Report> {
-    let mut report = Report::new(fixture)?;
+pub fn check(fixture: &Fixture) -> Result<FixtureReport> {
+    let mut report = FixtureReport::new(fixture)?;
     let neighbours = fixture.get::<usize>("pr_k")?;
     for set in fixture.get::<Vec<String>>("sets")? {
         let real = Rows::read(&report, format!("in.{set}.x"))?;
@@ -61,7 +61,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn read(report: &Report, name: String) -> Result<Self> {
+    fn read(report: &FixtureReport, name: String) -> Result<Self> {
         let shape = report.tensors().shape(&name).context("a missing set")?;
         let &[_, dims] = shape else {
             anyhow::bail!("{name} is {shape:?}, which are no features");

@@ -12,12 +12,12 @@ use serde::Deserialize;
 use serde_json::{Map, json};
 
 use crate::fixture::{Fixture, input};
-use crate::report::{Report, Rule};
+use crate::report::{FixtureReport, Rule};
 
 const RULE: Rule = Rule::Scaled(1e-4);
 
-pub fn check<B: Backend>(fixture: &Fixture, device: &B::Device) -> Result<Report> {
-    let mut report = Report::new(fixture)?;
+pub fn check<B: Backend>(fixture: &Fixture, device: &B::Device) -> Result<FixtureReport> {
+    let mut report = FixtureReport::new(fixture)?;
     let network = network::<B>(fixture, device)?;
     for image in fixture.get::<Vec<String>>("images")? {
         let images = input::<B, 4>(report.tensors(), &format!("in.{image}"), device)?;

@@ -19,13 +19,13 @@ use burn_autodiff::Autodiff;
 
 use crate::fixture::{Fixture, condition, input, values};
 use crate::network;
-use crate::report::{Report, Rule};
+use crate::report::{FixtureReport, Rule};
 
 const LOSS: Rule = Rule::Scaled(1e-5);
 const GRADIENT: Rule = Rule::Gradient(1e-4);
 
-pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report> {
-    let mut report = Report::new(fixture)?;
+pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<FixtureReport> {
+    let mut report = FixtureReport::new(fixture)?;
     let (published, model) = network::only::<Autodiff<B>>(fixture, device)?;
     let noise = input::<Autodiff<B>, 4>(report.tensors(), "in.noise", device)?;
     let (noisy, timesteps) = noisy(&mut report, fixture, noise.clone(), device)?;
@@ -45,7 +45,7 @@ pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report
             per_layer(&mut report, &layers, noise.clone())?;
         }
         let total = compare_losses(&mut report, &layers, noise.clone(), form)?;
-        let gradients = Gradients::of(total.mean(), &model);
+        let gradients = Gradients::new(total.mean(), &model);
         for name in &names {
             let place = places.get(name.as_str());
             let place = place.with_context(|| format!("{name} is not part of the network"))?;
@@ -59,7 +59,7 @@ pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report
 
 /// The noisy images and what the network is told of their times.
 fn noisy<B: Backend>(
-    report: &mut Report,
+    report: &mut FixtureReport,
     fixture: &Fixture,
     noise: Tensor<B, 4>,
     device: &B::Device,
@@ -90,7 +90,7 @@ fn noisy<B: Backend>(
 
 /// Compares the losses of a form and gives the joint objective `[batch]`.
 fn compare_losses<B: Backend>(
-    report: &mut Report,
+    report: &mut FixtureReport,
     layers: &LayerPredictions<B>,
     noise: Tensor<B, 4>,
     form: LossForm,
@@ -119,7 +119,7 @@ fn compare_losses<B: Backend>(
 
 /// The paper's losses block by block.
 fn per_layer<B: Backend>(
-    report: &mut Report,
+    report: &mut FixtureReport,
     layers: &LayerPredictions<B>,
     noise: Tensor<B, 4>,
 ) -> Result<()> {
@@ -147,7 +147,7 @@ fn per_layer<B: Backend>(
 struct Gradients(HashMap<String, Vec<f32>>);
 
 impl Gradients {
-    fn of<B: Kernels>(loss: Tensor<Autodiff<B>, 1>, model: &AdaDiff<Autodiff<B>>) -> Self {
+    fn new<B: Kernels>(loss: Tensor<Autodiff<B>, 1>, model: &AdaDiff<Autodiff<B>>) -> Self {
         Self(gradients(loss, model).into_iter().collect())
     }
 

@@ -30,7 +30,7 @@ use adadiff_tests::devices_under_test;
 use anyhow::{Result, bail};
 
 use crate::fixture::Fixture;
-use crate::report::Report;
+use crate::report::FixtureReport;
 
 /// The folder of fixtures.
 fn folder() -> PathBuf {
@@ -45,9 +45,9 @@ fn folder() -> PathBuf {
 struct Check<'a>(&'a Fixture);
 
 impl DeviceTask for Check<'_> {
-    type Output = Result<Report>;
+    type Output = Result<FixtureReport>;
 
-    fn run<B: Kernels>(self, device: B::Device) -> Result<Report> {
+    fn run<B: Kernels>(self, device: B::Device) -> Result<FixtureReport> {
         let fixture = self.0;
         match fixture.kind() {
             "uvit" | "uvit_t2i" => uvit::check::<B>(fixture, &device),
@@ -64,7 +64,7 @@ impl DeviceTask for Check<'_> {
 }
 
 /// Compares a fixture, on the host if its kind needs no device.
-fn check(fixture: &Fixture, devices: &[DeviceName]) -> Vec<(String, Result<Report>)> {
+fn check(fixture: &Fixture, devices: &[DeviceName]) -> Vec<(String, Result<FixtureReport>)> {
     let host = |report| vec![("the host".to_owned(), report)];
     match fixture.kind() {
         "schedule" => host(schedule::check(fixture)),

@@ -67,7 +67,7 @@ struct Group {
 
 /// Compares tensors with those of a fixture and keeps account.
 #[derive(Debug)]
-pub struct Report {
+pub struct FixtureReport {
     tensors: Option<WeightFile>,
     groups: Vec<Group>,
     /// Number of tensors of whole numbers that are equal.
@@ -78,7 +78,7 @@ pub struct Report {
     failures: Vec<String>,
 }
 
-impl Report {
+impl FixtureReport {
     /// Opens the tensors of a fixture.
     pub fn new(fixture: &Fixture) -> Result<Self> {
         Ok(Self {
@@ -201,7 +201,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for FixtureReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts: Vec<_> = self
             .groups

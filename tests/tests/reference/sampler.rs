@@ -13,7 +13,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::algorithm::Algorithm;
 use crate::fixture::{Fixture, condition, input};
 use crate::network;
-use crate::report::{Report, Rule};
+use crate::report::{FixtureReport, Rule};
 
 /// A denoiser that keeps what it predicted.
 struct Recorder<'a, B: Backend> {
@@ -38,8 +38,8 @@ impl<B: Backend> Denoiser<B> for Recorder<'_, B> {
     }
 }
 
-pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report> {
-    let mut report = Report::new(fixture)?;
+pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<FixtureReport> {
+    let mut report = FixtureReport::new(fixture)?;
     let (_, model) = network::only::<B>(fixture, device)?;
     let run = run(fixture, &mut report, &model.backbone, device)?;
     let [batch, ..] = run.samples.images.dims();
@@ -77,11 +77,11 @@ pub struct Run<B: Backend> {
 /// Samples as a fixture did and compares times, states and samples.
 pub fn run<B: Kernels>(
     fixture: &Fixture,
-    report: &mut Report,
+    report: &mut FixtureReport,
     denoiser: &dyn Denoiser<B>,
     device: &B::Device,
 ) -> Result<Run<B>> {
-    let algorithm = Algorithm::of(fixture)?;
+    let algorithm = Algorithm::from_fixture(fixture)?;
     if let Some(rule) = algorithm.single_precision_rule {
         report.single_precision(rule);
     }
@@ -130,7 +130,7 @@ pub fn run<B: Kernels>(
 /// Compares the times of a walk, what the schedule says of them, and the orders of its updates.
 fn schedule<B: Backend>(
     fixture: &Fixture,
-    report: &mut Report,
+    report: &mut FixtureReport,
     algorithm: &Algorithm,
 ) -> Result<()> {
     let timesteps = algorithm.timesteps::<B>()?;
@@ -162,7 +162,7 @@ fn schedule<B: Backend>(
 }
 
 /// The noise of the updates, if the fixture gives it.
-fn noise<B: Backend>(report: &Report, device: &B::Device) -> Result<NoiseSource<B>> {
+fn noise<B: Backend>(report: &FixtureReport, device: &B::Device) -> Result<NoiseSource<B>> {
     let tensors = report.tensors();
     let noise = if tensors.shape("in.noise").is_some() {
         let all = input::<B, 5>(tensors, "in.noise", device)?;
@@ -182,7 +182,7 @@ fn noise<B: Backend>(report: &Report, device: &B::Device) -> Result<NoiseSource<
 /// The denoiser with guidance, where the fixture has it: away from a class, or from an empty text.
 fn guided<'a, B: Backend>(
     fixture: &Fixture,
-    report: &Report,
+    report: &FixtureReport,
     denoiser: &'a dyn Denoiser<B>,
     device: &B::Device,
 ) -> Result<Option<Guided<B, &'a dyn Denoiser<B>>>> {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use crate::fixture::{Fixture, values};
-use crate::report::{Report, Rule};
+use crate::report::{FixtureReport, Rule};
 
 const RULE: Rule = Rule::Relative(1e-9);
 
@@ -30,8 +30,8 @@ struct ScaledLinear {
     steps: usize,
 }
 
-pub fn check(fixture: &Fixture) -> Result<Report> {
-    let mut report = Report::new(fixture)?;
+pub fn check(fixture: &Fixture) -> Result<FixtureReport> {
+    let mut report = FixtureReport::new(fixture)?;
     supersede_single_precision(&mut report);
     let vpsde: VpLinear = fixture.get("vpsde")?;
     let cosine: VpCosine = fixture.get("cosine")?;
@@ -71,7 +71,7 @@ pub fn check(fixture: &Fixture) -> Result<Report> {
 
 /// Compares the coefficients of the stochastic differential equation.
 fn stochastic(
-    report: &mut Report,
+    report: &mut FixtureReport,
     prefix: &str,
     times: &str,
     schedule: &dyn NoiseSchedule,
@@ -91,7 +91,7 @@ fn stochastic(
 
 /// Compares the coefficients that solvers in log-SNR use, and the inverse of log-SNR.
 fn log_snr(
-    report: &mut Report,
+    report: &mut FixtureReport,
     prefix: &str,
     times: &str,
     schedule: &dyn NoiseSchedule,
@@ -113,7 +113,7 @@ fn log_snr(
 
 /// Compares functions of the values of an input.
 fn compare(
-    report: &mut Report,
+    report: &mut FixtureReport,
     prefix: &str,
     input: &str,
     functions: &[(&str, &dyn Fn(f64) -> f64)],
@@ -128,7 +128,7 @@ fn compare(
 }
 
 /// The published values in single precision only show how far the published code is off itself.
-fn supersede_single_precision(report: &mut Report) {
+fn supersede_single_precision(report: &mut FixtureReport) {
     let names = report.tensors().tensors().keys();
     let single: Vec<String> = names
         .filter_map(|name| name.strip_prefix("out.")?.strip_suffix(".f64"))

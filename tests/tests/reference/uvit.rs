@@ -5,12 +5,12 @@ use anyhow::Result;
 
 use crate::fixture::{Fixture, condition, input, values};
 use crate::network::{self, Published};
-use crate::report::{Report, Rule};
+use crate::report::{FixtureReport, Rule};
 
 const RULE: Rule = Rule::Scaled(1e-4);
 
-pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Report> {
-    let mut report = Report::new(fixture)?;
+pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<FixtureReport> {
+    let mut report = FixtureReport::new(fixture)?;
     let published: Published = fixture.get("model")?;
     let x = input::<B, 4>(report.tensors(), "in.x", device)?;
     let timesteps = values::<f32>(report.tensors(), "in.timesteps")?;

@@ -73,13 +73,12 @@ impl Archive {
             source,
         };
         let mut file = BufReader::new(open_file(path).map_err(system)?);
-        let content = match file.fill_buf().map_err(system)?.starts_with(MAGIC) {
-            true => Content::SingleArray,
-            false => {
-                let file: Box<dyn Bytes> = Box::new(file);
-                let zip = ZipArchive::new(file).map_err(|error| zip_error(path, error))?;
-                Content::Arrays(zip)
-            }
+        let content = if file.fill_buf().map_err(system)?.starts_with(MAGIC) {
+            Content::SingleArray
+        } else {
+            let file: Box<dyn Bytes> = Box::new(file);
+            let zip = ZipArchive::new(file).map_err(|error| zip_error(path, error))?;
+            Content::Arrays(zip)
         };
         Ok(Self {
             path: path.to_owned(),

@@ -29,7 +29,7 @@ impl ArrayContents {
     ///
     /// # Errors
     /// Where the file cannot be read, is damaged, or holds neither samples nor statistics.
-    pub fn of(path: &Path) -> Result<Self, NpzError> {
+    pub fn read(path: &Path) -> Result<Self, NpzError> {
         let mut archive = Archive::open(path)?;
         let has_statistics = archive.has("mu");
         let samples = match archive.has(NAME) {
@@ -61,7 +61,7 @@ mod tests {
     use crate::npz::testing::{TestFile, entry, npz};
 
     fn contents(bytes: &[u8]) -> Result<(bool, Option<ArrayKind>), String> {
-        let contents = ArrayContents::of(TestFile::new(bytes).path());
+        let contents = ArrayContents::read(TestFile::new(bytes).path());
         let contents = contents.map_err(|error| error.to_string())?;
         Ok((contents.has_statistics, contents.samples))
     }

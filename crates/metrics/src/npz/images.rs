@@ -9,12 +9,12 @@ use crate::images::{CHANNELS, ImageBatch, LARGEST_BATCH, LARGEST_IMAGE};
 /// A file of images of one size: an array `arr_0` `[images, height, width, 3]` of bytes, the
 /// channels red, green and blue.
 #[derive(Debug)]
-pub struct ImageSet {
+pub struct NpzImages {
     archive: Archive,
     shape: [usize; 4],
 }
 
-impl ImageSet {
+impl NpzImages {
     /// Opens a file and reads how many images it holds.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ mod tests {
         let file = TestFile::new(bytes);
         let mut batches = Vec::new();
         let mut read = || -> Result<(), NpzError> {
-            let mut set = ImageSet::open(file.path())?;
+            let mut set = NpzImages::open(file.path())?;
             assert_eq!(set.shape()[1..], [2, 3, 3]);
             set.for_each_batch(images, |batch| {
                 batches.push(batch);

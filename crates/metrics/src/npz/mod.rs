@@ -16,7 +16,7 @@ mod testing;
 pub use contents::{ArrayContents, ArrayKind};
 pub use error::NpzError;
 pub use features::FeatureSet;
-pub use images::ImageSet;
+pub use images::NpzImages;
 pub use statistics::{parse_statistics, read_origin, read_statistics, write_statistics};
 
 /// The most features whose covariance is taken, which then takes 512 MiB; Inception's are 2,048.

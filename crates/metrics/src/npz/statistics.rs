@@ -68,9 +68,12 @@ fn statistics_of(mut archive: Archive) -> Result<Gaussian, NpzError> {
 /// Where the file cannot be read or is damaged.
 pub fn read_origin(path: &Path) -> Result<FeatureOrigin, NpzError> {
     let mut archive = Archive::open(path)?;
-    let mut text = |name| match archive.has(name) {
-        true => archive.array(name)?.read_text().map(Some),
-        false => Ok(None),
+    let mut text = |name| {
+        if archive.has(name) {
+            archive.array(name)?.read_text().map(Some)
+        } else {
+            Ok(None)
+        }
     };
     Ok(FeatureOrigin {
         mode: text(MODE)?,

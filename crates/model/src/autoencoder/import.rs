@@ -40,7 +40,7 @@ impl AutoencoderConfig {
     /// Where a tensor that tells something is missing, or the tensors contradict each other.
     pub fn infer(file: &WeightFile, hints: AutoencoderHints) -> Result<Self, ImportError> {
         let file = &*file.network(Self::LANDMARK)?;
-        let layout = Layout::of(file);
+        let layout = Layout::detect(file);
         let sizes = |name: &str| dims::<4>(file, "autoencoder", &layout.encoder_name(name));
         let has = |name: String| file.shape(&layout.encoder_name(&name)).is_some();
         let [channels, in_channels, ..] = sizes(Self::LANDMARK)?;
@@ -106,7 +106,7 @@ impl AutoencoderConfig {
     ) -> Result<Autoencoder<B>, ImportError> {
         let file = file.network(Self::LANDMARK)?;
         let levels = self.channel_multipliers.len();
-        let placements = Layout::of(&file).published(self.placements()?, levels);
+        let placements = Layout::detect(&file).published(self.placements()?, levels);
         let placed = file.place(placements)?;
         Ok(placed.load_into::<B, _>(self.init(device)?)?)
     }

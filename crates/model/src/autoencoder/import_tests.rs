@@ -83,7 +83,7 @@ fn diffusers_layout_tells_the_same() {
         );
         assert_eq!(shape("decoder.up_blocks.1.upsamplers.0.conv.bias"), [32]);
         let (_folder, file) = file(&entries);
-        assert_eq!(Layout::of(&file), layout);
+        assert_eq!(Layout::detect(&file), layout);
         let inferred = AutoencoderConfig::infer(&file, hints(&config)).unwrap();
         assert_eq!(inferred, config);
         config.import::<Flex>(&file, &Default::default()).unwrap();

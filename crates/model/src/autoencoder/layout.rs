@@ -19,7 +19,7 @@ pub(super) enum Layout {
 
 impl Layout {
     /// The layout of a file, the original one where the file has neither.
-    pub fn of(file: &WeightFile) -> Self {
+    pub fn detect(file: &WeightFile) -> Self {
         let has = |name: &str| file.shape(name).is_some();
         if !has("encoder.down_blocks.0.resnets.0.conv1.weight") {
             Self::Original

@@ -22,7 +22,7 @@ pub(super) struct Partition {
 
 /// The rows of a batch, all samples' tokens one after the other, before and after merging.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Plan {
+pub(super) struct MergePlan {
     /// Tokens of a sample that are left.
     pub left: usize,
     /// The rows that are left, in order.
@@ -61,10 +61,10 @@ impl Partition {
 
     /// Merges the `merged` sources of each sample that are most like their targets. `merges` has one
     /// entry for each source, sample after sample.
-    pub fn plan(&self, merges: &[Merge], merged: usize) -> Plan {
+    pub fn plan(&self, merges: &[Merge], merged: usize) -> MergePlan {
         let samples = merges.chunks(self.sources.len().max(1));
         let left = self.tokens - merged;
-        let mut plan = Plan {
+        let mut plan = MergePlan {
             left,
             kept: Vec::with_capacity(samples.len() * left),
             sources: Vec::with_capacity(samples.len() * merged),

@@ -55,9 +55,10 @@ impl FromStr for FdIncrease {
             None => (text, false),
         };
         match number.parse::<f64>() {
-            Ok(number) if number >= 0.0 && number.is_finite() => Ok(match percent {
-                true => Self::Percent(number),
-                false => Self::Absolute(number),
+            Ok(number) if number >= 0.0 && number.is_finite() => Ok(if percent {
+                Self::Percent(number)
+            } else {
+                Self::Absolute(number)
             }),
             _ => Err(
                 "write a share of the full network's distance, for example 5%, or a \

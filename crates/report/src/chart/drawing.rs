@@ -172,9 +172,10 @@ fn draw_curves(chart: &Chart, area: &Area<'_>) -> Result<Vec<Told>, Box<dyn Erro
             Some(PathElement::new(ends.to_vec(), colour.stroke_width(2)))
         });
         context.draw_series(whiskers)?;
-        let (side, down) = match series.style.writes_below() {
-            true => (VPos::Top, 11),
-            false => (VPos::Bottom, -11),
+        let (side, down) = if series.style.writes_below() {
+            (VPos::Top, 11)
+        } else {
+            (VPos::Bottom, -11)
         };
         let beside = ("sans-serif", 18)
             .into_font()

@@ -19,7 +19,7 @@ struct Tolerance {
 }
 
 impl Tolerance {
-    fn of(precision: Precision) -> Self {
+    fn for_precision(precision: Precision) -> Self {
         match precision {
             Precision::F32 => Self {
                 noise: 1e-3,
@@ -47,13 +47,13 @@ pub struct Agreement {
     /// Of AdaDiff's images, likewise.
     pub adaptive_image_difference: f64,
     /// What that means.
-    pub verdict: Verdict,
+    pub verdict: AgreementVerdict,
 }
 
 /// What a comparison says of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum AgreementVerdict {
     /// The others are compared with it.
     Reference,
     /// It computes the same up to rounding.
@@ -66,7 +66,7 @@ pub enum Verdict {
     Unusable,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for AgreementVerdict {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Reference => "the reference",
@@ -86,13 +86,13 @@ impl Agreement {
             equal_exits: 1.0,
             full_image_difference: 0.0,
             adaptive_image_difference: 0.0,
-            verdict: Verdict::Reference,
+            verdict: AgreementVerdict::Reference,
         }
     }
 
     /// The agreement of `found` with `expected`.
-    pub fn of(found: &Part, expected: &Part, precision: Precision) -> Self {
-        let tolerance = Tolerance::of(precision);
+    pub fn new(found: &Part, expected: &Part, precision: Precision) -> Self {
+        let tolerance = Tolerance::for_precision(precision);
         let noise_difference = largest_difference(&found.noise, &expected.noise);
         let equal_exits = equal_share(&found.exits, &expected.exits);
         let full_image_difference = levels(&found.full, &expected.full);
@@ -105,9 +105,9 @@ impl Agreement {
             full_image_difference,
             adaptive_image_difference: levels(&found.adaptive, &expected.adaptive),
             verdict: match (network_agrees, equal_exits >= tolerance.exits) {
-                (true, true) => Verdict::Agrees,
-                (true, false) => Verdict::ExitsDiffer,
-                (false, _) => Verdict::Differs,
+                (true, true) => AgreementVerdict::Agrees,
+                (true, false) => AgreementVerdict::ExitsDiffer,
+                (false, _) => AgreementVerdict::Differs,
             },
         }
     }
@@ -155,31 +155,31 @@ mod tests {
     fn differences_are_measured_where_they_count() {
         let expected = part();
         let mut found = expected.clone();
-        let agreement = Agreement::of(&found, &expected, Precision::F32);
-        assert_eq!(agreement.verdict, Verdict::Agrees);
+        let agreement = Agreement::new(&found, &expected, Precision::F32);
+        assert_eq!(agreement.verdict, AgreementVerdict::Agrees);
         assert_eq!(agreement.equal_exits, 1.0);
 
         found.noise[1] += 0.004;
-        let agreement = Agreement::of(&found, &expected, Precision::F32);
+        let agreement = Agreement::new(&found, &expected, Precision::F32);
         assert!((agreement.noise_difference - 0.002).abs() < 1e-6);
-        assert_eq!(agreement.verdict, Verdict::Differs);
-        let agreement = Agreement::of(&found, &expected, Precision::F16);
-        assert_eq!(agreement.verdict, Verdict::Agrees);
+        assert_eq!(agreement.verdict, AgreementVerdict::Differs);
+        let agreement = Agreement::new(&found, &expected, Precision::F16);
+        assert_eq!(agreement.verdict, AgreementVerdict::Agrees);
 
         let mut found = expected.clone();
         found.exits[0][1] += 1;
-        let agreement = Agreement::of(&found, &expected, Precision::F32);
+        let agreement = Agreement::new(&found, &expected, Precision::F32);
         assert_eq!(agreement.equal_exits, 0.75);
-        assert_eq!(agreement.verdict, Verdict::ExitsDiffer);
+        assert_eq!(agreement.verdict, AgreementVerdict::ExitsDiffer);
 
         let mut found = expected.clone();
         found.full[0] += 0.02;
-        let agreement = Agreement::of(&found, &expected, Precision::F32);
+        let agreement = Agreement::new(&found, &expected, Precision::F32);
         let expected_levels = 127.5 * 0.02 / 2.0_f64.sqrt();
         assert!((agreement.full_image_difference - expected_levels).abs() < 1e-3);
-        assert_eq!(agreement.verdict, Verdict::Differs);
+        assert_eq!(agreement.verdict, AgreementVerdict::Differs);
         found.full.pop();
-        let agreement = Agreement::of(&found, &expected, Precision::F32);
-        assert_eq!(agreement.verdict, Verdict::Differs);
+        let agreement = Agreement::new(&found, &expected, Precision::F32);
+        assert_eq!(agreement.verdict, AgreementVerdict::Differs);
     }
 }

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 use crate::presets::Preset;
 use crate::terminal::{note, say};
-use agreement::{Agreement, Verdict};
+use agreement::{Agreement, AgreementVerdict};
 pub use options::BackendsOptions;
 use options::{PART, PART_CALIBRATION, PART_DEVICE};
 use part::{Part, PartTask};
@@ -63,7 +63,7 @@ impl Backends<'_> {
                     BackendRow::absent(&self.preset, device, reason)
                 }
                 (Ok(part), Some((name, expected))) => {
-                    let agreement = Agreement::of(&part, expected, self.preset.sampling.precision);
+                    let agreement = Agreement::new(&part, expected, self.preset.sampling.precision);
                     BackendRow::new(&self.preset, device, *name, &part, agreement)
                 }
                 (Ok(part), None) => {
@@ -96,11 +96,14 @@ impl Backends<'_> {
         if let Some(out) = &self.out {
             say!("lines: {}", out.display())?;
         }
-        let differing = rows.iter().filter(|row| row.verdict == Verdict::Differs);
+        let differing = rows
+            .iter()
+            .filter(|row| row.verdict == AgreementVerdict::Differs);
         let differing: Vec<_> = differing.map(|row| row.device.as_str()).collect();
-        match differing.is_empty() {
-            true => Ok(()),
-            false => bail!("{} differs from {reference}", differing.join(", ")),
+        if differing.is_empty() {
+            Ok(())
+        } else {
+            bail!("{} differs from {reference}", differing.join(", "))
         }
     }
 

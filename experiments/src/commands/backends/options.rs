@@ -66,9 +66,10 @@ impl BackendsOptions {
             let part = run_on(device, task)?;
             return Ok(write_atomically(path, &serde_json::to_vec(&part)?)?);
         }
-        let devices = match self.devices.is_empty() {
-            true => distinct_devices(),
-            false => self.devices,
+        let devices = if self.devices.is_empty() {
+            distinct_devices()
+        } else {
+            self.devices
         };
         let (first, others): (Vec<_>, Vec<_>) = devices
             .into_iter()

@@ -4,7 +4,7 @@ use adadiff_backends::DeviceName;
 use adadiff_report::Table;
 use serde::{Deserialize, Serialize};
 
-use super::{Agreement, Part, Verdict};
+use super::{Agreement, AgreementVerdict, Part};
 use crate::presets::Preset;
 
 /// A device beside the reference. What was not measured is `null`.
@@ -17,7 +17,7 @@ pub struct BackendRow {
     /// The device that it is compared with.
     pub reference: Option<String>,
     /// What the comparison says.
-    pub verdict: Verdict,
+    pub verdict: AgreementVerdict,
     /// Why the device could not be used.
     pub reason: Option<String>,
     /// The type of the network's numbers.
@@ -94,7 +94,7 @@ impl BackendRow {
             experiment: preset.name.clone(),
             device: device.to_string(),
             reference: None,
-            verdict: Verdict::Unusable,
+            verdict: AgreementVerdict::Unusable,
             reason: Some(reason),
             dtype: sampling.precision.name().to_owned(),
             steps: sampling.steps,

@@ -13,7 +13,7 @@ use crate::commands::reference::write_statistics;
 use crate::evaluator::origin_of;
 use crate::methods::{Exit, MethodKind};
 use crate::presets::Preset;
-use crate::results::{Measured, ResultRow, enter_exits};
+use crate::results::{ResultRow, RowMeasurement};
 use crate::terminal::say;
 
 /// Options of `merge`.
@@ -74,7 +74,7 @@ impl MergeOptions {
             if shard.planned > 0 {
                 whole.statistics.merge(shard.statistics)?;
             }
-            whole.effort.add(&shard.effort);
+            whole.counts.add(&shard.counts);
             whole.seconds += shard.seconds;
         }
         Ok(whole)
@@ -115,7 +115,7 @@ fn read_complete(path: &Path) -> Result<Shard> {
         shard.is_complete(),
         "{} has {} of {} samples: run the same command again, which continues there",
         path.display(),
-        shard.effort.samples,
+        shard.counts.samples,
         shard.planned
     );
     Ok(shard)
@@ -124,7 +124,7 @@ fn read_complete(path: &Path) -> Result<Shard> {
 fn row(whole: &Shard, frechet_distance: f64) -> Result<ResultRow> {
     let settings = &whole.settings;
     let preset = Preset::parse(&settings.preset)?;
-    let row = Measured {
+    let mut row = ResultRow::new(RowMeasurement {
         preset: &preset,
         method: match settings.exit {
             Exit::Full => MethodKind::Full,
@@ -134,17 +134,16 @@ fn row(whole: &Shard, frechet_distance: f64) -> Result<ResultRow> {
         device: settings.device.clone(),
         cost: network_cost(&preset.model).into(),
         steps: preset.sampling.steps,
-        effort: &whole.effort,
+        counts: &whole.counts,
         seconds: whole.seconds,
         features: &settings.features,
         frechet_distance,
-    };
-    let mut row = row.row()?;
+    })?;
     if let Exit::Depth(depth) = settings.exit {
         row.depth = Some(depth.get() as u32);
     }
-    if let Some(calibration) = &settings.calibration {
-        enter_exits(calibration, &mut row);
-    }
-    Ok(row)
+    Ok(match &settings.calibration {
+        Some(calibration) => row.with_exit(calibration),
+        None => row,
+    })
 }

@@ -23,7 +23,7 @@ use crate::methods::Exit;
 use crate::presets::positive;
 use crate::terminal::{Terminal, samples_bar, say};
 pub use merge::MergeOptions;
-use shard::{Settings, Shard};
+use shard::{Shard, ShardSettings};
 
 /// Options of `evaluate`.
 #[derive(Debug, Args)]
@@ -74,7 +74,7 @@ impl DeviceTask for Task<'_, EvaluateOptions> {
         let Inputs {
             checkpoint,
             weights,
-            surroundings,
+            component_files,
             request,
             device: name,
         } = options.inputs.resolve(self.experiment)?;
@@ -84,8 +84,8 @@ impl DeviceTask for Task<'_, EvaluateOptions> {
         let out = options.out;
         let data = checkpoint.preset.data;
         let checkpoint_sha256 = weights.as_deref().map(sha256_file).transpose()?;
-        let features = surroundings.reference.options.clone();
-        let mut loaded: LoadedCheckpoint<B> = surroundings.load(checkpoint, &device)?;
+        let features = component_files.reference.options.clone();
+        let mut loaded: LoadedCheckpoint<B> = component_files.load(checkpoint, &device)?;
         let shape = loaded.pipeline().image_shape();
         let extractor = features.extractor::<B>(data, shape[0], &device)?;
         let terminal = Terminal::over(samples_bar(0).with_prefix("calibrate"));
@@ -98,7 +98,7 @@ impl DeviceTask for Task<'_, EvaluateOptions> {
             if let Some(earlier) = Shard::calibration_in(&out, rank.rank, rank.size)? {
                 loaded.remember(earlier);
             }
-            request.enter(&mut loaded, None, &terminal)?;
+            request.adopt(&mut loaded, None, &terminal)?;
         }
         if rank.size > 1 && exit == Exit::Adaptive {
             ensure_one_distance(&loaded, &terminal)?;
@@ -108,7 +108,7 @@ impl DeviceTask for Task<'_, EvaluateOptions> {
 
         let share = rank.share(samples, CHUNK);
         let shard = Shard {
-            settings: Settings {
+            settings: ShardSettings {
                 preset: loaded.preset().to_toml()?,
                 checkpoint_sha256,
                 exit,
@@ -122,7 +122,7 @@ impl DeviceTask for Task<'_, EvaluateOptions> {
             first_sample: share.start,
             planned: share.end - share.start,
             statistics: extractor.no_statistics(share.start)?,
-            effort: EvaluationCounts::default(),
+            counts: EvaluationCounts::default(),
             seconds: 0.0,
         };
         let mut shard = shard.resume(&out)?;
@@ -131,19 +131,19 @@ impl DeviceTask for Task<'_, EvaluateOptions> {
         draw.samples = share.end as usize;
         let part = (CHUNK as usize).max(draw.batch / CHUNK as usize * CHUNK as usize);
         let bar = samples_bar(shard.planned).with_prefix(format!("part {}", rank.rank));
-        bar.set_position(shard.effort.samples);
+        bar.set_position(shard.counts.samples);
         bar.reset_eta();
         while !shard.is_complete() {
-            let done = (shard.first_sample + shard.effort.samples) as usize;
+            let done = (shard.first_sample + shard.counts.samples) as usize;
             let drawn = loaded
                 .pipeline()
                 .generate(&policy, &draw.part(done, part), &Terminal::hidden())
                 .context("the same command continues after the last whole part")?;
             extractor.add(&mut shard.statistics, &drawn.pixels, shape, &device)?;
-            shard.effort.add(&drawn.counts);
+            shard.counts.add(&drawn.counts);
             shard.seconds += drawn.seconds;
             shard.write(&out)?;
-            bar.set_position(shard.effort.samples);
+            bar.set_position(shard.counts.samples);
         }
         if shard.planned == 0 {
             // A process without samples leaves its part too, so that none is missed.
@@ -154,7 +154,7 @@ impl DeviceTask for Task<'_, EvaluateOptions> {
             "part {} of {}: {} samples, {}",
             rank.rank,
             rank.size,
-            shard.effort.samples,
+            shard.counts.samples,
             Shard::path(&out, rank.rank, rank.size).display()
         )
     }

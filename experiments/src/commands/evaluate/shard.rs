@@ -15,7 +15,7 @@ use crate::methods::Exit;
 /// What all parts of an evaluation have in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct ShardSettings {
     /// The preset with the command line's changes, in TOML.
     pub preset: String,
     /// SHA-256 of the weights; absent for the bundled ones.
@@ -39,7 +39,7 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 pub struct Shard {
     /// What the part has in common with the others.
-    pub settings: Settings,
+    pub settings: ShardSettings,
     /// Its number.
     pub part: u64,
     /// The number of its first sample.
@@ -49,7 +49,8 @@ pub struct Shard {
     /// The features of those that it has.
     pub statistics: GaussianStats,
     /// Blocks run and estimates made.
-    pub effort: EvaluationCounts,
+    #[serde(rename = "effort")]
+    pub counts: EvaluationCounts,
     /// Seconds of the sampling loop.
     pub seconds: f64,
 }
@@ -70,11 +71,11 @@ impl Shard {
         let shard: Self = serde_json::from_str(&text)
             .with_context(|| format!("{} is no part of an evaluation", path.display()))?;
         ensure!(
-            shard.statistics.count() == shard.effort.samples
-                && shard.effort.samples <= shard.planned,
+            shard.statistics.count() == shard.counts.samples
+                && shard.counts.samples <= shard.planned,
             "{} contradicts itself: it has {} samples and the features of {}",
             path.display(),
-            shard.effort.samples,
+            shard.counts.samples,
             shard.statistics.count()
         );
         Ok(shard)
@@ -86,9 +87,10 @@ impl Shard {
     /// Where the part is damaged.
     pub fn calibration_in(folder: &Path, part: u64, parts: u64) -> Result<Option<Calibration>> {
         let path = Self::path(folder, part, parts);
-        match path.exists() {
-            true => Ok(Self::read(&path)?.settings.calibration),
-            false => Ok(None),
+        if path.exists() {
+            Ok(Self::read(&path)?.settings.calibration)
+        } else {
+            Ok(None)
         }
     }
 
@@ -121,6 +123,6 @@ impl Shard {
 
     /// Whether all samples are there.
     pub fn is_complete(&self) -> bool {
-        self.effort.samples == self.planned
+        self.counts.samples == self.planned
     }
 }

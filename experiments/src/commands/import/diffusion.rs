@@ -1,4 +1,4 @@
-//! Published U-ViT and AdaDiff weights.
+//! PublishedCheckpoint U-ViT and AdaDiff weights.
 
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::AdaDiff;
@@ -7,7 +7,7 @@ use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::Result;
 
 use super::Import;
-use crate::checkpoint::published::{self, Published};
+use crate::checkpoint::published::{self, PublishedCheckpoint};
 use crate::checkpoint::{BACKBONE_PHASE, JOINT_PHASE, PHASE_KEY, PRESET_KEY};
 
 /// Loads a network that predicts noise, saves it as a checkpoint, and gives back what it is.
@@ -19,7 +19,7 @@ pub(super) fn import<B: Kernels>(
     file: &WeightFile,
     device: &B::Device,
 ) -> Result<Vec<String>> {
-    let published = Published {
+    let published = PublishedCheckpoint {
         file,
         preset: request.preset.as_ref(),
         known: &request.known,
@@ -28,9 +28,10 @@ pub(super) fn import<B: Kernels>(
     };
     let found = published.recognise()?;
     let model: AdaDiff<B> = published::load(file, &found.preset, device)?;
-    let phase = match found.has_estimators {
-        true => JOINT_PHASE,
-        false => BACKBONE_PHASE,
+    let phase = if found.has_estimators {
+        JOINT_PHASE
+    } else {
+        BACKBONE_PHASE
     };
     let metadata = [
         (PHASE_KEY, phase.to_owned()),

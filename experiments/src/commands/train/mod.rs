@@ -1,9 +1,9 @@
 //! The command `train`: both phases, resumable.
 
-mod judging;
 mod phase;
 mod processes;
 mod progress;
+mod validation;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use adadiff_train::{Communicator, has_checkpoint, trainable};
 use adadiff_uem::AdaDiff;
 use anyhow::{Result, bail, ensure};
 
-use crate::checkpoint::components::Surroundings;
+use crate::checkpoint::components::ComponentFiles;
 use crate::checkpoint::latents::{autoencoder_of, open_latents};
 use crate::checkpoint::{
     AUTOENCODER_KEY, BACKBONE_PHASE, Checkpoint, JOINT_PHASE, PHASE_KEY, PRESET_KEY, published,
 };
 use crate::evaluator::EvaluatorOptions;
 use crate::networks::open_part;
-use crate::presets::{Place, Preset};
+use crate::presets::{DatasetPath, Preset};
 use crate::terminal::note_line;
-use judging::Validator;
 use phase::Phase;
 pub use processes::among_processes;
+use validation::Validator;
 
 /// The file of a phase's averaged weights, in half precision.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
@@ -43,13 +43,13 @@ pub struct Train<'a> {
     /// The hyperparameters.
     pub preset: Preset,
     /// Where the images lie.
-    pub place: Place,
+    pub dataset: DatasetPath,
     /// The folder of latents, where training is on them.
     pub latents: Option<PathBuf>,
     /// The weights of the autoencoder, without which no pictures of latents are drawn or judged.
     pub autoencoder: Option<PathBuf>,
     /// What samples are judged by during training, where the preset asks for it.
-    pub judge: EvaluatorOptions,
+    pub evaluator: EvaluatorOptions,
     /// Whether they must be judged: the command line asks for it, not the preset alone.
     pub must_judge: bool,
     /// Weights that take the place of the first phase's.
@@ -76,7 +76,7 @@ impl DeviceTask for Train<'_> {
         let mut validator = None;
         let mut _lock = None;
         if leads {
-            validator = Validator::<B>::of(&self, device)?;
+            validator = Validator::<B>::open(&self, device)?;
             let [channels, height, width] = set.shape();
             note_line(format_args!(
                 "data: {} images of {channels} x {height} x {width}",
@@ -152,7 +152,7 @@ impl Train<'_> {
     fn training_set(&self) -> Result<Arc<dyn TrainingSet>> {
         match (&self.latents, self.preset.latents) {
             (Some(folder), _) => open_latents(folder, &self.preset),
-            (None, None) => Ok(Arc::new(Pixels(self.preset.data.open(&self.place)?))),
+            (None, None) => Ok(Arc::new(Pixels(self.preset.data.open(&self.dataset)?))),
             (None, Some(_)) => bail!(
                 "the preset '{}' trains on latents: name a folder that `prepare` wrote, or one of \
                  U-ViT's .npy files, with --latents",
@@ -209,11 +209,11 @@ impl Train<'_> {
     }
 
     /// What stands before and behind the network.
-    fn surroundings(&self) -> Surroundings {
-        Surroundings {
+    fn component_files(&self) -> ComponentFiles {
+        ComponentFiles {
             autoencoder: self.autoencoder.clone(),
             latents: self.latents.clone(),
-            ..Surroundings::default()
+            ..ComponentFiles::default()
         }
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use adadiff_data::TrainingSet;
 use adadiff_model::kernels::Kernels;
-use adadiff_train::{Outcome, TrainConfig, TrainError, Trainer, has_checkpoint};
+use adadiff_train::{TrainConfig, TrainError, TrainOutcome, Trainer, has_checkpoint};
 use adadiff_uem::AdaDiff;
 use adadiff_weights::native::{WeightPrecision, save};
 use anyhow::{Result, anyhow, bail};
 use burn_autodiff::Autodiff;
 
-use super::judging::{BestCheckpoint, Validator};
 use super::progress::Progress;
+use super::validation::{BestCheckpoint, Validator};
 use super::{Train, WEIGHTS_FILE};
 use crate::checkpoint::{BACKBONE_PHASE, STEPS_KEY};
 use crate::terminal::note_line;
@@ -46,9 +46,10 @@ impl<'a, B: Kernels> Phase<'a, B> {
         let folder = train.out.join(name);
         let (model, schedule) = (preset.model.clone(), preset.schedule.clone());
         let trainer = Trainer::new(config.clone(), model, schedule, start, set.clone(), device)?;
-        let trainer = match train.change_optimizer {
-            true => trainer.resume_changed(&folder)?,
-            false => trainer.resume(&folder)?,
+        let trainer = if train.change_optimizer {
+            trainer.resume_changed(&folder)?
+        } else {
+            trainer.resume(&folder)?
         };
         Ok(Self {
             train,
@@ -88,7 +89,7 @@ impl<'a, B: Kernels> Phase<'a, B> {
             .map_err(|error| advise(error, name, config, &folder))?;
         let (done, average) = (trainer.steps_done(), trainer.average().clone());
         progress.finish();
-        if outcome == Outcome::Interrupted {
+        if outcome == TrainOutcome::Interrupted {
             bail!(
                 "interrupted in phase '{name}' after step {done} of {steps}; the same command \
                  continues there"

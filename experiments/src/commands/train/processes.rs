@@ -36,7 +36,7 @@ fn among_several(
     stop: &AtomicBool,
     work: impl FnOnce(&dyn Communicator) -> Result<()>,
 ) -> Result<()> {
-    use adadiff_train::{MpiCommunicator, Patience};
+    use adadiff_train::{ExchangeLimits, MpiCommunicator};
 
     use crate::terminal::note_line;
 
@@ -55,7 +55,7 @@ fn among_several(
             time.as_secs()
         ));
     };
-    let processes = MpiCommunicator::join(Patience {
+    let processes = MpiCommunicator::join(ExchangeLimits {
         stop,
         limit: LIMIT,
         waiting: &waiting,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use adadiff_data::BadImage;
 use adadiff_model::kernels::Kernels;
-use adadiff_report::{GridStyle, ImageBatch, image_grid, write_png};
+use adadiff_report::{GridStyle, ImageValues, image_grid, write_png};
 use adadiff_train::{LogLine, TrainObserver};
 use adadiff_uem::{AdaDiff, FullDepth};
 use anyhow::Result;
@@ -16,9 +16,9 @@ use burn_autodiff::Autodiff;
 use indicatif::ProgressBar;
 
 use super::Train;
-use super::judging::BestCheckpoint;
+use super::validation::BestCheckpoint;
 use crate::checkpoint::LoadedCheckpoint;
-use crate::checkpoint::components::Surroundings;
+use crate::checkpoint::components::ComponentFiles;
 use crate::presets::Preset;
 use crate::terminal::{Terminal, note_line, steps_bar};
 
@@ -29,7 +29,7 @@ const DRAWN_SAMPLES: usize = 40;
 pub(super) struct Progress<'a, B: Kernels> {
     bar: ProgressBar,
     preset: &'a Preset,
-    surroundings: Surroundings,
+    component_files: ComponentFiles,
     /// The folder of the pictures; none in a process that does not write.
     folder: Option<PathBuf>,
     device: B::Device,
@@ -47,9 +47,10 @@ impl<'a, B: Kernels> Progress<'a, B> {
         done: u64,
         steps: u64,
     ) -> Self {
-        let bar = match train.processes.leads() {
-            true => steps_bar(steps).with_prefix(format!("{name} ")),
-            false => ProgressBar::hidden(),
+        let bar = if train.processes.leads() {
+            steps_bar(steps).with_prefix(format!("{name} "))
+        } else {
+            ProgressBar::hidden()
         };
         let folder = train.out.join(name).join("samples");
         bar.set_position(done);
@@ -57,7 +58,7 @@ impl<'a, B: Kernels> Progress<'a, B> {
         Self {
             bar,
             preset: &train.preset,
-            surroundings: train.surroundings(),
+            component_files: train.component_files(),
             folder: train.processes.leads().then_some(folder),
             device: device.clone(),
             best,
@@ -77,7 +78,7 @@ impl<'a, B: Kernels> Progress<'a, B> {
     fn draw(&self, step: u64, model: &AdaDiff<B>, folder: &Path) -> Result<()> {
         let (preset, device) = (self.preset.clone(), self.device.clone());
         let loaded = LoadedCheckpoint::of_model(model.clone(), preset, device);
-        let loaded = self.surroundings.place(loaded, &self.device)?;
+        let loaded = self.component_files.attach(loaded, &self.device)?;
         let draw = loaded.plan(DRAWN_SAMPLES)?;
         let pipeline = loaded.pipeline();
         let drawn = pipeline.generate(FullDepth, &draw, &Terminal::hidden())?;
@@ -87,7 +88,7 @@ impl<'a, B: Kernels> Progress<'a, B> {
             columns: 10,
             ..GridStyle::default()
         };
-        let grid = image_grid(&ImageBatch::new(&drawn.pixels, shape)?, style)?;
+        let grid = image_grid(&ImageValues::new(&drawn.pixels, shape)?, style)?;
         fs::create_dir_all(folder)?;
         write_png(&folder.join(format!("step-{step:010}.png")), &grid)?;
         Ok(())
@@ -97,9 +98,10 @@ impl<'a, B: Kernels> Progress<'a, B> {
 impl<B: Kernels> TrainObserver<Autodiff<B>> for Progress<'_, B> {
     fn step(&mut self, step: u64, _steps: u64) -> ControlFlow<()> {
         self.bar.set_position(step);
-        match self.stop.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        if self.stop.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
         }
     }
 
@@ -110,7 +112,7 @@ impl<B: Kernels> TrainObserver<Autodiff<B>> for Progress<'_, B> {
         ));
     }
 
-    fn judge(
+    fn validate(
         &mut self,
         step: u64,
         average: &AdaDiff<B>,
@@ -119,7 +121,7 @@ impl<B: Kernels> TrainObserver<Autodiff<B>> for Progress<'_, B> {
             return Ok(None);
         };
         self.bar.set_message(format!("judging step {step}"));
-        match best.judge(average) {
+        match best.validate(average) {
             Ok(distance) => {
                 best.keep(step, distance, average)?;
                 Ok(Some(distance))

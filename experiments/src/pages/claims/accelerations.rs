@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use adadiff_pipeline::ExitRule;
 
-use super::super::comparison::{Comparison, Order, told};
+use super::super::comparison::{Comparison, Order, mean_and_spread};
 use super::rows::{adadiff, change, metric, rows};
-use super::{Claim, LITTLE, Verdict, all};
+use super::{Claim, ClaimVerdict, LITTLE, all};
 use crate::methods::Method;
-use crate::results::{DrawnEntry, DrawnTable, MeanAndSpread, ResultRow, Results};
+use crate::results::{MeanAndSpread, RecordedRow, RecordedTable, ResultRow, Results};
 
-pub fn goes_with_solvers(results: &Results, table: &DrawnTable) -> Option<Claim> {
-    let full: Vec<(&DrawnEntry, Vec<&ResultRow>)> = table
+pub fn goes_with_solvers(results: &Results, table: &RecordedTable) -> Option<Claim> {
+    let full: Vec<(&RecordedRow, Vec<&ResultRow>)> = table
         .entries
         .iter()
         .map(|entry| (entry, rows(results, entry)))
@@ -34,7 +34,7 @@ pub fn goes_with_solvers(results: &Results, table: &DrawnTable) -> Option<Claim>
             rows.first()
                 .is_some_and(|row| (&row.solver, row.steps) == (&first.solver, first.steps))
         });
-        let comparison = beside.and_then(|(_, full)| Comparison::of(&adaptive, full));
+        let comparison = beside.and_then(|(_, full)| Comparison::new(&adaptive, full));
         if let Some(comparison) = comparison {
             let name = format!("{} in {} steps", first.solver, first.steps);
             losses.push((name, comparison.ratio() - 1.0));
@@ -46,9 +46,10 @@ pub fn goes_with_solvers(results: &Results, table: &DrawnTable) -> Option<Claim>
     let little = losses.iter().filter(|(_, loss)| *loss <= LITTLE).count();
     Some(Claim {
         statement: "Exits go together with fast solvers and few steps.",
-        verdict: match little == losses.len() {
-            true => Verdict::Holds,
-            false => Verdict::Fails,
+        verdict: if little == losses.len() {
+            ClaimVerdict::Holds
+        } else {
+            ClaimVerdict::Fails
         },
         evidence: format!(
             "In {little} of {} settings AdaDiff's distance, by exit rule {}, is at most {:.0} % above the \
@@ -73,7 +74,11 @@ fn order_in_time(order: Order, ratio: f64, tolerance: f64) -> Order {
     }
 }
 
-pub fn best_at_equal_time(results: &Results, table: &DrawnTable, rule: ExitRule) -> Option<Claim> {
+pub fn best_at_equal_time(
+    results: &Results,
+    table: &RecordedTable,
+    rule: ExitRule,
+) -> Option<Claim> {
     let (target, adaptive) = adadiff(results, table, rule)?;
     let mut orders = Vec::new();
     let mut evidence = Vec::new();
@@ -82,22 +87,23 @@ pub fn best_at_equal_time(results: &Results, table: &DrawnTable, rule: ExitRule)
         if entry.label == target.label || entry.matched.is_none() {
             continue;
         }
-        let Some(comparison) = Comparison::of(&adaptive, &rows) else {
+        let Some(comparison) = Comparison::new(&adaptive, &rows) else {
             continue;
         };
         let times = results.time(entry).zip(results.time(target));
         let ratio = times.map_or(1.0, |(time, own)| time.over(own));
         orders.push(order_in_time(comparison.order(), ratio, table.tolerance));
         let unequal = (ratio - 1.0).abs() > table.tolerance;
-        let in_time = match unequal {
-            true => format!(" in {ratio:.2} times its time"),
-            false => String::new(),
+        let in_time = if unequal {
+            format!(" in {ratio:.2} times its time")
+        } else {
+            String::new()
         };
-        let distance = told(comparison.second);
+        let distance = mean_and_spread(comparison.second);
         evidence.push(format!("{} {distance}{in_time}", entry.label));
     }
     let verdict = all(&orders)?;
-    let own = MeanAndSpread::of(adaptive.iter().map(|row| row.frechet_distance))?;
+    let own = MeanAndSpread::from_numbers(adaptive.iter().map(|row| row.frechet_distance))?;
     Some(Claim {
         statement: "At equal measured time AdaDiff is better than every other method.",
         verdict,
@@ -105,7 +111,7 @@ pub fn best_at_equal_time(results: &Results, table: &DrawnTable, rule: ExitRule)
             "{}: {} {}; {}.",
             metric(&adaptive),
             target.label,
-            told(own),
+            mean_and_spread(own),
             evidence.join("; ")
         ),
     })

@@ -1,15 +1,15 @@
 //! Statements about errors, their estimates, and what training does to both.
 
-use super::super::comparison::{Comparison, told};
+use super::super::comparison::{Comparison, mean_and_spread};
 use super::rows::{is_adadiff, metric, of_method, rows};
-use super::{Claim, Verdict, all};
-use crate::figures::{EvaluationErrors, LayerErrors, Reliability};
-use crate::results::{DrawnTable, MeanAndSpread, Results};
+use super::{Claim, ClaimVerdict, all};
+use crate::figures::{BlockErrorFigure, EvaluationErrors, Reliability};
+use crate::results::{MeanAndSpread, RecordedTable, Results};
 
 /// The largest calibration error of an estimate that can be relied on.
 const RELIABLE: f64 = 0.05;
 
-pub fn depth_over_time(errors: &LayerErrors) -> Option<Claim> {
+pub fn depth_over_time(errors: &BlockErrorFigure) -> Option<Claim> {
     let blocks = errors.evaluations.first()?.squared_errors.len();
     let half = (blocks / 2).checked_sub(1)?;
     let third = errors.evaluations.len().div_ceil(3);
@@ -23,9 +23,10 @@ pub fn depth_over_time(errors: &LayerErrors) -> Option<Claim> {
     let image = mean(&errors.evaluations[errors.evaluations.len() - third..]);
     Some(Claim {
         statement: "Steps near noise need fewer blocks than steps near the image.",
-        verdict: match noise < image {
-            true => Verdict::Holds,
-            false => Verdict::Fails,
+        verdict: if noise < image {
+            ClaimVerdict::Holds
+        } else {
+            ClaimVerdict::Fails
         },
         evidence: format!(
             "After {} of {blocks} blocks the squared error against the last block is {noise:.4} in \
@@ -40,9 +41,10 @@ pub fn reliable(reliability: &Reliability) -> Claim {
     let error = reliability.calibration_error;
     Claim {
         statement: "The estimators know the error that is really made.",
-        verdict: match error <= RELIABLE {
-            true => Verdict::Holds,
-            false => Verdict::Fails,
+        verdict: if error <= RELIABLE {
+            ClaimVerdict::Holds
+        } else {
+            ClaimVerdict::Fails
         },
         evidence: format!(
             "The expected calibration error over all blocks is {error:.4} on {} {}; {RELIABLE} counts \
@@ -52,7 +54,7 @@ pub fn reliable(reliability: &Reliability) -> Claim {
     }
 }
 
-pub fn ual_helps(results: &Results, table: &DrawnTable) -> Option<Claim> {
+pub fn ual_helps(results: &Results, table: &RecordedTable) -> Option<Claim> {
     let of_variant = |variant: Option<&str>| {
         table.entries.iter().find_map(|entry| {
             let rows = rows(results, entry);
@@ -61,20 +63,20 @@ pub fn ual_helps(results: &Results, table: &DrawnTable) -> Option<Claim> {
     };
     let with = of_variant(None)?;
     let without = of_variant(Some("no-ual"))?;
-    let comparison = Comparison::of(&with, &without)?;
+    let comparison = Comparison::new(&with, &without)?;
     Some(Claim {
         statement: "UAL makes the full network better.",
         verdict: comparison.order().into(),
         evidence: format!(
             "{} of the full network is {} with UAL and {} without.",
             metric(&with),
-            told(comparison.first),
-            told(comparison.second)
+            mean_and_spread(comparison.first),
+            mean_and_spread(comparison.second)
         ),
     })
 }
 
-pub fn parts_help(results: &Results, table: &DrawnTable) -> Option<Claim> {
+pub fn parts_help(results: &Results, table: &RecordedTable) -> Option<Claim> {
     let (_, whole) = of_method(results, table, is_adadiff)?;
     let mut evidence = Vec::new();
     let mut orders = Vec::new();
@@ -84,11 +86,15 @@ pub fn parts_help(results: &Results, table: &DrawnTable) -> Option<Claim> {
         if first.variant.is_none() || !first.setting.is_some_and(|method| is_adadiff(&method)) {
             continue;
         }
-        let Some(comparison) = Comparison::of(&whole, &rows) else {
+        let Some(comparison) = Comparison::new(&whole, &rows) else {
             continue;
         };
         orders.push(comparison.order());
-        evidence.push(format!("{}: {}", entry.label, told(comparison.second)));
+        evidence.push(format!(
+            "{}: {}",
+            entry.label,
+            mean_and_spread(comparison.second)
+        ));
     }
     let verdict = all(&orders)?;
     Some(Claim {
@@ -97,7 +103,8 @@ pub fn parts_help(results: &Results, table: &DrawnTable) -> Option<Claim> {
         evidence: format!(
             "{} with all parts is {}; {}.",
             metric(&whole),
-            MeanAndSpread::of(whole.iter().map(|row| row.frechet_distance)).map(told)?,
+            MeanAndSpread::from_numbers(whole.iter().map(|row| row.frechet_distance))
+                .map(mean_and_spread)?,
             evidence.join("; ")
         ),
     })
@@ -113,12 +120,12 @@ mod tests {
             timestep: 1.0,
             squared_errors: vec![0.9, error, 0.1, 0.0],
         };
-        let errors = LayerErrors {
+        let errors = BlockErrorFigure {
             samples: 4,
             evaluations: [0.1, 0.3, 0.5].map(evaluation).to_vec(),
         };
         let claim = depth_over_time(&errors).unwrap();
-        assert_eq!(claim.verdict, Verdict::Holds);
+        assert_eq!(claim.verdict, ClaimVerdict::Holds);
         assert!(
             claim.evidence.contains("0.1000 in the first third"),
             "{}",

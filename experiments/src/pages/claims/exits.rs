@@ -2,16 +2,16 @@
 
 use adadiff_pipeline::ExitRule;
 
-use super::super::comparison::{Comparison, told};
+use super::super::comparison::{Comparison, mean_and_spread};
 use super::rows::{adadiff, change, full, mean, metric, rows};
-use super::{Claim, LITTLE, Verdict};
+use super::{Claim, ClaimVerdict, LITTLE};
 use crate::methods::Method;
-use crate::results::{DrawnTable, Results};
+use crate::results::{RecordedTable, Results};
 
-pub fn little_loss(results: &Results, table: &DrawnTable, rule: ExitRule) -> Option<Claim> {
+pub fn little_loss(results: &Results, table: &RecordedTable, rule: ExitRule) -> Option<Claim> {
     let (_, full) = full(results, table)?;
     let (entry, adaptive) = adadiff(results, table, rule)?;
-    let comparison = Comparison::of(&adaptive, &full)?;
+    let comparison = Comparison::new(&adaptive, &full)?;
     let reduction = mean(&adaptive, |row| row.block_reduction);
     let loss = comparison.ratio() - 1.0;
     Some(Claim {
@@ -21,9 +21,10 @@ pub fn little_loss(results: &Results, table: &DrawnTable, rule: ExitRule) -> Opt
             }
             _ => "AdaDiff runs 40 to 48 % fewer layers at little loss.",
         },
-        verdict: match reduction >= 0.4 && loss <= LITTLE {
-            true => Verdict::Holds,
-            false => Verdict::Fails,
+        verdict: if reduction >= 0.4 && loss <= LITTLE {
+            ClaimVerdict::Holds
+        } else {
+            ClaimVerdict::Fails
         },
         evidence: format!(
             "{} skips {:.1} % of the blocks; {} goes from {} to {}, {} ({:.0} % counts as \
@@ -31,15 +32,19 @@ pub fn little_loss(results: &Results, table: &DrawnTable, rule: ExitRule) -> Opt
             entry.label,
             100.0 * reduction,
             metric(&full),
-            told(comparison.second),
-            told(comparison.first),
+            mean_and_spread(comparison.second),
+            mean_and_spread(comparison.first),
             change(loss),
             100.0 * LITTLE
         ),
     })
 }
 
-pub fn beats_static_depths(results: &Results, table: &DrawnTable, rule: ExitRule) -> Option<Claim> {
+pub fn beats_static_depths(
+    results: &Results,
+    table: &RecordedTable,
+    rule: ExitRule,
+) -> Option<Claim> {
     let (_, adaptive) = adadiff(results, table, rule)?;
     let blocks = mean(&adaptive, |row| row.blocks_mean);
     // The next deeper network, which runs no fewer blocks.
@@ -50,30 +55,31 @@ pub fn beats_static_depths(results: &Results, table: &DrawnTable, rule: ExitRule
         (is_static && depth >= blocks).then_some((depth, entry, rows))
     });
     let (_, entry, fixed) = deeper.min_by(|a, b| a.0.total_cmp(&b.0))?;
-    let comparison = Comparison::of(&adaptive, &fixed)?;
+    let comparison = Comparison::new(&adaptive, &fixed)?;
     Some(Claim {
         statement: "Choosing blocks by sample and step is better than a fixed depth.",
         verdict: comparison.order().into(),
         evidence: format!(
             "{} is {} with {blocks:.2} blocks on average, and {} at {}.",
             metric(&adaptive),
-            told(comparison.first),
-            told(comparison.second),
+            mean_and_spread(comparison.first),
+            mean_and_spread(comparison.second),
             entry.label
         ),
     })
 }
 
-pub fn time_is_saved(results: &Results, table: &DrawnTable, rule: ExitRule) -> Option<Claim> {
+pub fn time_is_saved(results: &Results, table: &RecordedTable, rule: ExitRule) -> Option<Claim> {
     let (entry, adaptive) = adadiff(results, table, rule)?;
     let time = results.time(entry)?;
     let reduction = mean(&adaptive, |row| row.block_reduction);
     let efficiency = time.speedup() * (1.0 - reduction);
     Some(Claim {
         statement: "Skipped blocks save their time.",
-        verdict: match efficiency >= 1.0 - LITTLE {
-            true => Verdict::Holds,
-            false => Verdict::Fails,
+        verdict: if efficiency >= 1.0 - LITTLE {
+            ClaimVerdict::Holds
+        } else {
+            ClaimVerdict::Fails
         },
         evidence: format!(
             "{:.1} % fewer blocks draw an image {:.2} times as fast, {:.0} % of the speed-up that \

@@ -11,7 +11,7 @@ use adadiff_pipeline::ExitRule;
 use anyhow::Result;
 
 use super::comparison::Order;
-use crate::figures::{FigureFile, FigureName, LayerErrors, Reliability};
+use crate::figures::{BlockErrorFigure, FigureFile, FigureName, Reliability};
 use crate::presets::Preset;
 use crate::results::{Results, TableName};
 use accelerations::{best_at_equal_time, goes_with_solvers};
@@ -24,14 +24,14 @@ pub struct Claim {
     /// The statement.
     pub statement: &'static str,
     /// Whether it holds.
-    pub verdict: Verdict,
+    pub verdict: ClaimVerdict,
     /// The numbers.
     pub evidence: String,
 }
 
 /// Whether a statement holds on this data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ClaimVerdict {
     /// It does.
     Holds,
     /// It does not.
@@ -40,7 +40,7 @@ pub enum Verdict {
     Unclear,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for ClaimVerdict {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Holds => "Holds",
@@ -60,7 +60,7 @@ impl fmt::Display for Claim {
     }
 }
 
-impl From<Order> for Verdict {
+impl From<Order> for ClaimVerdict {
     /// Where the first is said to be smaller.
     fn from(order: Order) -> Self {
         match order {
@@ -80,9 +80,9 @@ const LITTLE: f64 = 0.1;
 /// Where a file of the folder is damaged.
 pub fn claims(results: &Results, preset: &Preset) -> Result<Vec<Claim>> {
     let table = |name: TableName| results.table(name);
-    let main = TableName::of(preset).first().copied();
+    let main = TableName::for_preset(preset).first().copied();
     let main = main.map(table).transpose()?.flatten();
-    let errors = data::<LayerErrors>(results, FigureName::LayerErrors)?;
+    let errors = data::<BlockErrorFigure>(results, FigureName::LayerErrors)?;
     let reliability = data::<Reliability>(results, FigureName::Reliability)?;
     let rule = preset.sampling.exit_rule;
     let paper = main.as_ref().filter(|_| rule != ExitRule::Threshold);
@@ -116,16 +116,16 @@ fn data<T: serde::de::DeserializeOwned>(results: &Results, name: FigureName) -> 
 }
 
 /// Whether the first is smaller in all comparisons; one that is larger decides.
-fn all(orders: &[Order]) -> Option<Verdict> {
+fn all(orders: &[Order]) -> Option<ClaimVerdict> {
     if orders.is_empty() {
         return None;
     }
     Some(if orders.contains(&Order::Larger) {
-        Verdict::Fails
+        ClaimVerdict::Fails
     } else if orders.contains(&Order::Unclear) {
-        Verdict::Unclear
+        ClaimVerdict::Unclear
     } else {
-        Verdict::Holds
+        ClaimVerdict::Holds
     })
 }
 
@@ -164,9 +164,9 @@ mod tests {
     #[test]
     fn one_better_method_decides() {
         use Order::*;
-        assert_eq!(all(&[Smaller, Larger, Unclear]), Some(Verdict::Fails));
-        assert_eq!(all(&[Smaller, Unclear]), Some(Verdict::Unclear));
-        assert_eq!(all(&[Smaller, Smaller]), Some(Verdict::Holds));
+        assert_eq!(all(&[Smaller, Larger, Unclear]), Some(ClaimVerdict::Fails));
+        assert_eq!(all(&[Smaller, Unclear]), Some(ClaimVerdict::Unclear));
+        assert_eq!(all(&[Smaller, Smaller]), Some(ClaimVerdict::Holds));
         assert_eq!(all(&[]), None);
     }
 }

@@ -3,16 +3,17 @@
 use adadiff_pipeline::ExitRule;
 
 use crate::methods::Method;
-use crate::results::{DrawnEntry, DrawnTable, MeanAndSpread, ResultRow, Results};
+use crate::results::{MeanAndSpread, RecordedRow, RecordedTable, ResultRow, Results};
 use crate::tables::metric_name;
 
 /// The rows of an entry, the metric's name and the mean of a number.
-pub fn rows<'a>(results: &'a Results, entry: &'a DrawnEntry) -> Vec<&'a ResultRow> {
+pub fn rows<'a>(results: &'a Results, entry: &'a RecordedRow) -> Vec<&'a ResultRow> {
     results.qualities(entry).collect()
 }
 
 pub fn mean(rows: &[&ResultRow], number: fn(&ResultRow) -> f64) -> f64 {
-    MeanAndSpread::of(rows.iter().map(|row| number(row))).map_or(f64::NAN, |mean| mean.mean)
+    MeanAndSpread::from_numbers(rows.iter().map(|row| number(row)))
+        .map_or(f64::NAN, |mean| mean.mean)
 }
 
 pub fn metric(rows: &[&ResultRow]) -> String {
@@ -23,9 +24,9 @@ pub fn metric(rows: &[&ResultRow]) -> String {
 /// The rows of the first entry with such a method on the checkpoint itself.
 pub fn of_method<'a>(
     results: &'a Results,
-    table: &'a DrawnTable,
+    table: &'a RecordedTable,
     suits: impl Fn(&Method) -> bool,
-) -> Option<(&'a DrawnEntry, Vec<&'a ResultRow>)> {
+) -> Option<(&'a RecordedRow, Vec<&'a ResultRow>)> {
     table.entries.iter().find_map(|entry| {
         let rows = rows(results, entry);
         let first = rows.first()?;
@@ -41,17 +42,17 @@ pub fn is_adadiff(method: &Method) -> bool {
 /// The rows of AdaDiff by an exit rule.
 pub fn adadiff<'a>(
     results: &'a Results,
-    table: &'a DrawnTable,
+    table: &'a RecordedTable,
     wanted: ExitRule,
-) -> Option<(&'a DrawnEntry, Vec<&'a ResultRow>)> {
+) -> Option<(&'a RecordedRow, Vec<&'a ResultRow>)> {
     let suits = |method: &Method| matches!(method, Method::AdaDiff { rule, .. } if *rule == wanted);
     of_method(results, table, suits)
 }
 
 pub fn full<'a>(
     results: &'a Results,
-    table: &'a DrawnTable,
-) -> Option<(&'a DrawnEntry, Vec<&'a ResultRow>)> {
+    table: &'a RecordedTable,
+) -> Option<(&'a RecordedRow, Vec<&'a ResultRow>)> {
     of_method(results, table, |method| *method == Method::Full)
 }
 

@@ -238,9 +238,10 @@ fn changed_beside(
 /// The elements of a tensor that nobody else holds, where they are stored in row-major order.
 fn in_place(x: &mut FlexTensor) -> Option<&mut [f32]> {
     let stored = x.bytes().len() / size_of::<f32>();
-    match x.layout().contiguous_offsets() == Some((0, stored)) {
-        true => x.try_storage_mut::<f32>(),
-        false => None,
+    if x.layout().contiguous_offsets() == Some((0, stored)) {
+        x.try_storage_mut::<f32>()
+    } else {
+        None
     }
 }
 

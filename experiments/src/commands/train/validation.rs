@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use super::Train;
 use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::STEPS_KEY;
-use crate::checkpoint::components::Opened;
+use crate::checkpoint::components::Components;
 use crate::evaluator::DataSetReference;
 use crate::presets::Preset;
 use crate::terminal::{Terminal, note_line};
@@ -31,10 +31,10 @@ const JUDGED_BY_KEY: &str = "judged_by";
 
 /// What judges a training's samples.
 pub(super) struct Validator<B: Kernels> {
-    judge: Evaluator<B>,
+    evaluator: Evaluator<B>,
     /// The features, and the files that they and what they are compared with are of.
     features: String,
-    around: Opened<B>,
+    around: Components<B>,
     device: B::Device,
 }
 
@@ -45,7 +45,7 @@ impl<B: Kernels> Validator<B> {
     /// # Errors
     /// Where something that it needs is missing or damaged: a training should not find that out
     /// after hours.
-    pub fn of(train: &Train<'_>, device: &B::Device) -> Result<Option<Self>> {
+    pub fn open(train: &Train<'_>, device: &B::Device) -> Result<Option<Self>> {
         let preset = &train.preset;
         let phases = [
             Some(&preset.backbone_training).filter(|_| train.backbone.is_none()),
@@ -56,7 +56,7 @@ impl<B: Kernels> Validator<B> {
         let Some(fewest) = samples.min() else {
             return Ok(None);
         };
-        if !train.must_judge && !train.judge.suffices(preset.data) {
+        if !train.must_judge && !train.evaluator.suffices(preset.data) {
             note_line(format_args!(
                 "samples are not judged during training: --inception names the weights of FID's \
                  network, --features others"
@@ -64,24 +64,24 @@ impl<B: Kernels> Validator<B> {
             return Ok(None);
         }
         let validator = || -> Result<Self> {
-            let around = train.surroundings().open(preset, device)?;
+            let around = train.component_files().open(preset, device)?;
             let shape = around.image_shape(preset);
             let reference = DataSetReference {
-                options: train.judge.clone(),
-                place: train.place.clone(),
+                options: train.evaluator.clone(),
+                dataset: train.dataset.clone(),
             };
-            let judge = reference.evaluator(preset.data, shape, device)?;
+            let evaluator = reference.evaluator(preset.data, shape, device)?;
             let asked = format!("the preset or --judge-samples asks for {fewest}");
-            ensure_enough(fewest as u64, judge.dims(), &asked)?;
-            let mut features = judge.features().to_owned();
-            if let Some(weights) = train.judge.origin(preset.data)?.weights_sha256 {
+            ensure_enough(fewest as u64, evaluator.dims(), &asked)?;
+            let mut features = evaluator.features().to_owned();
+            if let Some(weights) = train.evaluator.origin(preset.data)?.weights_sha256 {
                 features += &format!(" of the weights {weights}");
             }
-            if let Some(statistics) = &train.judge.reference {
+            if let Some(statistics) = &train.evaluator.reference {
                 features += &format!(" beside the statistics {}", sha256_file(statistics)?);
             }
             Ok(Self {
-                judge,
+                evaluator,
                 features,
                 around,
                 device: device.clone(),
@@ -181,19 +181,20 @@ impl<'a, B: Kernels> BestCheckpoint<'a, B> {
     ///
     /// # Errors
     /// Where they cannot be drawn or are not finite, or the user interrupts.
-    pub fn judge(&self, average: &AdaDiff<B>) -> Result<f64> {
+    pub fn validate(&self, average: &AdaDiff<B>) -> Result<f64> {
         let Validator {
-            judge,
+            evaluator,
             around,
             device,
             ..
         } = self.validator;
         let (model, preset) = (average.clone(), self.preset.clone());
-        let loaded = around.place(LoadedCheckpoint::of_model(model, preset, device.clone()));
+        let loaded = around.attach(LoadedCheckpoint::of_model(model, preset, device.clone()));
         let draw = loaded.plan(self.samples)?;
         let monitor = Terminal::hidden();
-        let stats = SampleStats::generate(loaded.pipeline(), judge, &FullDepth, &draw, &monitor)?;
-        let distance = judge.frechet_distance(&stats.statistics)?;
+        let stats =
+            SampleStats::generate(loaded.pipeline(), evaluator, &FullDepth, &draw, &monitor)?;
+        let distance = evaluator.frechet_distance(&stats.statistics)?;
         // It would stand for the best one for ever: nothing compares to it.
         ensure!(distance.is_finite(), "their Fréchet distance is {distance}");
         Ok(distance)
@@ -228,7 +229,7 @@ impl<'a, B: Kernels> BestCheckpoint<'a, B> {
         if let Some((step, distance)) = self.found {
             note_line(format_args!(
                 "best: step {step}, Fréchet distance {distance:.1} ({}), weights in {}",
-                self.validator.judge.features(),
+                self.validator.evaluator.features(),
                 self.path.display()
             ));
         }
