@@ -48,6 +48,7 @@ mod npz;
 mod nuclear_norm;
 mod origin;
 mod precision_recall;
+mod similarity;
 mod source;
 mod spread;
 #[cfg(test)]
@@ -77,5 +78,6 @@ pub use npz::{
 };
 pub use origin::FeatureOrigin;
 pub use precision_recall::{PrecisionRecall, precision_recall};
+pub use similarity::{Similarity, psnr, ssim};
 pub use source::{Samples, Source, SourceError};
 pub use spread::Spread;

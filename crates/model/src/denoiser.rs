@@ -53,9 +53,30 @@ pub trait Denoiser<B: Backend> {
     /// Blocks that one prediction runs for one sample where nothing is skipped.
     fn blocks_per_prediction(&self) -> u32;
 
+    /// [`Self::predict`] where both halves of the batch are the same samples, as guidance has them: under
+    /// one condition, then under another. A denoiser that spares a sample work by what it remembers of
+    /// it does so in both halves or in none.
+    ///
+    /// # Errors
+    /// As [`Self::predict`].
+    fn predict_pairs(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        self.predict(noisy, timestep, condition)
+    }
+
     /// Called before the first prediction of each batch on its way through time: a denoiser that
     /// remembers earlier predictions forgets them here.
     fn begin(&self) {}
+
+    /// Bytes that were kept from one prediction to the next for a sample, the most of all so far; 0
+    /// for a denoiser that remembers nothing.
+    fn memory_per_sample(&self) -> usize {
+        0
+    }
 }
 
 impl<B: Backend, D: Denoiser<B> + ?Sized> Denoiser<B> for &D {
@@ -72,7 +93,20 @@ impl<B: Backend, D: Denoiser<B> + ?Sized> Denoiser<B> for &D {
         (**self).blocks_per_prediction()
     }
 
+    fn predict_pairs(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        (**self).predict_pairs(noisy, timestep, condition)
+    }
+
     fn begin(&self) {
         (**self).begin();
+    }
+
+    fn memory_per_sample(&self) -> usize {
+        (**self).memory_per_sample()
     }
 }

@@ -1,13 +1,13 @@
 //! What inner blocks computed in one step, used again in the next.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::kernels::Kernels;
-use crate::{Condition, Denoiser, ModelError, Prediction, UVit, UVitConfig};
+use crate::{Condition, Denoiser, ModelError, Prediction, UVit, UVitConfig, bytes_per_row};
 
 /// In-blocks, and as many out-blocks, that run in every evaluation, where the network has so many:
 /// one, as in DeepCache's fastest setting.
@@ -28,6 +28,8 @@ pub struct FeatureCache<'a, B: Backend> {
     network: &'a UVit<B>,
     interval: NonZeroUsize,
     memory: RefCell<Option<Memory<B>>>,
+    /// Bytes of a sample's change.
+    most_kept: Cell<usize>,
 }
 
 /// What an evaluation of all blocks leaves to the next ones.
@@ -46,6 +48,7 @@ impl<'a, B: Kernels> FeatureCache<'a, B> {
             network,
             interval,
             memory: RefCell::new(None),
+            most_kept: Cell::new(0),
         }
     }
 
@@ -75,7 +78,10 @@ impl<B: Kernels> Denoiser<B> for FeatureCache<'_, B> {
             B::on_worker(|| evaluate(network, known, keeps, noisy, timestep, condition))?;
         let mut memory = self.memory.borrow_mut();
         match (change, memory.as_mut()) {
-            (Some(change), _) => *memory = Some(Memory { change, age: 0 }),
+            (Some(change), _) => {
+                self.most_kept.set(bytes_per_row(&change));
+                *memory = Some(Memory { change, age: 0 });
+            }
             (None, Some(used)) => used.age += 1,
             (None, None) => (),
         }
@@ -88,6 +94,10 @@ impl<B: Kernels> Denoiser<B> for FeatureCache<'_, B> {
 
     fn begin(&self) {
         self.memory.replace(None);
+    }
+
+    fn memory_per_sample(&self) -> usize {
+        self.most_kept.get()
     }
 }
 

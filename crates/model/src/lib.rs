@@ -29,9 +29,9 @@
 //! ```
 //!
 //! Solvers see a [`Denoiser`], which [`UVit`] is, and so are the accelerations that need no training:
-//! [`FeatureCache`], [`TokenMerging`], and [`Switched`] between two networks. [`autoencoder`] and [`clip`]
-//! are what latents and prompts need; [`kernels`] are the operations that a backend may have its own
-//! form of.
+//! [`FeatureCache`], [`EasyCache`], [`TaylorSeer`], [`SpeCa`], [`TokenMerging`], and [`Switched`] between two
+//! networks. [`autoencoder`] and [`clip`] are what latents and prompts need; [`kernels`] are the operations
+//! that a backend may have its own form of.
 
 pub mod autoencoder;
 pub mod clip;
@@ -41,6 +41,7 @@ mod block;
 mod condition;
 mod config;
 mod denoiser;
+mod easy_cache;
 mod error;
 mod feature_cache;
 mod flops;
@@ -48,8 +49,12 @@ mod head;
 mod import;
 mod init;
 mod precision;
+mod rows;
+mod speca;
 mod state;
 mod switched;
+mod taylor;
+mod taylor_seer;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
 mod timestep;
@@ -60,6 +65,7 @@ pub use block::{Attention, Block, Mlp};
 pub use condition::Condition;
 pub use config::{TextConfig, UVitConfig};
 pub use denoiser::{Denoiser, Prediction};
+pub use easy_cache::EasyCache;
 pub use error::ModelError;
 pub use feature_cache::FeatureCache;
 pub use flops::UVitFlops;
@@ -67,8 +73,11 @@ pub use head::Head;
 pub use import::{ImportError, ImportHints};
 pub use init::Initializer;
 pub use precision::cast;
-pub use state::{TokenState, gather, read_back};
+pub use rows::DecisionScope;
+pub use speca::SpeCa;
+pub use state::{TokenState, bytes_per_row, gather, read_back};
 pub use switched::Switched;
+pub use taylor_seer::TaylorSeer;
 pub use timestep::{TimeMlp, apply, timestep_embedding};
 pub use token_merging::TokenMerging;
 pub use uvit::UVit;

@@ -102,6 +102,12 @@ pub fn read_back<B: Backend, const D: usize, K: BasicOps<B>, E: Element>(
     values.map_err(|error| ModelError::Device(format!("{error:?}")))
 }
 
+/// Bytes of a row of `tensor`.
+pub fn bytes_per_row<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> usize {
+    let values: usize = tensor.dims()[1..].iter().product();
+    values * tensor.dtype().size()
+}
+
 /// The rows of `tensor` at `rows`, in that order.
 pub fn gather<B: Backend, const D: usize>(tensor: Tensor<B, D>, rows: &[usize]) -> Tensor<B, D> {
     let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();

@@ -41,6 +41,10 @@ impl<B: Backend, E: Denoiser<B>, L: Denoiser<B>> Denoiser<B> for Switched<E, L> 
         self.early.begin();
         self.late.begin();
     }
+
+    fn memory_per_sample(&self) -> usize {
+        self.early.memory_per_sample() + self.late.memory_per_sample()
+    }
 }
 
 #[cfg(all(test, feature = "flex"))]

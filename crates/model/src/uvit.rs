@@ -253,7 +253,8 @@ impl<B: Kernels> UVit<B> {
         Ok(state)
     }
 
-    fn has_long_skips(&self) -> bool {
+    /// Whether out-blocks join what in-blocks made.
+    pub(crate) fn has_long_skips(&self) -> bool {
         self.blocks
             .last()
             .is_some_and(|block| block.skip_linear.is_some())

@@ -10,9 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Evaluator, Monitor, Pipeline, PipelineError, SamplePlan};
 
-/// Samples whose pixels and exits are kept.
-const SHOWN: usize = 512;
-
 /// Pixels that are kept at most: 64 images of 256 x 256, or all 512 of 32 x 32.
 const SHOWN_PIXELS: usize = 64 * 3 * 256 * 256;
 
@@ -37,6 +34,9 @@ pub struct SampleStats {
 pub type KeepStats<'k> = dyn FnMut(&SampleStats) -> Result<(), Box<dyn Error + Send + Sync>> + 'k;
 
 impl SampleStats {
+    /// Samples whose pixels and exits are kept; fewer pixels of large images.
+    pub const SHOWN: usize = 512;
+
     /// Of no samples yet.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl SampleStats {
             evaluator.add(&mut self.statistics, &generated.pixels)?;
             self.counts.add(&generated.counts);
             self.seconds += generated.seconds;
-            if offset < SHOWN {
+            if offset < Self::SHOWN {
                 let room = SHOWN_PIXELS.saturating_sub(self.pixels.len());
                 let size = generated.pixels.len() / generated.counts.samples.max(1) as usize;
                 let whole = room / size * size;

@@ -57,7 +57,7 @@ impl<B: Backend, D: Denoiser<B>> Denoiser<B> for Guided<B, D> {
             })?;
 
         let twice = Tensor::cat(vec![noisy.clone(), noisy], 0);
-        let mut joined = self.denoiser.predict(twice, timestep, &both)?;
+        let mut joined = self.denoiser.predict_pairs(twice, timestep, &both)?;
 
         let conditional = joined.noise.clone().narrow(0, 0, batch);
         let unconditional = joined.noise.narrow(0, batch, batch);
@@ -80,6 +80,11 @@ impl<B: Backend, D: Denoiser<B>> Denoiser<B> for Guided<B, D> {
 
     fn begin(&self) {
         self.denoiser.begin();
+    }
+
+    /// Of both predictions.
+    fn memory_per_sample(&self) -> usize {
+        2 * self.denoiser.memory_per_sample()
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use adadiff_model::kernels::Kernels;
 pub use adadiff_pipeline::{BACKBONE_PHASE, PHASE_KEY, PRESET_KEY};
-use adadiff_pipeline::{CalibrationFile, NetworkFile};
+use adadiff_pipeline::{CalibrationFile, NetworkFile, SamplingConfig};
 use adadiff_sampler::SolverConfig;
 use adadiff_storage::{read_file, sha256_file};
 use adadiff_uem::AdaDiff;
@@ -21,7 +21,7 @@ use adadiff_weights::native::metadata;
 use adadiff_weights::{WeightError, WeightFile, WeightFormat};
 
 use crate::networks::part_note;
-use crate::presets::Preset;
+use crate::presets::{Preset, Protocol};
 use crate::terminal::note;
 
 pub use baseline_network::{BaselineNetwork, BaselineNetworks, LoadedBaseline};
@@ -46,6 +46,8 @@ pub struct Checkpoint {
     pub calibrations: CalibrationFile,
     /// The solver of calibrations that do not tell theirs: that of the weights' own preset.
     pub calibrated_solver: SolverConfig,
+    /// Solver steps of the weights' own preset.
+    pub own_steps: usize,
     /// The SHA-256 of the weights' file.
     pub sha256: String,
     /// Where it came from.
@@ -149,6 +151,7 @@ impl Checkpoint {
         }
         Ok(Self {
             calibrated_solver: found.preset.sampling.solver,
+            own_steps: found.preset.sampling.steps,
             preset: found.preset,
             calibrations,
             sha256: sha256_file(path)?,
@@ -167,6 +170,7 @@ impl Checkpoint {
         file.check_size(&preset.model)?;
         Ok(Self {
             calibrated_solver: preset.sampling.solver,
+            own_steps: preset.sampling.steps,
             preset,
             calibrations,
             sha256: file.sha256(),
@@ -176,6 +180,24 @@ impl Checkpoint {
             baselines: Vec::new(),
             weights: Weights::Own(file),
         })
+    }
+
+    /// The solver and its steps, where they are not those of the weights' own preset.
+    pub fn protocol(&self) -> Option<Protocol> {
+        let SamplingConfig { solver, steps, .. } = self.preset.sampling;
+        let own = (solver, steps) == (self.calibrated_solver, self.own_steps);
+        (!own).then(|| Protocol {
+            solver: solver.name().to_owned(),
+            steps,
+        })
+    }
+
+    /// The preset with the solver and the steps of the weights' own.
+    pub fn preset_of_own_protocol(&self) -> Preset {
+        let mut preset = self.preset.clone();
+        preset.sampling.solver = self.calibrated_solver;
+        preset.sampling.steps = self.own_steps;
+        preset
     }
 
     /// Loads the network onto a device.

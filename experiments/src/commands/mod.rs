@@ -193,7 +193,7 @@ impl Experiment {
         let job = Job {
             requested,
             variants: options.variants(self, preset),
-            settings: options.settings(preset)?,
+            settings: options.settings(&inputs.checkpoint)?,
             folder: options.folder(preset),
             inputs,
         };

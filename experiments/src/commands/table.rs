@@ -49,7 +49,7 @@ impl DeviceTask for Job {
             ..
         } = self.inputs;
         let data = checkpoint.preset.data;
-        let preset = checkpoint.preset.to_toml()?;
+        let preset = checkpoint.preset_of_own_protocol().to_toml()?;
         let reference = component_files.reference.clone();
         let reference_id = reference.id(data)?;
         let networks: TableNetworks<B> =
@@ -91,9 +91,9 @@ fn tables<B: Kernels>(bench: &mut TableRunner<B>, names: &[TableName]) -> Result
     for &name in names {
         let drawn = bench.table(name)?;
         let rendered = RenderedTable::new(&bench.results, &drawn);
-        let path = bench.results.table_path(name, "md");
+        let path = bench.results.table_path(&drawn, "md");
         write_atomically(&path, rendered.markdown().as_bytes())?;
-        let line = format_args!("{}\n\n{}", name.title(), rendered.terminal());
+        let line = format_args!("{}\n\n{}", drawn.title(), rendered.terminal());
         bench.terminal.print(line)?;
     }
     Ok(())
@@ -103,8 +103,9 @@ fn figures<B: Kernels>(mut figures: FigureRunner<'_, B>, names: &[FigureName]) -
     for &name in names {
         let outcome = figures.draw(name)?;
         let folder = figures.bench.results.figures();
-        let files = name.file_names().iter();
+        let files = name.files(figures.bench.settings.protocol.as_ref());
         let files: Vec<String> = files
+            .iter()
             .map(|file| folder.join(format!("{file}.png")).display().to_string())
             .collect();
         let files = files.join(", ");

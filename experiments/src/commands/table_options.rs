@@ -8,7 +8,9 @@ use clap::{Args, ValueEnum};
 
 use super::inputs::InputOptions;
 use super::{QUICK_SAMPLES, SAMPLES};
+use crate::checkpoint::Checkpoint;
 use crate::figures::FigureArgument;
+use crate::methods::{MethodEntry, MethodKind};
 use crate::presets::{Experiment, Preset, positive};
 use crate::results::TableName;
 use crate::tables::{TableSettings, Variants};
@@ -64,6 +66,10 @@ pub struct MeasuringOptions {
     /// A small run that shows that everything works: 96 samples, few rows
     #[arg(long)]
     pub quick: bool,
+    /// Compare AdaDiff with these methods only, by commas, in the tables methods and trade-off and in
+    /// figure 5, for example paper_rule,static_depth
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = method_argument)]
+    pub methods: Vec<MethodKind>,
     /// Folder of networks that were trained otherwise, NAME/ as `train --out` leaves it or
     /// NAME.safetensors [default: runs/PRESET-variants]
     #[arg(long, value_name = "DIR")]
@@ -106,6 +112,24 @@ fn table_argument(text: &str) -> Result<TableArgument, String> {
         })
 }
 
+/// A method that has a knob, by the name that rows of results have it by.
+fn method_argument(text: &str) -> Result<MethodKind, String> {
+    let mut known = MethodEntry::adjustable().map(|entry| entry.kind);
+    match MethodKind::from_str(text, false) {
+        Ok(kind) if known.any(|known| known == kind) => Ok(kind),
+        _ => {
+            let names = MethodEntry::adjustable().filter_map(|entry| {
+                let value = entry.kind.to_possible_value()?;
+                Some(value.get_name().to_owned())
+            });
+            Err(format!(
+                "known are {}",
+                names.collect::<Vec<_>>().join(", ")
+            ))
+        }
+    }
+}
+
 fn variant(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => {
@@ -139,7 +163,8 @@ impl MeasuringOptions {
     ///
     /// # Errors
     /// Where a seed is named twice.
-    pub fn settings(&self, preset: &Preset) -> Result<TableSettings> {
+    pub fn settings(&self, checkpoint: &Checkpoint) -> Result<TableSettings> {
+        let preset = &checkpoint.preset;
         let samples = self.samples.or(preset.sampling.samples).unwrap_or(SAMPLES);
         let seeds = if self.seeds.is_empty() {
             vec![preset.sampling.seed]
@@ -159,6 +184,7 @@ impl MeasuringOptions {
             },
             seeds,
             quick: self.quick,
+            methods: self.methods.clone(),
             quality: !self.no_quality,
             rounds: match (self.no_timing, self.quick) {
                 (true, _) => None,
@@ -166,6 +192,7 @@ impl MeasuringOptions {
                 (false, false) => Some(self.rounds),
             },
             tolerance: self.tolerance,
+            protocol: checkpoint.protocol(),
         })
     }
 }
@@ -188,6 +215,17 @@ mod tests {
                  and all"
                     .to_owned()
             )
+        );
+    }
+
+    #[test]
+    fn methods_are_named_as_in_results() {
+        assert_eq!(method_argument("paper_rule"), Ok(MethodKind::PaperRule));
+        assert_eq!(method_argument("speca"), Ok(MethodKind::SpeCa));
+        let error = method_argument("full").unwrap_err();
+        assert!(
+            error.starts_with("known are paper_rule, allocated, distance, static_depth"),
+            "{error}"
         );
     }
 

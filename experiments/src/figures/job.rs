@@ -16,7 +16,7 @@ use super::trade_off::TradeOff;
 use super::uncertainty_maps;
 use crate::checkpoint::LoadedCheckpoint;
 use crate::methods::{Method, PreparedMethod};
-use crate::presets::DatasetPath;
+use crate::presets::{DatasetPath, Protocol};
 use crate::results::{DrawKey, TableName};
 use crate::tables::TableRunner;
 
@@ -82,9 +82,7 @@ impl<B: Kernels> FigureRunner<'_, B> {
         let method = self.method();
         let key = self.bench.key_of(method, count)?;
         let folder = self.bench.results.figures();
-        let [file] = name.file_names() else {
-            return Err(anyhow!("the figure has no single file"));
-        };
+        let file = &self.file(name)?;
         let known = FigureFile::read(&folder, file)?;
         if known.is_some_and(|known| known.key.as_ref() == Some(&key)) {
             return Ok(FigureOutcome::Kept);
@@ -98,6 +96,19 @@ impl<B: Kernels> FigureRunner<'_, B> {
             Err(error) if self.bench.terminal.stopped() => Err(error),
             Err(error) => Ok(FigureOutcome::Missing(format!("not drawn: {error:#}"))),
         }
+    }
+
+    /// The name of the only file of a figure.
+    fn file(&self, name: FigureName) -> Result<String> {
+        let mut files = name.files(self.protocol());
+        match files.pop() {
+            Some(file) if files.is_empty() => Ok(file),
+            _ => Err(anyhow!("the figure has no single file")),
+        }
+    }
+
+    fn protocol(&self) -> Option<&Protocol> {
+        self.bench.settings.protocol.as_ref()
     }
 
     fn method(&self) -> Method {
@@ -126,7 +137,7 @@ impl<B: Kernels> FigureRunner<'_, B> {
         let figure = |title: &str, caption: String, chart: Option<Chart>, data: Value| FigureFile {
             figure: name,
             key: Some(key),
-            title: title.to_owned(),
+            title: Protocol::title(self.protocol(), title),
             caption,
             chart,
             data,
@@ -214,23 +225,24 @@ impl<B: Kernels> FigureRunner<'_, B> {
         let trade_off = TradeOff::new(results, &table);
         let charts = [
             (trade_off.over_operations(), "Quality over operations saved"),
-            (trade_off.over_seconds(), "Quality over measured time"),
+            (trade_off.over_speedup(), "Quality over measured time"),
         ];
         let mut missing = Vec::new();
-        for ((chart, title), file) in charts.into_iter().zip(FigureName::TradeOff.file_names()) {
+        let files = FigureName::TradeOff.files(self.protocol());
+        for ((chart, title), file) in charts.into_iter().zip(files) {
             match chart {
-                None => missing.push(*file),
+                None => missing.push(file),
                 Some(chart) => FigureFile {
                     figure: FigureName::TradeOff,
                     key: None,
-                    title: title.to_owned(),
+                    title: Protocol::title(self.protocol(), title),
                     caption: "Every method at several settings of its knob, on the same samples. \
                               Lower is better; whiskers are standard deviations over seeds."
                         .to_owned(),
                     chart: Some(chart),
                     data: to_value(&table)?,
                 }
-                .write(&results.figures(), file)?,
+                .write(&results.figures(), &file)?,
             }
         }
         Ok(if missing.is_empty() {
@@ -254,13 +266,11 @@ impl<B: Kernels> FigureRunner<'_, B> {
                 "not drawn: no times were measured".to_owned(),
             ));
         };
-        let [file] = FigureName::TimeOverBlocks.file_names() else {
-            return Err(anyhow!("the figure has no single file"));
-        };
+        let file = self.file(FigureName::TimeOverBlocks)?;
         FigureFile {
             figure: FigureName::TimeOverBlocks,
             key: None,
-            title: "Time against blocks".to_owned(),
+            title: Protocol::title(self.protocol(), "Time against blocks"),
             caption: "The full model's seconds over speed-ups, which are medians of short runs in \
                       which the methods took turns. On the dashed line a method would save exactly \
                       the time of the blocks that it skips."
@@ -268,7 +278,7 @@ impl<B: Kernels> FigureRunner<'_, B> {
             chart: Some(chart),
             data: to_value(&table)?,
         }
-        .write(&results.figures(), file)?;
+        .write(&results.figures(), &file)?;
         Ok(FigureOutcome::Drawn)
     }
 }

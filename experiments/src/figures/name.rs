@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::presets::Protocol;
+
 /// A figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,7 +69,15 @@ impl FigureName {
         }
     }
 
-    /// The names of its files; figure 5 has two pictures.
+    /// The names of its files with samples drawn in a protocol.
+    pub fn files(self, protocol: Option<&Protocol>) -> Vec<String> {
+        let stems = self.file_names().iter();
+        stems
+            .map(|stem| Protocol::file_name(protocol, stem))
+            .collect()
+    }
+
+    /// The names of its files with samples drawn as the preset says; figure 5 has two pictures.
     pub fn file_names(self) -> &'static [&'static str] {
         match self {
             Self::LayerErrors => &["layer_errors"],

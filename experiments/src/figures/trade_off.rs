@@ -86,11 +86,11 @@ impl<'a> TradeOff<'a> {
         Some(chart).filter(has_points)
     }
 
-    /// Distance over measured time.
-    pub fn over_seconds(&self) -> Option<Chart> {
+    /// Distance over measured time, as how many times as fast as the full network a method is.
+    pub fn over_speedup(&self) -> Option<Chart> {
         let chart = self.chart(
-            "Fréchet distance over seconds per image",
-            Axis::new("seconds per image, measured", Scale::FromZero),
+            "Fréchet distance over speed-up",
+            Axis::new("times as fast as the full model, measured", Scale::Around),
             |point| {
                 let (quality, time) = (point.quality?, point.time?);
                 let told = format!(
@@ -98,7 +98,7 @@ impl<'a> TradeOff<'a> {
                     time.seconds_per_image,
                     time.speedup()
                 );
-                Some((time.seconds_per_image, quality.distance, told))
+                Some((time.speedup(), quality.distance, told))
             },
         );
         Some(chart).filter(has_points)
@@ -227,7 +227,10 @@ mod tests {
             .iter()
             .map(|series| series.name.as_str())
             .collect();
-        assert_eq!(names, ["full model", "static depth", "AdaDiff"]);
+        assert_eq!(
+            names,
+            ["full model", "static depth", "AdaDiff, by distance"]
+        );
         let full = &chart.series[0].points[0];
         assert_eq!((full.x, full.y), (0.0, 4.25));
         assert!((full.spread.unwrap() - 0.125_f64.sqrt()).abs() < 1e-12);
@@ -235,8 +238,8 @@ mod tests {
         assert!((chart.series[2].points[0].x - 44.615).abs() < 1e-3);
         assert_eq!(chart.y.label, "FD (fashion-cnn), 512 samples");
 
-        let chart = trade_off.over_seconds().unwrap();
-        assert_eq!(chart.series[2].points[0].x, 0.016);
+        let chart = trade_off.over_speedup().unwrap();
+        assert_eq!(chart.series[2].points[0].x, 2.0);
         assert_eq!(
             chart.series[2].points[0].text,
             "AdaDiff: FD 5.50, 0.0160 s, 2.00 times as fast"
@@ -259,7 +262,7 @@ mod tests {
             entry.timing = None;
         }
         let trade_off = TradeOff::new(&results, &table);
-        assert!(trade_off.over_seconds().is_none());
+        assert!(trade_off.over_speedup().is_none());
         assert!(trade_off.time_over_blocks().is_none());
         assert!(trade_off.over_operations().is_some());
     }

@@ -3,14 +3,18 @@
 
 use std::num::NonZeroUsize;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Method;
+use DecisionScope::{Batch, Sample};
+use adadiff_model::DecisionScope;
 use adadiff_pipeline::ExitRule;
 
 /// A method without its setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum MethodKind {
     /// Every block for every sample and step.
     Full,
@@ -40,6 +44,20 @@ pub enum MethodKind {
     FeatureCache,
     /// Blocks on fewer tokens.
     TokenMerging,
+    /// Corrections of the input that are used again; every sample decides for itself.
+    EasyCache,
+    /// The same, decided once for a batch, as in published code.
+    EasyCacheBatch,
+    /// Hidden states that are forecast between runs of all blocks.
+    TaylorSeer,
+    /// Forecasts that the last block verifies; every sample decides for itself.
+    #[serde(rename = "speca")]
+    #[value(name = "speca")]
+    SpeCa,
+    /// The same, decided once for a batch, as in published code.
+    #[serde(rename = "speca_batch")]
+    #[value(name = "speca_batch")]
+    SpeCaBatch,
 }
 
 /// A row of [`METHODS`].
@@ -72,13 +90,15 @@ pub enum Knob {
     Interval(fn(NonZeroUsize) -> Method),
     /// A share of what the full network does, up to the second number.
     Share(fn(f64) -> Method, f64),
+    /// An error that is tolerated; what it saves depends on the samples, so that these are tried.
+    Tolerance(fn(f64) -> Method, &'static [f64]),
 }
 
 /// The largest share of blocks to skip that equal times are looked for at.
 const MOST: f64 = 0.9;
 
 /// All methods, in the order of tables and of [`MethodKind`]'s variants.
-pub static METHODS: [MethodEntry; 14] = [
+pub static METHODS: [MethodEntry; 19] = [
     entry(
         MethodKind::Full,
         "full",
@@ -104,14 +124,14 @@ pub static METHODS: [MethodEntry; 14] = [
         MethodKind::Allocated,
         "adadiff",
         "AdaDiff, allocated by images",
-        ("AdaDiff", 2),
+        ("AdaDiff, by images", 12),
         Knob::Share(|reduction| by(ExitRule::Allocated, reduction), MOST),
     ),
     entry(
         MethodKind::Distance,
         "adadiff",
         "AdaDiff, allocated by distance",
-        ("AdaDiff", 2),
+        ("AdaDiff, by distance", 2),
         Knob::Share(|reduction| by(ExitRule::Distance, reduction), MOST),
     ),
     entry(
@@ -177,7 +197,54 @@ pub static METHODS: [MethodEntry; 14] = [
         ("token merging", 11),
         Knob::Share(|ratio| Method::TokenMerging { ratio }, 0.75),
     ),
+    entry(
+        MethodKind::EasyCache,
+        "easy_cache",
+        "EasyCache, by sample",
+        ("EasyCache", 13),
+        Knob::Tolerance(|tolerance| easy_cache(tolerance, Sample), &EASY_CACHE),
+    ),
+    entry(
+        MethodKind::EasyCacheBatch,
+        "easy_cache_batch",
+        "EasyCache, by batch (published code)",
+        ("EasyCache, by batch", 14),
+        Knob::Tolerance(|tolerance| easy_cache(tolerance, Batch), &EASY_CACHE),
+    ),
+    entry(
+        MethodKind::TaylorSeer,
+        "taylor_seer",
+        "TaylorSeer",
+        ("TaylorSeer", 15),
+        Knob::Interval(|interval| Method::TaylorSeer {
+            interval,
+            order: TAYLOR_SEER_ORDER,
+        }),
+    ),
+    entry(
+        MethodKind::SpeCa,
+        "speca",
+        "SpeCa, by sample",
+        ("SpeCa", 16),
+        Knob::Tolerance(|tolerance| speca(tolerance, Sample), &SPECA),
+    ),
+    entry(
+        MethodKind::SpeCaBatch,
+        "speca_batch",
+        "SpeCa, by batch (published code)",
+        ("SpeCa, by batch", 17),
+        Knob::Tolerance(|tolerance| speca(tolerance, Batch), &SPECA),
+    ),
 ];
+
+/// Tolerances of EasyCache, the published ones 0.05, 0.1 and 0.2 among them.
+const EASY_CACHE: [f64; 8] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2];
+
+/// Tolerances of SpeCa, the published 0.1 among them.
+const SPECA: [f64; 7] = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0];
+
+/// The order of TaylorSeer that is compared; published are 3 and 4.
+const TAYLOR_SEER_ORDER: usize = 3;
 
 const fn entry(
     kind: MethodKind,
@@ -199,6 +266,14 @@ const fn entry(
 /// AdaDiff by an exit rule.
 const fn by(rule: ExitRule, reduction: f64) -> Method {
     Method::AdaDiff { rule, reduction }
+}
+
+const fn easy_cache(tolerance: f64, scope: DecisionScope) -> Method {
+    Method::EasyCache { tolerance, scope }
+}
+
+const fn speca(tolerance: f64, scope: DecisionScope) -> Method {
+    Method::SpeCa { tolerance, scope }
 }
 
 impl MethodKind {
@@ -242,15 +317,33 @@ impl MethodEntry {
                 let shares = shares.chain([1.0]).filter(|&share| share <= most);
                 shares.map(method).collect()
             }
+            Knob::Tolerance(method, tolerances) => tolerances
+                .iter()
+                .map(|&tolerance| method(tolerance))
+                .collect(),
         }
     }
 
+    /// Settings that save about these shares of a network of `blocks` blocks in `steps` steps; all of
+    /// them, where what they save is not known before.
+    pub fn saving_each(&self, shares: &[f64], blocks: usize, steps: usize) -> Vec<Method> {
+        if let Knob::Tolerance(..) = self.knob {
+            return self.settings(blocks, steps);
+        }
+        let shares = shares.iter();
+        let mut methods: Vec<Method> = shares
+            .filter_map(|&share| self.saving(share, blocks, steps))
+            .collect();
+        methods.dedup();
+        methods
+    }
+
     /// The setting that saves about this share of a network of `blocks` blocks in `steps` steps.
-    pub fn saving(&self, share: f64, blocks: usize, steps: usize) -> Option<Method> {
+    fn saving(&self, share: f64, blocks: usize, steps: usize) -> Option<Method> {
         let count =
             |number: f64| NonZeroUsize::new(number.round() as usize).unwrap_or(NonZeroUsize::MIN);
         Some(match self.knob {
-            Knob::None => return None,
+            Knob::None | Knob::Tolerance(..) => return None,
             Knob::Depth(method) => method(count((1.0 - share) * blocks as f64)),
             Knob::Steps(method) => method(count((1.0 - share) * steps as f64)),
             // One that keeps every step's own blocks caches nothing.
@@ -295,7 +388,8 @@ mod tests {
     fn every_setting_is_one_and_saves_more_than_the_one_before() {
         for entry in MethodEntry::adjustable() {
             let settings = entry.settings(13, 20);
-            assert!(settings.len() > 10, "{entry:?}");
+            let few = matches!(entry.knob, Knob::Tolerance(..));
+            assert!(few || settings.len() > 10, "{entry:?}");
             for method in &settings {
                 method.validate().unwrap();
                 assert_eq!(method.entry().kind, entry.kind);
@@ -327,7 +421,9 @@ mod tests {
         let four = "feature cache, all blocks every 4 steps";
         assert_eq!(labels(MethodKind::FeatureCache), [two, two, four]);
         for entry in MethodEntry::adjustable() {
-            entry.saving(0.75, 13, 20).unwrap().validate().unwrap();
+            for method in entry.saving_each(&[0.15, 0.75], 13, 20) {
+                method.validate().unwrap();
+            }
         }
     }
 

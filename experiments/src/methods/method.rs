@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
+use adadiff_model::DecisionScope;
 use adadiff_pipeline::ExitRule;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -75,7 +76,36 @@ pub enum Method {
         /// The share of image tokens that is merged into others; 0 merges none.
         ratio: f64,
     },
+    /// The network's last correction of its input is used again while the output is expected to have
+    /// changed little (EasyCache, Zhou et al. 2025).
+    EasyCache {
+        /// The relative change up to which it is; 0 caches nothing.
+        tolerance: f64,
+        /// Who decides together; published code decides for a batch.
+        scope: DecisionScope,
+    },
+    /// Hidden states are forecast between runs of all blocks (TaylorSeer Lite, Liu et al. 2025).
+    TaylorSeer {
+        /// Evaluations from one run of all blocks to the next; 1 forecasts nothing.
+        interval: NonZeroUsize,
+        /// The order of the Taylor series.
+        order: usize,
+    },
+    /// Hidden states are forecast as long as the last block bears the forecast out (SpeCa, Liu et al. 2025).
+    #[serde(rename = "speca")]
+    SpeCa {
+        /// The relative error up to which it does, in the first step.
+        tolerance: f64,
+        /// Who decides together; published code decides for a batch.
+        scope: DecisionScope,
+    },
 }
+
+/// The order of SpeCa's Taylor series.
+pub const SPECA_ORDER: usize = 4;
+
+/// The largest order of a Taylor series.
+const MOST_ORDER: usize = 10;
 
 impl Method {
     /// Checks that the knob makes sense.
@@ -101,6 +131,14 @@ impl Method {
                 "the share of merged tokens lies in 0..=0.75, as one token of four is kept in any \
                  case; found {ratio}"
             ),
+            Self::EasyCache { tolerance, .. } | Self::SpeCa { tolerance, .. } => ensure!(
+                tolerance.is_finite() && tolerance >= 0.0,
+                "a tolerance is a number from 0 on, found {tolerance}"
+            ),
+            Self::TaylorSeer { order, .. } => ensure!(
+                order <= MOST_ORDER,
+                "the order of a Taylor series lies in 0..={MOST_ORDER}, found {order}"
+            ),
             Self::Full
             | Self::StaticDepth { .. }
             | Self::FewerSteps { .. }
@@ -123,6 +161,15 @@ impl Method {
             Self::FewerSteps { .. } => MethodKind::FewerSteps,
             Self::FeatureCache { .. } => MethodKind::FeatureCache,
             Self::TokenMerging { .. } => MethodKind::TokenMerging,
+            Self::EasyCache { scope, .. } => match scope {
+                DecisionScope::Sample => MethodKind::EasyCache,
+                DecisionScope::Batch => MethodKind::EasyCacheBatch,
+            },
+            Self::TaylorSeer { .. } => MethodKind::TaylorSeer,
+            Self::SpeCa { scope, .. } => match scope {
+                DecisionScope::Sample => MethodKind::SpeCa,
+                DecisionScope::Batch => MethodKind::SpeCaBatch,
+            },
         }
     }
 
@@ -201,7 +248,25 @@ impl fmt::Display for Method {
             Self::TokenMerging { ratio } => {
                 write!(formatter, "token merging, {:.0} % merged", percent(ratio))
             }
+            Self::EasyCache { tolerance, scope } => {
+                write!(formatter, "EasyCache{}, tolerance {tolerance}", of(scope))
+            }
+            Self::TaylorSeer { interval, order } => write!(
+                formatter,
+                "TaylorSeer, all blocks every {interval} steps, order {order}"
+            ),
+            Self::SpeCa { tolerance, scope } => {
+                write!(formatter, "SpeCa{}, tolerance {tolerance}", of(scope))
+            }
         }
+    }
+}
+
+/// Who decides together, where that is not each sample for itself.
+fn of(scope: DecisionScope) -> &'static str {
+    match scope {
+        DecisionScope::Sample => "",
+        DecisionScope::Batch => " (batch)",
     }
 }
 
@@ -232,6 +297,22 @@ mod tests {
                 r#"{"name":"duo_diff","switch":0.5}"#,
                 "DuoDiff, 50 % of the steps shallow",
             ),
+            (
+                Method::TaylorSeer {
+                    interval: two,
+                    order: 3,
+                },
+                r#"{"name":"taylor_seer","interval":2,"order":3}"#,
+                "TaylorSeer, all blocks every 2 steps, order 3",
+            ),
+            (
+                Method::SpeCa {
+                    tolerance: 0.1,
+                    scope: DecisionScope::Batch,
+                },
+                r#"{"name":"speca","tolerance":0.1,"scope":"batch"}"#,
+                "SpeCa (batch), tolerance 0.1",
+            ),
         ] {
             assert_eq!(serde_json::to_string(&method).unwrap(), json);
             assert_eq!(serde_json::from_str::<Method>(json).unwrap(), method);
@@ -246,6 +327,10 @@ mod tests {
             Method::Published { reduction: 1.0 },
             Method::DuoDiff { switch: 1.5 },
             Method::TokenMerging { ratio: 0.8 },
+            Method::EasyCache {
+                tolerance: -0.1,
+                scope: DecisionScope::Sample,
+            },
             Method::DepthDrop {
                 reduction: f64::NAN,
             },

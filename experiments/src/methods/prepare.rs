@@ -2,7 +2,7 @@
 
 use adadiff_metrics::{ComputeCost, CostModel};
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{FeatureCache, Switched, TokenMerging};
+use adadiff_model::{EasyCache, FeatureCache, SpeCa, Switched, TaylorSeer, TokenMerging};
 use adadiff_pipeline::{CALIBRATION_ROUNDS, CalibrationKey, Monitor, network_cost, settle};
 use adadiff_uem::{
     AdaDiff, AdaptiveUVit, BatchExit, CalibratedThreshold, DepthSchedule, ExitPolicy, ExitSignal,
@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::checkpoint::BaselineNetwork;
 use crate::checkpoint::LoadedCheckpoint;
+use crate::methods::method::SPECA_ORDER;
 use crate::methods::{Method, PreparedMethod};
 
 impl Method {
@@ -137,6 +138,36 @@ impl Method {
                 PreparedMethod {
                     denoiser: Box::new(FeatureCache::new(backbone, interval)),
                     cost: CostModel::from(network.clone()).with_evaluation(run, flops),
+                    ..full()
+                }
+            }
+            Self::EasyCache { tolerance, scope } => {
+                let evaluations = pipeline.timesteps(steps)?.len();
+                let cache = EasyCache::new(backbone, tolerance, scope, evaluations);
+                PreparedMethod {
+                    denoiser: Box::new(cache),
+                    cost: CostModel::from(network.clone()).with_evaluation(0, 0.0),
+                    ..full()
+                }
+            }
+            Self::TaylorSeer { interval, order } => {
+                let forecast = config.backbone.forecast_flops();
+                PreparedMethod {
+                    denoiser: Box::new(TaylorSeer::new(backbone, interval, order)),
+                    cost: CostModel::from(network.clone()).with_evaluation(0, forecast),
+                    ..full()
+                }
+            }
+            Self::SpeCa { tolerance, scope } => {
+                let evaluations = pipeline.timesteps(steps)?.len();
+                let (run, verified) = config.backbone.verified_evaluation();
+                let forecast = config.backbone.forecast_flops();
+                let speca = SpeCa::new(backbone, tolerance, SPECA_ORDER, scope, evaluations);
+                PreparedMethod {
+                    denoiser: Box::new(speca),
+                    cost: CostModel::from(network.clone())
+                        .with_evaluation(0, forecast)
+                        .with_evaluation(run, verified),
                     ..full()
                 }
             }

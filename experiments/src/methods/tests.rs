@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use adadiff_metrics::{FeatureOrigin, Gaussian, write_statistics};
+use adadiff_model::DecisionScope;
 use adadiff_pipeline::{
     CalibrationKey, Contexts, ExitRule, ExitSetting, Generated, Monitor, SampleStats, Silent,
 };
@@ -85,6 +86,8 @@ fn methods_run_the_blocks_that_their_knobs_ask_for() {
     let shallow = preset(Some("shallow")).model.backbone.flops().total();
     let (_, cached) = loaded.preset().model.backbone.cached_evaluation();
     let merged = loaded.preset().model.backbone.merged_flops(0.5).total();
+    let forecast = loaded.preset().model.backbone.forecast_flops();
+    let (_, verified) = loaded.preset().model.backbone.verified_evaluation();
     let total = flops.total();
     for (method, blocks, gflops) in [
         (
@@ -104,6 +107,34 @@ fn methods_run_the_blocks_that_their_knobs_ask_for() {
             4.0,
             3.0 * (total + shallow),
         ),
+        // Two of six steps at first and the last one are full.
+        (
+            Method::EasyCache {
+                tolerance: 1e9,
+                scope: DecisionScope::Sample,
+            },
+            2.5,
+            3.0 * total,
+        ),
+        // The steps 0, 1 and 4.
+        (
+            Method::TaylorSeer {
+                interval: count(3),
+                order: 1,
+            },
+            2.5,
+            3.0 * (total + forecast),
+        ),
+        // Two full steps and four forecasts, the second and third of which are verified, as the last one
+        // is followed by none.
+        (
+            Method::SpeCa {
+                tolerance: 1e9,
+                scope: DecisionScope::Batch,
+            },
+            14.0 / 6.0,
+            2.0 * (total + forecast + verified),
+        ),
     ] {
         let (drawn, found, found_gflops) = draw(&loaded, method, SAMPLES);
         assert_eq!(found, blocks, "{method}");
@@ -115,6 +146,14 @@ fn methods_run_the_blocks_that_their_knobs_ask_for() {
         Method::FeatureCache { interval: count(1) },
         Method::TokenMerging { ratio: 0.0 },
         Method::DuoDiff { switch: 0.0 },
+        Method::EasyCache {
+            tolerance: 0.0,
+            scope: DecisionScope::Batch,
+        },
+        Method::TaylorSeer {
+            interval: count(1),
+            order: 3,
+        },
         Method::FewerSteps {
             steps: count(STEPS),
         },
@@ -140,6 +179,20 @@ fn exits_meet_their_budgets_and_a_sample_stays_the_same_in_any_batch() {
         (Method::DepthDrop { reduction }, true),
         (Method::FeatureCache { interval: count(2) }, true),
         (Method::TokenMerging { ratio: 0.5 }, true),
+        (
+            Method::EasyCache {
+                tolerance: 0.1,
+                scope: DecisionScope::Sample,
+            },
+            true,
+        ),
+        (
+            Method::SpeCa {
+                tolerance: 0.1,
+                scope: DecisionScope::Sample,
+            },
+            true,
+        ),
         (Method::Published { reduction }, false),
     ] {
         let (whole, blocks, _) = draw(&loaded, method, SAMPLES);

@@ -49,9 +49,10 @@ pub fn update_document(document: &str, results: &Path, path: &Path) -> Result<St
             claim.verdict, claim.statement, claim.evidence
         )
     });
-    let tables = shown.tables.iter().map(|(table, rendered)| {
-        format!("### {}\n\n{}\n", table.table.title(), rendered.markdown())
-    });
+    let tables = shown
+        .tables
+        .iter()
+        .map(|(table, rendered)| format!("### {}\n\n{}\n", table.title(), rendered.markdown()));
     let figures = shown.figures.iter().map(|(file, figure)| {
         let link = format!("{}/figures/{file}", folder.display());
         format!(

@@ -22,7 +22,7 @@ use crate::tables::RenderedTable;
 struct ResultsView {
     preset: Preset,
     tables: Vec<(RecordedTable, RenderedTable)>,
-    figures: Vec<(&'static str, FigureFile)>,
+    figures: Vec<(String, FigureFile)>,
 }
 
 impl ResultsView {
@@ -33,7 +33,7 @@ impl ResultsView {
         )?;
         let mut tables = Vec::new();
         for name in TableName::for_preset(&preset) {
-            if let Some(table) = results.table(name)? {
+            for table in results.tables(name)? {
                 let rendered = RenderedTable::new(results, &table);
                 tables.push((table, rendered));
             }
@@ -41,9 +41,11 @@ impl ResultsView {
         let folder = results.figures();
         let mut figures = Vec::new();
         for name in FigureName::ALL {
-            for &file in name.file_names() {
-                if let Some(figure) = FigureFile::read(&folder, file)? {
-                    figures.push((file, figure));
+            for stem in name.file_names() {
+                for file in results.figure_files(stem)? {
+                    if let Some(figure) = FigureFile::read(&folder, &file)? {
+                        figures.push((file, figure));
+                    }
                 }
             }
         }

@@ -37,7 +37,7 @@ pub fn write_report(results: &Results) -> Result<PathBuf> {
     for (table, rendered) in &tables {
         let notes = rendered.notes.iter().map(|note| (None, note.clone()));
         sections.push(Section {
-            heading: table.table.title().to_owned(),
+            heading: table.title(),
             text: Vec::new(),
             figures: vec![
                 Figure::table(&rendered.table, ""),

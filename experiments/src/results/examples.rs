@@ -32,6 +32,9 @@ pub fn example_rows() -> Vec<ResultRow> {
         frechet_distance: 4.25,
         features: "fashion-cnn".into(),
         crate_version: "0.1.0".into(),
+        psnr: None,
+        ssim: None,
+        bytes_per_sample: None,
     };
     let adadiff = ResultRow {
         method: MethodKind::AdaDiff,

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::methods::{Method, MethodKind};
+use crate::presets::Protocol;
 use crate::results::{DrawKey, QualityKey, RecordedRow, ResultRow, TableName, TimingKey};
 
 /// How good samples are, and what they cost.
@@ -78,10 +79,23 @@ pub struct RecordedTable {
     pub entries: Vec<RecordedRow>,
     /// The farthest that a time may be from the one it has to match, as a share of it.
     pub tolerance: f64,
+    /// How samples were drawn; absent where as the preset says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+}
+
+impl RecordedTable {
+    /// The heading over it.
+    pub fn title(&self) -> String {
+        Protocol::title(self.protocol.as_ref(), self.table.title())
+    }
 }
 
 /// The folder of what was drawn of rows that are not complete.
 const UNFINISHED: &str = ".unfinished";
+
+/// The folder of the full network's samples.
+const FULL_SAMPLES: &str = ".full_samples";
 
 /// A folder of results.
 #[derive(Debug)]
@@ -154,10 +168,13 @@ impl Results {
     }
 
     /// The file of a table, with this ending.
-    pub fn table_path(&self, name: TableName, ending: &str) -> PathBuf {
-        self.folder
-            .join("tables")
-            .join(format!("{}.{ending}", name.file_name()))
+    pub fn table_path(&self, table: &RecordedTable, ending: &str) -> PathBuf {
+        let file = Protocol::file_name(table.protocol.as_ref(), table.table.file_name());
+        self.tables_folder().join(format!("{file}.{ending}"))
+    }
+
+    fn tables_folder(&self) -> PathBuf {
+        self.folder.join("tables")
     }
 
     /// Notes which rows a table has.
@@ -165,15 +182,47 @@ impl Results {
     /// # Errors
     /// Where the file cannot be written.
     pub fn write_table(&self, table: &RecordedTable) -> Result<()> {
-        Ok(write_json(&self.table_path(table.table, "json"), table)?)
+        Ok(write_json(&self.table_path(table, "json"), table)?)
     }
 
-    /// The table as it was last drawn, if it was.
+    /// The table as it was last drawn, if it was, with samples drawn as the preset says.
     ///
     /// # Errors
     /// Where its file is damaged.
     pub fn table(&self, name: TableName) -> Result<Option<RecordedTable>> {
-        Ok(read_json(&self.table_path(name, "json"))?)
+        let path = self.tables_folder().join(name.file_name());
+        Ok(read_json(&path.with_extension("json"))?)
+    }
+
+    /// The table in every protocol that it was drawn in, the preset's first.
+    ///
+    /// # Errors
+    /// Where a file is damaged.
+    pub fn tables(&self, name: TableName) -> Result<Vec<RecordedTable>> {
+        let folder = self.tables_folder();
+        let files = of_every_protocol(&folder, name.file_name())?;
+        let read = |file: &String| Ok(read_json(&folder.join(format!("{file}.json")))?);
+        files
+            .iter()
+            .filter_map(|file| read(file).transpose())
+            .collect()
+    }
+
+    /// The files of a figure in every protocol that it was drawn in, the preset's first.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn figure_files(&self, stem: &str) -> Result<Vec<String>> {
+        of_every_protocol(&self.figures(), stem)
+    }
+
+    /// What is kept of the full network's samples, to compare the images of others with.
+    ///
+    /// # Errors
+    /// Where it is damaged.
+    pub fn full_samples(&self, key: &DrawKey) -> Result<ResumeStore> {
+        let folder = self.folder.join(FULL_SAMPLES).join(record_id(key)?);
+        Ok(ResumeStore::open(folder, key)?)
     }
 
     /// The qualities of an entry's seeds.
@@ -213,4 +262,28 @@ impl Results {
     pub fn matched(&self, entry: &RecordedRow) -> Option<&EqualTimeMatch> {
         self.matches.get(entry.matched.as_deref()?)
     }
+}
+
+/// The names, without their ending, of JSON files `stem` and `stem-SOLVER-STEPS` in a folder, by steps.
+fn of_every_protocol(folder: &Path, stem: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    if !folder.exists() {
+        return Ok(found);
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".json")) else {
+            continue;
+        };
+        let rest = name.strip_prefix(stem);
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-')) {
+            found.push(name.to_owned());
+        }
+    }
+    let steps = |name: &str| {
+        name.rsplit_once('-')
+            .and_then(|(_, steps)| steps.parse().ok())
+    };
+    found.sort_by_cached_key(|name| (steps(name).unwrap_or(0_usize), name.clone()));
+    Ok(found)
 }

@@ -71,6 +71,9 @@ impl ResultRow {
             frechet_distance: measured.frechet_distance,
             features: measured.features.to_owned(),
             crate_version: env!("CARGO_PKG_VERSION").to_owned(),
+            psnr: None,
+            ssim: None,
+            bytes_per_sample: None,
         })
     }
 

@@ -30,8 +30,16 @@ pub fn prepared_row<B: Kernels>(
         features: evaluator.features(),
         frechet_distance: evaluator.frechet_distance(&drawn.statistics)?,
     })?;
+    // Guidance keeps what it needs of both its evaluations.
+    let evaluations = if preset.sampling.guidance == 0.0 {
+        1
+    } else {
+        2
+    };
+    let bytes_per_sample = evaluations * prepared.denoiser.memory_per_sample();
     Ok(ResultRow {
         variant: variant(preset),
+        bytes_per_sample: (bytes_per_sample > 0).then_some(bytes_per_sample),
         ..with_method(row, prepared)
     })
 }

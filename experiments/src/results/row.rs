@@ -73,6 +73,16 @@ pub struct ResultRow {
     pub features: String,
     /// The version of the crate that measured.
     pub crate_version: String,
+    /// How near images are to the full network's of the same noise, the first up to 512 of them, in dB;
+    /// absent for the full network itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub psnr: Option<f64>,
+    /// The same as structural similarity, for images of 11 pixels a side or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssim: Option<f64>,
+    /// Bytes that are kept of a sample from one network evaluation to the next, where any are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_sample: Option<usize>,
 }
 
 impl ResultRow {
@@ -90,6 +100,8 @@ impl ResultRow {
             ("seconds_per_image", self.seconds_per_image),
             ("speedup", self.speedup.unwrap_or_default()),
             ("frechet_distance", self.frechet_distance),
+            ("psnr", self.psnr.unwrap_or_default()),
+            ("ssim", self.ssim.unwrap_or_default()),
         ];
         match numbers.into_iter().find(|(_, value)| !value.is_finite()) {
             Some((field, value)) => Err(ReportError::NotFinite {

@@ -142,6 +142,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, RecordedTable) {
         table,
         entries,
         tolerance: 0.05,
+        protocol: None,
     };
     results.write_table(&drawn).unwrap();
     (results, drawn)

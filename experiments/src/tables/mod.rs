@@ -10,6 +10,7 @@
 mod equal_time;
 #[cfg(test)]
 pub(crate) mod examples;
+mod full_samples;
 mod interleaved;
 mod networks;
 mod plan;

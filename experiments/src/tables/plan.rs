@@ -18,6 +18,8 @@ pub struct TablePlan<'a> {
     pub preset: &'a Preset,
     /// Few rows only, which show that everything works.
     pub quick: bool,
+    /// The methods that AdaDiff is compared with; all of them where none is named.
+    pub methods: &'a [MethodKind],
 }
 
 impl TablePlan<'_> {
@@ -134,6 +136,13 @@ impl TablePlan<'_> {
     /// The full network and AdaDiff with every solver in several numbers of steps.
     fn solvers(&self) -> Vec<RowSpec> {
         let mut entries = vec![self.baseline(), self.adadiff()];
+        if self.preset.sampling.steps > MOST_STEPS {
+            // So many are what the paper takes, with one threshold for all of them.
+            let rule = ExitRule::Threshold;
+            let reduction = self.preset.sampling.reduction;
+            let paper = RowSpec::given(self.preset, Method::AdaDiff { rule, reduction });
+            entries.extend(Some(paper).filter(|paper| paper.choice != entries[1].choice));
+        }
         // Where a preset's steps are few already, more of them show what that costs.
         let most = (2 * self.preset.sampling.steps).min(MOST_STEPS);
         let own = self.preset.sampling.solver;
@@ -194,9 +203,10 @@ impl TablePlan<'_> {
     /// The methods that AdaDiff as the preset has it is compared with.
     fn others(&self) -> impl Iterator<Item = &'static MethodEntry> {
         let own = MethodKind::of_rule(self.preset.sampling.exit_rule);
-        let quick = self.quick;
+        let Self { quick, methods, .. } = *self;
         MethodEntry::adjustable().filter(move |entry| {
-            entry.kind != own && (!quick || QUICK_METHODS.contains(&entry.kind))
+            let named = methods.is_empty() || methods.contains(&entry.kind);
+            entry.kind != own && named && (!quick || QUICK_METHODS.contains(&entry.kind))
         })
     }
 
@@ -213,16 +223,8 @@ impl TablePlan<'_> {
         let own = |&reduction| RowSpec::given(self.preset, Method::AdaDiff { rule, reduction });
         entries.extend(shares.iter().map(own));
         for other in self.others() {
-            let shown = shares
-                .iter()
-                .filter_map(|&share| other.saving(share, blocks, steps));
-            let mut shown: Vec<Method> = shown.collect();
-            shown.dedup();
-            entries.extend(
-                shown
-                    .into_iter()
-                    .map(|method| RowSpec::given(self.preset, method)),
-            );
+            let shown = other.saving_each(shares, blocks, steps).into_iter();
+            entries.extend(shown.map(|method| RowSpec::given(self.preset, method)));
         }
         entries
     }

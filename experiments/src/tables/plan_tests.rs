@@ -2,7 +2,13 @@ use super::*;
 use crate::presets::{CIFAR10, FASHION_MNIST};
 
 fn labels(preset: &Preset, quick: bool, name: TableName) -> Vec<String> {
-    let entries = TablePlan { preset, quick }.entries(name);
+    let methods = &[];
+    let plan = TablePlan {
+        preset,
+        quick,
+        methods,
+    };
+    let entries = plan.entries(name);
     entries.into_iter().map(|entry| entry.label).collect()
 }
 
@@ -51,11 +57,16 @@ fn many_steps_are_compared_with_few_of_a_fast_solver() {
     let entries = TablePlan {
         preset: &preset,
         quick: false,
+        methods: &[],
     }
     .entries(TableName::Solvers);
     assert_eq!(entries[0].steps, 1000);
     assert_eq!(entries[0].published.as_ref().unwrap().figure, "FID 3.11");
-    let most = entries[2..].iter().map(|entry| entry.steps).max();
+    // The paper's own protocol has the paper's rule too.
+    let steps: Vec<usize> = entries[..3].iter().map(|entry| entry.steps).collect();
+    assert_eq!(steps, [1000; 3]);
+    assert_eq!(entries[2].label, "AdaDiff, target 45 %");
+    let most = entries[3..].iter().map(|entry| entry.steps).max();
     assert_eq!(most, Some(50));
 }
 
@@ -65,6 +76,7 @@ fn published_figures_stand_beside_the_full_network_and_adadiff_alone() {
     let plan = TablePlan {
         preset: &preset,
         quick: false,
+        methods: &[],
     };
     let published = |name| {
         let entries = plan.entries(name);
@@ -98,4 +110,25 @@ fn the_trade_off_has_several_settings_of_every_method() {
         assert_eq!(count, expected, "{start}: {labels:?}");
     }
     assert!(labels.contains(&"6 steps".to_owned()), "{labels:?}");
+}
+
+#[test]
+fn methods_that_are_not_named_are_left_out() {
+    let preset = FASHION_MNIST.preset(None).unwrap();
+    let plan = TablePlan {
+        preset: &preset,
+        quick: false,
+        methods: &[MethodKind::PaperRule, MethodKind::TaylorSeer],
+    };
+    let entries = plan.entries(TableName::Methods);
+    let labels: Vec<&str> = entries.iter().map(|entry| entry.label.as_str()).collect();
+    assert_eq!(
+        labels,
+        [
+            "full model",
+            "AdaDiff (distance), target 45 %",
+            "AdaDiff, one threshold (paper)",
+            "TaylorSeer"
+        ]
+    );
 }

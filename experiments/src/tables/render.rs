@@ -13,6 +13,37 @@ pub struct RenderedTable {
     pub notes: Vec<String>,
 }
 
+/// A column of numbers that not every row has.
+struct Optional {
+    heading: &'static str,
+    number: fn(&ResultRow) -> Option<f64>,
+    decimals: usize,
+    note: &'static str,
+}
+
+/// These columns, which stand where some row has them.
+const OPTIONAL: [Optional; 3] = [
+    Optional {
+        heading: "PSNR",
+        number: |row| row.psnr,
+        decimals: 1,
+        note: "PSNR in dB, up to 58.9, tells how near images are to the full model's of the same noise: \
+               the mean over up to 512 images of each seed.",
+    },
+    Optional {
+        heading: "SSIM",
+        number: |row| row.ssim,
+        decimals: 3,
+        note: "SSIM tells the same of their structure (Wang et al. 2004, Gaussian windows of 11 x 11 pixels).",
+    },
+    Optional {
+        heading: "KiB kept",
+        number: |row| row.bytes_per_sample.map(|bytes| bytes as f64 / 1024.0),
+        decimals: 0,
+        note: "KiB kept are what a method remembers of a sample from one network evaluation to the next.",
+    },
+];
+
 /// What stands where nothing was measured.
 const DASH: &str = "–";
 
@@ -30,7 +61,17 @@ impl RenderedTable {
         let has_published = rows.iter().any(|row| row.entry.published.is_some());
         let at_equal_time = drawn.table == TableName::Methods;
 
+        let shows = |number: fn(&ResultRow) -> Option<f64>| {
+            let mut rows = rows.iter().flat_map(|row| &row.qualities);
+            rows.any(|row| number(row).is_some())
+        };
+        let others: Vec<&Optional> = OPTIONAL
+            .iter()
+            .filter(|other| shows(other.number))
+            .collect();
+
         let mut heading = vec!["method".to_owned(), metric, "samples".to_owned()];
+        heading.extend(others.iter().map(|other| other.heading.to_owned()));
         if has_published {
             heading.push("published".to_owned());
         }
@@ -42,6 +83,7 @@ impl RenderedTable {
         }
         let cells = rows.iter().map(|row| {
             let mut cells = vec![row.entry.label.clone(), row.distance(digits), row.samples()];
+            cells.extend(others.iter().map(|other| row.optional(other)));
             if has_published {
                 let published = row.entry.published.as_ref();
                 cells.push(published.map_or(DASH.to_owned(), |published| published.figure.clone()));
@@ -60,7 +102,11 @@ impl RenderedTable {
                 heading,
                 rows: cells.collect(),
             },
-            notes: notes(drawn, &rows),
+            notes: [
+                notes(drawn, &rows),
+                others.iter().map(|other| other.note.to_owned()).collect(),
+            ]
+            .concat(),
         }
     }
 
@@ -149,6 +195,14 @@ impl<'a> RenderedRow<'a> {
         distance.map_or(DASH.to_owned(), |distance| distance.text(digits.distance))
     }
 
+    fn optional(&self, other: &Optional) -> String {
+        let numbers = self.qualities.iter().filter_map(|row| (other.number)(row));
+        let mean = MeanAndSpread::from_numbers(numbers);
+        mean.map_or(DASH.to_owned(), |mean| {
+            format!("{:.*}", other.decimals, mean.mean)
+        })
+    }
+
     fn samples(&self) -> String {
         match (self.first(), self.qualities.len()) {
             (None, _) => DASH.to_owned(),
@@ -225,6 +279,7 @@ fn notes(drawn: &RecordedTable, rows: &[RenderedRow<'_>]) -> Vec<String> {
 mod tests {
     use super::super::examples::example;
     use super::*;
+    use crate::presets::Protocol;
 
     #[test]
     fn a_table_shows_means_spreads_times_and_what_is_missing() {
@@ -267,8 +322,51 @@ mod tests {
     }
 
     #[test]
+    fn similarity_and_memory_have_columns_where_a_row_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (results, drawn) = example(folder.path(), TableName::Solvers);
+        let mut rows = crate::results::examples::example_rows();
+        rows[1].psnr = Some(31.25);
+        rows[1].bytes_per_sample = Some(12 * 1024);
+        let mut with = RenderedRow::new(&results, &drawn, &drawn.entries[0]);
+        with.qualities = vec![&rows[1], &rows[0]];
+        let cells = OPTIONAL.map(|other| with.optional(&other));
+        assert_eq!(cells, ["31.2", DASH, "12"]);
+    }
+
+    #[test]
     fn only_the_distance_over_inceptions_features_is_an_fid() {
         assert_eq!(metric_name("inception-2015-12-05"), "FID");
         assert_eq!(metric_name("pixels-4x4"), "FD (pixels-4x4)");
+    }
+
+    #[test]
+    fn tables_of_other_protocols_lie_beside_the_presets() {
+        let folder = tempfile::tempdir().unwrap();
+        let (results, own) = example(folder.path(), TableName::Methods);
+        let of = |solver: &str, steps| RecordedTable {
+            protocol: Some(Protocol {
+                solver: solver.to_owned(),
+                steps,
+            }),
+            ..own.clone()
+        };
+        let others = [of("ddim", 50), of("euler_maruyama", 1000)];
+        for table in others.iter().rev() {
+            results.write_table(table).unwrap();
+        }
+        let path = results.table_path(&others[0], "md");
+        assert!(path.ends_with("tables/methods-ddim-50.md"));
+        assert_eq!(
+            others[1].title(),
+            "Other methods at equal measured time: euler_maruyama in 1000 steps"
+        );
+        assert_eq!(
+            results.table(TableName::Methods).unwrap(),
+            Some(own.clone())
+        );
+        let found = results.tables(TableName::Methods).unwrap();
+        assert_eq!(found, [vec![own], others.to_vec()].concat());
+        assert_eq!(results.tables(TableName::Ual).unwrap(), []);
     }
 }

@@ -9,6 +9,7 @@ use super::equal_time::nearest;
 use super::networks::{TableNetwork, TableNetworks};
 use super::plan::TablePlan;
 use crate::methods::{Method, MethodKind};
+use crate::presets::Protocol;
 use crate::results::{
     DrawKey, EqualTimeMatch, MatchKey, QualityKey, RecordedRow, RecordedTable, Results, TableName,
     TimingKey, TimingRecord, prepared_row,
@@ -32,12 +33,16 @@ pub struct TableSettings {
     pub seeds: Vec<u64>,
     /// Few rows only.
     pub quick: bool,
+    /// The methods that AdaDiff is compared with; all of them where none is named.
+    pub methods: Vec<MethodKind>,
     /// Whether samples are judged.
     pub quality: bool,
     /// Whether methods are timed, and with how many turns.
     pub rounds: Option<usize>,
     /// The farthest that a time may be from the one it has to match, as a share of it.
     pub tolerance: f64,
+    /// How samples are drawn where that is not the preset's own way.
+    pub protocol: Option<Protocol>,
 }
 
 /// A checkpoint with everything that measures it.
@@ -64,9 +69,11 @@ impl<B: Kernels> TableRunner<B> {
     /// measured is no error: it says why.
     pub fn table(&mut self, name: TableName) -> Result<RecordedTable> {
         let preset = self.networks.main().loaded.preset().clone();
+        let methods = self.settings.methods.clone();
         let plan = TablePlan {
             preset: &preset,
             quick: self.settings.quick,
+            methods: &methods,
         };
         let entries = plan.entries(name);
         let mut networks = Vec::new();
@@ -111,6 +118,7 @@ impl<B: Kernels> TableRunner<B> {
             table: name,
             entries: lines,
             tolerance: self.settings.tolerance,
+            protocol: self.settings.protocol.clone(),
         };
         self.results.write_table(&table)?;
         self.networks.forget_variants();
@@ -275,6 +283,10 @@ impl<B: Kernels> TableRunner<B> {
                 result.experiment = key.draw.experiment.clone();
                 result.variant = row.network.key.variant.clone();
                 result.seed = seed;
+                if let Some(similarity) = self.similarity(row, &draw, &tally)? {
+                    result.psnr = Some(similarity.psnr);
+                    result.ssim = similarity.ssim;
+                }
                 self.results.add_quality(key, result)?;
             }
             if self.results.quality.get(&id).is_some() {
@@ -357,7 +369,7 @@ impl<B: Kernels> TableRunner<B> {
         Ok(loaded.plan(loaded.preset().sampling.batch)?)
     }
 
-    fn draw_key(&self, row: &PreparedRow<'_, B>, draw: &SamplePlan) -> DrawKey {
+    pub(super) fn draw_key(&self, row: &PreparedRow<'_, B>, draw: &SamplePlan) -> DrawKey {
         let sampling = &row.network.loaded.preset().sampling;
         let by_distance = matches!(
             row.method,

@@ -2,6 +2,7 @@
 
 mod baselines;
 mod bundled;
+mod caches;
 mod devices;
 mod documents;
 mod exits;

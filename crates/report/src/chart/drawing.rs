@@ -10,16 +10,25 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::super::axis::ValueAxis;
 use super::{Axis, Chart, Point, Scale, Series, Style};
 
-const WIDTH: u32 = 720;
+/// Width of axes and curves.
+const PLOT: u32 = 720;
 
-/// Height of axes and curves.
+/// Height of a chart of few curves.
 const CHART: u32 = 460;
 
-/// Height of a line of the legend.
-const LINE: u32 = 30;
+/// Height of a curve's name.
+const LINE: i32 = 24;
 
-/// Width of a letter of the legend, on average and rounded up: nothing here knows the reader's font.
-const LETTER: f64 = 10.4;
+/// Width of a letter of a name, on average and rounded up: nothing here knows the reader's font.
+const LETTER: f64 = 9.5;
+
+/// Width of what joins a curve's end with its name, and of the curve's look before the name.
+const LEADER: i32 = 26;
+const KEY: i32 = 36;
+
+/// Room around everything, and that of the horizontal axis.
+const MARGIN: u32 = 14;
+const X_LABELS: u32 = 58;
 
 /// A chart as it is looked at.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,22 +58,24 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Told = ((i32, i32), String);
 
 pub fn draw(chart: &Chart) -> Result<Drawing, Box<dyn Error>> {
-    let places = legend_places(chart);
-    let lines = places.iter().map(|place| place.1 + 1).max().unwrap_or(0);
-    let size = [WIDTH, CHART + LINE * lines + 12];
+    let names = shown(chart).map(|series| series.name.chars().count());
+    let longest = LETTER * names.max().unwrap_or(0) as f64;
+    let beside = LEADER + KEY + longest as i32;
+    let lines = shown(chart).count() as u32 * LINE as u32;
+    let size = [PLOT + beside as u32, CHART.max(lines + MARGIN + X_LABELS)];
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, (size[0], size[1])).into_drawing_area();
     area.fill(&WHITE)?;
-    let (curves, legend) = area.split_vertically(CHART as i32);
-    let places_of_points = draw_curves(chart, &curves)?;
-    for (series, &(left, line)) in shown(chart).zip(&places) {
-        let middle = (line * LINE + LINE / 2) as i32;
-        draw_key(&legend, series, (left as i32, middle))?;
+    let Curves { told, ends, right } = draw_curves(chart, &area, beside)?;
+    let last = (size[1] - MARGIN - X_LABELS) as i32;
+    let heights = name_heights(&ends, [LINE, last]);
+    for ((series, end), height) in shown(chart).zip(ends).zip(heights) {
+        draw_name(&area, series, end, (right + LEADER, height))?;
     }
     area.present()?;
-    drop((area, curves, legend));
+    drop(area);
     let share = |place: i32, side: u32| f64::from(place) / f64::from(side);
-    let hotspots = places_of_points.into_iter().map(|((x, y), text)| Hotspot {
+    let hotspots = told.into_iter().map(|((x, y), text)| Hotspot {
         left: share(x, size[0]),
         top: share(y, size[1]),
         text,
@@ -84,22 +95,33 @@ fn shown(chart: &Chart) -> impl Iterator<Item = &Series> {
         .filter(|series| !series.points.is_empty())
 }
 
-/// Left edge and line of every series' name, in as many lines as they need.
-fn legend_places(chart: &Chart) -> Vec<(u32, u32)> {
-    const START: u32 = 60;
-    const KEY: u32 = 40;
-    let (mut left, mut line) = (START, 0);
-    shown(chart)
-        .map(|series| {
-            let width = KEY + (LETTER * series.name.chars().count() as f64) as u32 + 16;
-            if left > START && left + width > WIDTH {
-                (left, line) = (START, line + 1);
-            }
-            let place = (left, line);
-            left += width;
-            place
-        })
-        .collect()
+/// The heights of curves' names between `top` and `bottom`, all from the top: as near to the curves' ends
+/// as they can be a line apart from each other.
+fn name_heights(ends: &[(i32, i32)], [top, bottom]: [i32; 2]) -> Vec<i32> {
+    let mut order: Vec<usize> = (0..ends.len()).collect();
+    order.sort_by_key(|&series| ends[series].1);
+    // Names that touch stand around the mean of their ends: the sum of where each would have the first
+    // of them, and their number.
+    let mut groups: Vec<(i32, i32)> = Vec::new();
+    for (place, &series) in (0..).zip(&order) {
+        let mut group = (ends[series].1 - LINE * place, 1);
+        while let Some(&(sum, count)) = groups.last()
+            && sum * group.1 >= group.0 * count
+        {
+            group = (sum + group.0, count + group.1);
+            groups.pop();
+        }
+        groups.push(group);
+    }
+    let firsts = groups
+        .iter()
+        .flat_map(|&(sum, count)| (0..count).map(move |_| sum / count));
+    let last_first = (bottom - LINE * (ends.len() as i32 - 1)).max(top);
+    let mut heights = vec![0; ends.len()];
+    for ((place, first), series) in (0..).zip(firsts).zip(order) {
+        heights[series] = first.clamp(top, last_first) + LINE * place;
+    }
+    heights
 }
 
 fn axis(axis: &Axis, values: impl Iterator<Item = f64> + Clone) -> ValueAxis {
@@ -124,8 +146,17 @@ fn rgb(style: Style) -> RGBColor {
     RGBColor(red, green, blue)
 }
 
-/// Draws axes and curves; gives back where the points stand.
-fn draw_curves(chart: &Chart, area: &Area<'_>) -> Result<Vec<Told>, Box<dyn Error>> {
+/// Curves that are drawn.
+struct Curves {
+    told: Vec<Told>,
+    /// The last point of each.
+    ends: Vec<(i32, i32)>,
+    /// Where the axes end.
+    right: i32,
+}
+
+/// Draws axes and curves, with so much room beside them.
+fn draw_curves(chart: &Chart, area: &Area<'_>, beside: i32) -> Result<Curves, Box<dyn Error>> {
     let points = chart.series.iter().flat_map(|series| &series.points);
     let x = axis(&chart.x, points.clone().map(|point| point.x));
     let reach = |point: &Point| {
@@ -138,8 +169,9 @@ fn draw_curves(chart: &Chart, area: &Area<'_>) -> Result<Vec<Told>, Box<dyn Erro
         .filter(|&y| y > 0.0 || chart.y.scale != Scale::Automatic);
     let y = axis(&chart.y, reached);
     let mut context = ChartBuilder::on(area)
-        .margin(14)
-        .x_label_area_size(58)
+        .margin(MARGIN)
+        .margin_right(beside)
+        .x_label_area_size(X_LABELS)
         .y_label_area_size(106)
         .build_cartesian_2d(x, y)?;
     context
@@ -154,9 +186,11 @@ fn draw_curves(chart: &Chart, area: &Area<'_>) -> Result<Vec<Told>, Box<dyn Erro
         .light_line_style(TRANSPARENT)
         .draw()?;
 
-    let mut places = Vec::new();
+    let (mut told, mut ends) = (Vec::new(), Vec::new());
     for series in shown(chart) {
         let colour = rgb(series.style);
+        let last = series.points.last().map(|point| (point.x, point.y));
+        ends.extend(last.map(|last| context.backend_coord(&last)));
         let line = series.points.iter().map(|point| (point.x, point.y));
         let Some(corners) = series.style.marker() else {
             let path = DashedPathElement::new(line, 7, 5, colour.stroke_width(2));
@@ -187,34 +221,65 @@ fn draw_curves(chart: &Chart, area: &Area<'_>) -> Result<Vec<Told>, Box<dyn Erro
                 + Polygon::new(corners.to_vec(), colour.filled())
                 + Text::new(text, (0, down), beside.clone())
         }))?;
-        places.extend(series.points.iter().map(|point| {
+        told.extend(series.points.iter().map(|point| {
             let place = context.backend_coord(&(point.x, point.y));
             (place, format!("{}: {}", series.name, point.text))
         }));
     }
-    Ok(places)
+    let right = context.plotting_area().get_pixel_range().0.end;
+    Ok(Curves { told, ends, right })
 }
 
-/// Draws a series' line and name at a place of the legend.
-fn draw_key(
+/// Draws a series' look and name at a place beside the axes, and what joins it with the series' end.
+fn draw_name(
     area: &Area<'_>,
     series: &Series,
+    end: (i32, i32),
     (left, middle): (i32, i32),
 ) -> Result<(), Box<dyn Error>> {
     let colour = rgb(series.style);
-    let ends = [(left, middle), (left + 28, middle)];
+    let leader = [end, (left - LEADER, end.1), (left - 4, middle)];
+    area.draw(&DashedPathElement::new(
+        leader,
+        2,
+        4,
+        colour.stroke_width(1),
+    ))?;
+    let ends = [(left, middle), (left + 26, middle)];
     match series.style.marker() {
         None => area.draw(&DashedPathElement::new(ends, 7, 5, colour.stroke_width(2)))?,
         Some(corners) => {
             area.draw(&PathElement::new(ends, colour.stroke_width(2)))?;
-            let moved = corners.iter().map(|(x, y)| (left + 14 + x, middle + y));
+            let moved = corners.iter().map(|(x, y)| (left + 13 + x, middle + y));
             area.draw(&Polygon::new(moved.collect::<Vec<_>>(), colour.filled()))?;
         }
     }
-    let style = ("sans-serif", 22)
+    let style = ("sans-serif", 19)
         .into_font()
-        .color(&BLACK)
+        .color(&colour)
         .pos(Pos::new(HPos::Left, VPos::Center));
-    area.draw(&Text::new(series.name.as_str(), (left + 36, middle), style))?;
+    let place = (left + KEY - 4, middle);
+    area.draw(&Text::new(series.name.as_str(), place, style))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_at_the_ends_unless_they_would_touch() {
+        let heights = |ends: &[i32]| {
+            let ends: Vec<_> = ends.iter().map(|&end| (0, end)).collect();
+            name_heights(&ends, [20, 400])
+        };
+        assert_eq!(heights(&[100, 300, 200]), [100, 300, 200]);
+        // Around the mean of their ends, in their order.
+        assert_eq!(heights(&[104, 100, 300]), [114, 90, 300]);
+        // Two that touch push a third.
+        assert_eq!(heights(&[100, 100, 110]), [79, 103, 127]);
+        assert_eq!(heights(&[0, 5]), [20, 44]);
+        assert_eq!(heights(&[399, 400]), [376, 400]);
+        assert_eq!(heights(&[]), [0; 0]);
+    }
 }

@@ -54,7 +54,7 @@ pub enum Scale {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
-    /// Its name in the legend.
+    /// Its name, which stands at its end.
     pub name: String,
     /// How it looks.
     pub style: Style,
