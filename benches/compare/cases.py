@@ -1,8 +1,9 @@
 """What is compared.
 
 A case is a dictionary that both workers read: `work` says what they do, `network` has the names of
-the Rust side's `UVitConfig`. `forms` are the forms in which PyTorch runs it; the first is the one
-that both sides' outputs are compared in, and the fastest is what we are measured against.
+the Rust side's `UVitConfig`. `forms` are the forms in which peers run it: the precision in which
+PyTorch does, or `openvino-` and the precision in which OpenVINO does. The first is the one that this
+project computes in; the fastest of the same precision is what we are measured against.
 """
 
 from machine import computes_bfloat16
@@ -15,6 +16,9 @@ UPDATE = 5e-4
 HALF = 5e-2
 # Mixed precision rounds to 8 bits; its losses show that it does the same work.
 MIXED = 2e-2
+
+# Before the precision, in the forms that OpenVINO runs.
+OPENVINO = "openvino-"
 
 U_VIT_S = {
     "image_size": 32,
@@ -78,8 +82,14 @@ def cpu_cases(quick: bool) -> list[dict]:
     bundled = tiny(BUNDLED) if quick else BUNDLED
     name = "tiny network" if quick else "U-ViT-S/2"
     batches = [1, 2, 3] if quick else [1, 8, 32]
+    # Where bfloat16 has no instructions of its own, it is emulated, ten times as slow.
+    half = ["bfloat16"] if computes_bfloat16() else []
     return [
-        case("matrix_product", "matrix product", batch=1, size=256 if quick else 4096),
+        *(
+            case("multiply_adds", "multiply-adds on registers", batch=1, forms=[], form=form)
+            | {"precision": {"float32": "f32", "bfloat16": "bf16"}[form]}
+            for form in ["float32", *half]
+        ),
         *(
             case(
                 "noise_prediction",
@@ -87,18 +97,25 @@ def cpu_cases(quick: bool) -> list[dict]:
                 network=small,
                 batch=batch,
                 repeats=max(1, 8 // batch),
+                forms=["float32", f"{OPENVINO}float32", *half, *(OPENVINO + form for form in half)],
             )
             for batch in batches
         ),
-        case("training_step", f"{name}, training step", network=small, batch=batches[1], **ADAM_W),
+        case(
+            "training_step",
+            f"{name}, training step",
+            network=small,
+            batch=batches[1],
+            forms=["float32", *half],
+            **ADAM_W,
+        ),
         case(
             "bundled_training_step",
             "bundled network, training step",
             work="training_step",
             network=bundled,
             batch=4 if quick else 128,
-            # Where bfloat16 has no instructions of its own, PyTorch emulates it, ten times as slow.
-            forms=["float32", *(["bfloat16"] if computes_bfloat16() else [])],
+            forms=["float32", *half],
             **ADAM_W,
         ),
         case(
@@ -143,14 +160,28 @@ def tiny(network: dict) -> dict:
 
 def label(case: dict) -> str:
     """What tells a case from the others."""
-    return f"{case['name']}/{case['batch']}"
+    suffix = "" if case["forms"] else f"/{case['form']}"
+    return f"{case['name']}/{case['batch']}{suffix}"
+
+
+def precision(form: str) -> str:
+    """What a form computes in."""
+    return form.removeprefix(OPENVINO)
+
+
+def engine(form: str) -> str:
+    """What runs a form."""
+    return "OpenVINO" if form.startswith(OPENVINO) else "PyTorch"
 
 
 def for_form(case: dict, form: str) -> dict:
-    """The case as one of PyTorch's forms runs it."""
-    if form == case["forms"][0]:
-        return case | {"form": form}
-    return case | {"form": form, "tolerance": MIXED, "compared": ["losses"]}
+    """The case as a peer runs it in one of its forms."""
+    formed = case | {"form": form}
+    if precision(form) == precision(case["forms"][0]):
+        return formed
+    if case["work"] == "noise_prediction":
+        return formed | {"tolerance": HALF}
+    return formed | {"tolerance": MIXED, "compared": ["losses"]}
 
 
 def tolerance(case: dict, output: str) -> float:

@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from cases import for_form, label, tolerance
+from cases import engine, for_form, label, precision, tolerance
 from processes import Worker, WorkerFailed, peer_command, run_peer
 
 # Threads that wait for work in a loop have gone to sleep by then.
@@ -32,8 +32,9 @@ class Measurement:
         try:
             with tempfile.TemporaryDirectory(prefix="compare-") as name:
                 folder = Path(name)
-                run_peer(self.python, "prepare", case, folder)
-                self.check(case, folder)
+                if case["forms"]:
+                    run_peer(self.python, "prepare", case, folder)
+                    self.check(case, folder)
                 return self.time(case, folder)
         except (WorkerFailed, Disagreement) as error:
             self.write({"kind": "failure", "case": label(case), "reason": str(error)})
@@ -54,14 +55,15 @@ class Measurement:
                 allowed = tolerance(formed, output)
                 if error is None or error > allowed:
                     raise Disagreement(
-                        f"{output} differs from PyTorch's by {error} of its size "
-                        f"({form}), more than {allowed}"
+                        f"{output} differs from {engine(form)}'s by {error} of its size "
+                        f"({precision(form)}), more than {allowed}"
                     )
 
     def time(self, case: dict, folder: Path) -> dict:
         """Runs both sides in turns, each in a process that has done nothing else."""
         with ExitStack() as stack:
-            sides = {("ours", case["forms"][0]): stack.enter_context(self.ours(case, folder))}
+            form = case["forms"][0] if case["forms"] else case["form"]
+            sides = {("ours", form): stack.enter_context(self.ours(case, folder))}
             for form in case["forms"]:
                 peer = self.peer(for_form(case, form), folder)
                 sides["peer", form] = stack.enter_context(peer)
@@ -77,7 +79,10 @@ class Measurement:
                 order.reverse()  # nobody is always first
             for (side, form), worker in sides.items():
                 self.write_row("memory", case, side, form, **worker.ask("memory"))
-            return {side: worker.ready["ready"] for (side, _), worker in sides.items()}
+            versions = {"ours": {}, "peer": {}}
+            for (side, _), worker in sides.items():
+                versions[side] |= worker.ready["ready"]
+            return versions
 
     def ours(self, case: dict, folder: Path) -> Worker:
         command = [self.program, "--device", case["device"]]

@@ -2,8 +2,11 @@
 
 from statistics import median, quantiles
 
-# The case whose fastest run gives the machine's peak.
-YARDSTICK = "matrix_product"
+from cases import engine, precision
+
+# The cases whose fastest run gives the machine's peak, and the first of them that there is: multiply-adds on
+# registers on a processor, a large product on a GPU.
+YARDSTICKS = ["multiply_adds", "matrix_product"]
 
 # Load average, in threads, above which others take part of the processor.
 BUSY = 0.5
@@ -11,13 +14,12 @@ BUSY = 0.5
 
 def summaries(rows: list[dict]) -> list[dict]:
     """One entry for each case that was timed."""
-    peak = peak_rate(rows)
-    timed = [row for row in rows if row["kind"] == "case" and row["name"] != YARDSTICK]
-    entries = (summary(case, of_case(rows, case), peak) for case in timed)
+    timed = [row for row in rows if row["kind"] == "case" and row["name"] not in YARDSTICKS]
+    entries = (summary(case, of_case(rows, case), peak_rates(rows)) for case in timed)
     return [entry for entry in entries if entry is not None]
 
 
-def summary(case: dict, rows: list[dict], peak: float | None) -> dict | None:
+def summary(case: dict, rows: list[dict], peaks: dict[str, float]) -> dict | None:
     memory = [row for row in rows if row["kind"] == "memory"]
     # Memory comes last: a case without it did not come to its end.
     if not memory:
@@ -28,7 +30,8 @@ def summary(case: dict, rows: list[dict], peak: float | None) -> dict | None:
     runs = {worker: seconds_of(rows, *worker) for worker in peaks_mb}
     ours = next(worker for worker in runs if worker[0] == "ours")
     peers = {worker: times for worker, times in runs.items() if worker[0] == "peer"}
-    peer = min(peers, key=lambda worker: median(peers[worker]))
+    alike = [worker for worker in peers if precision(worker[1]) == ours[1]]
+    peer = min(alike, key=lambda worker: median(peers[worker]))
     ours_seconds, peer_seconds = median(runs[ours]), median(runs[peer])
     entry = {
         "case": case["name"],
@@ -42,6 +45,7 @@ def summary(case: dict, rows: list[dict], peak: float | None) -> dict | None:
         "ours_working_mb": peaks_mb[ours] - started_mb[ours],
         "peer_working_mb": peaks_mb[peer] - started_mb[peer],
         "runs": len(runs[ours]),
+        "form": ours[1],
         "peer_form": peer[1],
         "ours_spread": spread(runs[ours]),
         "peer_spread": spread(runs[peer]),
@@ -50,9 +54,9 @@ def summary(case: dict, rows: list[dict], peak: float | None) -> dict | None:
     flops = flops_of(rows)
     if flops is not None:
         entry["flops"] = flops
-        if peak is not None:
-            entry["ours_share_of_peak"] = flops / ours_seconds / peak
-            entry["peer_share_of_peak"] = flops / peer_seconds / peak
+        if ours[1] in peaks:
+            entry["ours_share_of_peak"] = flops / ours_seconds / peaks[ours[1]]
+            entry["peer_share_of_peak"] = flops / peer_seconds / peaks[ours[1]]
     for row in rows:
         if row["kind"] == "agreement" and "peer_blocks" in row:
             names = ["ours_mean_blocks", "ours_blocks_deviation", "peer_blocks"]
@@ -74,12 +78,18 @@ def flops_of(rows: list[dict]) -> float | None:
     return next((row["flops"] for row in rows if row.get("flops") is not None), None)
 
 
-def peak_rate(rows: list[dict]) -> float | None:
-    """Operations per second of the fastest large matrix product, whichever side ran it."""
-    rows = [row for row in rows if row["case"].startswith(f"{YARDSTICK}/")]
-    seconds = [row["seconds"] for row in rows if row["kind"] == "run"]
-    flops = flops_of(rows)
-    return flops / min(seconds) if seconds and flops else None
+def peak_rates(rows: list[dict]) -> dict[str, float]:
+    """The most operations per second that were measured in each precision, whichever side ran them."""
+    for yardstick in YARDSTICKS:
+        cases = [row for row in rows if row["kind"] == "case" and row["name"] == yardstick]
+        rates = {}
+        for own in (of_case(rows, case) for case in cases):
+            runs, flops = [row for row in own if row["kind"] == "run"], flops_of(own)
+            if runs and flops:
+                rates[runs[0]["form"]] = flops / min(row["seconds"] for row in runs)
+        if rates:
+            return rates
+    return {}
 
 
 def spread(seconds: list[float]) -> dict:
@@ -99,17 +109,18 @@ def document(rows: list[dict], machine: dict) -> str:
         heading(rows, machine),
         warning(machine),
         markdown(
-            ["case", "batch", "ours, s", "PyTorch, s", "times as fast", "ours, MiB", "PyTorch, MiB"],
+            ["case", "batch", "ours, s", "peer, s", "peer", "times as fast", "ours, MiB", "peer, MiB"],
             [comparison(entry) for entry in entries],
         ),
         notes(entries),
+        all_peers(entries),
     ]
     shares = [entry for entry in entries if "ours_share_of_peak" in entry]
     if shares:
         parts.append(peaks(rows))
         parts.append(
             markdown(
-                ["case", "batch", "GFLOP", "ours, GFLOP/s", "share", "PyTorch, GFLOP/s", "share"],
+                ["case", "batch", "GFLOP", "ours, GFLOP/s", "share", "peer, GFLOP/s", "share"],
                 [share(entry) for entry in shares],
             )
         )
@@ -123,8 +134,9 @@ def heading(rows: list[dict], machine: dict) -> str:
     runs = max((row["run"] + 1 for row in rows if row["kind"] == "run"), default=0)
     return (
         f"{machine['date']}, {machine['device']}, {machine['processor']}, {machine['threads']} of "
-        f"{machine['cores']} cores, adadiff {ours.get('adadiff', '?')} against PyTorch {peer.get('torch', '?')} and "
-        f"SciPy {peer.get('scipy', '?')}. Medians of {runs} runs in turns, in brackets the middle "
+        f"{machine['cores']} cores, adadiff {ours.get('adadiff', '?')} against PyTorch {peer.get('torch', '?')}, "
+        f"OpenVINO {peer.get('openvino', 'not there')} and SciPy {peer.get('scipy', '?')}. The peer is the fastest that "
+        f"computes in the same precision. Medians of {runs} runs in turns, in brackets the middle "
         "half of them; memory is the highest of the process, in brackets without what it had in use "
         "before it loaded the case: program, libraries, interpreter."
     )
@@ -144,6 +156,7 @@ def comparison(entry: dict) -> list[str]:
         str(entry["batch"]),
         with_spread(entry["ours_seconds"], entry["ours_spread"]),
         with_spread(entry["peer_seconds"], entry["peer_spread"]),
+        "SciPy" if entry["case"] == "frechet_distance" else engine(entry["peer_form"]),
         f"**{entry['ratio']:.2f}**",
         f"{entry['ours_peak_mb']:.0f} ({entry['ours_working_mb']:.0f})",
         f"{entry['peer_peak_mb']:.0f} ({entry['peer_working_mb']:.0f})",
@@ -157,9 +170,6 @@ def with_spread(seconds: float, spread: dict) -> str:
 def notes(entries: list[dict]) -> str:
     lines = []
     for entry in entries:
-        if len(entry["peer_forms"]) > 1:
-            forms = ", ".join(f"{form} {s:.4g} s" for form, s in entry["peer_forms"].items())
-            lines.append(f"- {entry['title']}: PyTorch's fastest form counts ({forms}).")
         if "peer_blocks" in entry:
             lines.append(
                 f"- {entry['title']}: our samples ran {entry['ours_mean_blocks']:.2f} ± "
@@ -169,16 +179,30 @@ def notes(entries: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def all_peers(entries: list[dict]) -> str:
+    """Every peer in every precision, where there is more than one."""
+    entries = [entry for entry in entries if len(entry["peer_forms"]) > 1]
+    if not entries:
+        return ""
+    forms = list(dict.fromkeys(form for entry in entries for form in entry["peer_forms"]))
+    seconds = [
+        [f"{e['peer_forms'][form]:.4g}" if form in e["peer_forms"] else "–" for form in forms]
+        for e in entries
+    ]
+    names = [f"{engine(form)} {precision(form)}, s" for form in forms]
+    lines = [
+        [entry["title"], str(entry["batch"]), f"{entry['ours_seconds']:.4g}", *cells]
+        for entry, cells in zip(entries, seconds)
+    ]
+    ours = f"ours {entries[0]['form']}, s"
+    return markdown(["case", "batch", ours, *names], lines)
+
+
 def peaks(rows: list[dict]) -> str:
-    rows = [row for row in rows if row["case"].startswith(f"{YARDSTICK}/")]
-    flops = flops_of(rows)
-    case = next(row for row in rows if row["kind"] == "case")
-    form, size = case["forms"][0], case["size"]
-    rates = {s: flops / min(seconds_of(rows, s, form)) / 1e9 for s in ("ours", "peer")}
-    return (
-        f"The machine's peak is that of the fastest product of two {size}x{size} matrices in "
-        f"{form}: ours reached {rates['ours']:.0f} GFLOP/s, PyTorch's {rates['peer']:.0f}."
-    )
+    rates = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {form}" for form, rate in peak_rates(rows).items())
+    of_registers = any(row["case"].startswith(f"{YARDSTICKS[0]}/") for row in rows)
+    what = "multiply-adds on registers alone" if of_registers else "the fastest large matrix product"
+    return f"The machine's peak is that of {what}: {rates}."
 
 
 def share(entry: dict) -> list[str]:

@@ -1,4 +1,4 @@
-"""The PyTorch side of the comparison; the driver `run` starts it.
+"""The side of PyTorch and OpenVINO in the comparison; the driver `run` starts it.
 
     python peer prepare --case JSON --folder DIR    writes weights and inputs
     python peer serve   --case JSON --folder DIR    loads them and answers requests

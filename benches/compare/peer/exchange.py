@@ -2,6 +2,7 @@
 
 WEIGHTS = "weights.safetensors"
 INPUTS = "inputs.safetensors"
+OPENVINO_MODEL = "network.xml"
 
 GAUSSIANS = ["mean_a", "covariance_a", "mean_b", "covariance_b"]
 

@@ -26,9 +26,22 @@ def prepare(case: dict, folder: Path) -> None:
 
 
 def noise_prediction(case: dict, folder: Path) -> dict[str, Tensor]:
-    save_weights(random_network(case["network"]), folder)
-    noisy = torch.randn(image_shape(case))
-    return {"noisy": noisy, "timesteps": 999 * torch.rand(case["batch"])}
+    model = random_network(case["network"])
+    save_weights(model, folder)
+    noisy, timesteps = torch.randn(image_shape(case)), 999 * torch.rand(case["batch"])
+    if any(form.startswith("openvino") for form in case["forms"]):
+        convert(model, noisy, timesteps, folder)
+    return {"noisy": noisy, "timesteps": timesteps}
+
+
+def convert(model: uvit.UVit, noisy: Tensor, timesteps: Tensor, folder: Path) -> None:
+    """Writes the network as OpenVINO runs it, with the sizes of its inputs fixed and its weights as they
+    are."""
+    import openvino  # no part of the other cases' memory
+
+    shapes = [tuple(noisy.shape), tuple(timesteps.shape)]
+    converted = openvino.convert_model(model.eval(), input=shapes, example_input=(noisy, timesteps))
+    openvino.save_model(converted, folder / exchange.OPENVINO_MODEL, compress_to_fp16=False)
 
 
 def training_step(case: dict, folder: Path) -> dict[str, Tensor]:

@@ -1,30 +1,29 @@
 """Answers the driver's requests, one JSON line each."""
 
 import json
-import os
 import sys
 import time
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
+import numpy as np
+from safetensors.numpy import save_file
 
 import exchange
-from work import WORKS
 
 # What PyTorch and we import at first use: libraries, not the case's memory.
 LATE_IMPORTS = {"training_step": "torch._dynamo", "frechet_distance": "scipy.linalg"}
 
 
 def serve(case: dict, folder: Path) -> None:
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    # Each engine in a process that has not loaded the other.
+    engine = import_module("openvino_work" if case["form"].startswith("openvino") else "work")
     if case["work"] in LATE_IMPORTS:
         import_module(LATE_IMPORTS[case["work"]])
     started = memory("VmRSS")
-    work = WORKS[case["work"]](case, folder)
-    answer({"ready": versions(), "started_mb": started, "loaded_mb": memory("VmRSS")})
+    work = engine.WORKS[case["work"]](case, folder)
+    versions = {"python": sys.version.split()[0], **engine.versions()}
+    answer({"ready": versions, "started_mb": started, "loaded_mb": memory("VmRSS")})
     for line in sys.stdin:
         request = json.loads(line)
         if request["request"] == "run":
@@ -60,15 +59,4 @@ def memory(field: str) -> float:
 
 
 def save(outputs: dict, path: Path) -> None:
-    save_file({name: tensor.contiguous() for name, tensor in outputs.items()}, path)
-
-
-def versions() -> dict:
-    return {
-        "python": sys.version.split()[0],
-        "torch": torch.__version__,
-        "numpy": version("numpy"),
-        "scipy": version("scipy"),
-        "torch_threads": torch.get_num_threads(),
-        "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
-    }
+    save_file({name: np.ascontiguousarray(array) for name, array in outputs.items()}, path)

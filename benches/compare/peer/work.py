@@ -4,7 +4,9 @@ A work is built from a case and the folder with its weights and inputs. `run` do
 timed; `outputs` does it once and returns what the two sides have to agree on.
 """
 
+import os
 from contextlib import nullcontext
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from safetensors.torch import load_file
 import exchange
 import solver
 import uvit
+
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 def place(case: dict) -> torch.device:
@@ -191,3 +195,13 @@ WORKS = {
     "frechet_distance": FrechetDistance,
     "matrix_product": MatrixProduct,
 }
+
+
+def versions() -> dict:
+    return {
+        "torch": torch.__version__,
+        "numpy": version("numpy"),
+        "scipy": version("scipy"),
+        "torch_threads": torch.get_num_threads(),
+        "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }

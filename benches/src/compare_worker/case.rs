@@ -40,6 +40,11 @@ pub enum Case {
     },
     /// The Fréchet distance of two normal distributions.
     FrechetDistance,
+    /// Multiply-adds on registers alone.
+    MultiplyAdds {
+        /// What they compute in.
+        precision: Precision,
+    },
     /// The product of two square matrices.
     MatrixProduct {
         /// What they are multiplied in.

@@ -7,6 +7,7 @@ mod early_exit;
 mod frechet_distance;
 mod matrix_product;
 mod memory;
+mod multiply_adds;
 mod noise_prediction;
 mod sampling;
 mod serve;

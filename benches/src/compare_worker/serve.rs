@@ -15,6 +15,7 @@ use crate::early_exit::EarlyExit;
 use crate::frechet_distance::FrechetDistance;
 use crate::matrix_product::MatrixProduct;
 use crate::memory;
+use crate::multiply_adds::MultiplyAdds;
 use crate::noise_prediction::NoisePrediction;
 use crate::sampling::Sampling;
 use crate::training_step::TrainingStep;
@@ -119,6 +120,7 @@ fn load<B: Kernels>(case: &Case, folder: &Folder, device: &B::Device) -> Result<
             network, *batch, *steps, folder, device,
         )?),
         Case::EarlyExit { network } => Box::new(EarlyExit::<B>::load(network, folder, device)?),
+        Case::MultiplyAdds { precision } => Box::new(MultiplyAdds::new(*precision)?),
         Case::FrechetDistance => Box::new(FrechetDistance::load(folder)?),
         Case::MatrixProduct { precision } => {
             Box::new(MatrixProduct::<B>::load(*precision, folder, device)?)
