@@ -291,7 +291,7 @@ fn published_policy<B: Kernels>(
     }
 }
 
-/// Operations of comparing a sample's image tokens before and after a block: a product and two norms.
+/// Operations of comparing a sample's image tokens in two states: a product and two norms, or fewer.
 fn comparison_flops<B: Kernels>(loaded: &LoadedCheckpoint<B>) -> f64 {
     let backbone = &loaded.preset().model.backbone;
     6.0 * (backbone.patches() * backbone.width) as f64
