@@ -144,11 +144,17 @@ impl UVitConfig {
     /// Blocks that an evaluation of [`FeatureCache`] runs where it uses earlier results, and its
     /// floating-point operations for one sample.
     pub fn cached_evaluation(&self) -> (u32, f64) {
-        let flops = self.flops();
         let outer = outer_blocks(self.blocks());
-        let first = flops.blocks.iter().take(outer).sum::<f64>();
-        let last = flops.blocks.iter().rev().take(outer).sum::<f64>();
-        (2 * outer as u32, flops.embed + first + last + flops.decode)
+        self.outer_evaluation(outer, outer)
+    }
+
+    /// The same of an evaluation that runs the `first` and the `last` blocks alone.
+    pub fn outer_evaluation(&self, first: usize, last: usize) -> (u32, f64) {
+        let flops = self.flops();
+        let at_first = flops.blocks.iter().take(first).sum::<f64>();
+        let at_last = flops.blocks.iter().rev().take(last).sum::<f64>();
+        let run = (first + last) as u32;
+        (run, flops.embed + at_first + at_last + flops.decode)
     }
 }
 

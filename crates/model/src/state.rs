@@ -61,6 +61,11 @@ impl<B: Backend> TokenState<B> {
         });
     }
 
+    /// Keeps the first `count` skips that were stored.
+    pub(crate) fn drop_skips(&mut self, count: usize) {
+        self.skips.truncate(count);
+    }
+
     pub(crate) fn pop_skip(&mut self) -> Option<Tensor<B, 3>> {
         let Skip { hidden, samples } = self.skips.pop()?;
         if samples.len() == self.samples.len() {

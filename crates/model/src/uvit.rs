@@ -253,6 +253,18 @@ impl<B: Kernels> UVit<B> {
         Ok(state)
     }
 
+    /// The state `hidden` `[active, tokens, width]` before the out-block `block`, to which `state` jumps:
+    /// the skips that the out-blocks between them would have consumed are dropped.
+    pub fn jump(
+        &self,
+        mut state: TokenState<B>,
+        block: usize,
+        hidden: Tensor<B, 3>,
+    ) -> TokenState<B> {
+        state.drop_skips(self.num_blocks() - block);
+        state.with_hidden(hidden)
+    }
+
     /// Whether out-blocks join what in-blocks made.
     pub(crate) fn has_long_skips(&self) -> bool {
         self.blocks

@@ -22,6 +22,8 @@ const ROUNDS: usize = 2;
 /// Samples that are drawn for one allocation in so many steps, but for those of distances.
 pub(crate) fn samples(rule: ExitRule, steps: usize) -> usize {
     let sensitivities = match rule {
+        // Along the full network's paths alone.
+        ExitRule::Forecast => return CALIBRATION_SAMPLES,
         ExitRule::Distance => 0,
         _ => sensitivity::samples(steps),
     };
@@ -60,6 +62,9 @@ impl<B: Kernels> Calibrator<B> {
         key: CalibrationKey,
         monitor: &dyn Monitor,
     ) -> Result<Calibration, PipelineError> {
+        if key.exit_rule == ExitRule::Forecast {
+            return self.calibrate_forecast(key, monitor);
+        }
         let plan = self.plan(key)?;
         let mut weighting = None;
         let found = settle(ROUNDS, |policy| {
@@ -115,7 +120,7 @@ impl<B: Kernels> Calibrator<B> {
     }
 
     /// The errors of all blocks along the paths that a policy leads to.
-    fn errors(
+    pub(crate) fn errors(
         &self,
         policy: &dyn ExitPolicy,
         plan: &SamplePlan,

@@ -90,6 +90,32 @@ pub enum ExitSetting {
         /// What distances were measured by, where that is not what comes with the data set.
         reference: Option<ReferenceId>,
     },
+    /// [`ExitRule::Forecast`].
+    Forecast {
+        /// Depths, forecasts and gates over timesteps.
+        windows: Vec<ExitWindow>,
+        /// What they add to the full network's distance, of samples that they were not chosen by.
+        increase: f32,
+        /// What distances were measured by, where that is not what comes with the data set.
+        reference: Option<ReferenceId>,
+        /// What choosing by sample was found to be worth, where it could be tried.
+        evidence: Option<Evidence>,
+    },
+}
+
+/// What it is worth that samples choose for themselves whether they leave with a forecast: Fréchet distances of samples
+/// that neither way was chosen by. What is better was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// Where all samples leave at the same blocks.
+    pub scheduled: f64,
+    /// Where each leaves by how far it has moved.
+    pub by_sample: f64,
+    /// Samples of both.
+    pub samples: usize,
+    /// Their seed.
+    pub seed: u64,
 }
 
 impl ExitSetting {
@@ -101,23 +127,27 @@ impl ExitSetting {
             Self::Schedule { .. } => ExitRule::Schedule,
             Self::Allocated { .. } => ExitRule::Allocated,
             Self::Distance { .. } => ExitRule::Distance,
+            Self::Forecast { .. } => ExitRule::Forecast,
         }
     }
 
     /// The one number of the setting, as rows of results have it: a threshold on the uncertainty or
-    /// on its excess, or the price of a block.
+    /// on its excess, the price of a block, or what is added to the distance.
     pub fn threshold(&self) -> f32 {
         match self {
             Self::Threshold { uncertainty } => *uncertainty,
             Self::Excess { excess, .. } | Self::Schedule { excess, .. } => *excess,
             Self::Allocated { price, .. } | Self::Distance { price, .. } => *price,
+            Self::Forecast { increase, .. } => *increase,
         }
     }
 
     /// What distances were measured by, where that is not what comes with the data set.
     pub fn reference(&self) -> Option<&ReferenceId> {
         match self {
-            Self::Distance { reference, .. } => reference.as_ref(),
+            Self::Distance { reference, .. } | Self::Forecast { reference, .. } => {
+                reference.as_ref()
+            }
             _ => None,
         }
     }
@@ -148,9 +178,9 @@ impl Calibration {
                 every,
             }),
             ExitSetting::Schedule { depths, .. } => Box::new(DepthSchedule::new(depths)),
-            ExitSetting::Allocated { windows, .. } | ExitSetting::Distance { windows, .. } => {
-                Box::new(ExitWindows::new(windows, every))
-            }
+            ExitSetting::Allocated { windows, .. }
+            | ExitSetting::Distance { windows, .. }
+            | ExitSetting::Forecast { windows, .. } => Box::new(ExitWindows::new(windows, every)),
         }
     }
 }

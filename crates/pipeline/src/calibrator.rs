@@ -7,7 +7,9 @@ use adadiff_model::kernels::Kernels;
 use adadiff_sampler::SolverConfig;
 use adadiff_uem::{ErrorTrace, ExitPolicy, FullDepth};
 
+use crate::coarse::coarse_steps;
 use crate::exit_cost::{ExitCost, ExitCostKey};
+use crate::forecast::SegmentCosts;
 use crate::reference::NoReference;
 use crate::{
     Calibration, CalibrationFile, CalibrationKey, CalibrationReference, ExitRule, Monitor,
@@ -41,6 +43,7 @@ pub struct Calibrator<B: Kernels> {
 struct Measured<B: Kernels> {
     reference: Option<Arc<CalibrationReference<B>>>,
     exit_costs: Vec<(ExitCostKey, Arc<ExitCost>)>,
+    segment_costs: Vec<(ExitCostKey, Arc<SegmentCosts>)>,
 }
 
 impl<B: Kernels> Default for Measured<B> {
@@ -48,6 +51,7 @@ impl<B: Kernels> Default for Measured<B> {
         Self {
             reference: None,
             exit_costs: Vec::new(),
+            segment_costs: Vec::new(),
         }
     }
 }
@@ -149,9 +153,19 @@ impl<B: Kernels> Calibrator<B> {
         key: CalibrationKey,
         monitor: &dyn Monitor,
     ) -> Result<Calibration, PipelineError> {
-        self.check_estimators()?;
+        if key.exit_rule != ExitRule::Forecast {
+            self.check_estimators()?;
+        }
         match key.exit_rule {
-            ExitRule::Allocated | ExitRule::Distance => self.allocate(key, monitor),
+            ExitRule::Allocated | ExitRule::Distance | ExitRule::Forecast => {
+                let along = self.coarse(key.steps)?;
+                let steps = along.pipeline.config.sampling.steps;
+                let found = along.allocate(CalibrationKey { steps, ..key }, monitor)?;
+                Ok(Calibration {
+                    steps: key.steps,
+                    ..found
+                })
+            }
             ExitRule::Threshold | ExitRule::Excess | ExitRule::Schedule => {
                 self.calibrate_threshold(key, monitor)
             }
@@ -189,8 +203,9 @@ impl<B: Kernels> Calibrator<B> {
     pub fn evaluations(&self) -> u64 {
         let sampling = &self.pipeline.config.sampling;
         let samples = match sampling.exit_rule {
-            rule @ (ExitRule::Allocated | ExitRule::Distance) => {
-                allocated::samples(rule, sampling.steps)
+            rule @ (ExitRule::Allocated | ExitRule::Distance | ExitRule::Forecast) => {
+                let steps = coarse_steps(sampling.steps);
+                return (allocated::samples(rule, steps) * steps) as u64;
             }
             _ => CALIBRATION_ROUNDS * CALIBRATION_SAMPLES,
         };
@@ -230,6 +245,26 @@ impl<B: Kernels> Calibrator<B> {
         let cost = Arc::new(ExitCost::measure(&images, evaluator, trace, plan, monitor)?);
         self.measured().exit_costs.push((key, cost.clone()));
         Ok(cost)
+    }
+
+    /// What exits in single segments do, as `measure` finds it or did before.
+    pub(crate) fn measured_segments(
+        &self,
+        plan: &SamplePlan,
+        measure: impl FnOnce() -> Result<SegmentCosts, PipelineError>,
+    ) -> Result<Arc<SegmentCosts>, PipelineError> {
+        let key = ExitCostKey::new(&self.pipeline, plan);
+        let known = self
+            .measured()
+            .segment_costs
+            .iter()
+            .find_map(|(of, costs)| (*of == key).then(|| costs.clone()));
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let costs = Arc::new(measure()?);
+        self.measured().segment_costs.push((key, costs.clone()));
+        Ok(costs)
     }
 
     fn measured(&self) -> MutexGuard<'_, Measured<B>> {

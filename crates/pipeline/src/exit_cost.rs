@@ -8,7 +8,7 @@ use crate::segments::{mean_error, segments, shallow_in};
 use crate::{Conditions, Evaluator, Monitor, Pipeline, PipelineError, SamplePlan, SampleStats};
 
 /// Segments of a path in which blocks are skipped: each is tried at several depths.
-const SEGMENTS: usize = 10;
+pub(crate) const SEGMENTS: usize = 10;
 
 /// The fewest samples of a distance. All distances are of the same noise, so that their differences
 /// need few.
@@ -101,7 +101,7 @@ impl ExitCost {
         plan: &SamplePlan,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
-        let samples = SAMPLES.max(evaluator.dims() + evaluator.dims() / 8);
+        let samples = samples_of_distance(evaluator.dims());
         ensure_prompts(plan, samples)?;
         monitor.stage("measuring what leaving early does to the distance");
         let plan = SamplePlan {
@@ -141,6 +141,11 @@ impl ExitCost {
     }
 }
 
+/// The samples of a distance over so many features.
+pub(crate) fn samples_of_distance(dims: usize) -> usize {
+    SAMPLES.max(dims + dims / 8)
+}
+
 /// Refuses prompts that are too few to stand for a data set.
 fn ensure_prompts(plan: &SamplePlan, samples: usize) -> Result<(), PipelineError> {
     match &plan.conditions {
@@ -161,7 +166,7 @@ pub(crate) fn ensure_some_prompts(plan: &SamplePlan) -> Result<(), PipelineError
 }
 
 /// The numbers of blocks that are tried in a segment of the path.
-fn depths(steps: &[ErrorStep], blocks: usize) -> Vec<usize> {
+pub(crate) fn depths(steps: &[ErrorStep], blocks: usize) -> Vec<usize> {
     let mut tried = Vec::new();
     let mut smallest = f64::INFINITY;
     for depth in 1..blocks {

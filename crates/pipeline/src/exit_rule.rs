@@ -22,9 +22,18 @@ pub enum ExitRule {
     /// how far each moves: needs features and statistics to measure that by, and draws dozens of sets of
     /// samples for it, in each run anew. May skip more blocks than were asked for, where that costs nothing
     Distance,
+    /// As `distance`, but after depths that depend on the timestep, with or without a forecast of the blocks that
+    /// are skipped, made of what they added when the sample last ran to the end; each sample chooses for
+    /// itself where that is better on samples that nothing was chosen by
+    Forecast,
 }
 
 impl ExitRule {
+    /// Whether exits are calibrated by the distance of samples from a reference.
+    pub fn measures_distances(self) -> bool {
+        matches!(self, Self::Distance | Self::Forecast)
+    }
+
     /// The name on the command line and in results.
     pub fn name(self) -> &'static str {
         match self {
@@ -33,6 +42,7 @@ impl ExitRule {
             Self::Schedule => "schedule",
             Self::Allocated => "allocated",
             Self::Distance => "distance",
+            Self::Forecast => "forecast",
         }
     }
 }

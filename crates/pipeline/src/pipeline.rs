@@ -50,6 +50,8 @@ pub struct Generated {
     pub seconds: f64,
     /// Blocks run and estimates made.
     pub counts: EvaluationCounts,
+    /// The most bytes that were kept of a sample from one evaluation to the next.
+    pub memory_per_sample: usize,
 }
 
 impl Generated {
@@ -314,6 +316,7 @@ impl<B: Kernels> Pipeline<B> {
             counts: evaluation_counts(&samples.trace, plan.samples, branches),
             trace: samples.trace,
             seconds,
+            memory_per_sample: denoiser.memory_per_sample(),
         })
     }
 

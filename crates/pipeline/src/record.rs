@@ -7,7 +7,7 @@ use adadiff_uem::{ExitWindow, ScheduledDepth, UncertaintyFloor};
 use serde::{Deserialize, Serialize};
 
 use crate::sampling_config::{every_block, is_every_block, is_zero};
-use crate::{BudgetResult, Calibration, ExitRule, ExitSetting, ReferenceId};
+use crate::{BudgetResult, Calibration, Evidence, ExitRule, ExitSetting, ReferenceId};
 
 /// A calibration, and the weights and the solver that it is of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub(crate) struct CalibrationRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     yardstick: Option<ReferenceId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    evidence: Option<Evidence>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     attainment: Option<BudgetResult>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     weights_sha256: Option<String>,
@@ -69,6 +71,7 @@ impl From<Calibration> for CalibrationRecord {
             samples: calibration.samples,
             seed: calibration.seed,
             yardstick: None,
+            evidence: None,
             attainment: calibration.result,
             weights_sha256: None,
             solver: None,
@@ -83,6 +86,15 @@ impl From<Calibration> for CalibrationRecord {
             ExitSetting::Distance {
                 windows, reference, ..
             } => (record.windows, record.yardstick) = (windows, reference),
+            ExitSetting::Forecast {
+                windows,
+                reference,
+                evidence,
+                ..
+            } => {
+                (record.windows, record.yardstick) = (windows, reference);
+                record.evidence = evidence;
+            }
         }
         record
     }
@@ -103,7 +115,7 @@ impl TryFrom<CalibrationRecord> for Calibration {
             ExitRule::Threshold => &[],
             ExitRule::Excess => &["floors"],
             ExitRule::Schedule => &["floors", "depths"],
-            ExitRule::Allocated | ExitRule::Distance => &["windows"],
+            ExitRule::Allocated | ExitRule::Distance | ExitRule::Forecast => &["windows"],
         };
         for (list, is_empty) in lists {
             if needed.contains(&list) == is_empty {
@@ -132,6 +144,12 @@ impl TryFrom<CalibrationRecord> for Calibration {
                 windows: record.windows,
                 price: number,
                 reference: record.yardstick,
+            },
+            ExitRule::Forecast => ExitSetting::Forecast {
+                windows: record.windows,
+                increase: number,
+                reference: record.yardstick,
+                evidence: record.evidence,
             },
         };
         Ok(Self {
@@ -177,6 +195,8 @@ mod tests {
     #[test]
     fn every_rule_lies_flat_on_disk_and_comes_back() {
         let window = r#"{"timestep":999.0,"least":2,"most":5,"uncertainty":0.25}"#;
+        let told = r#"{"timestep":999.0,"least":1,"most":1,"uncertainty":0.0,"forecast":{}}"#;
+        let gate = r#"{"timestep":9.0,"least":1,"most":5,"uncertainty":0.0,"forecast":{"order":1,"coefficient":0.5,"last_blocks":2,"longest":4},"movement":0.125,"log_snr":1.5}"#;
         let floor = r#"{"timestep":999.0,"uncertainty":0.5}"#;
         let depth = r#"{"timestep":999.0,"blocks":3}"#;
         let rest = r#""steps":8,"samples":64,"seed":7"#;
@@ -189,6 +209,7 @@ mod tests {
             ),
             ("allocated", format!(r#""windows":[{window}],"#)),
             ("distance", format!(r#""windows":[{window}],"#)),
+            ("forecast", format!(r#""windows":[{told},{gate}],"#)),
         ] {
             let json = format!(
                 r#"{{"exit_rule":"{rule}","reduction":0.4,"reached":0.41,"threshold":0.1,{lists}{rest}}}"#

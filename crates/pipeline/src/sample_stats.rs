@@ -28,6 +28,13 @@ pub struct SampleStats {
     pub pixels: Vec<f32>,
     /// The exits of the first samples.
     pub trace: ExitTrace,
+    /// The most bytes that were kept of a sample from one evaluation to the next.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub memory_per_sample: usize,
+}
+
+fn is_nothing(bytes: &usize) -> bool {
+    *bytes == 0
 }
 
 /// What is shown the statistics after each part of a run, to keep them.
@@ -51,6 +58,7 @@ impl SampleStats {
             seconds: 0.0,
             pixels: Vec::new(),
             trace: ExitTrace::default(),
+            memory_per_sample: 0,
         })
     }
 
@@ -95,6 +103,7 @@ impl SampleStats {
             evaluator.add(&mut self.statistics, &generated.pixels)?;
             self.counts.add(&generated.counts);
             self.seconds += generated.seconds;
+            self.memory_per_sample = self.memory_per_sample.max(generated.memory_per_sample);
             if offset < Self::SHOWN {
                 let room = SHOWN_PIXELS.saturating_sub(self.pixels.len());
                 let size = generated.pixels.len() / generated.counts.samples.max(1) as usize;

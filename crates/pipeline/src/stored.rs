@@ -2,9 +2,7 @@
 
 use adadiff_model::kernels::Kernels;
 
-use crate::{
-    Calibration, CalibrationFile, Calibrator, ExitRule, Monitor, PipelineError, StoredCalibration,
-};
+use crate::{Calibration, CalibrationFile, Calibrator, Monitor, PipelineError, StoredCalibration};
 
 impl<B: Kernels> Calibrator<B> {
     /// The stored exits that skip a share of blocks, where there are some.
@@ -55,7 +53,7 @@ impl<B: Kernels> Calibrator<B> {
 
     /// Whether an entry is of the caller's reference, where it is of any.
     fn is_measured_by_reference(&self, entry: &Calibration) -> Result<bool, PipelineError> {
-        if entry.exits.rule() != ExitRule::Distance {
+        if !entry.exits.rule().measures_distances() {
             return Ok(true);
         }
         self.reference.accepts(entry.exits.reference())
@@ -112,8 +110,8 @@ mod tests {
     use super::*;
     use crate::testing::{Notes, bundled, pipeline};
     use crate::{
-        CalibrationReference, ExitSetting, Pipeline, ReferenceId, ReferenceSource, SampleSpec,
-        Silent,
+        CalibrationReference, ExitRule, ExitSetting, Pipeline, ReferenceId, ReferenceSource,
+        SampleSpec, Silent,
     };
 
     #[test]

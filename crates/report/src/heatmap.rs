@@ -21,6 +21,9 @@ pub struct HeatmapStep {
     pub share: Vec<f64>,
     /// Blocks run, mean over samples.
     pub blocks_mean: f64,
+    /// Numbers of blocks after which samples left with a forecast of the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forecasts: Vec<u32>,
 }
 
 /// Exit depth over denoising steps.
@@ -84,6 +87,7 @@ impl ExitHeatmap {
                 timestep,
                 share: counts.iter().map(|&count| count as f64 / total).collect(),
                 blocks_mean: blocks.iter().map(|&block| f64::from(block)).sum::<f64>() / total,
+                forecasts: Vec::new(),
             });
         }
         match samples {
@@ -98,6 +102,19 @@ impl ExitHeatmap {
                 "none".into(),
             ),
         }
+    }
+
+    /// Marks the exits with a forecast, which `is_forecast` tells from the timestep and the blocks run.
+    pub fn marking(mut self, is_forecast: impl Fn(f64, u32) -> bool) -> Self {
+        for step in &mut self.steps {
+            let exits = (1u32..).zip(&step.share);
+            let left = exits.filter(|&(_, &share)| share > 0.0);
+            step.forecasts = left
+                .map(|(blocks, _)| blocks)
+                .filter(|&blocks| is_forecast(step.timestep, blocks))
+                .collect();
+        }
+        self
     }
 
     /// The figure as an SVG document.
@@ -139,12 +156,16 @@ impl ExitHeatmap {
 
     /// What a reader of the figure should know.
     pub fn caption(&self) -> String {
-        format!(
+        let caption = format!(
             "The block after which samples left, at each denoising step (left: noise, right: \
              image). Colour is the share of the {} samples that left there; the line is their \
              mean. Samples at block {} ran the whole network.",
             self.samples, self.blocks_per_prediction
-        )
+        );
+        if self.steps.iter().all(|step| step.forecasts.is_empty()) {
+            return caption;
+        }
+        format!("{caption} A ring marks exits with a forecast of the blocks that were skipped.")
     }
 
     fn draw(
@@ -178,6 +199,11 @@ impl ExitHeatmap {
             })
         });
         chart.draw_series(cells)?;
+        let rings = (1u32..).zip(&self.steps).flat_map(|(step, exits)| {
+            let blocks = exits.forecasts.iter();
+            blocks.map(move |&block| (f64::from(step), f64::from(block)))
+        });
+        let rings: Vec<_> = rings.collect();
         let means = (1u32..)
             .zip(&self.steps)
             .map(|(step, exits)| (f64::from(step), exits.blocks_mean));
@@ -188,6 +214,10 @@ impl ExitHeatmap {
             RGBColor(red, green, blue).stroke_width(3),
         ] {
             chart.draw_series(LineSeries::new(means.clone(), colour))?;
+        }
+        for (radius, colour) in [(7, WHITE.filled()), (5, BLACK.stroke_width(2))] {
+            let ring = |&place: &(f64, f64)| Circle::new(place, radius, colour);
+            chart.draw_series(rings.iter().map(ring))?;
         }
         chart
             .configure_mesh()
@@ -257,6 +287,25 @@ mod tests {
         assert_eq!(heatmap.steps[1].share, [0.0, 0.25, 0.5, 0.25]);
         assert_eq!(heatmap.steps[0].blocks_mean, 1.25);
         assert_eq!(heatmap.steps[2].blocks_mean, 4.0);
+        Ok(())
+    }
+
+    #[test]
+    fn exits_with_a_forecast_are_marked() -> Result<(), ReportError> {
+        let plain = example()?;
+        let marked = plain
+            .clone()
+            .marking(|timestep, blocks| timestep < 600.0 && blocks < 4);
+        let forecasts: Vec<_> = marked
+            .steps
+            .iter()
+            .map(|step| &step.forecasts[..])
+            .collect();
+        assert_eq!(forecasts, [&[][..], &[2, 3], &[]]);
+        assert_eq!(marked.svg()?.matches("<circle").count(), 4);
+        assert_eq!(plain.svg()?.matches("<circle").count(), 0);
+        assert!(marked.caption().contains("A ring marks"));
+        assert!(!plain.caption().contains("ring"));
         Ok(())
     }
 

@@ -1,21 +1,31 @@
 //! The adaptive network: blocks run only for the samples that still need them.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use adadiff_model::kernels::{Kernels, mean_cosine};
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction, TokenState, gather, read_back};
+use adadiff_model::{
+    Condition, Denoiser, ModelError, Prediction, TokenState, bytes_per_row, read_back,
+};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+use crate::exited::{Evaluation, uncertainty_map};
+use crate::memory::Memory;
 use crate::policy::{BlockContext, ExitSignal};
+use crate::states::{States, relative_difference, select_rows};
 use crate::timestep_biases::TimestepBiasCache;
-use crate::{AdaDiff, ExitPolicy};
+use crate::{AdaDiff, ExitPolicy, Forecast, Kept};
 
 /// A network and a policy that says when its samples leave.
 ///
 /// After a block the leaving samples are gathered out; skips are gathered once, where they are
 /// consumed; the hidden states of all samples are decoded together at the end and return in the
 /// original order. The result for a sample does not depend on the rest of the batch.
+///
+/// Where the policy has samples leave with a [`Forecast`], it depends on the evaluations before: what is kept of
+/// them is forgotten at [`Denoiser::begin`], until when the batch must stay the same.
 #[derive(Debug)]
 pub struct AdaptiveUVit<'a, B: Backend, P> {
     model: &'a AdaDiff<B>,
@@ -24,24 +34,9 @@ pub struct AdaptiveUVit<'a, B: Backend, P> {
     keep_maps: bool,
     /// What is recorded of every block.
     recorded: ExitSignal,
-}
-
-/// Samples that left the network after the same block.
-struct ExitedRows<B: Backend> {
-    block: usize,
-    hidden: Tensor<B, 3>,
-    /// Uncertainty of each value of each patch, where maps are kept.
-    map: Option<Tensor<B, 3>>,
-    samples: Vec<usize>,
-}
-
-/// What is known of a batch on its way through the blocks.
-struct Evaluation<B: Backend> {
-    exited: Vec<ExitedRows<B>>,
-    /// Blocks run by each sample that has exited, 0 for the others.
-    blocks: Vec<u32>,
-    /// What the policy asked for of each sample so far.
-    signals: Vec<Vec<f32>>,
+    memory: Mutex<Memory<B>>,
+    /// Bytes of a sample.
+    most_kept: AtomicUsize,
 }
 
 impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
@@ -53,6 +48,8 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
             time_biases: TimestepBiasCache::new(),
             keep_maps: false,
             recorded: ExitSignal::None,
+            memory: Mutex::new(Memory::new(0)),
+            most_kept: AtomicUsize::new(0),
         }
     }
 
@@ -87,6 +84,16 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         }
     }
 
+    /// The forecast that samples leave with after a block, where they do not leave as they are.
+    fn forecast(&self, context: BlockContext) -> Option<Forecast> {
+        let forecast = (!context.is_last()).then(|| self.policy.forecast(context));
+        let told = forecast.flatten().filter(|told| told.coefficient != 0.0)?;
+        Some(Forecast {
+            last_blocks: told.last_blocks.min(context.block + 1),
+            ..told
+        })
+    }
+
     /// The hidden state that the next block is given, where its change is going to be measured.
     fn input_to_compare(&self, next: BlockContext, state: &TokenState<B>) -> Option<Tensor<B, 3>> {
         (self.signal(next) == ExitSignal::Change).then(|| state.hidden())
@@ -98,6 +105,8 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         context: BlockContext,
         before: Option<Tensor<B, 3>>,
         state: &TokenState<B>,
+        states: &States<B>,
+        memory: &Memory<B>,
     ) -> Result<Vec<f32>, ModelError> {
         let extra_tokens = self.model.backbone.extra_tokens();
         match (self.signal(context), before) {
@@ -108,55 +117,125 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
             (ExitSignal::Change, Some(before)) => {
                 read_back(mean_cosine(before, state.hidden(), extra_tokens).neg() + 1.0)
             }
+            (ExitSignal::Movement, _) => {
+                let mut moved = vec![f32::MAX; state.samples().len()];
+                let now = states.movement(state.hidden(), state.samples());
+                let known = memory.movement(context.block, state.samples());
+                if let (Some(now), Some((rows, kept))) = (now, known) {
+                    let now = select_rows(now, &rows);
+                    let image = |values| self.model.backbone.image_tokens(values);
+                    let values: Vec<f32> = read_back(relative_difference(image(now), image(kept)))?;
+                    for (row, value) in rows.into_iter().zip(values) {
+                        moved[row] = value;
+                    }
+                }
+                Ok(moved)
+            }
             _ => Ok(Vec::new()),
         }
     }
 
-    /// Positions of the active samples that exit after a block, and of those that go on.
+    /// Positions of the active samples that exit after a block, and of those that go on. One that should leave with a
+    /// forecast, but has none, runs to the end; in pairs both of a sample's predictions do, or neither.
     fn part(
         &self,
         context: BlockContext,
         samples: &[usize],
-        evaluation: &Evaluation<B>,
+        evaluation: &mut Evaluation<B>,
+        memory: &Memory<B>,
+        pairs: bool,
     ) -> (Vec<usize>, Vec<usize>) {
-        let exits = |sample: usize| {
+        let forecast = self.forecast(context);
+        let batch = evaluation.blocks.len();
+        let mut exits = vec![false; batch];
+        for &sample in samples {
+            let may = evaluation.blocks[sample] == 0 && !evaluation.runs_on[sample];
             let signals = &evaluation.signals[sample];
-            evaluation.blocks[sample] == 0
-                && (context.is_last() || self.policy.should_exit(context, signals))
-        };
-        (0..samples.len()).partition(|&row| exits(samples[row]))
+            exits[sample] = may && self.policy.should_exit(context, signals);
+        }
+        if let Some(forecast) = forecast {
+            let wanted = exits.clone();
+            let may =
+                |sample: usize| wanted[sample] && memory.reaches(context.block, sample, forecast);
+            for sample in (0..batch).filter(|&sample| wanted[sample]) {
+                let other = (sample + batch / 2) % batch;
+                let together = !pairs || may(other) || evaluation.blocks[other] != 0;
+                exits[sample] = together && may(sample);
+                evaluation.runs_on[sample] = !exits[sample];
+            }
+        }
+        let left = &evaluation.blocks;
+        let leaves = |sample: usize| left[sample] == 0 && (context.is_last() || exits[sample]);
+        (0..samples.len()).partition(|&row| leaves(samples[row]))
     }
 
-    /// [`Denoiser::predict`] on the thread that calls it.
+    /// Lets the samples in `rows` leave after a block.
+    fn exit(
+        &self,
+        context: BlockContext,
+        state: &TokenState<B>,
+        rows: &[usize],
+        memory: &Memory<B>,
+        evaluation: &mut Evaluation<B>,
+    ) {
+        let mut exiting = state.clone();
+        exiting.keep(rows);
+        let map = self
+            .keep_maps
+            .then(|| uncertainty_map(self.model, context.block, &exiting));
+        let samples = exiting.samples().to_vec();
+        let (hidden, run) = (exiting.hidden(), context.block + 1);
+        let Some(forecast) = self.forecast(context) else {
+            return evaluation.exit(run, context.block, hidden, map, &samples);
+        };
+        let time = |timestep| self.policy.forecast_time(timestep);
+        let told = memory.forecast(context.block, &samples, forecast, (context.timestep, time));
+        let mut hidden = hidden + told;
+        let last = forecast.last_blocks;
+        if last > 0 {
+            let (backbone, rest) = (&self.model.backbone, context.blocks - last);
+            let state = backbone.jump(exiting, rest, hidden);
+            hidden = backbone.run_blocks(rest..context.blocks, state).hidden();
+        }
+        evaluation.exit(run + last, context.blocks - 1, hidden, map, &samples);
+    }
+
+    /// [`Denoiser::predict`] on the thread that calls it, and what is remembered then.
     fn evaluate(
         &self,
         noisy: Tensor<B, 4>,
         timestep: f64,
         condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
+        mut memory: Memory<B>,
+        pairs: bool,
+    ) -> Result<(Prediction<B>, Memory<B>), ModelError> {
         let backbone = &self.model.backbone;
         let [batch, ..] = noisy.dims();
         let state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
-        let mut evaluation = Evaluation {
-            exited: Vec::new(),
-            blocks: vec![0; batch],
-            signals: vec![Vec::new(); batch],
-        };
+        let mut evaluation = Evaluation::new(batch);
         let first = BlockContext {
             block: 0,
             blocks: backbone.num_blocks(),
             timestep,
         };
+        let kept = self.kept(first);
+        let embedded = self.has_movements(first, &kept).then(|| state.hidden());
+        let mut states = States::new(embedded);
         let mut before = self.input_to_compare(first, &state);
         backbone.walk_blocks(0..first.blocks, state, |block, state| {
             let context = BlockContext { block, ..first };
-            evaluation.note(
-                state.samples(),
-                self.read_signal(context, before.take(), state)?,
-            );
-            let (exiting, staying) = self.part(context, state.samples(), &evaluation);
+            let signal = self.read_signal(context, before.take(), state, &states, &memory)?;
+            evaluation.note(state.samples(), signal);
+            let of_block = |(kept, of): &(usize, Kept)| {
+                *kept == block || first.blocks - of.last_blocks == block + 1
+            };
+            if kept.iter().any(of_block) {
+                states.note(block, state);
+            }
+            let (exiting, staying) =
+                self.part(context, state.samples(), &mut evaluation, &memory, pairs);
             if !exiting.is_empty() {
-                evaluation.exit(block, state, &exiting, self.keep_maps.then_some(self.model));
+                self.exit(context, state, &exiting, &memory, &mut evaluation);
             }
             // A recording goes on with every sample.
             if self.recorded == ExitSignal::None {
@@ -174,88 +253,86 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(evaluation.finish(self.model))
-    }
-}
-
-impl<B: Kernels> Evaluation<B> {
-    /// Notes one value of each of `samples`, or none of any.
-    fn note(&mut self, samples: &[usize], signal: Vec<f32>) {
-        for (&sample, value) in samples.iter().zip(signal) {
-            self.signals[sample].push(value);
-        }
-    }
-
-    /// Sets the samples in `rows` of `state` aside, with their maps where a network is given to
-    /// estimate them.
-    fn exit(
-        &mut self,
-        block: usize,
-        state: &TokenState<B>,
-        rows: &[usize],
-        estimating: Option<&AdaDiff<B>>,
-    ) {
-        let mut exiting = state.clone();
-        exiting.keep(rows);
-        for &sample in exiting.samples() {
-            self.blocks[sample] = block as u32 + 1;
-        }
-        let hidden = exiting.hidden();
-        self.exited.push(ExitedRows {
-            block,
-            map: estimating.map(|model| {
-                let estimator = model.estimator(block);
-                let map = estimator.forward(hidden.clone(), exiting.time_embedding());
-                model.backbone.image_tokens(map)
-            }),
-            hidden,
-            samples: exiting.samples().to_vec(),
+        let finished = evaluation.with_blocks(first.blocks);
+        let new = kept.iter().filter_map(|&(block, of)| {
+            let end = first.blocks - of.last_blocks;
+            states.kept(block, end, timestep, of.movement, &finished)
         });
-    }
-
-    /// Decodes all exited rows together and restores the original order.
-    fn finish(self, model: &AdaDiff<B>) -> Prediction<B> {
-        let mut position = vec![0; self.blocks.len()];
-        let samples = self.exited.iter().flat_map(|exited| &exited.samples);
-        for (row, &sample) in samples.enumerate() {
-            position[sample] = row;
-        }
-        let in_order = position.is_sorted();
-        let restore = |image: Tensor<B, 4>| {
-            if in_order {
-                image
-            } else {
-                gather(image, &position)
-            }
-        };
-
-        let maps: Option<Vec<_>> = self
-            .exited
-            .iter()
-            .map(|exited| exited.map.clone())
-            .collect();
-        let noise = if model.shares_decoder() {
-            let hidden = self.exited.into_iter().map(|exited| exited.hidden);
-            model.backbone.decode(join(hidden.collect()))
+        let new = if finished.is_empty() {
+            Vec::new()
         } else {
-            let decode = |exited: ExitedRows<B>| model.decode(exited.block, exited.hidden);
-            join(self.exited.into_iter().map(decode).collect())
+            new.collect()
         };
-        Prediction {
-            noise: restore(noise),
-            blocks: self.blocks,
-            exit_signal: self.signals,
-            uncertainty_map: maps.map(|maps| restore(model.backbone.unpatchify(join(maps)))),
-        }
+        memory.refresh(&finished, new, |block| {
+            let of_block = kept.iter().find(|(kept, _)| *kept == block);
+            of_block.map_or(0, |(_, of)| of.order + 1)
+        });
+        Ok((evaluation.finish(self.model), memory))
     }
-}
 
-/// Joins rows; a single part is not copied.
-fn join<B: Backend, const D: usize>(mut parts: Vec<Tensor<B, D>>) -> Tensor<B, D> {
-    if parts.len() == 1 {
-        parts.remove(0)
-    } else {
-        Tensor::cat(parts, 0)
+    /// What is kept in an evaluation, by blocks.
+    fn kept(&self, first: BlockContext) -> Vec<(usize, Kept)> {
+        let kept = |block: usize| {
+            let of = self.policy.keeps(BlockContext { block, ..first })?;
+            let of = Kept {
+                last_blocks: of.last_blocks.min(block + 1),
+                ..of
+            };
+            (block + 1 + of.last_blocks < first.blocks).then_some((block, of))
+        };
+        (0..first.blocks).filter_map(kept).collect()
+    }
+
+    /// Whether an evaluation keeps movements, or compares them.
+    fn has_movements(&self, first: BlockContext, kept: &[(usize, Kept)]) -> bool {
+        let mut contexts = (0..first.blocks).map(|block| BlockContext { block, ..first });
+        kept.iter().any(|(_, of)| of.movement)
+            || contexts.any(|context| self.signal(context) == ExitSignal::Movement)
+    }
+
+    /// The most bytes that a sample may be kept of from one evaluation to the next where the network is asked
+    /// about `timesteps`.
+    pub fn most_memory(&self, timesteps: &[f64]) -> usize {
+        let backbone = &self.model.backbone;
+        let rows = |&timestep: &f64| {
+            let kept = self.kept(BlockContext {
+                block: 0,
+                blocks: backbone.num_blocks(),
+                timestep,
+            });
+            let of_block = |(_, of): &(usize, Kept)| of.order + 1 + usize::from(of.movement);
+            kept.iter().map(of_block).sum::<usize>()
+        };
+        let most = timesteps.iter().map(rows).max().unwrap_or(0);
+        most * bytes_per_row(&backbone.pos_embed.val())
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory<B>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// [`Denoiser::predict`] by what is remembered, which is written once nothing can fail any more. No lock is held
+    /// in between.
+    fn predict_from_memory(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+        pairs: bool,
+    ) -> Result<Prediction<B>, ModelError> {
+        let [batch, ..] = noisy.dims();
+        let known = self.memory().clone();
+        let known = if known.batch() == batch {
+            known
+        } else {
+            Memory::new(batch)
+        };
+        let (prediction, memory) =
+            B::on_worker(|| self.evaluate(noisy, timestep, condition, known, pairs))?;
+        self.most_kept
+            .fetch_max(memory.bytes_per_sample(), Ordering::Relaxed);
+        *self.memory() = memory;
+        Ok(prediction)
     }
 }
 
@@ -266,10 +343,27 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
         timestep: f64,
         condition: &Condition<B>,
     ) -> Result<Prediction<B>, ModelError> {
-        B::on_worker(|| self.evaluate(noisy, timestep, condition))
+        self.predict_from_memory(noisy, timestep, condition, false)
+    }
+
+    fn predict_pairs(
+        &self,
+        noisy: Tensor<B, 4>,
+        timestep: f64,
+        condition: &Condition<B>,
+    ) -> Result<Prediction<B>, ModelError> {
+        self.predict_from_memory(noisy, timestep, condition, true)
     }
 
     fn blocks_per_prediction(&self) -> u32 {
         self.model.backbone.num_blocks() as u32
+    }
+
+    fn begin(&self) {
+        *self.memory() = Memory::new(0);
+    }
+
+    fn memory_per_sample(&self) -> usize {
+        self.most_kept.load(Ordering::Relaxed)
     }
 }

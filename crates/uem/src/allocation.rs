@@ -150,10 +150,10 @@ fn candidates(
 ) -> Vec<Candidate> {
     let try_out = |least: usize, most: usize, uncertainty: f32| {
         let window = ExitWindow {
-            timestep: step.timestep,
             least,
             most,
             uncertainty,
+            ..ExitWindow::fixed(step.timestep, blocks)
         };
         let (mut run, mut error) = (0, 0.0);
         for (errors, uncertainty) in step.errors.iter().zip(&step.uncertainty) {

@@ -43,6 +43,9 @@
 //! # Ok::<(), ModelError>(())
 //! ```
 //!
+//! A policy may have samples leave with a [`Forecast`] of the blocks that they skip, made of what they kept
+//! of the evaluations before.
+//!
 //! What samples did is an [`ExitTrace`]. From one that was recorded at every block
 //! ([`AdaptiveUVit::recording`]) a threshold for a budget of blocks is found with [`calibrate`], and
 //! windows over time, from recorded errors ([`BlockErrorRecorder`]), with [`allocate`]. [`BatchExit`] is
@@ -55,8 +58,12 @@ mod batch_exit;
 mod block_errors;
 mod calibration;
 mod estimator;
+mod exited;
+mod forecast;
 mod import;
+mod memory;
 mod policy;
+mod states;
 mod timestep_biases;
 mod trace;
 
@@ -69,9 +76,10 @@ pub use calibration::{
     CalibratedThreshold, CalibrationError, calibrate, calibrate_excess, calibrate_policy,
 };
 pub use estimator::{EstimatorForm, UncertaintyEstimator, UncertaintyForm};
+pub use forecast::{Forecast, Kept};
 pub use policy::{
-    BlockContext, CheckEvery, DepthSchedule, ExcessThreshold, ExitPolicy, ExitSignal, ExitWindow,
-    ExitWindows, FixedDepth, FullDepth, Patience, Saturation, ScheduledDepth, Threshold,
-    UncertaintyFloor, replay,
+    BlockCache, BlockContext, CheckEvery, DepthSchedule, ExcessThreshold, ExitPolicy, ExitSignal,
+    ExitWindow, ExitWindows, FixedDepth, FullDepth, Patience, Saturation, ScheduledDepth,
+    Threshold, UncertaintyFloor, replay,
 };
 pub use trace::{ExitTrace, TraceStep};

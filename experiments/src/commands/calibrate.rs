@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
-use adadiff_pipeline::{Calibration, CalibrationFile, ExitSetting, Monitor};
+use adadiff_pipeline::{Calibration, CalibrationFile, Evidence, ExitSetting, Monitor};
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -97,14 +97,46 @@ fn describe(calibration: &Calibration) -> String {
         ExitSetting::Allocated { .. } | ExitSetting::Distance { .. } => {
             "bounds and a threshold for each step, which skip".to_owned()
         }
+        ExitSetting::Forecast { windows, .. } => {
+            let told = windows.iter().filter(|window| window.forecast.is_some());
+            let count = told.count();
+            format!("a depth for each step, with a forecast in {count} of them, which skip")
+        }
     };
     let more = if reached - reduction > MUCH {
         ", more than was asked for"
     } else {
         ""
     };
+    let worth = match exits {
+        ExitSetting::Forecast {
+            evidence: Some(evidence),
+            ..
+        } => worth_of_choosing(evidence),
+        _ => String::new(),
+    };
     format!(
-        "{asked:.0} % fewer blocks: {how} {reached_percent:.1} % of {samples} samples' blocks{more}"
+        "{asked:.0} % fewer blocks: {how} {reached_percent:.1} % of {samples} samples' \
+         blocks{more}{worth}"
+    )
+}
+
+/// What choosing by sample was found to be worth, in words.
+fn worth_of_choosing(evidence: &Evidence) -> String {
+    let Evidence {
+        scheduled,
+        by_sample,
+        samples,
+        ..
+    } = evidence;
+    let (worth, used) = if by_sample < scheduled {
+        ("better", "samples choose")
+    } else {
+        ("no better", "the schedule is used")
+    };
+    format!(
+        "; choosing by sample is {worth} on {samples} other samples (FD {by_sample:.2}, that of the \
+         schedule {scheduled:.2}): {used}"
     )
 }
 
@@ -144,6 +176,26 @@ mod tests {
             describe(&of_distance),
             "15 % fewer blocks: bounds and a threshold for each step, which skip 41.0 % of 64 samples' \
              blocks, more than was asked for"
+        );
+        let of_forecast = Calibration {
+            exits: ExitSetting::Forecast {
+                windows: Vec::new(),
+                increase: 0.1,
+                reference: None,
+                evidence: Some(Evidence {
+                    scheduled: 25.0,
+                    by_sample: 25.5,
+                    samples: 512,
+                    seed: 8,
+                }),
+            },
+            ..of_distance
+        };
+        assert_eq!(
+            told(&of_forecast),
+            "15 % fewer blocks: a depth for each step, with a forecast in 0 of them, which skip 41.0 % of \
+             64 samples' blocks, more than was asked for; choosing by sample is no better on 512 other \
+             samples (FD 25.50, that of the schedule 25.00): the schedule is used"
         );
     }
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{
-    Calibration, Evaluator, Monitor, ReferenceId, SamplePlan, SampleStats, ensure_enough,
-    network_cost,
+    Calibration, CalibrationKey, Evaluator, ExitRule, Monitor, ReferenceId, SamplePlan,
+    SampleStats, ensure_enough, network_cost,
 };
 use adadiff_report::UncertaintyMaps;
 use adadiff_storage::{ResumeStore, RunFolder};
@@ -69,6 +69,8 @@ pub struct ComparisonResults {
     pub full: SampleStats,
     /// AdaDiff's.
     pub adaptive: SampleStats,
+    /// When they left.
+    pub calibration: Calibration,
     /// Uncertainty maps of a few samples.
     pub maps: UncertaintyMaps,
     /// Channels, height and width of an image.
@@ -233,6 +235,7 @@ impl<B: Kernels> CompareRunner<'_, B> {
         }
         let row = self.row(MethodKind::AdaDiff, &adaptive, full_seconds)?;
         rows.push(row.with_exit(&calibration));
+        rows.extend(self.without_forecast(reduction, &draw, full_seconds)?);
 
         let curve = self.curve(curve_samples, budgets)?;
         self.say("speed");
@@ -251,9 +254,30 @@ impl<B: Kernels> CompareRunner<'_, B> {
             timings,
             full,
             adaptive,
+            calibration,
             maps,
             image_shape: self.loaded.pipeline().image_shape(),
         })
+    }
+
+    /// The same budget without forecasts, where there are some with it.
+    fn without_forecast(
+        &self,
+        reduction: f64,
+        draw: &SamplePlan,
+        full_seconds: f64,
+    ) -> Result<Option<ResultRow>> {
+        if self.preset().sampling.exit_rule != ExitRule::Forecast {
+            return Ok(None);
+        }
+        self.say("AdaDiff without forecasts");
+        let calibration = self.calibration(CalibrationKey {
+            exit_rule: ExitRule::Distance,
+            ..self.loaded.calibrator().key(reduction)
+        })?;
+        let drawn = self.draw("adadiff-without-forecasts", &calibration.policy(), draw)?;
+        let row = self.row(MethodKind::AdaDiff, &drawn, full_seconds)?;
+        Ok(Some(row.with_exit(&calibration)))
     }
 
     /// The first evaluation of a process pays for memory and kernels; it is not timed.
@@ -323,18 +347,28 @@ impl<B: Kernels> CompareRunner<'_, B> {
         })
     }
 
-    /// The threshold of a budget, the same one after an interruption.
+    /// The threshold of a share of blocks.
     fn threshold(&self, reduction: f64) -> Result<Calibration> {
+        self.calibration(self.loaded.calibrator().key(reduction))
+    }
+
+    /// The threshold of a budget, the same one after an interruption.
+    fn calibration(&self, key: CalibrationKey) -> Result<Calibration> {
         let calibrator = self.loaded.calibrator();
-        let stored = calibrator.stored_for_reduction(reduction, &self.terminal)?;
+        let stored = calibrator.stored(|entry| entry.key() == key, &self.terminal)?;
         if let Some(calibration) = stored {
             return Ok(calibration.clone());
         }
-        let name = format!("calibration-{reduction}");
+        let rule = if key.exit_rule == self.preset().sampling.exit_rule {
+            String::new()
+        } else {
+            format!("{}-", key.exit_rule.name())
+        };
+        let name = format!("calibration-{rule}{}", key.reduction);
         if let Some(calibration) = self.kept.read(&name)? {
             return Ok(calibration);
         }
-        let calibration = calibrator.calibrate(calibrator.key(reduction), &self.terminal)?;
+        let calibration = calibrator.calibrate(key, &self.terminal)?;
         self.kept.write(&name, &calibration)?;
         Ok(calibration)
     }

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use adadiff_backends::DeviceName;
 use adadiff_report::{
-    ExitHeatmap, Figure, GridStyle, ImageValues, Report, Section, image_grid, pair_grid, png_bytes,
+    Figure, GridStyle, ImageValues, Report, Section, image_grid, pair_grid, png_bytes,
 };
 use adadiff_storage::{to_json_lines, write_atomically};
 use anyhow::Result;
 
 use crate::commands::compare::ComparisonResults;
+use crate::figures::exit_heatmap;
 use crate::methods::{MethodKind, timing_table};
 use crate::presets::Preset;
 use crate::results::{note_on_features, reduction_curve, results_table, write_rows};
@@ -41,12 +42,8 @@ pub fn write(
     let curve_samples = results.curve.first().map_or(0, |row| row.samples);
     let curve = reduction_curve(&results.curve, curve_samples)?;
     curve.write(folder, "fd_over_reduction")?;
-    let trace = &results.adaptive.trace;
-    let exits = trace
-        .steps
-        .iter()
-        .map(|step| (step.timestep, step.blocks.as_slice()));
-    let heatmap = ExitHeatmap::of_exits(trace.blocks_per_prediction, exits)?;
+    let policy = results.calibration.policy();
+    let heatmap = exit_heatmap(&results.adaptive.trace, Some(policy.as_ref()))?;
     heatmap.write(folder, "exit_depth")?;
 
     let [channels, height, width] = results.image_shape;

@@ -8,7 +8,7 @@ use adadiff_backends::DeviceTask;
 use adadiff_data::{cifar10, fashion_mnist};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Conditions, Monitor};
-use adadiff_report::{ExitHeatmap, GridStyle, ImageValues, image_grid, write_png};
+use adadiff_report::{GridStyle, ImageValues, image_grid, write_png};
 use adadiff_storage::{RunFolder, write_atomically};
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -17,6 +17,7 @@ use super::Task;
 use super::inputs::InputOptions;
 use super::options::PromptOptions;
 use crate::checkpoint::LoadedCheckpoint;
+use crate::figures::exit_heatmap;
 use crate::methods::Exit;
 use crate::presets::{DataSet, positive};
 use crate::terminal::{Terminal, say};
@@ -90,12 +91,12 @@ impl DeviceTask for Task<'_, SampleOptions> {
         terminal.stage("calibrating");
         let exit = Exit::new(options.full, options.depth);
         let calibration = exit.calibration(&loaded, &terminal)?;
-        let policy = exit.policy(calibration.as_ref());
+        let exits = exit.policy(calibration.as_ref());
         terminal.expect((options.samples * loaded.preset().sampling.steps) as u64);
         terminal.stage("sampling");
         let pipeline = loaded.pipeline();
         let drawn = pipeline
-            .generate(policy, &draw, &terminal)
+            .generate(&exits, &draw, &terminal)
             .context("nothing was written")?;
         terminal.finish();
 
@@ -107,10 +108,7 @@ impl DeviceTask for Task<'_, SampleOptions> {
             &image_grid(&images, GridStyle::of_width(width))?,
         )?;
         write_each(&folder.path().join("images"), &drawn.pixels, shape)?;
-        let exits = drawn.trace.steps.iter();
-        let exits = exits.map(|step| (step.timestep, step.blocks.as_slice()));
-        ExitHeatmap::of_exits(drawn.trace.blocks_per_prediction, exits)?
-            .write(&folder.path(), "exit_depth")?;
+        exit_heatmap(&drawn.trace, Some(&exits))?.write(&folder.path(), "exit_depth")?;
         let trace = serde_json::to_vec(&drawn.trace)?;
         write_atomically(&folder.path().join("trace.json"), &trace)?;
         let preset = loaded.preset().to_toml()?;

@@ -1,11 +1,12 @@
 //! Measures and draws figures that are not there yet.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_pipeline::Monitor;
-use adadiff_report::{Chart, ExitHeatmap};
+use adadiff_pipeline::{Calibration, Monitor};
+use adadiff_report::Chart;
 use anyhow::{Result, anyhow};
 use serde_json::{Value, to_value};
 
+use super::exits::exit_heatmap;
 use super::file::FigureFile;
 use super::layer_errors::BlockErrorFigure;
 use super::maps;
@@ -183,12 +184,10 @@ impl<B: Kernels> FigureRunner<'_, B> {
                 Ok(figure(title, caption.to_owned(), None, maps::data(&maps)))
             }
             FigureName::ExitDepth => {
-                let drawn = self
-                    .prepared()?
-                    .draw(pipeline, &loaded.plan(count)?, monitor)?;
-                let exits = drawn.trace.steps.iter();
-                let exits = exits.map(|step| (step.timestep, step.blocks.as_slice()));
-                let heatmap = ExitHeatmap::of_exits(drawn.trace.blocks_per_prediction, exits)?;
+                let prepared = self.prepared()?;
+                let drawn = prepared.draw(pipeline, &loaded.plan(count)?, monitor)?;
+                let policy = prepared.calibration.as_ref().map(Calibration::policy);
+                let heatmap = exit_heatmap(&drawn.trace, policy.as_deref())?;
                 heatmap.write(&folder, file)?;
                 let title = "Where samples leave";
                 Ok(figure(title, heatmap.caption(), None, to_value(&heatmap)?))

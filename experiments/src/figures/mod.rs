@@ -2,6 +2,7 @@
 
 mod clean;
 mod curves;
+mod exits;
 mod file;
 mod job;
 mod layer_errors;
@@ -11,6 +12,7 @@ mod reliability;
 mod samples;
 mod trade_off;
 
+pub use exits::exit_heatmap;
 pub use file::FigureFile;
 pub use job::{FigureOutcome, FigureRunner};
 pub use layer_errors::{BlockErrorFigure, EvaluationErrors};

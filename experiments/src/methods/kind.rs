@@ -58,6 +58,12 @@ pub enum MethodKind {
     #[serde(rename = "speca_batch")]
     #[value(name = "speca_batch")]
     SpeCaBatch,
+    /// AdaDiff whose samples leave with forecasts of the blocks that they skip.
+    Forecast,
+    /// Blocks that are run again where the first one moves a sample otherwise than before.
+    FirstBlockCache,
+    /// The same with more blocks at both ends.
+    DbCache,
 }
 
 /// A row of [`METHODS`].
@@ -98,7 +104,7 @@ pub enum Knob {
 const MOST: f64 = 0.9;
 
 /// All methods, in the order of tables and of [`MethodKind`]'s variants.
-pub static METHODS: [MethodEntry; 19] = [
+pub static METHODS: [MethodEntry; 22] = [
     entry(
         MethodKind::Full,
         "full",
@@ -235,6 +241,30 @@ pub static METHODS: [MethodEntry; 19] = [
         ("SpeCa, by batch", 17),
         Knob::Tolerance(|tolerance| speca(tolerance, Batch), &SPECA),
     ),
+    entry(
+        MethodKind::Forecast,
+        "adadiff",
+        "exit and forecast",
+        ("exit and forecast", 18),
+        Knob::Share(|reduction| by(ExitRule::Forecast, reduction), MOST),
+    ),
+    entry(
+        MethodKind::FirstBlockCache,
+        "first_block_cache",
+        "first-block cache",
+        ("first-block cache", 19),
+        Knob::Tolerance(
+            |tolerance| Method::FirstBlockCache { tolerance },
+            &MOVEMENTS,
+        ),
+    ),
+    entry(
+        MethodKind::DbCache,
+        "db_cache",
+        "DBCache",
+        ("DBCache", 20),
+        Knob::Tolerance(|tolerance| Method::DbCache { tolerance }, &MOVEMENTS),
+    ),
 ];
 
 /// Tolerances of EasyCache, the published ones 0.05, 0.1 and 0.2 among them.
@@ -245,6 +275,9 @@ const SPECA: [f64; 7] = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0];
 
 /// The order of TaylorSeer that is compared; published are 3 and 4.
 const TAYLOR_SEER_ORDER: usize = 3;
+
+/// Thresholds of the block caches, the published ones from 0.05 to 0.2 among them.
+const MOVEMENTS: [f64; 8] = [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8];
 
 const fn entry(
     kind: MethodKind,
@@ -288,6 +321,7 @@ impl MethodKind {
             ExitRule::Threshold => Self::PaperRule,
             ExitRule::Allocated => Self::Allocated,
             ExitRule::Distance => Self::Distance,
+            ExitRule::Forecast => Self::Forecast,
             _ => Self::AdaDiff,
         }
     }

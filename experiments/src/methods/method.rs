@@ -99,6 +99,17 @@ pub enum Method {
         /// Who decides together; published code decides for a batch.
         scope: DecisionScope,
     },
+    /// Where the first block moves a sample about as it did when all blocks ran, the inner ones are not run, and
+    /// what they added then is added again (first-block cache of ParaAttention and diffusers).
+    FirstBlockCache {
+        /// The relative difference that is tolerated.
+        tolerance: f64,
+    },
+    /// The same with more blocks at both ends, after a warm-up (DBCache of cache-dit).
+    DbCache {
+        /// The relative difference that is tolerated.
+        tolerance: f64,
+    },
 }
 
 /// The order of SpeCa's Taylor series.
@@ -139,6 +150,10 @@ impl Method {
                 order <= MOST_ORDER,
                 "the order of a Taylor series lies in 0..={MOST_ORDER}, found {order}"
             ),
+            Self::FirstBlockCache { tolerance } | Self::DbCache { tolerance } => ensure!(
+                tolerance > 0.0 && tolerance.is_finite(),
+                "the difference that is tolerated is positive, found {tolerance}"
+            ),
             Self::Full
             | Self::StaticDepth { .. }
             | Self::FewerSteps { .. }
@@ -170,6 +185,8 @@ impl Method {
                 DecisionScope::Sample => MethodKind::SpeCa,
                 DecisionScope::Batch => MethodKind::SpeCaBatch,
             },
+            Self::FirstBlockCache { .. } => MethodKind::FirstBlockCache,
+            Self::DbCache { .. } => MethodKind::DbCache,
         }
     }
 
@@ -212,6 +229,13 @@ impl fmt::Display for Method {
             Self::Full => write!(formatter, "full model"),
             Self::StaticDepth { depth } => write!(formatter, "static depth {depth}"),
             Self::AdaDiff { rule, reduction } => {
+                if rule == ExitRule::Forecast {
+                    return write!(
+                        formatter,
+                        "exit and forecast, target {:.0} %",
+                        percent(reduction)
+                    );
+                }
                 let rule = match rule {
                     ExitRule::Threshold => String::new(),
                     rule => format!(" ({})", rule.name()),
@@ -258,6 +282,10 @@ impl fmt::Display for Method {
             Self::SpeCa { tolerance, scope } => {
                 write!(formatter, "SpeCa{}, tolerance {tolerance}", of(scope))
             }
+            Self::FirstBlockCache { tolerance } => {
+                write!(formatter, "first-block cache, tolerance {tolerance}")
+            }
+            Self::DbCache { tolerance } => write!(formatter, "DBCache, tolerance {tolerance}"),
         }
     }
 }

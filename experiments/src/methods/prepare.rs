@@ -1,12 +1,14 @@
 //! From a method to what predicts the noise in its way.
 
+use std::num::NonZeroUsize;
+
 use adadiff_metrics::{ComputeCost, CostModel};
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{EasyCache, FeatureCache, SpeCa, Switched, TaylorSeer, TokenMerging};
 use adadiff_pipeline::{CALIBRATION_ROUNDS, CalibrationKey, Monitor, network_cost, settle};
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, BatchExit, CalibratedThreshold, DepthSchedule, ExitPolicy, ExitSignal,
-    FixedDepth, FullDepth, Patience, Saturation, Threshold, calibrate_policy,
+    AdaDiff, AdaptiveUVit, BatchExit, BlockCache, CalibratedThreshold, DepthSchedule, ExitPolicy,
+    ExitSignal, FixedDepth, FullDepth, Patience, Saturation, Threshold, calibrate_policy,
 };
 use anyhow::{Context, Result};
 
@@ -171,6 +173,12 @@ impl Method {
                     ..full()
                 }
             }
+            Self::FirstBlockCache { tolerance } => block_cache(loaded, full(), 1, tolerance, 0)?,
+            Self::DbCache { tolerance } => {
+                let outer = (DB_OUTER * pipeline.blocks() as f64).round() as usize;
+                let warm_up = (DB_WARM_UP * steps as f64).ceil() as usize;
+                block_cache(loaded, full(), outer, tolerance, warm_up)?
+            }
             Self::TokenMerging { ratio } => PreparedMethod {
                 denoiser: Box::new(TokenMerging::new(backbone, ratio)),
                 cost: CostModel::from(ComputeCost {
@@ -181,6 +189,47 @@ impl Method {
             },
         })
     }
+}
+
+/// DBCache's blocks at either end of the network, as a share of all: 8 of the 57 of FLUX.
+const DB_OUTER: f64 = 8.0 / 57.0;
+
+/// DBCache's warm-up, as a share of the evaluations: 8 of 50.
+const DB_WARM_UP: f64 = 8.0 / 50.0;
+
+/// First-block caching with as many blocks at both ends, after evaluations that run every block.
+fn block_cache<'s, B: Kernels>(
+    loaded: &'s LoadedCheckpoint<B>,
+    full: PreparedMethod<'s, B>,
+    outer: usize,
+    tolerance: f64,
+    warm_up: usize,
+) -> Result<PreparedMethod<'s, B>> {
+    let pipeline = loaded.pipeline();
+    let outer = outer.clamp(1, (pipeline.blocks() / 2).max(1));
+    let timesteps = pipeline.timesteps(full.steps)?;
+    let (run, flops) = loaded
+        .preset()
+        .model
+        .backbone
+        .outer_evaluation(outer, outer);
+    let cache = BlockCache {
+        first: NonZeroUsize::MIN.saturating_add(outer - 1),
+        last: outer,
+        movement: tolerance as f32,
+        from: timesteps.get(warm_up).copied().unwrap_or(f64::NEG_INFINITY),
+        longest: None,
+    };
+    Ok(PreparedMethod {
+        denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, cache)),
+        threshold: Some(cache.movement),
+        cost: CostModel::from(ComputeCost {
+            estimator_flops: comparison_flops(loaded),
+            ..network_cost(&loaded.preset().model)
+        })
+        .with_evaluation(run, flops + comparison_flops(loaded)),
+        ..full
+    })
 }
 
 /// The threshold of a policy that meets a budget, from the evidence along the paths that it leads to.
@@ -242,7 +291,7 @@ fn published_policy<B: Kernels>(
     }
 }
 
-/// Operations of comparing a sample's image tokens before and after a block: a product and two norms.
+/// Operations of comparing a sample's image tokens in two states: a product and two norms, or fewer.
 fn comparison_flops<B: Kernels>(loaded: &LoadedCheckpoint<B>) -> f64 {
     let backbone = &loaded.preset().model.backbone;
     6.0 * (backbone.patches() * backbone.width) as f64

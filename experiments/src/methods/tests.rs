@@ -89,6 +89,8 @@ fn methods_run_the_blocks_that_their_knobs_ask_for() {
     let forecast = loaded.preset().model.backbone.forecast_flops();
     let (_, verified) = loaded.preset().model.backbone.verified_evaluation();
     let total = flops.total();
+    let backbone = &loaded.preset().model.backbone;
+    let compared = 6.0 * (backbone.patches() * backbone.width) as f64;
     for (method, blocks, gflops) in [
         (
             Method::StaticDepth { depth: count(2) },
@@ -134,6 +136,18 @@ fn methods_run_the_blocks_that_their_knobs_ask_for() {
             },
             14.0 / 6.0,
             2.0 * (total + forecast + verified),
+        ),
+        // The first step, in which nothing is known to compare the first block's movement with.
+        (
+            Method::FirstBlockCache { tolerance: 1e9 },
+            2.5,
+            total + 5.0 * cached + 6.0 * compared,
+        ),
+        // The warm-up is the first step.
+        (
+            Method::DbCache { tolerance: 1e9 },
+            2.5,
+            total + 5.0 * (cached + compared),
         ),
     ] {
         let (drawn, found, found_gflops) = draw(&loaded, method, SAMPLES);
@@ -193,6 +207,8 @@ fn exits_meet_their_budgets_and_a_sample_stays_the_same_in_any_batch() {
             },
             true,
         ),
+        (Method::FirstBlockCache { tolerance: 0.1 }, true),
+        (Method::DbCache { tolerance: 0.1 }, true),
         (Method::Published { reduction }, false),
     ] {
         let (whole, blocks, _) = draw(&loaded, method, SAMPLES);

@@ -145,6 +145,9 @@ impl ResultRow {
                     None => String::new(),
                 };
                 let target = 100.0 * target;
+                if self.exit_rule.as_deref() == Some("forecast") {
+                    return format!("exit and forecast, target {target:.0} %");
+                }
                 format!("AdaDiff{rule}{checks}, target {target:.0} %")
             }
             (MethodKind::AdaDiff, _, None, Some(threshold)) => {

@@ -1,7 +1,7 @@
 //! Measures the rows of tables that were not measured before.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_pipeline::{Evaluator, ExitRule, Monitor, ReferenceId, SamplePlan};
+use adadiff_pipeline::{Evaluator, Monitor, ReferenceId, SamplePlan};
 use adadiff_storage::record_id;
 use anyhow::{Error, Result};
 
@@ -166,7 +166,7 @@ impl<B: Kernels> TableRunner<B> {
             reference_id: self
                 .reference_id
                 .clone()
-                .filter(|_| family == MethodKind::Distance),
+                .filter(|_| matches!(family, MethodKind::Distance | MethodKind::Forecast)),
             rounds,
         };
         let found = match self.results.matches.find(&key)? {
@@ -373,10 +373,7 @@ impl<B: Kernels> TableRunner<B> {
         let sampling = &row.network.loaded.preset().sampling;
         let by_distance = matches!(
             row.method,
-            Method::AdaDiff {
-                rule: ExitRule::Distance,
-                ..
-            }
+            Method::AdaDiff { rule, .. } if rule.measures_distances()
         );
         DrawKey {
             experiment: self.networks.main().loaded.preset().name.clone(),

@@ -291,10 +291,9 @@ impl DeviceTask for Errors {
         let recorded = recording.predict(noisy.clone(), TIMESTEP, &condition)?;
         let windows = ExitWindows::new(
             vec![ExitWindow {
-                timestep: TIMESTEP,
                 least: 2,
-                most: 5,
                 uncertainty: median(&recorded.exit_signal),
+                ..ExitWindow::fixed(TIMESTEP, 5)
             }],
             NonZeroUsize::MIN,
         );

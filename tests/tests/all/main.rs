@@ -6,6 +6,7 @@ mod caches;
 mod devices;
 mod documents;
 mod exits;
+mod forecasts;
 mod kernels;
 mod no_estimators;
 mod plain;

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 
 use super::{BlockContext, ExitPolicy, ExitSignal};
+use crate::{Forecast, Kept};
 
 /// A policy that is asked after every `every`-th block only.
 ///
@@ -34,6 +35,18 @@ impl<P: ExitPolicy> ExitPolicy for CheckEvery<P> {
 
     fn should_exit(&self, context: BlockContext, uncertainty: &[f32]) -> bool {
         is_checked(context.block, self.every) && self.policy.should_exit(context, uncertainty)
+    }
+
+    fn forecast(&self, context: BlockContext) -> Option<Forecast> {
+        self.policy.forecast(context)
+    }
+
+    fn keeps(&self, context: BlockContext) -> Option<Kept> {
+        self.policy.keeps(context)
+    }
+
+    fn forecast_time(&self, timestep: f64) -> f64 {
+        self.policy.forecast_time(timestep)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who leaves the network when.
 
+mod block_cache;
 mod check_every;
 mod excess;
 mod fixed;
@@ -10,6 +11,7 @@ mod staircase;
 mod threshold;
 mod window;
 
+pub use block_cache::BlockCache;
 pub use check_every::CheckEvery;
 pub(crate) use check_every::is_checked;
 pub use excess::{ExcessThreshold, UncertaintyFloor};
@@ -21,6 +23,8 @@ pub use threshold::Threshold;
 pub use window::{ExitWindow, ExitWindows};
 
 use std::fmt::Debug;
+
+use crate::{Forecast, Kept};
 
 /// Where a network evaluation stands after a block.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +55,10 @@ pub enum ExitSignal {
     /// How much the block changed the hidden state: one minus the cosine of an image token before and
     /// after it, mean over the tokens, in `[0, 2]`.
     Change,
+    /// How much otherwise than in the evaluation in which the sample last ran to the end the blocks so far
+    /// moved the hidden state: `mean |r - r*| / mean |r*|` with `r = h_k - h_0`, over the image tokens.
+    /// [`f32::MAX`] for a sample that nothing is kept of ([`ExitPolicy::keeps`]).
+    Movement,
 }
 
 /// Decides, after each block but the last, which samples leave.
@@ -66,6 +74,22 @@ pub trait ExitPolicy: Debug + Send + Sync {
     /// `signals` is what the policy asked for of this sample after every block so far, the latest
     /// last; blocks after which it asked for nothing have no entry.
     fn should_exit(&self, context: BlockContext, signals: &[f32]) -> bool;
+
+    /// The forecast that a sample leaves with after this block, where it does not leave as it is.
+    fn forecast(&self, _context: BlockContext) -> Option<Forecast> {
+        None
+    }
+
+    /// What samples that run to the end in this evaluation keep of this block's state for later ones: only
+    /// what may be asked for before they surely run to the end again.
+    fn keeps(&self, _context: BlockContext) -> Option<Kept> {
+        None
+    }
+
+    /// The time that forecasts of order 1 are lines over, of the network's timestep.
+    fn forecast_time(&self, timestep: f64) -> f64 {
+        timestep
+    }
 }
 
 impl<P: ExitPolicy + ?Sized> ExitPolicy for Box<P> {
@@ -76,6 +100,18 @@ impl<P: ExitPolicy + ?Sized> ExitPolicy for Box<P> {
     fn should_exit(&self, context: BlockContext, signals: &[f32]) -> bool {
         (**self).should_exit(context, signals)
     }
+
+    fn forecast(&self, context: BlockContext) -> Option<Forecast> {
+        (**self).forecast(context)
+    }
+
+    fn keeps(&self, context: BlockContext) -> Option<Kept> {
+        (**self).keeps(context)
+    }
+
+    fn forecast_time(&self, timestep: f64) -> f64 {
+        (**self).forecast_time(timestep)
+    }
 }
 
 impl<P: ExitPolicy + ?Sized> ExitPolicy for &P {
@@ -85,6 +121,18 @@ impl<P: ExitPolicy + ?Sized> ExitPolicy for &P {
 
     fn should_exit(&self, context: BlockContext, signals: &[f32]) -> bool {
         (**self).should_exit(context, signals)
+    }
+
+    fn forecast(&self, context: BlockContext) -> Option<Forecast> {
+        (**self).forecast(context)
+    }
+
+    fn keeps(&self, context: BlockContext) -> Option<Kept> {
+        (**self).keeps(context)
+    }
+
+    fn forecast_time(&self, timestep: f64) -> f64 {
+        (**self).forecast_time(timestep)
     }
 }
 

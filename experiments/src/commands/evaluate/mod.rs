@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use adadiff_backends::{DeviceName, DeviceTask, RankOptions};
 use adadiff_metrics::{CHUNK, EvaluationCounts};
 use adadiff_model::kernels::Kernels;
-use adadiff_pipeline::{ExitRule, Monitor};
+use adadiff_pipeline::Monitor;
 use adadiff_storage::sha256_file;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -160,7 +160,7 @@ impl DeviceTask for Task<'_, EvaluateOptions> {
     }
 }
 
-/// Refuses to measure in each of several processes what the exit rule `distance` is calibrated by: it
+/// Refuses to measure in each of several processes what the exit rules `distance` and `forecast` are calibrated by: it
 /// takes long, and they could come to different thresholds.
 fn ensure_one_distance<B: Kernels>(
     loaded: &LoadedCheckpoint<B>,
@@ -168,7 +168,7 @@ fn ensure_one_distance<B: Kernels>(
 ) -> Result<()> {
     let sampling = &loaded.preset().sampling;
     let reduction = sampling.reduction;
-    if sampling.exit_rule != ExitRule::Distance {
+    if !sampling.exit_rule.measures_distances() {
         return Ok(());
     }
     let calibrator = loaded.calibrator();
@@ -176,8 +176,9 @@ fn ensure_one_distance<B: Kernels>(
         calibrator
             .stored_for_reduction(reduction, monitor)?
             .is_some(),
-        "several processes must leave by one threshold: store it with `calibrate --exit-rule distance \
-         --reduction {reduction}` first, by the same features, statistics, steps and guidance"
+        "several processes must leave by one threshold: store it with `calibrate --exit-rule {} \
+         --reduction {reduction}` first, by the same features, statistics, steps and guidance",
+        sampling.exit_rule.name()
     );
     Ok(())
 }
