@@ -151,9 +151,9 @@ impl<B: Kernels> Calibrator<B> {
     ) -> Result<Calibration, PipelineError> {
         self.check_estimators()?;
         match key.exit_rule {
-            ExitRule::Allocated | ExitRule::Distance => self.allocate(key, monitor),
-            ExitRule::Threshold | ExitRule::Excess | ExitRule::Schedule => {
-                self.calibrate_threshold(key, monitor)
+            ExitRule::Threshold => self.calibrate_threshold(key, monitor),
+            ExitRule::Schedule | ExitRule::Allocated | ExitRule::Distance => {
+                self.allocate(key, monitor)
             }
         }
     }
@@ -189,10 +189,8 @@ impl<B: Kernels> Calibrator<B> {
     pub fn evaluations(&self) -> u64 {
         let sampling = &self.pipeline.config.sampling;
         let samples = match sampling.exit_rule {
-            rule @ (ExitRule::Allocated | ExitRule::Distance) => {
-                allocated::samples(rule, sampling.steps)
-            }
-            _ => CALIBRATION_ROUNDS * CALIBRATION_SAMPLES,
+            ExitRule::Threshold => CALIBRATION_ROUNDS * CALIBRATION_SAMPLES,
+            rule => allocated::samples(rule, sampling.steps),
         };
         (samples * sampling.steps) as u64
     }

@@ -132,7 +132,6 @@ fn exits_meet_their_budgets_and_a_sample_stays_the_same_in_any_batch() {
     let rule = |rule| Method::AdaDiff { rule, reduction };
     for (method, independent) in [
         (rule(ExitRule::Threshold), true),
-        (rule(ExitRule::Excess), true),
         (rule(ExitRule::Schedule), true),
         (rule(ExitRule::Allocated), true),
         (Method::Saturation { reduction }, true),

@@ -1,7 +1,6 @@
 //! Who leaves the network when.
 
 mod check_every;
-mod excess;
 mod fixed;
 mod patience;
 mod saturation;
@@ -12,7 +11,6 @@ mod window;
 
 pub use check_every::CheckEvery;
 pub(crate) use check_every::is_checked;
-pub use excess::{ExcessThreshold, UncertaintyFloor};
 pub use fixed::{FixedDepth, FullDepth};
 pub use patience::Patience;
 pub use saturation::Saturation;
