@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use adadiff_experiments::Preset;
 use adadiff_model::autoencoder::{Autoencoder, AutoencoderConfig};
+use adadiff_storage::FolderLock;
 use adadiff_weights::WeightFile;
 use adadiff_weights::native::{WeightPrecision, load, metadata, save};
 use burn::tensor::Tensor;
@@ -375,6 +376,62 @@ fn folders_that_cannot_be_written_are_named_before_any_work() {
 
 /// Runs the program, which must succeed, and gives back what it printed.
 #[track_caller]
+#[test]
+fn what_is_read_is_never_written_over() {
+    let folder = tempdir().unwrap();
+    let weights = folder.path().join("w.safetensors");
+    fs::write(&weights, "weights").unwrap();
+    let both = ["--checkpoint", "w.safetensors", "--out", "w.safetensors"];
+    let inception = ["--inception", "w.safetensors", "--out", "w.safetensors"];
+    for (command, options) in [
+        ("timing", both),
+        ("backends", both),
+        ("reference", inception),
+    ] {
+        let arguments = [&[command], &options[..]].concat();
+        fails(&folder, &arguments, &["w.safetensors is read for this"]);
+    }
+    for command in ["timing", "backends", "reference"] {
+        fails(
+            &folder,
+            &[command, "--out", "/proc/none"],
+            &["cannot write /proc/none"],
+        );
+    }
+    assert_eq!(fs::read_to_string(weights).unwrap(), "weights");
+}
+
+#[test]
+fn an_evaluation_that_cannot_be_judged_or_runs_already_does_not_start() {
+    let folder = tempdir().unwrap();
+    let few = [
+        "evaluate",
+        "--out",
+        "out",
+        "--samples",
+        "128",
+        "--depth",
+        "1",
+    ];
+    fails(&folder, &few, &["asks for 128"]);
+    let part = folder.path().join("out/part-00000-of-00001.json");
+    let _lock = FolderLock::try_for_file(&part).unwrap();
+    let enough = [
+        "evaluate",
+        "--out",
+        "out",
+        "--samples",
+        "129",
+        "--depth",
+        "1",
+    ];
+    fails(
+        &folder,
+        &enough,
+        &["another process writes", "part-00000-of-00001.json"],
+    );
+}
+
 fn succeeds(folder: &TempDir, arguments: &[&str]) -> String {
     let output = program(folder.path()).args(arguments).output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr);

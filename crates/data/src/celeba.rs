@@ -88,8 +88,12 @@ impl ImageSet for CelebA {
     }
 
     fn bytes(&self, index: usize) -> Result<Vec<u8>, ImageError> {
-        let image = decode(&self.files.read(&self.names[index])?)?;
+        let image = decode(&self.stored(index)?)?;
         Ok(Framing::CelebA.apply(image, self.side)?.into_raw())
+    }
+
+    fn stored(&self, index: usize) -> Result<Vec<u8>, ImageError> {
+        Ok(self.files.read(&self.names[index])?)
     }
 }
 

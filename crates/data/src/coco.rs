@@ -71,8 +71,12 @@ impl ImageSet for Coco {
     }
 
     fn bytes(&self, index: usize) -> Result<Vec<u8>, ImageError> {
-        let image = decode(&self.files.read(&self.images[index].name)?)?;
+        let image = decode(&self.stored(index)?)?;
         Ok(Framing::Lanczos.apply(image, self.side)?.into_raw())
+    }
+
+    fn stored(&self, index: usize) -> Result<Vec<u8>, ImageError> {
+        Ok(self.files.read(&self.images[index].name)?)
     }
 
     fn captions(&self, index: usize) -> &[String] {

@@ -150,9 +150,12 @@ impl ImageSet for ImageFolder {
     }
 
     fn bytes(&self, index: usize) -> Result<Vec<u8>, ImageError> {
-        let file = read_file(&self.root.join(&self.files.images[index].0))?;
-        let image = self.framing.apply(decode(&file)?, self.side)?;
-        Ok(image.into_raw())
+        let image = decode(&self.stored(index)?)?;
+        Ok(self.framing.apply(image, self.side)?.into_raw())
+    }
+
+    fn stored(&self, index: usize) -> Result<Vec<u8>, ImageError> {
+        Ok(read_file(&self.root.join(&self.files.images[index].0))?)
     }
 
     fn classes(&self) -> Option<usize> {

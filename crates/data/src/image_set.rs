@@ -34,6 +34,15 @@ pub trait ImageSet: Send + Sync {
     /// Where `index` is not below [`ImageSet::len`], as all methods with an index do.
     fn bytes(&self, index: usize) -> Result<Vec<u8>, ImageError>;
 
+    /// What is stored of an image: bytes that differ where the image does, to tell data sets from each
+    /// other without decoding them.
+    ///
+    /// # Errors
+    /// Where the image cannot be read.
+    fn stored(&self, index: usize) -> Result<Vec<u8>, ImageError> {
+        self.bytes(index)
+    }
+
     /// Number of classes; absent where the images have no labels.
     fn classes(&self) -> Option<usize> {
         None

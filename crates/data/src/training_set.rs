@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::digest::values_of;
 use crate::{ImageError, ImageSet};
 
 /// One visit of an example in training. Whatever is drawn at random for it is a function of seed
@@ -79,6 +80,15 @@ pub trait TrainingSet: Send + Sync {
     /// # Panics
     /// Where `index` is not below [`TrainingSet::len`] or `values` has another size.
     fn read(&self, index: usize, visit: Visit, values: &mut [f32]) -> Result<Label, ImageError>;
+
+    /// What is stored of an example: bytes that differ where it or its label does, to tell data sets
+    /// from each other.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    fn stored(&self, index: usize) -> Result<Vec<u8>, ImageError> {
+        values_of(self, index)
+    }
 }
 
 /// The images of a data set in `[-1, 1]`, with their labels where they have some.
@@ -107,5 +117,13 @@ impl TrainingSet for Pixels {
     fn read(&self, index: usize, visit: Visit, values: &mut [f32]) -> Result<Label, ImageError> {
         values.copy_from_slice(&self.0.image(index, visit.flip)?);
         Ok(self.0.label(index).map_or(Label::None, Label::Class))
+    }
+
+    fn stored(&self, index: usize) -> Result<Vec<u8>, ImageError> {
+        let mut bytes = self.0.stored(index)?;
+        if let Some(label) = self.0.label(index) {
+            bytes.extend((label as u64).to_le_bytes());
+        }
+        Ok(bytes)
     }
 }

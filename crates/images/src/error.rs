@@ -5,6 +5,7 @@ use image::ImageFormat;
 use thiserror::Error;
 use zip::result::ZipError;
 
+use crate::LeftOut;
 use crate::decode::MOST_MEMORY;
 use crate::names::endings;
 
@@ -85,13 +86,19 @@ pub enum ImageFilesError {
     },
     /// There are no images.
     #[error(
-        "{path} holds no images: none of its {files} files ends in {}",
-        endings()
+        "{path} holds no images: none of its {} files ends in {}{}",
+        left_out.with_other_endings(),
+        endings(),
+        if left_out.total() > left_out.with_other_endings() {
+            format!("; left out: {left_out}")
+        } else {
+            String::new()
+        }
     )]
     None {
         /// The folder or file.
         path: PathBuf,
-        /// Files in it.
-        files: usize,
+        /// What is in it.
+        left_out: LeftOut,
     },
 }

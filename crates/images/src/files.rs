@@ -112,7 +112,7 @@ impl ImageFiles {
         if files.len() == 0 {
             return Err(ImageFilesError::None {
                 path: files.path,
-                files: files.left_out.total(),
+                left_out: files.left_out,
             });
         }
         Ok(files)

@@ -105,6 +105,18 @@ fn what_holds_no_pictures_is_refused() {
     fs::write(&path, zipped(&[("notes.txt", vec![1])])).unwrap();
     let error = message(ImageFiles::zip(&path));
     assert!(error.contains("none of its 1 files"), "{error}");
+    let hidden = [
+        ("notes.txt", vec![1]),
+        ("__MACOSX/a.png", vec![1]),
+        (".b.png", vec![1]),
+    ];
+    fs::write(&path, zipped(&hidden)).unwrap();
+    let error = message(ImageFiles::zip(&path));
+    assert!(error.contains("none of its 1 files ends in"), "{error}");
+    assert!(
+        error.ends_with("(.txt 1), 2 hidden files or folders"),
+        "{error}"
+    );
     fs::write(&path, b"no archive").unwrap();
     let error = message(ImageFiles::zip(&path));
     assert!(error.contains("is no usable zip archive"), "{error}");

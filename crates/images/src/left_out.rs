@@ -27,8 +27,12 @@ impl LeftOut {
 
     /// How much there is beside the pictures.
     pub fn total(&self) -> usize {
-        let others: usize = self.other_endings.values().sum();
-        self.hidden + others + self.no_files + self.loops
+        self.hidden + self.with_other_endings() + self.no_files + self.loops
+    }
+
+    /// Files with endings that are not read.
+    pub fn with_other_endings(&self) -> usize {
+        self.other_endings.values().sum()
     }
 
     /// Adds what was left out elsewhere.
@@ -52,7 +56,7 @@ impl LeftOut {
 impl fmt::Display for LeftOut {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
-        let others: usize = self.other_endings.values().sum();
+        let others = self.with_other_endings();
         if others > 0 {
             let endings = self
                 .other_endings

@@ -1,11 +1,12 @@
-//! The exit rules [`ExitRule::Allocated`] and [`ExitRule::Distance`]: a budget shared out over time by
-//! what skipped blocks do to the samples.
+//! The exit rules [`ExitRule::Allocated`], [`ExitRule::Distance`] and [`ExitRule::Schedule`]: a budget
+//! shared out over time by what skipped blocks do to the samples.
 
 use std::sync::Arc;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::{
-    Allocation, AllocationError, BlockErrorRecorder, ErrorTrace, ExitPolicy, ExitWindows, allocate,
+    Allocation, AllocationError, BlockErrorRecorder, DepthSchedule, ErrorTrace, ExitPolicy,
+    ExitWindows, allocate,
 };
 
 use crate::calibrator::{CALIBRATION_SAMPLES, settle};
@@ -67,15 +68,17 @@ impl<B: Kernels> Calibrator<B> {
         }
         let plan = self.plan(key)?;
         let mut weighting = None;
-        let found = settle(ROUNDS, |policy| {
+        let (found, schedule) = settle(ROUNDS, |policy| {
             let trace = self.errors(policy, &plan, monitor)?;
             let weighting = match &mut weighting {
                 Some(weighting) => weighting,
                 unknown => unknown.insert(self.weighting(&trace, key, &plan, monitor)?),
             };
             let found = weighting.allocate(&trace, key)?;
+            let schedule = DepthSchedule::from_windows(&trace, &found.windows, key.check_every);
             let policy = ExitWindows::new(found.windows.clone(), key.check_every);
-            Ok::<_, PipelineError>((found, Box::new(policy) as Box<dyn ExitPolicy>))
+            let policy: Box<dyn ExitPolicy> = Box::new(policy);
+            Ok::<_, PipelineError>(((found, schedule), policy))
         })?;
         let (windows, price) = (found.windows, found.price as f32);
         let exits = match key.exit_rule {
@@ -83,6 +86,10 @@ impl<B: Kernels> Calibrator<B> {
                 windows,
                 price,
                 reference: self.opened_reference()?.id.clone(),
+            },
+            ExitRule::Schedule => ExitSetting::Schedule {
+                depths: schedule.depths().to_vec(),
+                price,
             },
             _ => ExitSetting::Allocated { windows, price },
         };

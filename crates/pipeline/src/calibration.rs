@@ -3,8 +3,7 @@
 use std::num::NonZeroUsize;
 
 use adadiff_uem::{
-    CheckEvery, DepthSchedule, ExcessThreshold, ExitPolicy, ExitWindow, ExitWindows,
-    ScheduledDepth, Threshold, UncertaintyFloor,
+    CheckEvery, DepthSchedule, ExitPolicy, ExitWindow, ExitWindows, ScheduledDepth, Threshold,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,21 +57,12 @@ pub enum ExitSetting {
         /// The threshold on a sample's mean uncertainty.
         uncertainty: f32,
     },
-    /// [`ExitRule::Excess`].
-    Excess {
-        /// The threshold on the excess over the floor.
-        excess: f32,
-        /// The last block's uncertainty over timesteps.
-        floors: Vec<UncertaintyFloor>,
-    },
     /// [`ExitRule::Schedule`].
     Schedule {
         /// The depths over timesteps.
         depths: Vec<ScheduledDepth>,
-        /// The threshold of the exits by [`ExitRule::Excess`] that the depths are nearest to.
-        excess: f32,
-        /// Their floors.
-        floors: Vec<UncertaintyFloor>,
+        /// The price of the windows by [`ExitRule::Allocated`] that the depths are nearest to.
+        price: f32,
     },
     /// [`ExitRule::Allocated`].
     Allocated {
@@ -123,7 +113,6 @@ impl ExitSetting {
     pub fn rule(&self) -> ExitRule {
         match self {
             Self::Threshold { .. } => ExitRule::Threshold,
-            Self::Excess { .. } => ExitRule::Excess,
             Self::Schedule { .. } => ExitRule::Schedule,
             Self::Allocated { .. } => ExitRule::Allocated,
             Self::Distance { .. } => ExitRule::Distance,
@@ -131,13 +120,14 @@ impl ExitSetting {
         }
     }
 
-    /// The one number of the setting, as rows of results have it: a threshold on the uncertainty or
-    /// on its excess, the price of a block, or what is added to the distance.
+    /// The one number of the setting, as rows of results have it: a threshold on the uncertainty, the
+    /// price of a block, or what is added to the distance.
     pub fn threshold(&self) -> f32 {
         match self {
             Self::Threshold { uncertainty } => *uncertainty,
-            Self::Excess { excess, .. } | Self::Schedule { excess, .. } => *excess,
-            Self::Allocated { price, .. } | Self::Distance { price, .. } => *price,
+            Self::Schedule { price, .. }
+            | Self::Allocated { price, .. }
+            | Self::Distance { price, .. } => *price,
             Self::Forecast { increase, .. } => *increase,
         }
     }
@@ -171,10 +161,6 @@ impl Calibration {
         match self.exits.clone() {
             ExitSetting::Threshold { uncertainty } => Box::new(CheckEvery {
                 policy: Threshold { uncertainty },
-                every,
-            }),
-            ExitSetting::Excess { excess, floors } => Box::new(CheckEvery {
-                policy: ExcessThreshold { excess, floors },
                 every,
             }),
             ExitSetting::Schedule { depths, .. } => Box::new(DepthSchedule::new(depths)),

@@ -157,7 +157,8 @@ impl<B: Kernels> Calibrator<B> {
             self.check_estimators()?;
         }
         match key.exit_rule {
-            ExitRule::Allocated | ExitRule::Distance | ExitRule::Forecast => {
+            ExitRule::Threshold => self.calibrate_threshold(key, monitor),
+            ExitRule::Schedule | ExitRule::Allocated | ExitRule::Distance | ExitRule::Forecast => {
                 let along = self.coarse(key.steps)?;
                 let steps = along.pipeline.config.sampling.steps;
                 let found = along.allocate(CalibrationKey { steps, ..key }, monitor)?;
@@ -165,9 +166,6 @@ impl<B: Kernels> Calibrator<B> {
                     steps: key.steps,
                     ..found
                 })
-            }
-            ExitRule::Threshold | ExitRule::Excess | ExitRule::Schedule => {
-                self.calibrate_threshold(key, monitor)
             }
         }
     }
@@ -203,11 +201,11 @@ impl<B: Kernels> Calibrator<B> {
     pub fn evaluations(&self) -> u64 {
         let sampling = &self.pipeline.config.sampling;
         let samples = match sampling.exit_rule {
-            rule @ (ExitRule::Allocated | ExitRule::Distance | ExitRule::Forecast) => {
+            ExitRule::Threshold => CALIBRATION_ROUNDS * CALIBRATION_SAMPLES,
+            rule => {
                 let steps = coarse_steps(sampling.steps);
                 return (allocated::samples(rule, steps) * steps) as u64;
             }
-            _ => CALIBRATION_ROUNDS * CALIBRATION_SAMPLES,
         };
         (samples * sampling.steps) as u64
     }

@@ -80,7 +80,9 @@ pub enum PipelineError {
         sample: u64,
     },
     /// Guidance without anything to be guided by.
-    #[error("guidance needs a network that is conditioned on classes or text")]
+    #[error(
+        "guidance needs a network that is conditioned on classes or text, and was trained without them, too"
+    )]
     NothingToGuideBy,
     /// A network on text without text.
     #[error(

@@ -4,7 +4,7 @@ use adadiff_metrics::{Gaussian, GaussianStats, frechet_distance};
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::sha256_hex;
 
-use crate::{FeatureExtractor, PipelineError};
+use crate::{FeatureExtractor, Monitor, PipelineError};
 
 /// A feature extractor and the statistics of the images that samples are compared with.
 #[derive(Debug)]
@@ -75,10 +75,15 @@ impl<B: Kernels> Evaluator<B> {
     /// Adds samples in `[-1, 1]`, as [`FeatureExtractor::add`] does.
     ///
     /// # Errors
-    /// Where the pixels are no such images, or not finite.
-    pub fn add(&self, statistics: &mut GaussianStats, pixels: &[f32]) -> Result<(), PipelineError> {
+    /// Where the pixels are no such images, or not finite, or the monitor stops it.
+    pub fn add(
+        &self,
+        statistics: &mut GaussianStats,
+        pixels: &[f32],
+        monitor: &dyn Monitor,
+    ) -> Result<(), PipelineError> {
         self.extractor
-            .add(statistics, pixels, self.shape, &self.device)
+            .add(statistics, pixels, self.shape, &self.device, monitor)
     }
 
     /// The Fréchet distance of samples from the reference.

@@ -10,7 +10,7 @@ use adadiff_model::kernels::Kernels;
 use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Tensor, TensorData};
 
-use crate::PipelineError;
+use crate::{Monitor, PipelineError};
 
 /// Side of what [`FeatureExtractor::Pixels`] reduces images to.
 const PIXEL_SIDE: usize = 4;
@@ -106,13 +106,14 @@ impl<B: Kernels> FeatureExtractor<B> {
     /// rounded to 8 bits first, as published tools judge files of images.
     ///
     /// # Errors
-    /// Where the pixels are no such images, or not finite.
+    /// Where the pixels are no such images, or not finite, or the monitor stops it.
     pub fn add(
         &self,
         statistics: &mut GaussianStats,
         pixels: &[f32],
         shape: [usize; 3],
         device: &B::Device,
+        monitor: &dyn Monitor,
     ) -> Result<(), PipelineError> {
         // Rounding would make a number of what is none.
         if let Some(sample) = first_not_finite(pixels, shape) {
@@ -123,7 +124,7 @@ impl<B: Kernels> FeatureExtractor<B> {
             .iter()
             .map(|&pixel| from_byte(to_byte(pixel)))
             .collect();
-        self.add_exact(statistics, &rounded, shape, device)
+        self.add_exact(statistics, &rounded, shape, device, monitor)
     }
 
     /// [`Self::add`] for images that are of 8 bits already.
@@ -136,9 +137,13 @@ impl<B: Kernels> FeatureExtractor<B> {
         pixels: &[f32],
         [channels, height, width]: [usize; 3],
         device: &B::Device,
+        monitor: &dyn Monitor,
     ) -> Result<(), PipelineError> {
         let size = channels * height * width;
         for pixels in pixels.chunks(self.batch() * size) {
+            if monitor.stopped() {
+                return Err(PipelineError::Interrupted);
+            }
             let shape = [pixels.len() / size, channels, height, width];
             let images = Tensor::<B, 4>::from_data(TensorData::new(pixels.to_vec(), shape), device);
             let features: Vec<f32> = self.features(images)?.into_data().iter::<f32>().collect();
@@ -159,6 +164,7 @@ mod tests {
     use burn_flex::{Flex, FlexDevice};
 
     use super::*;
+    use crate::Silent;
 
     #[test]
     fn samples_are_judged_as_images_of_8_bits() {
@@ -176,9 +182,9 @@ mod tests {
         let statistics = |pixels: &[f32], is_exact: bool| {
             let mut statistics = extractor.no_statistics(0).unwrap();
             if is_exact {
-                extractor.add_exact(&mut statistics, pixels, shape, &FlexDevice)
+                extractor.add_exact(&mut statistics, pixels, shape, &FlexDevice, &Silent)
             } else {
-                extractor.add(&mut statistics, pixels, shape, &FlexDevice)
+                extractor.add(&mut statistics, pixels, shape, &FlexDevice, &Silent)
             }
             .unwrap();
             statistics
@@ -196,7 +202,7 @@ mod tests {
             pixels[35] = broken;
             let mut statistics = extractor.no_statistics(0).unwrap();
             let error = extractor
-                .add(&mut statistics, &pixels, [1, 4, 4], &FlexDevice)
+                .add(&mut statistics, &pixels, [1, 4, 4], &FlexDevice, &Silent)
                 .unwrap_err();
             assert!(
                 matches!(error, PipelineError::NotFinite { sample: 2 }),

@@ -4,7 +4,7 @@ use adadiff_model::autoencoder::Autoencoder;
 use adadiff_model::kernels::Kernels;
 use burn::tensor::{Tensor, TensorData};
 
-use crate::PipelineError;
+use crate::{Monitor, PipelineError};
 
 /// Latents that are decoded together.
 const BATCH: usize = 8;
@@ -34,11 +34,19 @@ impl<B: Kernels> LatentDecoder<B> {
     /// The pixels of latents `[samples, channels, height, width]`, about in `[-1, 1]`.
     ///
     /// # Errors
-    /// Where the latents are not the autoencoder's.
-    pub fn decode(&self, latents: &[f32], shape: [usize; 3]) -> Result<Vec<f32>, PipelineError> {
+    /// Where the latents are not the autoencoder's, or the monitor stops it.
+    pub fn decode(
+        &self,
+        latents: &[f32],
+        shape: [usize; 3],
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<f32>, PipelineError> {
         let [channels, height, width] = shape;
         let mut pixels = Vec::new();
         for latents in latents.chunks(BATCH * channels * height * width) {
+            if monitor.stopped() {
+                return Err(PipelineError::Interrupted);
+            }
             let samples = latents.len() / (channels * height * width);
             let data = TensorData::new(latents.to_vec(), [samples, channels, height, width]);
             let images = self

@@ -202,8 +202,8 @@ impl<B: Kernels> Pipeline<B> {
         let network = &self.config.model.backbone;
         Ok(match (network.classes, network.text) {
             (Some(labels), _) => {
-                // A network without a label for "no class" has no data set with fewer classes.
-                Conditions::Classes((0..labels.saturating_sub(1).max(1)).collect())
+                let classes = labels - usize::from(self.config.has_no_class);
+                Conditions::Classes((0..classes.max(1)).collect())
             }
             (None, Some(_)) => {
                 Conditions::Texts(self.contexts.clone().ok_or(PipelineError::NoPrompts)?)
@@ -259,11 +259,11 @@ impl<B: Kernels> Pipeline<B> {
                 let empty = TensorData::new(contexts.empty(), [1, tokens, width]);
                 Condition::Text(Tensor::from_data(empty, &self.device))
             }
-            (_, Some(classes)) => {
+            (_, Some(classes)) if self.config.has_no_class => {
                 let none = TensorData::from([classes as i64 - 1]);
                 Condition::Class(Tensor::from_data(none, &self.device))
             }
-            (_, None) => return Err(PipelineError::NothingToGuideBy),
+            _ => return Err(PipelineError::NothingToGuideBy),
         };
         let guided = Guided::new(denoiser, none, plan.guidance)?;
         self.run(&guided, plan, monitor, observe)
@@ -302,7 +302,7 @@ impl<B: Kernels> Pipeline<B> {
         let images: Vec<f32> = samples.images.into_data().iter::<f32>().collect();
         let seconds = start.elapsed().as_secs_f64();
         let pixels = match self.used_decoder() {
-            Some(decoder) => decoder.decode(&images, shape)?,
+            Some(decoder) => decoder.decode(&images, shape, monitor)?,
             None => images,
         };
         if let Some(sample) = first_not_finite(&pixels, self.image_shape()) {
@@ -359,7 +359,7 @@ mod tests {
     use adadiff_uem::FullDepth;
 
     use super::*;
-    use crate::testing::pipeline;
+    use crate::testing::{bundled, pipeline};
 
     #[test]
     fn classes_that_the_network_does_not_have_are_refused() {
@@ -373,5 +373,34 @@ mod tests {
             let error = pipeline.sample(FullDepth, &spec).unwrap_err();
             assert!(matches!(error, PipelineError::Config(_)), "{error}");
         }
+    }
+
+    #[test]
+    fn the_last_label_is_a_class_where_no_label_was_dropped_in_training() {
+        println!("device: flex");
+        let header = std::fs::read(bundled().join("weights.safetensors")).unwrap();
+        let file = NetworkFile::new(header, "weights.safetensors".into()).unwrap();
+        let text = file.preset(|text| Ok::<_, std::convert::Infallible>(text.to_owned()));
+        let text = text.unwrap();
+        let classes = |text: &str| {
+            let mut pipeline = pipeline();
+            pipeline.config = toml::from_str(text).unwrap();
+            match pipeline.plan(&SampleSpec::new(20)).unwrap().conditions {
+                Conditions::Classes(classes) => (pipeline, classes),
+                other => panic!("{other:?}"),
+            }
+        };
+        let (pipeline, found) = classes(&text);
+        assert!(pipeline.config.has_no_class);
+        assert_eq!(found, (0..10).collect::<Vec<_>>());
+        let (pipeline, found) =
+            classes(&text.replace("label_dropout = 0.1", "label_dropout = 0.0"));
+        assert_eq!(found, (0..11).collect::<Vec<_>>());
+        let guided = SampleSpec {
+            guidance: Some(1.5),
+            ..SampleSpec::new(1)
+        };
+        let error = pipeline.sample(FullDepth, &guided).unwrap_err();
+        assert!(matches!(error, PipelineError::NothingToGuideBy), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use adadiff_sampler::SolverConfig;
-use adadiff_uem::{ExitWindow, ScheduledDepth, UncertaintyFloor};
+use adadiff_uem::{ExitWindow, ScheduledDepth};
 use serde::{Deserialize, Serialize};
 
 use crate::sampling_config::{every_block, is_every_block, is_zero};
@@ -31,8 +31,6 @@ pub(crate) struct CalibrationRecord {
     reduction: f64,
     reached: f64,
     threshold: f32,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    floors: Vec<UncertaintyFloor>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     depths: Vec<ScheduledDepth>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -63,7 +61,6 @@ impl From<Calibration> for CalibrationRecord {
             reduction: calibration.reduction,
             reached: calibration.reached,
             threshold,
-            floors: Vec::new(),
             depths: Vec::new(),
             windows: Vec::new(),
             steps: calibration.steps,
@@ -78,10 +75,7 @@ impl From<Calibration> for CalibrationRecord {
         };
         match calibration.exits {
             ExitSetting::Threshold { .. } => {}
-            ExitSetting::Excess { floors, .. } => record.floors = floors,
-            ExitSetting::Schedule { depths, floors, .. } => {
-                (record.depths, record.floors) = (depths, floors);
-            }
+            ExitSetting::Schedule { depths, .. } => record.depths = depths,
             ExitSetting::Allocated { windows, .. } => record.windows = windows,
             ExitSetting::Distance {
                 windows, reference, ..
@@ -107,14 +101,12 @@ impl TryFrom<CalibrationRecord> for Calibration {
         let number = record.threshold;
         let rule = record.exit_rule;
         let lists = [
-            ("floors", record.floors.is_empty()),
             ("depths", record.depths.is_empty()),
             ("windows", record.windows.is_empty()),
         ];
         let needed: &[&str] = match rule {
             ExitRule::Threshold => &[],
-            ExitRule::Excess => &["floors"],
-            ExitRule::Schedule => &["floors", "depths"],
+            ExitRule::Schedule => &["depths"],
             ExitRule::Allocated | ExitRule::Distance | ExitRule::Forecast => &["windows"],
         };
         for (list, is_empty) in lists {
@@ -127,14 +119,9 @@ impl TryFrom<CalibrationRecord> for Calibration {
             ExitRule::Threshold => ExitSetting::Threshold {
                 uncertainty: number,
             },
-            ExitRule::Excess => ExitSetting::Excess {
-                excess: number,
-                floors: record.floors,
-            },
             ExitRule::Schedule => ExitSetting::Schedule {
                 depths: record.depths,
-                excess: number,
-                floors: record.floors,
+                price: number,
             },
             ExitRule::Allocated => ExitSetting::Allocated {
                 windows: record.windows,
@@ -197,16 +184,11 @@ mod tests {
         let window = r#"{"timestep":999.0,"least":2,"most":5,"uncertainty":0.25}"#;
         let told = r#"{"timestep":999.0,"least":1,"most":1,"uncertainty":0.0,"forecast":{}}"#;
         let gate = r#"{"timestep":9.0,"least":1,"most":5,"uncertainty":0.0,"forecast":{"order":1,"coefficient":0.5,"last_blocks":2,"longest":4},"movement":0.125,"log_snr":1.5}"#;
-        let floor = r#"{"timestep":999.0,"uncertainty":0.5}"#;
         let depth = r#"{"timestep":999.0,"blocks":3}"#;
         let rest = r#""steps":8,"samples":64,"seed":7"#;
         for (rule, lists) in [
             ("threshold", String::new()),
-            ("excess", format!(r#""floors":[{floor}],"#)),
-            (
-                "schedule",
-                format!(r#""floors":[{floor}],"depths":[{depth}],"#),
-            ),
+            ("schedule", format!(r#""depths":[{depth}],"#)),
             ("allocated", format!(r#""windows":[{window}],"#)),
             ("distance", format!(r#""windows":[{window}],"#)),
             ("forecast", format!(r#""windows":[{told},{gate}],"#)),
@@ -238,6 +220,11 @@ mod tests {
         for (text, told) in [
             (json("distance", "0.1", ""), "lacks windows"),
             (json("threshold", "1e60", ""), "out of range"),
+            (json("excess", "0.1", ""), "use `allocated`"),
+            (
+                json("schedule", "0.1", r#""floors":[],"#),
+                "unknown field `floors`",
+            ),
             (
                 json(
                     "threshold",

@@ -100,7 +100,7 @@ impl SampleStats {
         for offset in (self.counts.samples as usize..plan.samples).step_by(part) {
             let part = plan.part(offset, part);
             let generated = pipeline.generate_with(denoiser, &part, monitor, &mut |_| ())?;
-            evaluator.add(&mut self.statistics, &generated.pixels)?;
+            evaluator.add(&mut self.statistics, &generated.pixels, monitor)?;
             self.counts.add(&generated.counts);
             self.seconds += generated.seconds;
             self.memory_per_sample = self.memory_per_sample.max(generated.memory_per_sample);

@@ -16,14 +16,48 @@ pub const MOST_SAMPLING: usize = 1 << 20;
 ///
 /// It is part of the preset in the header of a weights file, whose other keys are not read.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "PresetHeader")]
 pub struct PipelineConfig {
     /// How much noise a time stands for.
-    #[serde(default)]
     pub schedule: ScheduleConfig,
     /// The network.
     pub model: AdaDiffConfig,
+    /// Whether the last class label stands for "no class": where labels were dropped in training.
+    pub has_no_class: bool,
     /// How samples are drawn.
     pub sampling: SamplingConfig,
+}
+
+/// What is read of a preset.
+#[derive(Deserialize)]
+struct PresetHeader {
+    #[serde(default)]
+    schedule: ScheduleConfig,
+    model: AdaDiffConfig,
+    backbone_training: Option<Training>,
+    joint_training: Option<Training>,
+    sampling: SamplingConfig,
+}
+
+/// What is read of a phase of training.
+#[derive(Deserialize)]
+struct Training {
+    label_dropout: f64,
+}
+
+impl From<PresetHeader> for PipelineConfig {
+    fn from(header: PresetHeader) -> Self {
+        let mut phases = [header.backbone_training, header.joint_training]
+            .into_iter()
+            .flatten()
+            .peekable();
+        Self {
+            schedule: header.schedule,
+            model: header.model,
+            has_no_class: phases.peek().is_none() || phases.any(|phase| phase.label_dropout > 0.0),
+            sampling: header.sampling,
+        }
+    }
 }
 
 /// How samples are drawn unless a caller says otherwise.

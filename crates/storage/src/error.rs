@@ -66,13 +66,19 @@ pub enum StorageError {
         /// What the system said.
         source: io::Error,
     },
-    /// Another process holds the folder's lock.
+    /// A file that is to be written is read, too.
+    #[error("{} is read for this; name another file to write", path.display())]
+    IsRead {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process holds the lock of a folder or file.
     #[error(
         "another process writes {} at this moment; choose another folder with --out",
         folder.display()
     )]
     InUse {
-        /// The folder.
+        /// The folder, or the file.
         folder: PathBuf,
     },
 }

@@ -11,7 +11,8 @@ use crate::atomic::folder_of;
 const NAME: &str = ".lock";
 
 /// Keeps other processes that take the same lock away from a folder, until it is dropped or the
-/// process ends, however it ends.
+/// process ends, however it ends. The file itself, `.lock`, is empty and stays, unless it is
+/// [removed](Self::remove): one that nobody holds locks nothing.
 ///
 /// A file system without locks has to do without: there every process gets it.
 #[derive(Debug)]
@@ -28,13 +29,16 @@ impl FolderLock {
     /// [`StorageError::InUse`] where another process has it, [`StorageError::File`] where the folder
     /// cannot be written.
     pub fn try_new(folder: &Path) -> Result<Self, StorageError> {
-        let lock = Self::open(folder, NAME)?;
-        match lock.file.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(StorageError::InUse {
-                folder: folder.to_owned(),
-            }),
-            Ok(()) | Err(TryLockError::Error(_)) => Ok(lock),
-        }
+        Self::open(folder, NAME)?.or_in_use(folder)
+    }
+
+    /// Takes the lock of one file for work in which no other process may write it; others may write
+    /// other files of its folder.
+    ///
+    /// # Errors
+    /// As [`Self::try_new`].
+    pub fn try_for_file(path: &Path) -> Result<Self, StorageError> {
+        Self::of_file(path)?.or_in_use(path)
     }
 
     /// Takes the lock of one file, whoever has that of its folder, as soon as no other process has it:
@@ -43,8 +47,7 @@ impl FolderLock {
     /// # Errors
     /// [`StorageError::File`] where the folder cannot be written.
     pub fn wait_for_file(path: &Path) -> Result<Self, StorageError> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let lock = Self::open(folder_of(path), &format!(".{name}{NAME}"))?;
+        let lock = Self::of_file(path)?;
         // A signal ends the wait, not the need for it; where there are no locks, that is all there is.
         while let Err(error) = lock.file.lock()
             && error.kind() == io::ErrorKind::Interrupted
@@ -60,6 +63,20 @@ impl FolderLock {
         // Windows removes no file that is open.
         drop(self.file);
         fs::remove_file(self.path)
+    }
+
+    fn of_file(path: &Path) -> Result<Self, StorageError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Self::open(folder_of(path), &format!(".{name}{NAME}"))
+    }
+
+    fn or_in_use(self, written: &Path) -> Result<Self, StorageError> {
+        match self.file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(StorageError::InUse {
+                folder: written.to_owned(),
+            }),
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(self),
+        }
     }
 
     fn open(folder: &Path, name: &str) -> Result<Self, StorageError> {
@@ -83,6 +100,19 @@ mod tests {
         assert!(matches!(error, StorageError::InUse { .. }), "{error}");
         drop(first);
         FolderLock::try_new(&folder).unwrap();
+    }
+
+    #[test]
+    fn files_of_a_folder_are_locked_one_by_one() {
+        let root = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| root.path().join(name));
+        let first = FolderLock::try_for_file(&one).unwrap();
+        let error = FolderLock::try_for_file(&one).unwrap_err();
+        assert!(matches!(error, StorageError::InUse { .. }), "{error}");
+        FolderLock::try_for_file(&other).unwrap().remove().unwrap();
+        first.remove().unwrap();
+        FolderLock::try_for_file(&one).unwrap().remove().unwrap();
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod error;
 mod folder_lock;
 mod json_lines;
 mod open;
+mod output;
 mod resume_store;
 mod run_folder;
 
@@ -42,5 +43,6 @@ pub use json_lines::{
     JsonLines, Record, read_json, read_json_lines, read_json_or, to_json_lines, write_json,
 };
 pub use open::{open_file, read_file};
+pub use output::check_output;
 pub use resume_store::ResumeStore;
 pub use run_folder::RunFolder;

@@ -36,9 +36,10 @@ pub(crate) struct TrainState {
     pub images: u64,
     /// Images in the data set.
     pub dataset_length: usize,
-    /// The SHA-256 of the data set; absent in files of before 2026-12.
+    /// The SHA-256 of the data set; absent in files of before 2026-12, some of which have another
+    /// digest, of a part of the images, that is not compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dataset_sha256: Option<String>,
+    pub data_sha256: Option<String>,
     /// The SHA-256 of the weights that the phase began with; absent in files of before 2026-12.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_sha256: Option<String>,

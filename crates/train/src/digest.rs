@@ -1,8 +1,5 @@
-//! What tells weights and data sets from others.
+//! What tells weights from others.
 
-use std::path::is_separator;
-
-use adadiff_data::{Conditioning, Label, TrainingSet, Visit};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -10,15 +7,28 @@ use sha2::{Digest, Sha256};
 
 use crate::TrainError;
 
-/// The most examples whose values are read to tell a data set from another: all of a small set.
-const READ_EXAMPLES: usize = 256;
+/// The largest number in half precision, in which weights are handed on.
+const LARGEST_HALF: f32 = 65_504.0;
 
 /// The SHA-256 of all weights of a network, each of which must be a number.
 ///
 /// # Errors
 /// [`TrainError::NotFinite`] names the first parameter that holds something else.
 pub(crate) fn weights_sha256<B: Backend, M: Module<B>>(model: &M) -> Result<String, TrainError> {
+    sha256_within(model, f32::MAX)
+}
+
+/// Checks that half precision can hold all weights of a network.
+///
+/// # Errors
+/// [`TrainError::NotFinite`] names the first parameter for which it cannot.
+pub(crate) fn check_half<B: Backend, M: Module<B>>(model: &M) -> Result<(), TrainError> {
+    sha256_within(model, LARGEST_HALF).map(|_| ())
+}
+
+fn sha256_within<B: Backend, M: Module<B>>(model: &M, largest: f32) -> Result<String, TrainError> {
     let mut visitor = Weights {
+        largest,
         path: Vec::new(),
         hash: Sha256::new(),
         failure: None,
@@ -31,6 +41,7 @@ pub(crate) fn weights_sha256<B: Backend, M: Module<B>>(model: &M) -> Result<Stri
 }
 
 struct Weights {
+    largest: f32,
     path: Vec<String>,
     hash: Sha256,
     failure: Option<TrainError>,
@@ -43,7 +54,7 @@ impl<B: Backend> ModuleVisitor<B> for Weights {
         }
         let parameter = self.path.join(".");
         match param.val().into_data().convert::<f32>().into_vec::<f32>() {
-            Ok(values) if values.iter().all(|value| value.is_finite()) => {
+            Ok(values) if values.iter().all(|value| value.abs() <= self.largest) => {
                 self.hash.update(&parameter);
                 hash_values(&mut self.hash, &values);
             }
@@ -61,102 +72,9 @@ impl<B: Backend> ModuleVisitor<B> for Weights {
     }
 }
 
-/// The SHA-256 of a data set: its size and shape, the names of all examples, and the values and
-/// labels of at most 256 of them, spread evenly. The folders in a name do not count: the same data may
-/// lie elsewhere, or be named by another path.
-pub(crate) fn data_sha256(set: &dyn TrainingSet) -> String {
-    let mut hash = Sha256::new();
-    let shape = set.shape();
-    let mut number = |number: usize| hash.update((number as u64).to_le_bytes());
-    number(set.len());
-    shape.into_iter().for_each(&mut number);
-    match set.conditioning() {
-        Conditioning::None => number(0),
-        Conditioning::Class { classes } => number(classes),
-        Conditioning::Text { tokens, width } => [tokens, width].into_iter().for_each(&mut number),
-    }
-    for index in 0..set.len() {
-        let name = set.name(index);
-        hash.update(name.rsplit(is_separator).next().unwrap_or_default());
-        hash.update([0]);
-    }
-    if let Some(context) = set.empty_context() {
-        hash_values(&mut hash, context);
-    }
-    let mut values = vec![0.0; shape.iter().product()];
-    let visit = Visit {
-        flip: false,
-        seed: 0,
-        position: 0,
-    };
-    let read = set.len().min(READ_EXAMPLES);
-    for index in (0..read).map(|place| place * set.len() / read) {
-        match set.read(index, visit, &mut values) {
-            Ok(label) => {
-                hash_values(&mut hash, &values);
-                match label {
-                    Label::None => {}
-                    Label::Class(class) => hash.update((class as u64).to_le_bytes()),
-                    Label::Context(context) => hash_values(&mut hash, &context),
-                }
-            }
-            // A training may leave bad images out.
-            Err(_) => hash.update(b"bad"),
-        }
-    }
-    format!("{:x}", hash.finalize())
-}
-
 fn hash_values(hash: &mut Sha256, values: &[f32]) {
     for values in values.chunks(1024) {
         let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         hash.update(bytes);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use adadiff_data::ImageError;
-
-    use super::*;
-    use crate::testing::Stripes;
-
-    /// Stripes in files of a folder.
-    struct Files(&'static str, &'static str);
-
-    impl TrainingSet for Files {
-        fn len(&self) -> usize {
-            Stripes.len()
-        }
-
-        fn shape(&self) -> [usize; 3] {
-            Stripes.shape()
-        }
-
-        fn name(&self, index: usize) -> String {
-            format!("{}{}{index}.png", self.0, self.1)
-        }
-
-        fn conditioning(&self) -> Conditioning {
-            Stripes.conditioning()
-        }
-
-        fn read(
-            &self,
-            index: usize,
-            visit: Visit,
-            values: &mut [f32],
-        ) -> Result<Label, ImageError> {
-            Stripes.read(index, visit, values)
-        }
-    }
-
-    #[test]
-    fn data_are_the_same_wherever_they_lie() {
-        let data = data_sha256(&Files("data/", "stripes"));
-        for folder in ["", "./data/", "/scratch/copy/"] {
-            assert_eq!(data_sha256(&Files(folder, "stripes")), data, "{folder}");
-        }
-        assert_ne!(data_sha256(&Files("data/", "others")), data);
     }
 }

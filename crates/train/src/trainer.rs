@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use adadiff_data::{BadImage, BatchLoader, LoaderConfig, TrainingSet};
+use adadiff_data::{BadImage, BatchLoader, LoaderConfig, TrainingSet, data_sha256};
 use adadiff_model::kernels::Kernels;
 use adadiff_sampler::{NoiseSchedule, ScheduleConfig};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
@@ -21,7 +21,7 @@ use burn::tensor::backend::AutodiffBackend;
 use crate::batch::Batch;
 use crate::clip::{clip, global_norm};
 use crate::compute::{ComputeType, LossScale};
-use crate::digest::{data_sha256, weights_sha256};
+use crate::digest::weights_sha256;
 use crate::ema::update_average;
 use crate::events::{self, EVENTS_FILE};
 use crate::exchange::sum_over_processes;
@@ -101,7 +101,7 @@ where
     optimizer: OptimizerAdaptor<AdamW, AdaDiff<B>, B>,
     step: u64,
     losses: LossSums,
-    dataset_sha256: String,
+    data_sha256: String,
     /// The SHA-256 of the weights that the phase began with.
     start_sha256: String,
     /// Present where the network computes in half precision.
@@ -132,7 +132,7 @@ where
         config.compute.check::<B>(device)?;
         check_suits(&model_config.backbone, config.label_dropout, &*set)?;
         Ok(Self {
-            dataset_sha256: data_sha256(&*set),
+            data_sha256: data_sha256(&*set),
             start_sha256: weights_sha256(&model)?,
             schedule: schedule.build()?,
             schedule_config: schedule,
@@ -235,8 +235,6 @@ where
             let stop = observer.step(self.step, self.config.steps).is_break();
             if processes.any(stop)? {
                 self.save_among(processes, folder)?;
-                // A process that ends now would end the one that still writes.
-                processes.wait_for_writer()?;
                 return Ok(TrainOutcome::Interrupted);
             }
         }
@@ -255,13 +253,13 @@ where
         }
     }
 
-    /// Writes a checkpoint if that is this process's task.
+    /// Writes a checkpoint if that is this process's task. All wait for it: a process that is asked to
+    /// stop meanwhile, or ends, would end the one that writes.
     fn save_among(&self, processes: &dyn Communicator, folder: &Path) -> Result<(), TrainError> {
         if processes.leads() {
-            self.save(folder)
-        } else {
-            Ok(())
+            self.save(folder)?;
         }
+        processes.wait_for_writer()
     }
 
     /// The batches from the next step on.

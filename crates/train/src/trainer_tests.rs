@@ -251,6 +251,21 @@ impl ModuleMapper<Differentiable> for Poison {
     }
 }
 
+/// Makes parameters of one axis numbers that half precision cannot hold.
+struct TooLarge;
+
+impl ModuleMapper<Flex> for TooLarge {
+    fn map_float<const D: usize>(
+        &mut self,
+        param: Param<Tensor<Flex, D>>,
+    ) -> Param<Tensor<Flex, D>> {
+        match D {
+            1 => param.map(|values| values.full_like(70_000.0)),
+            _ => param,
+        }
+    }
+}
+
 #[test]
 fn weights_that_are_no_numbers_are_neither_trained_nor_saved() {
     println!("device: flex");
@@ -294,6 +309,10 @@ fn weights_that_are_no_numbers_are_neither_trained_nor_saved() {
         matches!(error, TrainError::Diverged { step: 3, .. }),
         "{error}"
     );
+    good.average = good.model.valid().map(&mut TooLarge);
+    let error = good.save(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("in half precision, of step 3"), "{error}");
+    good.average = good.model.valid();
     good.model = bad;
     let error = good
         .run(folder.path(), &mut Watcher::default())
@@ -383,7 +402,7 @@ fn a_phase_knows_the_weights_that_it_began_with() {
         .join(CHECKPOINTS)
         .join("step-0000000002/state.json");
     let mut state: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    for key in ["dataset_sha256", "start_sha256"] {
+    for key in ["data_sha256", "start_sha256"] {
         assert!(
             state
                 .as_object_mut()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::policy::replay;
-use crate::{CheckEvery, ExcessThreshold, ExitPolicy, ExitTrace, Threshold, UncertaintyFloor};
+use crate::{CheckEvery, ExitPolicy, ExitTrace, Threshold};
 
 /// A threshold on the mean uncertainty and the reduction it gave on the recorded samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,41 +124,6 @@ pub fn calibrate_policy<P: ExitPolicy>(
         threshold,
         reduction: reduction_under(threshold),
     })
-}
-
-/// Finds the lowest [`ExcessThreshold`] that skips at least a share `reduction` of all blocks. Its
-/// floors are the mean uncertainties of the last block in the trace.
-///
-/// # Errors
-/// As [`calibrate`].
-pub fn calibrate_excess(
-    trace: &ExitTrace,
-    reduction: f64,
-    check_every: NonZeroUsize,
-) -> Result<(ExcessThreshold, CalibratedThreshold), CalibrationError> {
-    let mut above = trace.clone();
-    let mut floors = Vec::with_capacity(trace.steps.len());
-    for step in &mut above.steps {
-        let last = step.uncertainty.iter().filter_map(|values| values.last());
-        let mean =
-            last.map(|&value| f64::from(value)).sum::<f64>() / step.uncertainty.len().max(1) as f64;
-        let floor = UncertaintyFloor {
-            timestep: step.timestep,
-            uncertainty: mean as f32,
-        };
-        for value in step.uncertainty.iter_mut().flatten() {
-            *value -= floor.uncertainty;
-        }
-        floors.push(floor);
-    }
-    let found = calibrate(&above, reduction, check_every)?;
-    Ok((
-        ExcessThreshold {
-            excess: found.threshold,
-            floors,
-        },
-        found,
-    ))
 }
 
 #[cfg(test)]

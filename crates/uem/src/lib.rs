@@ -72,14 +72,11 @@ pub use adaptive::AdaptiveUVit;
 pub use allocation::{Allocation, AllocationError, allocate};
 pub use batch_exit::BatchExit;
 pub use block_errors::{BlockErrorRecorder, ErrorStep, ErrorTrace};
-pub use calibration::{
-    CalibratedThreshold, CalibrationError, calibrate, calibrate_excess, calibrate_policy,
-};
+pub use calibration::{CalibratedThreshold, CalibrationError, calibrate, calibrate_policy};
 pub use estimator::{EstimatorForm, UncertaintyEstimator, UncertaintyForm};
 pub use forecast::{Forecast, Kept};
 pub use policy::{
-    BlockCache, BlockContext, CheckEvery, DepthSchedule, ExcessThreshold, ExitPolicy, ExitSignal,
-    ExitWindow, ExitWindows, FixedDepth, FullDepth, Patience, Saturation, ScheduledDepth,
-    Threshold, UncertaintyFloor, replay,
+    BlockCache, BlockContext, CheckEvery, DepthSchedule, ExitPolicy, ExitSignal, ExitWindow,
+    ExitWindows, FixedDepth, FullDepth, Patience, Saturation, ScheduledDepth, Threshold, replay,
 };
 pub use trace::{ExitTrace, TraceStep};

@@ -113,3 +113,29 @@ fn a_part_within_a_part_is_told_by_both() {
     assert_eq!(network.network(LANDMARK).unwrap().part(), "model.module");
     assert_eq!(file.network("elsewhere").unwrap().tensors().len(), 4);
 }
+
+#[test]
+fn averages_whose_names_have_no_dots_are_read_in_place_of_the_weights() {
+    // As latent-diffusion saves them: the average is of the module in `model`, and of what is trained.
+    let names = [
+        ("model.diffusion_model.in.weight", "0"),
+        ("model.diffusion_model.b", "1"),
+        ("model_ema.diffusion_modelinweight", "2"),
+        ("model_ema.num_updates", "3"),
+    ];
+    let rows: Vec<_> = names.iter().map(|(name, key)| row(name, key, 1)).collect();
+    let pickle = dictionary(&[("state_dict", &state_dict(&rows))]);
+    let storages: Vec<_> = (0..4u8)
+        .map(|number| floats(&[f32::from(number)]))
+        .collect();
+    let keys = ["0", "1", "2", "3"].map(|number| format!("data/{number}"));
+    let mut entries: Vec<(&str, &[u8])> = vec![("data.pkl", &pickle)];
+    let stored = storages.iter().map(Vec::as_slice);
+    entries.extend(keys.iter().map(String::as_str).zip(stored));
+    let file = TestFile::new(&archive(&entries, 0)).open().unwrap();
+    let network = file.network(LANDMARK).unwrap();
+    let value = |name: &str| network.read(name).unwrap().into_vec::<f32>().unwrap()[0];
+    assert_eq!((value(LANDMARK), value("b")), (2.0, 1.0));
+    assert_eq!(network.part(), "state_dict.model_ema");
+    assert_eq!(network.passed_over(), ["state_dict.model.diffusion_model"]);
+}

@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use adadiff_model::UVit;
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
 use anyhow::{Context, Result, ensure};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 
 use crate::checkpoint::Checkpoint;
 use crate::presets::Preset;
@@ -77,7 +81,7 @@ impl<B: Kernels> Default for BaselineNetworks<B> {
 }
 
 impl<B: Kernels> BaselineNetworks<B> {
-    /// Puts a second network on the device of the first, whose preset is `preset`.
+    /// Puts a second network on the device of the first, `first`, whose preset is `preset`.
     ///
     /// # Errors
     /// Where it does not suit the first one, or its weights are damaged.
@@ -86,6 +90,7 @@ impl<B: Kernels> BaselineNetworks<B> {
         baseline: BaselineNetwork,
         checkpoint: &Checkpoint,
         preset: &Preset,
+        first: &AdaDiff<B>,
         device: &B::Device,
     ) -> Result<()> {
         let (theirs, ours) = (&checkpoint.preset.model.backbone, &preset.model.backbone);
@@ -105,6 +110,13 @@ impl<B: Kernels> BaselineNetworks<B> {
             checkpoint.path.display()
         );
         let model = checkpoint.model(device)?;
+        // Its estimator learned what the exits of these weights are worth, and its samples are theirs.
+        ensure!(
+            baseline != BaselineNetwork::LearnedExit || is_alike(&first.backbone, &model.backbone),
+            "{} was trained on other weights than those of the network whose exits it is to learn: \
+             train it again from these with --backbone",
+            checkpoint.path.display()
+        );
         let model = preset.sampling.precision.cast(model, device)?;
         self.networks.retain(|network| network.baseline != baseline);
         self.networks.push(LoadedBaseline {
@@ -131,4 +143,27 @@ impl<B: Kernels> BaselineNetworks<B> {
                 )
             })
     }
+}
+
+/// All weights of a network, in their order.
+#[derive(Default)]
+struct Weights(Vec<f32>);
+
+impl<B: Backend> ModuleVisitor<B> for Weights {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        self.0.extend(param.val().into_data().iter::<f32>());
+    }
+}
+
+/// Whether two networks have the same weights, as far as half precision tells, which files of weights
+/// are in.
+fn is_alike<B: Kernels>(one: &UVit<B>, other: &UVit<B>) -> bool {
+    let [one, other] = [one, other].map(|network| {
+        let mut weights = Weights::default();
+        network.visit(&mut weights);
+        weights.0
+    });
+    // A unit in the last place, and of numbers near zero the least one.
+    let close = |(a, b): (&f32, &f32)| (a - b).abs() <= (a.abs() / 1024.0).max(6e-8);
+    one.len() == other.len() && one.iter().zip(&other).all(close)
 }

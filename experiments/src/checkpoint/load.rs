@@ -29,13 +29,14 @@ impl<B: Kernels> LoadedCheckpoint<B> {
     /// # Errors
     /// Where the checkpoint is damaged.
     pub fn new(checkpoint: Checkpoint, device: B::Device) -> Result<Self> {
+        let model = checkpoint.model(&device)?;
         let mut baselines = BaselineNetworks::default();
         for (baseline, second) in &checkpoint.baselines {
-            baselines.insert(*baseline, second, &checkpoint.preset, &device)?;
+            baselines.insert(*baseline, second, &checkpoint.preset, &model, &device)?;
         }
         let Checkpoint { preset, .. } = &checkpoint;
         let precision = preset.sampling.precision;
-        let model = precision.cast(checkpoint.model(&device)?, &device)?;
+        let model = precision.cast(model, &device)?;
         let pipeline = Pipeline::new(model, preset.into(), device)
             .with_trained_estimators(checkpoint.trained_estimators)
             .with_stored(

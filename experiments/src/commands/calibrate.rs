@@ -90,8 +90,8 @@ fn describe(calibration: &Calibration) -> String {
     } = calibration;
     let (asked, reached_percent) = (100.0 * reduction, 100.0 * reached);
     let how = match exits {
-        ExitSetting::Threshold { .. } | ExitSetting::Excess { .. } => {
-            format!("threshold {:.6}, which skips", exits.threshold())
+        ExitSetting::Threshold { uncertainty } => {
+            format!("threshold {uncertainty:.6}, which skips")
         }
         ExitSetting::Schedule { .. } => "a depth for each step, which skips".to_owned(),
         ExitSetting::Allocated { .. } | ExitSetting::Distance { .. } => {

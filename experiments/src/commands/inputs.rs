@@ -1,9 +1,10 @@
 //! What commands sample from and judge by: as the command line says it, and as they use it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use adadiff_backends::DeviceName;
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::check_output;
 use anyhow::Result;
 use clap::Args;
 
@@ -44,6 +45,21 @@ pub struct Inputs {
 }
 
 impl InputOptions {
+    /// Checks that a file can be written after the work, and is none that is read for it.
+    ///
+    /// # Errors
+    /// As [`adadiff_storage::check_output`].
+    pub fn check_output(&self, path: &Path) -> Result<()> {
+        let mut read: Vec<PathBuf> = self
+            .evaluator
+            .files()
+            .chain(self.dataset.files())
+            .cloned()
+            .collect();
+        read.extend(self.sampling.files());
+        Ok(check_output(path, read.iter().map(PathBuf::as_path))?)
+    }
+
     /// Reads the checkpoint of one of an experiment's presets.
     ///
     /// # Errors

@@ -5,12 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use adadiff_backends::{DeviceName, Precision};
-use adadiff_pipeline::{BudgetTarget, ExitRule, FdIncrease};
+use adadiff_pipeline::{BudgetTarget, CalibrationFile, ExitRule, FdIncrease};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::components::ComponentFiles;
+use crate::checkpoint::{BaselineNetwork, Checkpoint};
 use crate::commands::budget_request::BudgetRequest;
 use crate::evaluator::{DataSetReference, EvaluatorOptions};
 use crate::presets::{DatasetPath, Experiment, SolverName, positive, share, speedup};
@@ -116,6 +116,18 @@ impl SamplingOptions {
         Ok(checkpoint)
     }
 
+    /// The files and folders that are read, those beside the weights included.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let named = [&self.checkpoint, &self.autoencoder, &self.latents];
+        let mut files: Vec<PathBuf> = named.into_iter().flatten().cloned().collect();
+        if let Some(weights) = &self.checkpoint {
+            files.push(CalibrationFile::path_beside(weights));
+            files.extend(BaselineNetwork::ALL.map(|network| network.path_beside(weights)));
+        }
+        files.extend(self.preset.as_ref().map(PathBuf::from));
+        files
+    }
+
     /// The budget, where it is other than blocks. A distance is judged as `evaluator` says, against the
     /// images at `dataset` where that names no reference.
     pub fn budget_request(
@@ -168,6 +180,13 @@ pub struct DatasetOptions {
     /// Captions of MS-COCO's images, for example captions_train2014.json
     #[arg(long, value_name = "FILE")]
     pub captions: Option<PathBuf>,
+}
+
+impl DatasetOptions {
+    /// The files and folders that are read.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.data, &self.captions].into_iter().flatten()
+    }
 }
 
 impl From<DatasetOptions> for DatasetPath {

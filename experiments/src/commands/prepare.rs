@@ -9,7 +9,7 @@ use std::thread;
 use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_data::{
     ImageError, ImageSet, LatentError, LatentHeader, LatentItem, LatentStorage, LatentWriter,
-    to_planes,
+    images_sha256, to_planes,
 };
 use adadiff_model::autoencoder::Autoencoder;
 use adadiff_model::kernels::Kernels;
@@ -18,7 +18,6 @@ use anyhow::{Result, bail, ensure};
 use burn::tensor::{Tensor, TensorData};
 use clap::Args;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use super::Task;
 use super::options::DatasetOptions;
@@ -185,7 +184,7 @@ impl Task<'_, PrepareOptions> {
             autoencoder_sha256: sha256_file(&self.options.autoencoder)?,
             text_encoder_sha256,
             source: source_name(preset),
-            source_fingerprint: fingerprint(images),
+            source_fingerprint: images_sha256(images),
             source_images: images.len(),
             channels,
             height: latent_height,
@@ -321,20 +320,4 @@ fn read(images: &dyn ImageSet, first: usize, batch: usize, sender: &SyncSender<R
             return;
         }
     }
-}
-
-/// What tells a data set from others of its name: its images' names, labels and captions.
-fn fingerprint(images: &dyn ImageSet) -> String {
-    let mut hash = Sha256::new();
-    for index in 0..images.len() {
-        hash.update(images.name(index));
-        hash.update([0]);
-        hash.update(images.label(index).unwrap_or(usize::MAX).to_le_bytes());
-        for caption in images.captions(index) {
-            hash.update(caption);
-            hash.update([0]);
-        }
-    }
-    let digest = hash.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

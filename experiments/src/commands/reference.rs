@@ -7,7 +7,7 @@ use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_data::BadImages;
 use adadiff_metrics::{FeatureOrigin, Gaussian};
 use adadiff_model::kernels::Kernels;
-use adadiff_storage::write_atomically;
+use adadiff_storage::{check_output, write_atomically};
 use anyhow::Result;
 use clap::Args;
 
@@ -47,6 +47,8 @@ impl DeviceTask for Task<'_, ReferenceOptions> {
             out,
             ..
         } = self.options;
+        let read = evaluator.files().chain(dataset.files());
+        check_output(&out, read.map(PathBuf::as_path))?;
         let preset = self.experiment.preset(preset.as_deref())?;
         let data = preset.data;
         let images = data.open(&dataset.into())?;

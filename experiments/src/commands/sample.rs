@@ -77,8 +77,11 @@ impl DeviceTask for Task<'_, SampleOptions> {
             draw.conditions = Conditions::Classes(vec![class]);
         }
         if options.unconditional {
-            if classes == 0 {
-                bail!("--unconditional is for networks that are conditioned on classes");
+            if classes == 0 || !loaded.pipeline().config.has_no_class {
+                bail!(
+                    "--unconditional is for networks that are conditioned on classes and were trained \
+                     without them, too"
+                );
             }
             draw.conditions = Conditions::Classes(vec![classes]);
         }

@@ -44,6 +44,9 @@ impl DeviceTask for Task<'_, TimingOptions> {
             rounds,
             out,
         } = self.options;
+        if let Some(path) = &out {
+            inputs.check_output(path)?;
+        }
         let mut inputs = inputs.resolve(self.experiment)?;
         let request = inputs.request.take();
         let mut loaded: LoadedCheckpoint<B> = inputs.load(&device)?;

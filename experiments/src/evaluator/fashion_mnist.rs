@@ -99,7 +99,7 @@ pub fn image_statistics<B: Kernels>(
             }
         }
         if !pixels.is_empty() {
-            extractor.add_exact(&mut statistics, &pixels, shape, device)?;
+            extractor.add_exact(&mut statistics, &pixels, shape, device, monitor)?;
         }
         monitor.advance(indices.len() as u64);
     }

@@ -93,6 +93,11 @@ impl EvaluatorOptions {
         self.inception.is_some() || self.name(data) != FeatureName::Inception
     }
 
+    /// The files that are read.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.inception, &self.reference].into_iter().flatten()
+    }
+
     /// How the features are made, as statistics remember it.
     ///
     /// # Errors

@@ -126,7 +126,7 @@ mod tests {
     fn words_tell_which_is_which() -> Result<()> {
         let pairs = SamplePairs {
             method: Method::AdaDiff {
-                rule: adadiff_pipeline::ExitRule::Excess,
+                rule: adadiff_pipeline::ExitRule::Allocated,
                 reduction: 0.45,
             },
             seed: 0,
@@ -138,7 +138,7 @@ mod tests {
             adaptive: vec![1.0; 8],
         };
         let svg = pairs.picture()?.svg();
-        let words = "Right, vermillion bar: AdaDiff (excess), target 45 %, 43.2 % fewer blocks.";
+        let words = "Right, vermillion bar: AdaDiff (allocated), target 45 %, 43.2 % fewer blocks.";
         assert!(svg.contains(words), "{svg}");
         Ok(())
     }

@@ -309,11 +309,11 @@ mod tests {
             (Method::Full, r#"{"name":"full"}"#, "full model"),
             (
                 Method::AdaDiff {
-                    rule: ExitRule::Excess,
+                    rule: ExitRule::Allocated,
                     reduction: 0.45,
                 },
-                r#"{"name":"adadiff","rule":"excess","reduction":0.45}"#,
-                "AdaDiff (excess), target 45 %",
+                r#"{"name":"adadiff","rule":"allocated","reduction":0.45}"#,
+                "AdaDiff (allocated), target 45 %",
             ),
             (
                 Method::FeatureCache { interval: two },

@@ -39,13 +39,20 @@ impl Preset {
             backbone.classes.is_some() || backbone.text.is_some(),
             "sampling.guidance is {guidance}, but the network is conditioned on nothing"
         );
-        let dropout = |phase: &TrainConfig| phase.label_dropout;
         ensure!(
-            dropout(&self.backbone_training).max(dropout(&self.joint_training)) > 0.0,
+            self.drops_labels(),
             "sampling.guidance is {guidance}, but label_dropout is 0: the network would never learn to \
              predict without a label"
         );
         Ok(())
+    }
+
+    /// Whether the network is trained to predict without a label, by one of its own that stands for "no
+    /// class", or the empty prompt.
+    pub fn drops_labels(&self) -> bool {
+        [&self.backbone_training, &self.joint_training]
+            .iter()
+            .any(|phase| phase.label_dropout > 0.0)
     }
 
     fn check_judge(&self, phase: &TrainConfig, schedule: &dyn NoiseSchedule) -> Result<()> {

@@ -62,6 +62,7 @@ impl From<&Preset> for PipelineConfig {
         Self {
             schedule: preset.schedule.clone(),
             model: preset.model.clone(),
+            has_no_class: preset.drops_labels(),
             sampling: preset.sampling.clone(),
         }
     }

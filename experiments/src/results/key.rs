@@ -118,9 +118,9 @@ mod tests {
 
     #[test]
     fn what_was_measured_of_the_bundled_checkpoint_is_found_again() {
-        // As the lines under docs/study have it, from before calibrations told their weights.
+        // As the lines under docs/study have it.
         let key = NetworkKey::new(&Checkpoint::bundled().unwrap(), None).unwrap();
-        let known = "a2171c16bffbac144b63e232adb092bfe78e0d82c9af7f819e43639f6c60bd4c";
+        let known = "71176af1735bd725d98930276603a556f84e86f58f86e64de99d83fd9925bf5c";
         assert_eq!(key.calibration_sha256, known);
     }
 

@@ -40,9 +40,8 @@ pub struct ResultRow {
     pub batch: usize,
     /// The seed of the noise.
     pub seed: u64,
-    /// What the threshold is compared with, for [`MethodKind::AdaDiff`]: `threshold` for the
-    /// uncertainty itself, the paper's rule, `excess` for what it exceeds the last block's by,
-    /// `schedule` for depths over timesteps that were made of its exits.
+    /// What the threshold is compared with, for [`MethodKind::AdaDiff`]: the name of an
+    /// [`ExitRule`](adadiff_pipeline::ExitRule).
     pub exit_rule: Option<String>,
     /// Samples were judged after every this many blocks, where that is not every block.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -28,13 +28,13 @@ fn the_main_comparison_has_static_depths_around_the_budget() {
 fn every_variant_is_ablated_but_those_that_methods_need() {
     let preset = FASHION_MNIST.preset(None).unwrap();
     let labels = labels(&preset, false, TableName::Ablations);
-    // Two rows of each network, and five exit rules beside the preset's.
-    assert_eq!(labels.len(), 2 * (1 + variant_names().count() - 2) + 5);
+    // Two rows of each network, and four exit rules beside the preset's.
+    assert_eq!(labels.len(), 2 * (1 + variant_names().count() - 2) + 4);
     for label in [
         "all parts: full model",
         "without UAL: AdaDiff (distance), target 45 %",
         "without timestep: full model",
-        "exit rule excess: AdaDiff (excess), target 45 %",
+        "exit rule schedule: AdaDiff (schedule), target 45 %",
     ] {
         assert!(labels.contains(&label.to_owned()), "{label}: {labels:?}");
     }

@@ -125,6 +125,23 @@ fn a_refused_run_changes_nothing() {
     fs::write(&batch, bytes).unwrap();
     let told = refuses(folder, "x", &[]);
     assert!(told.contains("its data set, of as many images"), "{told}");
+
+    let missing = ["--out", "new", "--backbone", "missing.safetensors"];
+    fail(PROGRAM, folder, &[&TRAIN[..], &missing].concat());
+    assert!(!folder.join("new").exists(), "a folder is left");
+}
+
+#[test]
+fn best_weights_that_were_judged_by_something_else_refuse_the_run_before_it_writes() {
+    let folder = with_data();
+    let folder = folder.path();
+    let judged = |samples| {
+        let by = ["--features", "pixels", "--judge-every", "4"];
+        [&by[..], &["--judge-samples", samples]].concat()
+    };
+    trains(folder, &[&["--out", "x"], &judged("64")[..]].concat());
+    let told = refuses(folder, "x", &judged("80"));
+    assert!(told.contains("were judged by pixels"), "{told}");
 }
 
 #[test]

@@ -166,4 +166,9 @@ impl TrainingSet for Latents {
             }
         }
     }
+
+    fn stored(&self, index: usize) -> Result<Vec<u8>, ImageError> {
+        let shard = &self.index.shards[index / self.index.items_per_shard];
+        Ok(shard.file.sha256.as_bytes().to_vec())
+    }
 }

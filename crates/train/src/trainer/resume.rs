@@ -9,7 +9,7 @@ use burn::tensor::backend::AutodiffBackend;
 
 use super::{CHECKPOINTS, Trainer};
 use crate::checkpoint::{self, TrainState};
-use crate::digest::weights_sha256;
+use crate::digest::{check_half, weights_sha256};
 use crate::{Communicator, TrainConfig, TrainError};
 
 impl<B> Trainer<B>
@@ -147,8 +147,8 @@ where
             Some(format!("{what} had the SHA-256 {then}, now it is {now}"))
         };
         differs(
-            &state.dataset_sha256,
-            &self.dataset_sha256,
+            &state.data_sha256,
+            &self.data_sha256,
             "its data set, of as many images with other names or contents,",
         )
         .or_else(|| {
@@ -160,19 +160,21 @@ where
         })
     }
 
-    /// Checks that weights and their average are numbers.
+    /// Checks that weights are numbers, and their average in half precision, too.
     fn check_weights(&self) -> Result<(), TrainError> {
-        let step = self.step;
-        let diverged = |error| match error {
-            TrainError::NotFinite { .. } => TrainError::Diverged {
-                step,
-                what: "the weights",
-            },
-            error => error,
+        let diverged = |what| {
+            move |error| match error {
+                TrainError::NotFinite { .. } => TrainError::Diverged {
+                    step: self.step,
+                    what,
+                },
+                error => error,
+            }
         };
-        weights_sha256(&self.model).map_err(diverged)?;
-        weights_sha256(&self.average).map_err(diverged)?;
-        Ok(())
+        weights_sha256(&self.model).map_err(diverged("the weights"))?;
+        check_half(&self.average).map_err(diverged(
+            "the averaged weights, which are written in half precision,",
+        ))
     }
 
     /// What a checkpoint says of the training.
@@ -182,7 +184,7 @@ where
             step: self.step,
             images: self.step * self.config.batch_size as u64,
             dataset_length: self.set.len(),
-            dataset_sha256: Some(self.dataset_sha256.clone()),
+            data_sha256: Some(self.data_sha256.clone()),
             start_sha256: Some(self.start_sha256.clone()),
             schedule: self.schedule_config.clone(),
             config: self.config.clone(),
@@ -206,8 +208,12 @@ where
         })
     }
 
-    /// Checks that all processes train the same network on the same data.
-    pub(super) fn ensure_same(&self, processes: &dyn Communicator) -> Result<(), TrainError> {
+    /// Checks that all processes train the same network on the same data, before any of them changes
+    /// something; each process calls it.
+    ///
+    /// # Errors
+    /// Where they do not, or are more than a batch has images, or lose each other.
+    pub fn ensure_same(&self, processes: &dyn Communicator) -> Result<(), TrainError> {
         if processes.size() == 1 {
             return Ok(());
         }
@@ -218,7 +224,7 @@ where
                 self.config.batch_size
             )));
         }
-        processes.ensure_same("data", &self.dataset_sha256)?;
+        processes.ensure_same("data", &self.data_sha256)?;
         processes.ensure_same("start weights", &self.start_sha256)?;
         let state = serde_json::to_string(&self.state());
         let state = state.map_err(|error| TrainError::Config(error.to_string()))?;

@@ -2,7 +2,6 @@
 
 mod block_cache;
 mod check_every;
-mod excess;
 mod fixed;
 mod patience;
 mod saturation;
@@ -14,7 +13,6 @@ mod window;
 pub use block_cache::BlockCache;
 pub use check_every::CheckEvery;
 pub(crate) use check_every::is_checked;
-pub use excess::{ExcessThreshold, UncertaintyFloor};
 pub use fixed::{FixedDepth, FullDepth};
 pub use patience::Patience;
 pub use saturation::Saturation;

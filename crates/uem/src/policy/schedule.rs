@@ -1,9 +1,11 @@
 //! Depths that depend on the timestep alone.
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 
-use super::{BlockContext, ExitPolicy, ExitSignal, nearest};
-use crate::ExitTrace;
+use super::{BlockContext, ExitPolicy, ExitSignal, ExitWindow, nearest};
+use crate::{ErrorTrace, ExitTrace};
 
 /// The depth at one timestep of a [`DepthSchedule`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,14 +34,37 @@ impl DepthSchedule {
     /// The schedule that comes nearest to recorded exits: at each evaluation the mean depth of its
     /// samples, rounded so that all evaluations together run as many blocks as were recorded.
     pub fn from_exits(trace: &ExitTrace) -> Self {
-        let mut owed = 0.0;
-        let depths = trace.steps.iter().map(|step| {
+        Self::from_means(trace.steps.iter().map(|step| {
             let total: u32 = step.blocks.iter().sum();
-            owed += f64::from(total) / step.blocks.len().max(1) as f64;
+            let samples = step.blocks.len().max(1) as f64;
+            (step.timestep, f64::from(total) / samples)
+        }))
+    }
+
+    /// [`Self::from_exits`] for the exits that recorded samples take within `windows`, one for each
+    /// recorded evaluation, judged after every `check_every`-th block.
+    pub fn from_windows(
+        trace: &ErrorTrace,
+        windows: &[ExitWindow],
+        check_every: NonZeroUsize,
+    ) -> Self {
+        Self::from_means(trace.steps.iter().zip(windows).map(|(step, window)| {
+            let samples = step.uncertainty.iter();
+            let total: usize = samples.map(|sample| window.exit(sample, check_every)).sum();
+            let samples = step.uncertainty.len().max(1) as f64;
+            (step.timestep, total as f64 / samples)
+        }))
+    }
+
+    /// Rounds mean depths over timesteps so that their sum stays.
+    fn from_means(means: impl Iterator<Item = (f64, f64)>) -> Self {
+        let mut owed = 0.0;
+        let depths = means.map(|(timestep, mean)| {
+            owed += mean;
             let blocks = owed.round().max(1.0);
             owed -= blocks;
             ScheduledDepth {
-                timestep: step.timestep,
+                timestep,
                 blocks: blocks as usize,
             }
         });
@@ -73,7 +98,7 @@ impl ExitPolicy for DepthSchedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TraceStep;
+    use crate::{ErrorStep, TraceStep};
 
     fn schedule() -> DepthSchedule {
         let depth = |timestep, blocks| ScheduledDepth { timestep, blocks };
@@ -122,6 +147,40 @@ mod tests {
         let replayed = trace.replay(&schedule).unwrap();
         assert_eq!(replayed.blocks_total(), 4 * 18);
         assert!((trace.blocks_total() as i64 - 4 * 18).abs() <= 2);
+    }
+
+    #[test]
+    fn a_schedule_of_windows_runs_as_many_blocks_as_samples_run_within_them() {
+        let uncertainty = vec![vec![0.1; 5], vec![0.9, 0.9, 0.4, 0.9, 0.9], vec![0.9; 5]];
+        let step = |timestep| ErrorStep {
+            timestep,
+            errors: vec![vec![0.0; 5]; 3],
+            uncertainty: uncertainty.clone(),
+        };
+        let window = |timestep, least, most| ExitWindow {
+            timestep,
+            least,
+            most,
+            uncertainty: 0.5,
+        };
+        let trace = ErrorTrace {
+            steps: vec![step(900.0), step(500.0), step(100.0)],
+        };
+        // Samples leave after 1, 3 and 5 blocks, after 2, 3 and 3, and after 5.
+        let windows = [
+            window(900.0, 1, 5),
+            window(500.0, 2, 3),
+            window(100.0, 5, 5),
+        ];
+        let schedule = DepthSchedule::from_windows(&trace, &windows, NonZeroUsize::MIN);
+        let depths = [(900.0, 3), (500.0, 3), (100.0, 5)]
+            .map(|(timestep, blocks)| ScheduledDepth { timestep, blocks });
+        assert_eq!(schedule.depths(), depths);
+        // Judged after every other block they leave after 2, 5 and 5, and after 2, 3 and 3.
+        let every = NonZeroUsize::new(2).unwrap();
+        let schedule = DepthSchedule::from_windows(&trace, &windows, every);
+        let blocks: Vec<usize> = schedule.depths().iter().map(|depth| depth.blocks).collect();
+        assert_eq!(blocks, [4, 3, 5]);
     }
 
     #[test]

@@ -52,6 +52,9 @@ impl BackendsOptions {
     /// # Errors
     /// As [`Backends::carry_out`], and what a device runs into.
     pub fn carry_out(self, experiment: &Experiment, stop: &AtomicBool) -> Result<()> {
+        if let Some(path) = &self.out {
+            self.inputs.check_output(path)?;
+        }
         let inputs = self.inputs.resolve(experiment)?;
         if inputs.request.is_some() {
             bail!("devices are compared at one share of blocks: name it with --reduction");

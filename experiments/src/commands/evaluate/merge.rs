@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use adadiff_metrics::{read_origin, read_statistics};
 use adadiff_pipeline::{distance_from, network_cost};
-use adadiff_storage::write_atomically;
+use adadiff_storage::{check_output, write_atomically};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
@@ -38,16 +38,16 @@ impl MergeOptions {
     /// samples.
     pub fn carry_out(&self) -> Result<()> {
         let whole = self.whole()?;
+        if let Some(path) = &self.write_statistics {
+            let parts = 0..whole.settings.parts;
+            let parts = parts.map(|part| Shard::path(&self.folder, part, whole.settings.parts));
+            let read: Vec<PathBuf> = parts.chain([self.reference.clone()]).collect();
+            check_output(path, read.iter().map(PathBuf::as_path))?;
+        }
         let origin = origin_of(&whole.settings.features);
         read_origin(&self.reference)?.ensure_same(&origin)?;
         let reference = read_statistics(&self.reference)?;
         if let Some(path) = &self.write_statistics {
-            ensure!(
-                !is_same_file(path, &self.reference),
-                "{} holds what the samples are compared with; name another file with \
-                 --write-statistics",
-                path.display()
-            );
             write_statistics(path, &whole.statistics.gaussian()?, &origin)?;
         }
         let distance = distance_from(&reference, &whole.statistics)?;
@@ -100,12 +100,6 @@ impl MergeOptions {
         );
         read_complete(&firsts[0])
     }
-}
-
-/// Whether two paths lead to one file.
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let whole = |path: &Path| std::fs::canonicalize(path).ok();
-    whole(one).is_some_and(|one| whole(other) == Some(one))
 }
 
 /// Reads a part that has all its samples.

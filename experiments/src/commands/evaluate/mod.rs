@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use adadiff_backends::{DeviceName, DeviceTask, RankOptions};
 use adadiff_metrics::{CHUNK, EvaluationCounts};
 use adadiff_model::kernels::Kernels;
-use adadiff_pipeline::Monitor;
-use adadiff_storage::sha256_file;
+use adadiff_pipeline::{Monitor, ensure_enough};
+use adadiff_storage::{FolderLock, sha256_file};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
@@ -24,6 +24,9 @@ use crate::presets::positive;
 use crate::terminal::{Terminal, samples_bar, say};
 pub use merge::MergeOptions;
 use shard::{Shard, ShardSettings};
+
+/// What is told of a part that was interrupted.
+const CONTINUES: &str = "the same command continues after the last whole part";
 
 /// Options of `evaluate`.
 #[derive(Debug, Args)]
@@ -88,6 +91,10 @@ impl DeviceTask for Task<'_, EvaluateOptions> {
         let mut loaded: LoadedCheckpoint<B> = component_files.load(checkpoint, &device)?;
         let shape = loaded.pipeline().image_shape();
         let extractor = features.extractor::<B>(data, shape[0], &device)?;
+        let asked = format!("the preset or --samples asks for {samples}");
+        ensure_enough(samples, extractor.dims(), &asked)?;
+        // The same part twice at once would count the samples of one of them alone.
+        let lock = FolderLock::try_for_file(&Shard::path(&out, rank.rank, rank.size))?;
         let terminal = Terminal::over(samples_bar(0).with_prefix("calibrate"));
         if let Some(request) = request {
             let request = BudgetRequest {
@@ -133,13 +140,17 @@ impl DeviceTask for Task<'_, EvaluateOptions> {
         let bar = samples_bar(shard.planned).with_prefix(format!("part {}", rank.rank));
         bar.set_position(shard.counts.samples);
         bar.reset_eta();
+        let monitor = Terminal::hidden();
         while !shard.is_complete() {
             let done = (shard.first_sample + shard.counts.samples) as usize;
             let drawn = loaded
                 .pipeline()
-                .generate(&policy, &draw.part(done, part), &Terminal::hidden())
-                .context("the same command continues after the last whole part")?;
-            extractor.add(&mut shard.statistics, &drawn.pixels, shape, &device)?;
+                .generate(&policy, &draw.part(done, part), &monitor)
+                .context(CONTINUES)?;
+            let statistics = &mut shard.statistics;
+            extractor
+                .add(statistics, &drawn.pixels, shape, &device, &monitor)
+                .context(CONTINUES)?;
             shard.counts.add(&drawn.counts);
             shard.seconds += drawn.seconds;
             shard.write(&out)?;
@@ -150,6 +161,8 @@ impl DeviceTask for Task<'_, EvaluateOptions> {
             shard.write(&out)?;
         }
         bar.finish_and_clear();
+        // What is left of it, where that fails, locks nothing.
+        let _ = lock.remove();
         say!(
             "part {} of {}: {} samples, {}",
             rank.rank,

@@ -5,6 +5,7 @@ mod processes;
 mod progress;
 mod validation;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -73,41 +74,28 @@ impl DeviceTask for Train<'_> {
         let device = &device;
         let leads = self.processes.leads();
         let set = self.training_set()?;
-        let mut validator = None;
-        let mut _lock = None;
+        let mut lock = None;
         if leads {
-            validator = Validator::<B>::open(&self, device)?;
+            lock = Some(FolderLock::try_new(&self.out)?);
             let [channels, height, width] = set.shape();
             note_line(format_args!(
                 "data: {} images of {channels} x {height} x {width}",
                 set.len()
             ));
-            _lock = Some(FolderLock::try_new(&self.out)?);
         }
-
-        // Both phases are opened before anything is written: a run that is refused changes nothing.
-        let backbone = match &self.backbone {
-            Some(path) => Backbone::Given(self.given(path, device)?),
-            None => {
-                let seed = self.preset.backbone_training.seed;
-                let start = self.preset.model.init(seed, device)?;
-                Backbone::Trained(Phase::open(&self, BACKBONE_PHASE, start, &set, device)?)
-            }
-        };
-        let joint = |average: AdaDiff<B>| {
-            // Heads of one's own start from the trained decoder.
-            let backbone = average.backbone.clone();
-            let start = trainable(average.with_backbone(backbone));
-            Phase::open(&self, JOINT_PHASE, start, &set, device)
-        };
-        let opened = match backbone.average() {
-            _ if self.backbone_only => None,
-            Some(average) => Some(joint(average)?),
-            None => {
-                self.ensure_joint_has_not_begun()?;
-                None
-            }
-        };
+        let opened = self.open::<B>(&set, device);
+        if opened.is_err()
+            && let Some(lock) = lock.take()
+        {
+            // Where these fail, an empty file is left, or a folder with something in it.
+            let _ = lock.remove();
+            let _ = fs::remove_dir(&self.out);
+        }
+        let Phases {
+            backbone,
+            joint,
+            validator,
+        } = opened?;
         if leads {
             let path = self.out.join(PRESET_FILE);
             write_atomically(&path, self.preset.to_toml()?.as_bytes())?;
@@ -120,13 +108,22 @@ impl DeviceTask for Train<'_> {
         if self.backbone_only {
             return Ok(());
         }
-        let joint = match opened {
+        let joint = match joint {
             Some(joint) => joint,
-            None => joint(average)?,
+            None => self.joint(average, &set, device)?,
         };
         joint.run(validator.as_ref(), device)?;
         Ok(())
     }
+}
+
+/// What a training needs, before anything is written: one that is refused changes nothing.
+struct Phases<'a, B: Kernels> {
+    backbone: Backbone<'a, B>,
+    /// The second phase, where it can begin.
+    joint: Option<Phase<'a, B>>,
+    /// What judges samples, in the process that leads.
+    validator: Option<Validator<B>>,
 }
 
 /// Where the second phase's backbone comes from.
@@ -149,6 +146,60 @@ impl<B: Kernels> Backbone<'_, B> {
 }
 
 impl Train<'_> {
+    fn open<B: Kernels>(
+        &self,
+        set: &Arc<dyn TrainingSet>,
+        device: &B::Device,
+    ) -> Result<Phases<'_, B>> {
+        let backbone = match &self.backbone {
+            Some(path) => Backbone::Given(self.given(path, device)?),
+            None => {
+                let seed = self.preset.backbone_training.seed;
+                let start = self.preset.model.init(seed, device)?;
+                Backbone::Trained(Phase::open(self, BACKBONE_PHASE, start, set, device)?)
+            }
+        };
+        let joint = match backbone.average() {
+            _ if self.backbone_only => None,
+            Some(average) => Some(self.joint(average, set, device)?),
+            None => {
+                self.ensure_joint_has_not_begun()?;
+                None
+            }
+        };
+        let validator = if self.processes.leads() {
+            Validator::<B>::open(self, device)?
+        } else {
+            None
+        };
+        if let Some(validator) = &validator {
+            if let Backbone::Trained(phase) = &backbone {
+                phase.best(validator)?;
+            }
+            if let Some(phase) = &joint {
+                phase.best(validator)?;
+            }
+        }
+        Ok(Phases {
+            backbone,
+            joint,
+            validator,
+        })
+    }
+
+    /// The second phase.
+    fn joint<B: Kernels>(
+        &self,
+        average: AdaDiff<B>,
+        set: &Arc<dyn TrainingSet>,
+        device: &B::Device,
+    ) -> Result<Phase<'_, B>> {
+        // Heads of one's own start from the trained decoder.
+        let backbone = average.backbone.clone();
+        let start = trainable(average.with_backbone(backbone));
+        Phase::open(self, JOINT_PHASE, start, set, device)
+    }
+
     fn training_set(&self) -> Result<Arc<dyn TrainingSet>> {
         match (&self.latents, self.preset.latents) {
             (Some(folder), _) => open_latents(folder, &self.preset),

@@ -30,7 +30,7 @@ impl<'a, B: Kernels> Phase<'a, B> {
     /// The phase `name` from the weights of `start`, or from its latest checkpoint.
     ///
     /// # Errors
-    /// Where the checkpoint is one of another run.
+    /// Where the checkpoint is one of another run, or other processes train something else.
     pub fn open(
         train: &'a Train<'a>,
         name: &'static str,
@@ -51,6 +51,7 @@ impl<'a, B: Kernels> Phase<'a, B> {
         } else {
             trainer.resume(&folder)?
         };
+        trainer.ensure_same(train.processes)?;
         Ok(Self {
             train,
             name,
@@ -66,8 +67,22 @@ impl<'a, B: Kernels> Phase<'a, B> {
         is_done.then(|| self.trainer.average().clone())
     }
 
+    /// The best weights so far, where samples are judged.
+    ///
+    /// # Errors
+    /// As [`BestCheckpoint::find`].
+    pub fn best<'v>(&self, validator: &'v Validator<B>) -> Result<Option<BestCheckpoint<'v, B>>> {
+        let done = self.trainer.steps_done();
+        let find = |judge| BestCheckpoint::find(validator, self.train, self.name, judge, done);
+        self.config.judge.map(find).transpose()
+    }
+
     /// Trains it to its end and gives back its averaged weights.
     pub fn run(self, validator: Option<&Validator<B>>, device: &B::Device) -> Result<AdaDiff<B>> {
+        let best = match validator {
+            Some(validator) => self.best(validator)?,
+            None => None,
+        };
         let Self {
             train,
             name,
@@ -77,12 +92,9 @@ impl<'a, B: Kernels> Phase<'a, B> {
         } = self;
         let steps = config.steps;
         let done = trainer.steps_done();
-        let best = match (validator, config.judge) {
-            (Some(validator), Some(judge)) => {
-                Some(BestCheckpoint::find(validator, train, name, judge, done)?)
-            }
-            _ => None,
-        };
+        if let Some(best) = best.as_ref().filter(|_| done == 0) {
+            best.remove()?;
+        }
         let mut progress = Progress::new(train, name, device, best, done, steps);
         let outcome = trainer
             .run_as(train.processes, &folder, &mut progress)

@@ -118,7 +118,7 @@ impl<'a, B: Kernels> BestCheckpoint<'a, B> {
     /// Where the file is damaged or its weights were judged by something else.
     pub fn find(
         validator: &'a Validator<B>,
-        train: &'a Train<'_>,
+        train: &Train<'_>,
         name: &str,
         judging: Validation,
         done: u64,
@@ -146,15 +146,23 @@ impl<'a, B: Kernels> BestCheckpoint<'a, B> {
             metadata: train.metadata(name)?,
             found: None,
         };
-        if best.path.exists() {
-            match done {
-                // The phase starts again, maybe with other settings.
-                0 => fs::remove_file(&best.path)
-                    .with_context(|| format!("cannot remove {}", best.path.display()))?,
-                _ => best.found = Some(best.read()?),
-            }
+        // A phase that starts again, maybe with other settings, has none.
+        if done > 0 && best.path.exists() {
+            best.found = Some(best.read()?);
         }
         Ok(best)
+    }
+
+    /// Removes the file of a phase that starts again.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn remove(&self) -> Result<()> {
+        if self.path.exists() {
+            fs::remove_file(&self.path)
+                .with_context(|| format!("cannot remove {}", self.path.display()))?;
+        }
+        Ok(())
     }
 
     /// Step and distance of the weights in the file.
