@@ -345,6 +345,22 @@ impl<B: Kernels> Pipeline<B> {
         })
     }
 
+    /// The most bytes of a sample that are kept from one evaluation to the next where samples leave as `policy` says:
+    /// what [`Generated::memory_per_sample`] will not exceed.
+    ///
+    /// # Errors
+    /// Where the solver does not take so many steps.
+    pub fn most_memory(
+        &self,
+        policy: impl ExitPolicy,
+        plan: &SamplePlan,
+    ) -> Result<usize, PipelineError> {
+        let timesteps = self.timesteps(plan.steps)?;
+        let of_one = AdaptiveUVit::new(&self.model, policy).most_memory(&timesteps);
+        let branches = if plan.guidance == 0.0 { 1 } else { 2 };
+        Ok(branches * of_one)
+    }
+
     /// Blocks and operations of samples.
     ///
     /// # Errors

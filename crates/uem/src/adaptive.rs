@@ -1,22 +1,23 @@
 //! The adaptive network: blocks run only for the samples that still need them.
 
+mod keeping;
+mod leaving;
+
 use std::ops::ControlFlow;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use adadiff_model::kernels::{Kernels, mean_cosine};
-use adadiff_model::{
-    Condition, Denoiser, ModelError, Prediction, TokenState, bytes_per_row, read_back,
-};
+use adadiff_model::{Condition, Denoiser, ModelError, Prediction, TokenState, read_back};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::exited::{Evaluation, uncertainty_map};
+use crate::exited::Evaluation;
 use crate::memory::Memory;
 use crate::policy::{BlockContext, ExitSignal};
-use crate::states::{States, relative_difference, select_rows};
+use crate::states::States;
 use crate::timestep_biases::TimestepBiasCache;
-use crate::{AdaDiff, ExitPolicy, Forecast, Kept};
+use crate::{AdaDiff, ExitPolicy, Kept};
 
 /// A network and a policy that says when its samples leave.
 ///
@@ -24,7 +25,7 @@ use crate::{AdaDiff, ExitPolicy, Forecast, Kept};
 /// consumed; the hidden states of all samples are decoded together at the end and return in the
 /// original order. The result for a sample does not depend on the rest of the batch.
 ///
-/// Where the policy has samples leave with a [`Forecast`], it depends on the evaluations before: what is kept of
+/// Where the policy has samples leave with a [`Forecast`](crate::Forecast), it depends on the evaluations before: what is kept of
 /// them is forgotten at [`Denoiser::begin`], until when the batch must stay the same.
 #[derive(Debug)]
 pub struct AdaptiveUVit<'a, B: Backend, P> {
@@ -84,16 +85,6 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         }
     }
 
-    /// The forecast that samples leave with after a block, where they do not leave as they are.
-    fn forecast(&self, context: BlockContext) -> Option<Forecast> {
-        let forecast = (!context.is_last()).then(|| self.policy.forecast(context));
-        let told = forecast.flatten().filter(|told| told.coefficient != 0.0)?;
-        Some(Forecast {
-            last_blocks: told.last_blocks.min(context.block + 1),
-            ..told
-        })
-    }
-
     /// The hidden state that the next block is given, where its change is going to be measured.
     fn input_to_compare(&self, next: BlockContext, state: &TokenState<B>) -> Option<Tensor<B, 3>> {
         (self.signal(next) == ExitSignal::Change).then(|| state.hidden())
@@ -118,86 +109,11 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
                 read_back(mean_cosine(before, state.hidden(), extra_tokens).neg() + 1.0)
             }
             (ExitSignal::Movement, _) => {
-                let mut moved = vec![f32::MAX; state.samples().len()];
-                let now = states.movement(state.hidden(), state.samples());
-                let known = memory.movement(context.block, state.samples());
-                if let (Some(now), Some((rows, kept))) = (now, known) {
-                    let now = select_rows(now, &rows);
-                    let image = |values| self.model.backbone.image_tokens(values);
-                    let values: Vec<f32> = read_back(relative_difference(image(now), image(kept)))?;
-                    for (row, value) in rows.into_iter().zip(values) {
-                        moved[row] = value;
-                    }
-                }
-                Ok(moved)
+                let image = |values| self.model.backbone.image_tokens(values);
+                states.moved(context.block, state, memory, image)
             }
             _ => Ok(Vec::new()),
         }
-    }
-
-    /// Positions of the active samples that exit after a block, and of those that go on. One that should leave with a
-    /// forecast, but has none, runs to the end; in pairs both of a sample's predictions do, or neither.
-    fn part(
-        &self,
-        context: BlockContext,
-        samples: &[usize],
-        evaluation: &mut Evaluation<B>,
-        memory: &Memory<B>,
-        pairs: bool,
-    ) -> (Vec<usize>, Vec<usize>) {
-        let forecast = self.forecast(context);
-        let batch = evaluation.blocks.len();
-        let mut exits = vec![false; batch];
-        for &sample in samples {
-            let may = evaluation.blocks[sample] == 0 && !evaluation.runs_on[sample];
-            let signals = &evaluation.signals[sample];
-            exits[sample] = may && self.policy.should_exit(context, signals);
-        }
-        if let Some(forecast) = forecast {
-            let wanted = exits.clone();
-            let may =
-                |sample: usize| wanted[sample] && memory.reaches(context.block, sample, forecast);
-            for sample in (0..batch).filter(|&sample| wanted[sample]) {
-                let other = (sample + batch / 2) % batch;
-                let together = !pairs || may(other) || evaluation.blocks[other] != 0;
-                exits[sample] = together && may(sample);
-                evaluation.runs_on[sample] = !exits[sample];
-            }
-        }
-        let left = &evaluation.blocks;
-        let leaves = |sample: usize| left[sample] == 0 && (context.is_last() || exits[sample]);
-        (0..samples.len()).partition(|&row| leaves(samples[row]))
-    }
-
-    /// Lets the samples in `rows` leave after a block.
-    fn exit(
-        &self,
-        context: BlockContext,
-        state: &TokenState<B>,
-        rows: &[usize],
-        memory: &Memory<B>,
-        evaluation: &mut Evaluation<B>,
-    ) {
-        let mut exiting = state.clone();
-        exiting.keep(rows);
-        let map = self
-            .keep_maps
-            .then(|| uncertainty_map(self.model, context.block, &exiting));
-        let samples = exiting.samples().to_vec();
-        let (hidden, run) = (exiting.hidden(), context.block + 1);
-        let Some(forecast) = self.forecast(context) else {
-            return evaluation.exit(run, context.block, hidden, map, &samples);
-        };
-        let time = |timestep| self.policy.forecast_time(timestep);
-        let told = memory.forecast(context.block, &samples, forecast, (context.timestep, time));
-        let mut hidden = hidden + told;
-        let last = forecast.last_blocks;
-        if last > 0 {
-            let (backbone, rest) = (&self.model.backbone, context.blocks - last);
-            let state = backbone.jump(exiting, rest, hidden);
-            hidden = backbone.run_blocks(rest..context.blocks, state).hidden();
-        }
-        evaluation.exit(run + last, context.blocks - 1, hidden, map, &samples);
     }
 
     /// [`Denoiser::predict`] on the thread that calls it, and what is remembered then.
@@ -268,71 +184,6 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
             of_block.map_or(0, |(_, of)| of.order + 1)
         });
         Ok((evaluation.finish(self.model), memory))
-    }
-
-    /// What is kept in an evaluation, by blocks.
-    fn kept(&self, first: BlockContext) -> Vec<(usize, Kept)> {
-        let kept = |block: usize| {
-            let of = self.policy.keeps(BlockContext { block, ..first })?;
-            let of = Kept {
-                last_blocks: of.last_blocks.min(block + 1),
-                ..of
-            };
-            (block + 1 + of.last_blocks < first.blocks).then_some((block, of))
-        };
-        (0..first.blocks).filter_map(kept).collect()
-    }
-
-    /// Whether an evaluation keeps movements, or compares them.
-    fn has_movements(&self, first: BlockContext, kept: &[(usize, Kept)]) -> bool {
-        let mut contexts = (0..first.blocks).map(|block| BlockContext { block, ..first });
-        kept.iter().any(|(_, of)| of.movement)
-            || contexts.any(|context| self.signal(context) == ExitSignal::Movement)
-    }
-
-    /// The most bytes that a sample may be kept of from one evaluation to the next where the network is asked
-    /// about `timesteps`.
-    pub fn most_memory(&self, timesteps: &[f64]) -> usize {
-        let backbone = &self.model.backbone;
-        let rows = |&timestep: &f64| {
-            let kept = self.kept(BlockContext {
-                block: 0,
-                blocks: backbone.num_blocks(),
-                timestep,
-            });
-            let of_block = |(_, of): &(usize, Kept)| of.order + 1 + usize::from(of.movement);
-            kept.iter().map(of_block).sum::<usize>()
-        };
-        let most = timesteps.iter().map(rows).max().unwrap_or(0);
-        most * bytes_per_row(&backbone.pos_embed.val())
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Memory<B>> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// [`Denoiser::predict`] by what is remembered, which is written once nothing can fail any more. No lock is held
-    /// in between.
-    fn predict_from_memory(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-        pairs: bool,
-    ) -> Result<Prediction<B>, ModelError> {
-        let [batch, ..] = noisy.dims();
-        let known = self.memory().clone();
-        let known = if known.batch() == batch {
-            known
-        } else {
-            Memory::new(batch)
-        };
-        let (prediction, memory) =
-            B::on_worker(|| self.evaluate(noisy, timestep, condition, known, pairs))?;
-        self.most_kept
-            .fetch_max(memory.bytes_per_sample(), Ordering::Relaxed);
-        *self.memory() = memory;
-        Ok(prediction)
     }
 }
 

@@ -1,11 +1,11 @@
 //! States of one evaluation that something is made of after it.
 
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{TokenState, gather};
+use adadiff_model::{ModelError, TokenState, gather, read_back};
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Tensor};
 
-use crate::memory::KeptRows;
+use crate::memory::{KeptRows, Memory};
 
 /// What samples that run to the end will keep something of.
 pub(crate) struct States<B: Backend> {
@@ -30,9 +30,31 @@ impl<B: Kernels> States<B> {
     }
 
     /// How far blocks have moved the hidden state of samples, `h_k - h_0`.
-    pub(crate) fn movement(&self, hidden: Tensor<B, 3>, samples: &[usize]) -> Option<Tensor<B, 3>> {
+    fn movement(&self, hidden: Tensor<B, 3>, samples: &[usize]) -> Option<Tensor<B, 3>> {
         let embedded = self.embedded.clone()?;
         Some(hidden - select_rows(embedded, samples))
+    }
+
+    /// How much otherwise the blocks up to `block` have moved the active samples than was kept, by the tokens that
+    /// `image` cuts out: [`ExitSignal::Movement`](crate::ExitSignal::Movement).
+    pub(crate) fn moved(
+        &self,
+        block: usize,
+        state: &TokenState<B>,
+        memory: &Memory<B>,
+        image: impl Fn(Tensor<B, 3>) -> Tensor<B, 3>,
+    ) -> Result<Vec<f32>, ModelError> {
+        let mut moved = vec![f32::MAX; state.samples().len()];
+        let now = self.movement(state.hidden(), state.samples());
+        let known = memory.movement(block, state.samples());
+        if let (Some(now), Some((rows, kept))) = (now, known) {
+            let now = image(select_rows(now, &rows));
+            let values: Vec<f32> = read_back(relative_difference(now, image(kept)))?;
+            for (row, value) in rows.into_iter().zip(values) {
+                moved[row] = value;
+            }
+        }
+        Ok(moved)
     }
 
     /// What blocks after `block` and before `end` have added for samples, and what those up to it have where
@@ -76,10 +98,7 @@ pub(crate) fn select_rows<B: Backend>(tensor: Tensor<B, 3>, rows: &[usize]) -> T
 }
 
 /// `mean |values - others| / mean |others|` of each row.
-pub(crate) fn relative_difference<B: Backend>(
-    values: Tensor<B, 3>,
-    others: Tensor<B, 3>,
-) -> Tensor<B, 1> {
+fn relative_difference<B: Backend>(values: Tensor<B, 3>, others: Tensor<B, 3>) -> Tensor<B, 1> {
     let mean = |values: Tensor<B, 3>| -> Tensor<B, 1> {
         let [rows, ..] = values.dims();
         let values: Tensor<B, 2> = values.abs().flatten(1, 2);

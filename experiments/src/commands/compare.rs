@@ -343,6 +343,7 @@ impl<B: Kernels> CompareRunner<'_, B> {
         })?;
         Ok(ResultRow {
             speedup: Some(full_seconds / drawn.seconds_per_image()),
+            bytes_per_sample: Some(drawn.memory_per_sample).filter(|&bytes| bytes > 0),
             ..row
         })
     }

@@ -96,8 +96,15 @@ impl DeviceTask for Task<'_, SampleOptions> {
         let calibration = exit.calibration(&loaded, &terminal)?;
         let exits = exit.policy(calibration.as_ref());
         terminal.expect((options.samples * loaded.preset().sampling.steps) as u64);
-        terminal.stage("sampling");
         let pipeline = loaded.pipeline();
+        let bytes = pipeline.most_memory(&exits, &draw)?;
+        if bytes > 0 {
+            let kilobytes = bytes as f64 / 1e3;
+            terminal.note(&format!(
+                "note: forecasts keep up to {kilobytes:.1} kB of a sample from step to step"
+            ));
+        }
+        terminal.stage("sampling");
         let drawn = pipeline
             .generate(&exits, &draw, &terminal)
             .context("nothing was written")?;

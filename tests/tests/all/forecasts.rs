@@ -369,7 +369,10 @@ impl DeviceTask for Solvers {
                 ..DpmSolver::default()
             }),
             SolverConfig::DpmSolverPlusPlus(DpmSolverPlusPlus::default()),
-            SolverConfig::UniPc(UniPc::default()),
+            SolverConfig::UniPc(UniPc {
+                grid: Ddim::default().grid,
+                ..UniPc::default()
+            }),
         ] {
             let denoiser = AdaptiveUVit::new(&model, cache);
             let none = Condition::Class(Tensor::from_ints([4], &device));
