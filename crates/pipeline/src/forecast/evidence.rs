@@ -114,7 +114,7 @@ mod tests {
         };
         let full = |timestep| ExitWindow::fixed(timestep, 5);
         let windows = [full(9.0), full(8.0), told(7.0), full(6.0), told(5.0)];
-        assert_eq!(pairs(&windows, 5), [(4, 3), (2, 3), (2, 1), (4, 1)]);
+        assert_eq!(pairs(&windows, 5), [(4, 3), (2, 1), (2, 3), (4, 1)]);
         assert_eq!(pairs(&[full(9.0), told(8.0)], 5), []);
     }
 
