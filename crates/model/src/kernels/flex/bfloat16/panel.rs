@@ -190,7 +190,9 @@ mod x86 {
         }
     }
 
-    /// The same bits as pairs of bfloat16.
+    /// The same bits as pairs of bfloat16. With the features of its callers, without which it is a call.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
     fn bfloat16(bits: __m512i) -> __m512bh {
         // SAFETY: both are 512 bits without invalid values.
         unsafe { std::mem::transmute(bits) }
