@@ -4,19 +4,30 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Tensor};
 
-struct Cast(FloatDType);
+use crate::kernels::Kernels;
+
+struct Cast {
+    dtype: FloatDType,
+    /// Whether matrices alone are cast.
+    mixed: bool,
+}
 
 impl<B: Backend> ModuleMapper<B> for Cast {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        if self.mixed && D != 2 {
+            return param;
+        }
         let (id, tensor, mapper) = param.consume();
-        Param::from_mapped_value(id, tensor.cast(self.0), mapper)
+        Param::from_mapped_value(id, tensor.cast(self.dtype), mapper)
     }
 }
 
-/// The network with all its weights rounded to `dtype`, in which it then computes.
+/// The network with its weights rounded to `dtype`, in which it then computes: all of them, or the matrices alone
+/// where the backend [mixes](Kernels::mixes) them with single precision.
 ///
 /// [`UVit`](crate::UVit) takes and returns single precision all the same: solvers add small steps
 /// to large values.
-pub fn cast<B: Backend, M: Module<B>>(model: M, dtype: FloatDType) -> M {
-    model.map(&mut Cast(dtype))
+pub fn cast<B: Kernels, M: Module<B>>(model: M, dtype: FloatDType) -> M {
+    let mixed = B::mixes(dtype);
+    model.map(&mut Cast { dtype, mixed })
 }

@@ -135,7 +135,8 @@ impl<B: Kernels> UVit<B> {
         }
         let parts = match (self.context(condition, batch)?, condition) {
             (Some(context), Condition::Text(_)) => vec![time.clone(), context, patches],
-            (Some(label), _) => vec![label, time.clone(), patches],
+            // An embedding is a matrix, which may be in another precision than the rest.
+            (Some(label), _) => vec![label.cast(dtype), time.clone(), patches],
             (None, _) => vec![time.clone(), patches],
         };
         let hidden = Tensor::cat(parts, 1) + self.pos_embed.val();

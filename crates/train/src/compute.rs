@@ -58,6 +58,7 @@ impl ComputeType {
     pub(crate) fn working_copy<B>(self, model: &AdaDiff<B>) -> AdaDiff<B>
     where
         B: AutodiffBackend + Kernels,
+        B::InnerBackend: Kernels,
     {
         match self.half() {
             None => model.clone(),

@@ -13,6 +13,7 @@ pub use tensor::{
     mean_cosine, mean_sigmoid, norm_linear, self_attention, sigmoid,
 };
 
+use burn::tensor::FloatDType;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 
@@ -45,6 +46,12 @@ pub trait Kernels: Backend {
     /// Automatic differentiation goes through its graphs under locks, and keeps to the calling thread.
     fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
         work()
+    }
+
+    /// Whether a network in this type keeps all but its matrices in single precision, which [`Self::affine`] and its
+    /// kin then multiply with single-precision rows.
+    fn mixes(_dtype: FloatDType) -> bool {
+        false
     }
 
     /// Exact GELU, `x Phi(x)`, of any shape.

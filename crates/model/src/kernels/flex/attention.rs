@@ -9,22 +9,7 @@ use rayon::prelude::*;
 
 use super::math::exp;
 use super::product::{Onto, View, product};
-use super::{Elements, tensor_from, written};
-
-/// The output array, which the heads of all samples write at once, each its own columns.
-#[derive(Clone, Copy)]
-struct Output(*mut f32);
-
-// SAFETY: tasks write disjoint elements: those of their own sample and head.
-unsafe impl Send for Output {}
-// SAFETY: as above.
-unsafe impl Sync for Output {}
-
-impl Output {
-    fn at(self, offset: usize) -> *mut f32 {
-        self.0.wrapping_add(offset)
-    }
-}
+use super::{Elements, Output, tensor_from, written};
 
 /// A product of one head, which has a core to itself.
 ///

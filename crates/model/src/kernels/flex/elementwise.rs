@@ -20,7 +20,7 @@ pub(super) fn gelu_backward(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
 }
 
 #[multiversion(targets = "simd")]
-fn gelu_chunk(values: &mut [f32]) {
+pub(super) fn gelu_chunk(values: &mut [f32]) {
     for value in values {
         let x = *value;
         *value = 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));

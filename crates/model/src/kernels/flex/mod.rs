@@ -3,6 +3,7 @@
 
 mod adam_w;
 mod attention;
+mod bfloat16;
 mod cosine;
 mod elementwise;
 mod linear;
@@ -15,13 +16,14 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{DType, Shape, TensorMetadata};
+use burn::tensor::{DType, FloatDType, Shape, TensorMetadata, bf16};
 use burn_backend::ops::FloatTensorOps;
 use burn_flex::{Flex, FlexTensor, Layout};
 use burn_std::Bytes;
 use rayon::prelude::*;
 
 use super::{AdamWStep, Kernels, default};
+use bfloat16::RowInput;
 
 impl Kernels for Flex {
     fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
@@ -78,11 +80,18 @@ impl Kernels for Flex {
         }
     }
 
+    fn mixes(dtype: FloatDType) -> bool {
+        dtype == FloatDType::BF16
+    }
+
     fn affine(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
+        if is_mixed(&x, &weight) {
+            return bfloat16::forward(x, &RowInput::Plain, weight, bias);
+        }
         match (x.dtype(), bias) {
             (DType::F32, Some(bias)) => linear::forward(x, weight, bias),
             (_, bias) => <Self as burn_backend::ops::ModuleOps<Self>>::linear(x, weight, bias),
@@ -94,6 +103,7 @@ impl Kernels for Flex {
         weight: FloatTensor<Self>,
         biases: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
+        let weight = weight_for(&x, weight);
         match x.dtype() {
             DType::F32 => linear::forward(x, weight, biases),
             _ => default::grouped_affine::<Self>(x, weight, biases),
@@ -106,6 +116,7 @@ impl Kernels for Flex {
         biases: FloatTensor<Self>,
         skipped: usize,
     ) -> FloatTensor<Self> {
+        let weight = weight_for(&x, weight);
         match x.dtype() {
             DType::F32 => mean_logistic::forward(x, weight, biases, skipped),
             _ => default::grouped_affine_mean_logistic::<Self>(x, weight, biases, skipped),
@@ -129,13 +140,45 @@ impl Kernels for Flex {
         bias: Option<FloatTensor<Self>>,
         onto: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
+        if is_mixed(&x, &weight) {
+            return bfloat16::onto(x, &RowInput::Plain, weight, bias, onto);
+        }
         match x.dtype() {
             DType::F32 => linear::onto(x, weight, bias, onto),
             _ => Self::float_add(onto, Self::affine(x, weight, bias)),
         }
     }
 
+    fn gelu_affine_onto(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        onto: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if is_mixed(&x, &weight) {
+            return bfloat16::onto(x, &RowInput::Gelu, weight, bias, onto);
+        }
+        Self::affine_onto(Self::exact_gelu(x), weight, bias, onto)
+    }
+
+    fn norm_affine(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        epsilon: f64,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        if is_mixed(&x, &weight) {
+            let [scale, shift] = [scale, shift].map(Elements::new);
+            let norm = RowInput::Norm(scale, shift, epsilon as f32);
+            return bfloat16::forward(x, &norm, weight, bias);
+        }
+        Self::affine(Self::row_norm(x, scale, shift, epsilon), weight, bias)
+    }
+
     fn affine_x_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        let weight = weight_for(&grad, weight);
         match grad.dtype() {
             DType::F32 => linear::x_backward(weight, grad),
             _ => <Self as burn_backend::ops::ModuleOps<Self>>::linear_x_backward(weight, grad),
@@ -213,6 +256,40 @@ impl Elements {
     fn slice(&self) -> &[f32] {
         &self.tensor.storage::<f32>()[self.range.clone()]
     }
+
+    /// The same of a tensor in bfloat16.
+    fn halves(&self) -> &[bf16] {
+        &self.tensor.storage::<bf16>()[self.range.clone()]
+    }
+}
+
+/// An output array that many tasks write at once.
+#[derive(Clone, Copy)]
+struct Output(*mut f32);
+
+// SAFETY: tasks write disjoint elements, which is for those to see to that make them.
+unsafe impl Send for Output {}
+// SAFETY: as above.
+unsafe impl Sync for Output {}
+
+impl Output {
+    fn at(self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
+/// Whether a product of `x` is one of single-precision rows with a bfloat16 weight.
+fn is_mixed(x: &FlexTensor, weight: &FlexTensor) -> bool {
+    (x.dtype(), weight.dtype()) == (DType::F32, DType::BF16)
+}
+
+/// A weight of few outputs in the precision of the rows that it meets.
+fn weight_for(x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
+    if is_mixed(x, &weight) {
+        Flex::float_cast(weight, FloatDType::F32)
+    } else {
+        weight
+    }
 }
 
 /// Lets `change` work on all elements, `chunk` at a time and on all cores: in place where nobody
@@ -284,7 +361,7 @@ fn tensor_from(values: Vec<f32>, shape: Shape) -> FlexTensor {
 ///
 /// # Safety
 /// `write` must set every element of the slice.
-unsafe fn written(length: usize, write: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
+unsafe fn written<T>(length: usize, write: impl FnOnce(&mut [MaybeUninit<T>])) -> Vec<T> {
     let mut values = Vec::with_capacity(length);
     write(&mut values.spare_capacity_mut()[..length]);
     // SAFETY: the caller promises that every element is set.

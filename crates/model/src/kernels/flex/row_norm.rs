@@ -99,7 +99,7 @@ fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
 }
 
 #[multiversion(targets = "simd")]
-fn forward_rows(
+pub(super) fn forward_rows(
     x: &[f32],
     scale: &[f32],
     shift: &[f32],
