@@ -130,7 +130,7 @@ pub static METHODS: [MethodEntry; 22] = [
         MethodKind::Allocated,
         "adadiff",
         "AdaDiff, allocated by images",
-        ("AdaDiff, by images", 12),
+        ("AdaDiff, by images", 14),
         Knob::Share(|reduction| by(ExitRule::Allocated, reduction), MOST),
     ),
     entry(
@@ -214,7 +214,7 @@ pub static METHODS: [MethodEntry; 22] = [
         MethodKind::EasyCacheBatch,
         "easy_cache_batch",
         "EasyCache, by batch (published code)",
-        ("EasyCache, by batch", 14),
+        ("EasyCache, by batch", 12),
         Knob::Tolerance(|tolerance| easy_cache(tolerance, Batch), &EASY_CACHE),
     ),
     entry(
