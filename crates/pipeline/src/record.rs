@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use adadiff_sampler::SolverConfig;
 use adadiff_uem::{ExitWindow, ScheduledDepth};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::sampling_config::{every_block, is_every_block, is_zero};
@@ -31,6 +32,9 @@ pub(crate) struct CalibrationRecord {
     reduction: f64,
     reached: f64,
     threshold: f32,
+    /// What schedules of before 2026-12 were made of.
+    #[serde(default, skip_serializing)]
+    floors: Option<IgnoredAny>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     depths: Vec<ScheduledDepth>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,6 +65,7 @@ impl From<Calibration> for CalibrationRecord {
             reduction: calibration.reduction,
             reached: calibration.reached,
             threshold,
+            floors: None,
             depths: Vec::new(),
             windows: Vec::new(),
             steps: calibration.steps,
@@ -100,6 +105,12 @@ impl TryFrom<CalibrationRecord> for Calibration {
     fn try_from(record: CalibrationRecord) -> Result<Self, String> {
         let number = record.threshold;
         let rule = record.exit_rule;
+        if record.floors.is_some() {
+            return Err(format!(
+                "the depths of this {} are those of the exit rule `excess`, which there is no more",
+                rule.name()
+            ));
+        }
         let lists = [
             ("depths", record.depths.is_empty()),
             ("windows", record.windows.is_empty()),
@@ -223,7 +234,7 @@ mod tests {
             (json("excess", "0.1", ""), "use `allocated`"),
             (
                 json("schedule", "0.1", r#""floors":[],"#),
-                "unknown field `floors`",
+                "the depths of this schedule are those of the exit rule `excess`",
             ),
             (
                 json(
