@@ -132,6 +132,32 @@ fn a_refused_run_changes_nothing() {
 }
 
 #[test]
+fn the_last_label_is_a_class_where_none_stands_for_no_class() {
+    let folder = with_data();
+    let folder = folder.path();
+    let eleven = ["--out", "x", "--set", "model.backbone.classes=11"];
+    let told = fail(PROGRAM, folder, &[&TRAIN[..], &eleven].concat());
+    assert!(told.contains("there are 10 classes and 0 for"), "{told}");
+    trains(
+        folder,
+        &["--out", "x", "--set", "model.backbone.classes=10"],
+    );
+    let sample = |options: &[&'static str]| {
+        let network = ["sample", "--checkpoint", "x/joint/weights.safetensors"];
+        [&network[..], &["--full", "--samples", "1"], options].concat()
+    };
+    run(PROGRAM, folder, &sample(&["--class", "9", "--out", "s"]));
+    for (options, words) in [
+        (&["--class", "10"][..], "classes are 0 to 9"),
+        (&["--unconditional"], "and were trained without them"),
+        (&["--guidance", "1"], "and was trained without them"),
+    ] {
+        let told = fail(PROGRAM, folder, &sample(options));
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[test]
 fn best_weights_that_were_judged_by_something_else_refuse_the_run_before_it_writes() {
     let folder = with_data();
     let folder = folder.path();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use adadiff_backends::DeviceTask;
-use adadiff_data::{Pixels, TrainingSet};
+use adadiff_data::{Conditioning, Pixels, TrainingSet};
 use adadiff_model::UVitConfig;
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::{FolderLock, write_atomically};
@@ -74,6 +74,7 @@ impl DeviceTask for Train<'_> {
         let device = &device;
         let leads = self.processes.leads();
         let set = self.training_set()?;
+        self.check_labels(set.conditioning())?;
         let mut lock = None;
         if leads {
             lock = Some(FolderLock::try_new(&self.out)?);
@@ -210,6 +211,23 @@ impl Train<'_> {
                 self.preset.name
             ),
         }
+    }
+
+    /// Refuses a label that no image has and that does not stand for "no class": it would be sampled.
+    fn check_labels(&self, conditioning: Conditioning) -> Result<()> {
+        let (Some(labels), Conditioning::Class { classes }) =
+            (self.preset.model.backbone.classes, conditioning)
+        else {
+            return Ok(());
+        };
+        let no_class = usize::from(self.preset.drops_labels());
+        ensure!(
+            labels == classes + no_class,
+            "the network has {labels} labels, where there are {classes} classes and {no_class} for \"no \
+             class\", which is trained where label_dropout is above 0: set model.backbone.classes={}",
+            classes + no_class
+        );
+        Ok(())
     }
 
     /// The backbone of weights that this program or others wrote, with untrained estimators, or a
