@@ -161,10 +161,13 @@ pub(crate) fn first_not_finite(pixels: &[f32], shape: [usize; 3]) -> Option<u64>
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use burn_flex::{Flex, FlexDevice};
 
     use super::*;
     use crate::Silent;
+    use crate::testing::StopsAfter;
 
     #[test]
     fn samples_are_judged_as_images_of_8_bits() {
@@ -191,6 +194,18 @@ mod tests {
         };
         assert_eq!(statistics(&drawn, false), statistics(&exact, true));
         assert_ne!(statistics(&drawn, true), statistics(&exact, true));
+    }
+
+    #[test]
+    fn images_are_judged_until_the_monitor_stops_it() {
+        println!("device: flex");
+        let extractor = FeatureExtractor::<Flex>::Pixels { channels: 1 };
+        let mut statistics = extractor.no_statistics(0).unwrap();
+        let pixels = vec![0.0; 3 * extractor.batch() * 16];
+        let monitor = StopsAfter(Cell::new(2));
+        let stopped = extractor.add(&mut statistics, &pixels, [1, 4, 4], &FlexDevice, &monitor);
+        assert!(matches!(stopped, Err(PipelineError::Interrupted)));
+        assert_eq!(statistics.count(), 2 * extractor.batch() as u64);
     }
 
     #[test]

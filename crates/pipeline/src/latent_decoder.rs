@@ -57,3 +57,35 @@ impl<B: Kernels> LatentDecoder<B> {
         Ok(pixels)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use adadiff_model::autoencoder::AutoencoderConfig;
+    use burn_flex::{Flex, FlexDevice};
+
+    use super::*;
+    use crate::Silent;
+    use crate::testing::StopsAfter;
+
+    #[test]
+    fn latents_are_decoded_until_the_monitor_stops_it() {
+        println!("device: flex");
+        let config = AutoencoderConfig {
+            resolution: 4,
+            channels: 32,
+            channel_multipliers: vec![1, 1],
+            residual_blocks: 1,
+            ..AutoencoderConfig::stable_diffusion()
+        };
+        let decoder = LatentDecoder::<Flex>::new(config.init(&FlexDevice).unwrap(), FlexDevice);
+        let shape = [config.latent_channels, 2, 2];
+        let latents = vec![0.1; (BATCH + 1) * config.latent_channels * 4];
+        let pixels = decoder.decode(&latents, shape, &Silent).unwrap();
+        assert_eq!(pixels.len(), (BATCH + 1) * 3 * 4 * 4);
+        // Between the two batches.
+        let stopped = decoder.decode(&latents, shape, &StopsAfter(Cell::new(1)));
+        assert!(matches!(stopped, Err(PipelineError::Interrupted)));
+    }
+}

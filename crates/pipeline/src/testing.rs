@@ -1,6 +1,6 @@
 //! What the tests of this crate share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
 use burn_flex::Flex;
@@ -15,6 +15,17 @@ pub fn bundled() -> PathBuf {
 /// The bundled network.
 pub fn pipeline() -> Pipeline<Flex> {
     Pipeline::open(bundled().join("weights.safetensors"), Default::default()).unwrap()
+}
+
+/// Stops work once it has asked so many times.
+pub struct StopsAfter(pub Cell<usize>);
+
+impl Monitor for StopsAfter {
+    fn stopped(&self) -> bool {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        left == 0
+    }
 }
 
 /// Remembers what it is told of.
