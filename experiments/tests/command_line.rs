@@ -409,11 +409,11 @@ fn an_evaluation_that_cannot_be_judged_or_runs_already_does_not_start() {
         "--out",
         "out",
         "--samples",
-        "128",
+        "64",
         "--depth",
         "1",
     ];
-    fails(&folder, &few, &["asks for 128"]);
+    fails(&folder, &few, &["asks for 64"]);
     let part = folder.path().join("out/part-00000-of-00001.json");
     let _lock = FolderLock::try_for_file(&part).unwrap();
     let enough = [
@@ -421,7 +421,7 @@ fn an_evaluation_that_cannot_be_judged_or_runs_already_does_not_start() {
         "--out",
         "out",
         "--samples",
-        "129",
+        "65",
         "--depth",
         "1",
     ];
