@@ -158,10 +158,9 @@ mod tests {
             uncertainty: uncertainty.clone(),
         };
         let window = |timestep, least, most| ExitWindow {
-            timestep,
-            least,
             most,
             uncertainty: 0.5,
+            ..ExitWindow::fixed(timestep, least)
         };
         let trace = ErrorTrace {
             steps: vec![step(900.0), step(500.0), step(100.0)],
