@@ -192,7 +192,7 @@ mod tests {
             ..of_distance
         };
         assert_eq!(
-            told(&of_forecast),
+            describe(&of_forecast),
             "15 % fewer blocks: a depth for each step, with a forecast in 0 of them, which skip 41.0 % of \
              64 samples' blocks, more than was asked for; choosing by sample is no better on 512 other \
              samples (FD 25.50, that of the schedule 25.00): the schedule is used"
