@@ -107,7 +107,9 @@ fn crates_use_only_those_above_them() {
     }
     let folders = fs::read_dir(root().join("crates")).unwrap();
     let folders = folders.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut expected: Vec<_> = folders.chain(["experiments", "playground"].map(str::to_owned)).collect();
+    let mut expected: Vec<_> = folders
+        .chain(["experiments", "playground"].map(str::to_owned))
+        .collect();
     expected.sort();
     listed.sort();
     assert_eq!(listed, expected, "the README lists every crate");

@@ -4,7 +4,7 @@
 export const DRAWN = ["network", "method", "budget", "class", "guidance", "solver", "steps", "seed", "images"];
 
 /** What decides what is looked at. */
-const SHOWN = ["sample", "step", "block"];
+const SHOWN = ["sample", "step", "block", "unsure"];
 
 /** The words of the address, as text. */
 export function readAddress() {

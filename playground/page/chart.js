@@ -110,7 +110,7 @@ export class Chart {
 
   colour({ style }, attribute) {
     const colour = curveColour(style.curve ?? 0);
-    return colour === null ? { "data-black": "" } : { [attribute]: colour };
+    return colour === null ? { "data-black": attribute } : { [attribute]: colour };
   }
 
   /** Curves stay apart without colours: by the number of their corners, filled or not. */

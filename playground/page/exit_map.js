@@ -18,7 +18,7 @@ export class ExitMap {
 
   /** Makes room for samples that run `blocks` blocks in `steps` steps, of `branches` evaluations each. */
   prepare(samples, steps, blocks, branches) {
-    Object.assign(this, { samples, steps, blocks, branches, run: [], inside: [], signals: [] });
+    Object.assign(this, { samples, steps, blocks, branches, run: [], inside: [], forecasts: [] });
     if (this.element.children.length !== samples) {
       this.element.replaceChildren(...Array.from({ length: samples }, (_, sample) => this.lane(sample)));
     }
@@ -45,9 +45,9 @@ export class ExitMap {
     return lane;
   }
 
-  addStep({ step, blocks, signals, forecast }) {
+  addStep({ step, blocks, forecasts }) {
     this.run[step] = blocks.map((run) => Math.ceil(run / this.branches));
-    this.signals[step] = { signals, forecast };
+    this.forecasts[step] = forecasts;
     this.drawStep(step);
   }
 
@@ -60,11 +60,14 @@ export class ExitMap {
     const run = this.run[step]?.[sample];
     if (run === undefined) return null;
     const inside = this.inside[step];
+    // With a forecast, so many blocks are run before the skipped ones, and so many after them.
+    const forecast = this.forecasts[step][sample];
+    const [before, after] = forecast ?? [run, 0];
+    const isRun = block < before || block >= this.blocks - after;
     return {
-      isRun: block < run,
-      isExit: block === run - 1,
-      run,
-      isForecast: this.signals[step].forecast?.[sample]?.includes(block) ?? false,
+      isRun,
+      isExit: block === before - 1,
+      isForecast: forecast !== null && !isRun,
       uncertainty: inside?.uncertainty[block][sample],
       error: inside?.errors[block][sample],
     };
@@ -134,9 +137,9 @@ export class ExitMap {
     }
   }
 
-  /** A dot: what the block says was forecast, not computed. */
+  /** A dot: what the block would have added was forecast, not computed. */
   drawForecast(context, [left, top, width, height]) {
-    context.fillStyle = style("--text");
+    context.fillStyle = style("--faint");
     context.beginPath();
     context.arc(left + width / 2, top + height / 2, Math.min(width, height) / 4, 0, 2 * Math.PI);
     context.fill();
@@ -169,7 +172,7 @@ export class ExitMap {
       return made;
     };
     const all = (count) => Array.from({ length: count }, (_, place) => place);
-    const caption = cell("caption", `Sample ${sample}: estimated and true error of each block; (skipped) where it was not run`);
+    const caption = cell("caption", `Sample ${sample}: estimated and true error of each block; (skipped) where it was not run, (forecast) where it was foretold`);
     const head = document.createElement("thead");
     head.append(row([cell("th", "step", "col"), cell("th", "blocks run", "col"), ...all(this.blocks).map((block) => cell("th", `block ${block + 1}`, "col"))]));
     const body = document.createElement("tbody");
@@ -178,7 +181,7 @@ export class ExitMap {
       const cells = all(this.blocks).map((block) => {
         const known = this.cell(sample, step, block);
         const numbers = known.error === undefined ? "" : `${known.uncertainty.toFixed(3)} / ${known.error.toFixed(3)}`;
-        const made = cell("td", known.isRun ? numbers || "run" : `(skipped) ${numbers}`);
+        const made = cell("td", known.isRun ? numbers || "run" : `(${known.isForecast ? "forecast" : "skipped"}) ${numbers}`);
         if (!known.isRun) made.className = "skipped";
         return made;
       });

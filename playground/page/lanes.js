@@ -1,6 +1,6 @@
 // The two networks side by side.
 
-import { MapStrip, Strip } from "./pictures.js";
+import { MapStrip, Strip, pen } from "./pictures.js";
 
 /** How much of the image a map of uncertainty hides. */
 const OPACITY = 0.72;
@@ -39,7 +39,7 @@ export class Lane {
       }));
     }
     for (const canvas of this.samples.querySelectorAll("canvas")) {
-      canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+      pen(canvas).clearRect(0, 0, canvas.width, canvas.height);
     }
     this.numbers({});
     this.progress(0, 1);

@@ -6,6 +6,14 @@ import { MapStrip, Strip } from "./pictures.js";
 
 const byId = (id) => document.getElementById(id);
 
+/** What became of a block in a drawing. */
+function fate(cell) {
+  if (!cell) return "–";
+  if (cell.isExit) return "left";
+  if (cell.isRun) return "run";
+  return cell.isForecast ? "forecast" : "skipped";
+}
+
 /** The view into one step. */
 export class Look {
   /** `choose` is called with sample, step and block. */
@@ -33,7 +41,7 @@ export class Look {
     this.cells = null;
   }
 
-  /** Shows a block of a step of a drawing; `run` blocks of it were run. */
+  /** Shows a block of a step of a drawing, of whose blocks `cell` tells what became of them. */
   async show(words, [sample, step, block], cell) {
     byId("look-sample").value = sample;
     byId("look-step").value = step + 1;
@@ -55,12 +63,13 @@ export class Look {
     if (this.cells === null) return;
     this.cells.images.draw(byId("look-image"), block);
     this.cells.maps.draw(byId("look-map"), block, this.cells.brightest);
-    this.numbers(block, cell);
+    this.numbers(block, fate(cell(block)));
     [...byId("look-blocks").children].forEach((button, number) => {
+      const known = cell(number);
       button.setAttribute("aria-pressed", String(number === block));
-      button.classList.toggle("exit", number === cell?.run - 1);
-      button.classList.toggle("skipped", number >= cell?.run);
-      button.lastElementChild.textContent = number === cell?.run - 1 ? "left" : number >= cell?.run ? "skipped" : "run";
+      button.classList.toggle("exit", known?.isExit ?? false);
+      button.classList.toggle("skipped", !(known?.isRun ?? true));
+      button.lastElementChild.textContent = fate(known);
     });
   }
 
@@ -80,13 +89,12 @@ export class Look {
     }));
   }
 
-  numbers(block, cell) {
-    const fate = cell === null || cell === undefined ? "–" : cell.isExit ? "the sample left here" : cell.isRun ? "was run" : "was skipped";
+  numbers(block, became) {
     const shown = [
       ["estimated error", this.cells.uncertainty[block].toFixed(4)],
       ["true error", this.cells.errors[block].toFixed(4)],
       ["block", `${block + 1} of ${this.cells.errors.length}`],
-      ["in this drawing", cell?.isForecast ? `${fate}, by a forecast` : fate],
+      ["in this drawing", became],
     ];
     byId("look-numbers").replaceChildren(...shown.map(([name, value]) => {
       const pair = document.createElement("div");

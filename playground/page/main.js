@@ -15,8 +15,8 @@ const given = readAddress();
 const choices = await (await fetch("/api/choices")).json();
 const controls = new Controls(choices, given);
 
-/** What is looked at: which sample, which step and block of it. */
-let chosen = [Number(given.sample) || 0, (Number(given.step) || 1) - 1, (Number(given.block) || 1) - 1];
+/** What is looked at: which sample, which step and block of it, from 0. */
+let chosen = [Number(given.sample) || 0, (Number(given.step) || Infinity) - 1, (Number(given.block) || 1) - 1];
 /** The drawing that is shown, in the words of the address. */
 let drawn = null;
 /** How to end the one that is going on. */
@@ -35,7 +35,8 @@ const branches = (words) => (Number(words.guidance) === 0 ? 1 : 2);
 
 function words() {
   const [sample, step, block] = chosen;
-  return { ...controls.words(), sample, step: step + 1, block: block + 1 };
+  const unsure = byId("overlay").checked ? "1" : "";
+  return { ...controls.words(), sample, step: Number.isFinite(step) ? step + 1 : "", block: block + 1, unsure };
 }
 
 function showChart() {
@@ -55,10 +56,15 @@ function prepare({ images }, label = controls.method.label) {
   full.last = method.last = undefined;
   map.prepare(images, Number(byId("steps").value) || steps, blocks, 1);
   const all = Number(byId("steps").value) || steps;
-  byId("step").max = all;
-  byId("step").value = all;
+  scrub(all);
   look.bound(images, all, blocks);
   showStep();
+}
+
+/** Puts the scrubber where the chosen step is, of so many. */
+function scrub(all) {
+  byId("step").max = all;
+  byId("step").value = Math.min(chosen[1] + 1, all);
 }
 
 /** Shows the step where the scrubber stands. */
@@ -68,8 +74,8 @@ function showStep() {
   const overlay = byId("overlay").checked;
   full.show(done, all, false);
   method.show(done, all, overlay);
-  const timestep = full.steps[done - 1]?.timestep;
-  let told = done === 0 ? "before the first step" : `after ${done} of ${all} steps`;
+  const timestep = method.steps[done - 1]?.timestep;
+  let told = `after ${done} of ${all} steps`;
   if (timestep !== undefined) told += `, t = ${timestep.toFixed(0)}`;
   byId("step-output").value = told;
 }
@@ -87,6 +93,8 @@ async function draw() {
   const asked = controls.words();
   writeAddress(words());
   look.clear();
+  // Whoever looks at the end looks at the end of the next drawing too.
+  if (chosen[1] + 1 >= Number(byId("step").max)) chosen[1] = Infinity;
   prepare({ images: Number(asked.images) });
   byId("stop").disabled = false;
   status.textContent = "Asking …";
@@ -149,11 +157,13 @@ function begin({ label, blocks, steps: [all, own], calibrated }, asked) {
   method.prepare(full.images, label);
   full.last = all;
   method.last = own;
-  byId("step").max = all;
-  byId("step").value = all;
   map.prepare(full.images, own, blocks, branches(asked));
   look.bound(full.images, own, blocks);
-  chosen = [Math.min(chosen[0], full.images - 1), Math.min(chosen[1], own - 1), Math.min(chosen[2], blocks - 1)];
+  // A method in fewer steps has the last of them in common with the full network.
+  const step = chosen[1] >= own ? own - 1 : chosen[1];
+  chosen = [Math.min(chosen[0], full.images - 1), step, Math.min(chosen[2], blocks - 1)];
+  byId("step").max = own;
+  byId("step").value = step + 1;
   const reached = calibrated === null ? "" : ` Its exits were calibrated to skip ${(100 * calibrated).toFixed(1)} % of the blocks.`;
   status.textContent = `Drawing …${reached}`;
 }
@@ -194,9 +204,11 @@ function choose(...place) {
   full.mark(place[0]);
   method.mark(place[0]);
   map.mark(...place);
+  scrub(Number(byId("step").max));
+  showStep();
   showTable();
   if (drawn === null) return;
-  look.show(drawn, place, map.cell(...place)).catch((error) => {
+  look.show(drawn, place, (block) => map.cell(place[0], place[1], block)).catch((error) => {
     if (error.name !== "AbortError") status.textContent = `This cannot be looked at: ${error.message}`;
   });
 }
@@ -206,7 +218,7 @@ function point(sample, step, block) {
   const cell = sample === undefined ? null : map.cell(sample, step, block);
   let told = "\u00a0";
   if (cell !== null) {
-    told = `sample ${sample}, step ${step + 1}, block ${block + 1}: ${cell.isRun ? "run" : "skipped"}`;
+    told = `sample ${sample}, step ${step + 1}, block ${block + 1}: ${cell.isRun ? "run" : cell.isForecast ? "skipped, with a forecast of what it would have added" : "skipped"}`;
     if (cell.error !== undefined) told += `, estimated error ${cell.uncertainty.toFixed(4)}, true error ${cell.error.toFixed(4)}`;
   }
   byId("pointed").textContent = told;
@@ -226,8 +238,12 @@ byId("another").addEventListener("click", () => {
   draw();
 });
 byId("stop").addEventListener("click", stop);
-byId("step").addEventListener("input", showStep);
-byId("overlay").addEventListener("change", showStep);
+byId("step").addEventListener("input", () => choose(chosen[0], byId("step").valueAsNumber - 1, chosen[2]));
+byId("overlay").checked = given.unsure === "1";
+byId("overlay").addEventListener("change", () => {
+  writeAddress(words());
+  showStep();
+});
 byId("lane-table").closest("details").addEventListener("toggle", showTable);
 for (const radio of document.querySelectorAll("[name='colour']")) {
   radio.addEventListener("change", () => {
@@ -236,5 +252,6 @@ for (const radio of document.querySelectorAll("[name='colour']")) {
   });
 }
 prepare({ images: Number(byId("images").value) });
+for (const part of document.querySelectorAll("main, footer")) part.hidden = false;
 showChart();
 if (location.search !== "") draw();

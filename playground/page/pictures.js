@@ -2,6 +2,11 @@
 
 import { sequential } from "./colours.js";
 
+/** Where a canvas is drawn on, which is read again to lay maps over it. */
+export function pen(canvas) {
+  return canvas.getContext("2d", { willReadFrequently: true });
+}
+
 /** Images that stand side by side in a PNG in base64. */
 export class Strip {
   constructor(bitmap, count) {
@@ -21,7 +26,7 @@ export class Strip {
       canvas.width = width;
       canvas.height = bitmap.height;
     }
-    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const context = pen(canvas);
     context.clearRect(0, 0, width, bitmap.height);
     context.drawImage(bitmap, number * width, 0, width, bitmap.height, 0, 0, width, bitmap.height);
     return context;

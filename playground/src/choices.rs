@@ -6,7 +6,7 @@ use adadiff_model::kernels::Kernels;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::networks::{Network, Networks, kind_name};
+use crate::networks::{Network, Networks, kind_name, setting};
 use crate::request::{BUDGET_STEP, DEFAULT_IMAGES, LIMITS, Limits, MOST_BUDGET};
 
 /// Everything that can be chosen.
@@ -143,10 +143,7 @@ impl MethodChoice {
         let most = most.min(MOST_BUDGET);
         let budgets = (BUDGET_STEP..=most).step_by(BUDGET_STEP as usize);
         let settings: Vec<(u32, Method)> = budgets
-            .filter_map(|budget| {
-                let share = f64::from(budget) / 100.0;
-                Some((budget, entry.saving(share, blocks, steps)?))
-            })
+            .filter_map(|budget| Some((budget, setting(entry, budget, blocks, steps)?)))
             .collect();
         let ready = settings
             .iter()

@@ -52,6 +52,9 @@ pub enum Event {
         timestep: f64,
         /// Blocks run for each sample.
         blocks: Vec<u32>,
+        /// For each sample that left with a forecast of the blocks that it skipped, how many it ran before
+        /// those and how many after.
+        forecasts: Vec<Option<(usize, usize)>>,
         /// For each sample what its exit was decided by, after every block where it was asked for.
         signals: Vec<Vec<f32>>,
         /// Seconds of this network so far.

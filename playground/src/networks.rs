@@ -1,10 +1,12 @@
 //! The networks that visitors draw from.
 
 use adadiff_experiments::LoadedCheckpoint;
-use adadiff_experiments::methods::{METHODS, Method, MethodEntry, MethodKind};
+use adadiff_experiments::methods::{Knob, METHODS, Method, MethodEntry, MethodKind};
 use adadiff_experiments::presets::SolverName;
 use adadiff_model::kernels::Kernels;
-use adadiff_pipeline::{Calibration, CalibrationKey, Conditions, SamplePlan, SampleSpec, Silent};
+use adadiff_pipeline::{
+    Calibration, CalibrationKey, Conditions, ExitRule, SamplePlan, SampleSpec, Silent,
+};
 use adadiff_sampler::SolverConfig;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
@@ -106,7 +108,7 @@ impl<B: Kernels> Networks<B> {
         let (blocks, steps) = (loaded.pipeline().blocks(), sampling.steps);
         let entry = network.method(request.method.as_deref())?;
         let budget = request.budget.unwrap_or_else(|| network.budget());
-        let method = entry.saving(f64::from(budget) / 100.0, blocks, steps);
+        let method = setting(entry, budget, blocks, steps);
         let method = method.context("the method has nothing to set")?;
         method.validate()?;
         if let Method::Published { .. } = method {
@@ -254,6 +256,19 @@ impl<B: Kernels> Network<B> {
             self.settings.remove(0);
         }
         loaded
+    }
+}
+
+/// The method's setting that saves about this share, in percent. Where it is not known what settings save, those
+/// there are stand from little to much.
+pub fn setting(entry: &MethodEntry, budget: u32, blocks: usize, steps: usize) -> Option<Method> {
+    let share = f64::from(budget) / 100.0;
+    match entry.knob {
+        Knob::Tolerance(method, tolerances) => {
+            let place = (share * tolerances.len() as f64) as usize;
+            tolerances.get(place).map(|&tolerance| method(tolerance))
+        }
+        _ => entry.saving_each(&[share], blocks, steps).pop(),
     }
 }
 

@@ -6,9 +6,9 @@ use adadiff_experiments::PreparedMethod;
 use adadiff_metrics::ComputeSummary;
 use adadiff_model::Denoiser;
 use adadiff_model::kernels::Kernels;
-use adadiff_pipeline::{Generated, Pipeline, PipelineError, SamplePlan};
+use adadiff_pipeline::{Calibration, Generated, Pipeline, PipelineError, SamplePlan};
 use adadiff_sampler::NetworkEvaluation;
-use adadiff_uem::{AdaptiveUVit, FullDepth};
+use adadiff_uem::{AdaptiveUVit, ExitPolicy, FullDepth, forecast_exit};
 use anyhow::{Context, Result, anyhow};
 
 use crate::event::{Event, Lane, rounded};
@@ -28,6 +28,7 @@ pub fn race<B: Kernels>(
     feed: &Feed,
 ) -> Result<Vec<NetworkEvaluation<B>>> {
     let turns = Turns::default();
+    let branches = branches(plan);
     let mut asked = Vec::new();
     thread::scope(|scope| {
         let full = scope.spawn(|| {
@@ -35,15 +36,20 @@ pub fn race<B: Kernels>(
             let racer = Racer {
                 pipeline,
                 lane: Lane::Full,
+                policy: None,
+                branches,
                 feed,
             };
             let drawn = racer.draw(&network, plan, turns.runner(0), &mut |_| ())?;
             let cost = pipeline.cost(&drawn.generated.counts)?;
             racer.tell(&drawn, &cost)
         });
+        let policy = method.calibration.as_ref().map(Calibration::policy);
         let racer = Racer {
             pipeline,
             lane: Lane::Method,
+            policy: policy.as_deref(),
+            branches,
             feed,
         };
         let keep = &mut |evaluation: &NetworkEvaluation<B>| asked.push(evaluation.clone());
@@ -61,10 +67,19 @@ pub fn race<B: Kernels>(
     Ok(asked)
 }
 
+/// How often the network is evaluated for a prediction: guidance evaluates twice, and tells the sum of both
+/// evaluations' blocks.
+pub fn branches(plan: &SamplePlan) -> u32 {
+    if plan.guidance == 0.0 { 1 } else { 2 }
+}
+
 /// One of the two.
 struct Racer<'a, B: Kernels> {
     pipeline: &'a Pipeline<B>,
     lane: Lane,
+    /// What exits are decided by, where it is known.
+    policy: Option<&'a dyn ExitPolicy>,
+    branches: u32,
     feed: &'a Feed,
 }
 
@@ -131,6 +146,11 @@ impl<B: Kernels> Racer<'_, B> {
             step,
             timestep: evaluation.timestep,
             blocks: prediction.blocks.clone(),
+            forecasts: prediction
+                .blocks
+                .iter()
+                .map(|&run| self.forecast(evaluation, run))
+                .collect(),
             signals: prediction
                 .exit_signal
                 .iter()
@@ -140,6 +160,17 @@ impl<B: Kernels> Racer<'_, B> {
             images: strip(&seen, shape).context("the network predicts what is no image")?,
         });
         Ok(())
+    }
+
+    /// The exit with a forecast of a sample that ran so many blocks, where it was one.
+    fn forecast(&self, evaluation: &NetworkEvaluation<B>, run: u32) -> Option<(usize, usize)> {
+        let run = (run / self.branches) as usize;
+        forecast_exit(
+            self.policy?,
+            evaluation.timestep,
+            self.pipeline.blocks(),
+            run,
+        )
     }
 
     fn tell(&self, drawn: &Drawn, cost: &ComputeSummary) -> Result<()> {

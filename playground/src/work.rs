@@ -4,8 +4,9 @@ use std::cell::Cell;
 
 use adadiff_experiments::Method;
 use adadiff_model::kernels::Kernels;
-use adadiff_pipeline::{BlockPrediction, Monitor, Pipeline, SamplePlan};
+use adadiff_pipeline::{BlockPrediction, Calibration, Monitor, Pipeline, SamplePlan};
 use adadiff_sampler::NetworkEvaluation;
+use adadiff_uem::forecast_exit;
 use anyhow::{Context, Result, ensure};
 
 use crate::event::{Event, rounded};
@@ -13,7 +14,7 @@ use crate::feed::Feed;
 use crate::monitor::Preparation;
 use crate::networks::Networks;
 use crate::pictures::{map_strip, strip};
-use crate::race::race;
+use crate::race::{branches, race};
 use crate::request::{DrawRequest, Place};
 
 const CALIBRATING: &str = "calibrating the exits for this budget";
@@ -58,6 +59,7 @@ fn draw<B: Kernels>(networks: &mut Networks<B>, request: &DrawRequest, feed: &Fe
             .as_ref()
             .map(|calibration| calibration.reached),
     });
+    let policy = prepared.calibration.as_ref().map(Calibration::policy);
     let asked = race(pipeline, &prepared, &drawing.plan, feed)?;
     let shape = pipeline.config.model.backbone.image_shape();
     for (step, evaluation) in asked.iter().enumerate() {
@@ -65,25 +67,30 @@ fn draw<B: Kernels>(networks: &mut Networks<B>, request: &DrawRequest, feed: &Fe
             break;
         }
         let blocks = pipeline.block_predictions(&drawing.plan, evaluation)?;
-        feed.send(&inside(step, &blocks, evaluation, &drawing.plan, shape)?);
+        let run = evaluation.prediction.blocks.iter();
+        let exits = run.map(|&run| {
+            let run = run.div_ceil(branches(&drawing.plan)) as usize;
+            let forecast = policy.as_deref().and_then(|policy| {
+                forecast_exit(policy, evaluation.timestep, pipeline.blocks(), run)
+            });
+            forecast.map_or(run, |(before, _)| before)
+        });
+        let exits: Vec<usize> = exits.collect();
+        feed.send(&inside(step, &blocks, &exits, shape)?);
     }
     Ok(())
 }
 
-/// What every block says of a step, for each sample.
-fn inside<B: Kernels>(
+/// What every block says of a step, for each sample that left after so many blocks.
+fn inside(
     step: usize,
     blocks: &[BlockPrediction],
-    evaluation: &NetworkEvaluation<B>,
-    plan: &SamplePlan,
+    exits: &[usize],
     shape: [usize; 3],
 ) -> Result<Event> {
     let size: usize = shape.iter().product();
-    // Guidance evaluates twice, and tells the sum of both evaluations' blocks.
-    let branches = if plan.guidance == 0.0 { 1 } else { 2 };
-    let run = evaluation.prediction.blocks.iter();
-    let maps = run.enumerate().flat_map(|(sample, &run)| {
-        let last = (run.div_ceil(branches).max(1) as usize).min(blocks.len()) - 1;
+    let maps = exits.iter().enumerate().flat_map(|(sample, &exit)| {
+        let last = exit.clamp(1, blocks.len()) - 1;
         blocks[last].uncertainty[sample * size..][..size]
             .iter()
             .copied()
@@ -91,7 +98,7 @@ fn inside<B: Kernels>(
     let (maps, brightest) = map_strip(&maps.collect::<Vec<_>>(), shape)?;
     let uncertainty = blocks
         .iter()
-        .map(|block| block.mean_uncertainties(plan.samples));
+        .map(|block| block.mean_uncertainties(exits.len()));
     Ok(Event::Inside {
         step,
         uncertainty: uncertainty.map(|means| rounded(&means)).collect(),

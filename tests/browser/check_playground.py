@@ -196,7 +196,7 @@ def looking(visitor):
     visitor.one("#overlay").click()
     visitor.one("#step").send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
     told = visitor.one("#step-output").text
-    visitor.check(told.startswith("after 6 of 8 steps, t = "), f"the scrubber tells {told}")
+    visitor.check(told.startswith("after 3 of 8 steps, t = "), f"the scrubber tells {told}")
     overlays = visitor.find("#method-lane .sample canvas:last-child:not([hidden])")
     visitor.check(len(overlays) == 8, f"{len(overlays)} of 8 images show what the network is unsure of")
     visitor.one("summary").click()
@@ -221,7 +221,7 @@ def links(visitor):
 def reload(visitor):
     """A run whose page is gone ends."""
     left = visitor.counts()["left"]
-    visitor.open("?images=32&steps=500")
+    visitor.open("?images=32&steps=500&method=static_depth")
     visitor.wait(lambda: visitor.numbers("method-lane").get("seconds", "–") != "–")
     visitor.check(visitor.counts()["busy"], "a long run was over at once")
     visitor.open()

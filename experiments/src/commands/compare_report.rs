@@ -59,9 +59,8 @@ pub fn write(
     let adaptive = ImageValues::new(&results.adaptive.pixels[..count * size], shape)?;
     let pairs = png_bytes(&pair_grid(&full, &adaptive, style)?)?;
     let few = PAIRS.min(count);
-    let [few_full, few_adaptive] = [&results.full, &results.adaptive].map(|drawn| {
-        ImageValues::new(&drawn.pixels[..few * size], [few, channels, height, width])
-    });
+    let [few_full, few_adaptive] = [&results.full, &results.adaptive]
+        .map(|drawn| ImageValues::new(&drawn.pixels[..few * size], [few, channels, height, width]));
     let large = GridStyle {
         columns: 4,
         scale: PAIR_WIDTH.div_ceil(width) as u32,

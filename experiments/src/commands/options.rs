@@ -154,13 +154,14 @@ impl SamplingOptions {
 
     /// The files and folders that are read, those beside the weights included.
     pub fn files(&self) -> Vec<PathBuf> {
-        let named = [&self.checkpoint, &self.autoencoder, &self.latents];
+        let network = &self.network;
+        let named = [&network.checkpoint, &network.autoencoder, &network.latents];
         let mut files: Vec<PathBuf> = named.into_iter().flatten().cloned().collect();
-        if let Some(weights) = &self.checkpoint {
+        if let Some(weights) = &network.checkpoint {
             files.push(CalibrationFile::path_beside(weights));
             files.extend(BaselineNetwork::ALL.map(|network| network.path_beside(weights)));
         }
-        files.extend(self.preset.as_ref().map(PathBuf::from));
+        files.extend(network.preset.as_ref().map(PathBuf::from));
         files
     }
 

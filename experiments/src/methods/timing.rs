@@ -2,8 +2,8 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{
-    Calibration, Monitor, Pipeline, PipelineError, SamplePlan, SampleSpec, median, median_ratio, median_ratio_bounds,
-    samples_to_time, time_interleaved,
+    Calibration, Monitor, Pipeline, PipelineError, SamplePlan, SampleSpec, median, median_ratio,
+    median_ratio_bounds, samples_to_time, time_interleaved,
 };
 
 use adadiff_uem::{ExitPolicy, FullDepth, Threshold};
@@ -91,9 +91,7 @@ pub fn measure<B: Kernels>(
                 batch,
                 samples,
                 judging_share: Some(median_ratio(judged, full) - 1.0),
-                judging_bounds: Some(
-                    median_ratio_bounds(judged, full).map(|ratio| ratio - 1.0),
-                ),
+                judging_bounds: Some(median_ratio_bounds(judged, full).map(|ratio| ratio - 1.0)),
                 full_seconds_per_image: median(full),
                 judged_seconds_per_image: Some(median(judged)),
                 adaptive_seconds_per_image: median(adaptive),

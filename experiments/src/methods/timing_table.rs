@@ -61,7 +61,11 @@ mod tests {
             (Some(0.017), Some([0.012, 0.0234]), "1.2 to 2.3 %"),
             (Some(-0.065), Some([-0.09, 0.031]), "under 3.1 %"),
             (Some(0.01), Some([-0.09, 0.031]), "under 3.1 %"),
-            (Some(-0.065), Some([-0.09, -0.01]), "below what this run can tell"),
+            (
+                Some(-0.065),
+                Some([-0.09, -0.01]),
+                "below what this run can tell",
+            ),
         ] {
             let timing = Timing {
                 judging_share: share,

@@ -31,10 +31,15 @@ impl Running {
         let mut line = String::new();
         let out = process.stdout.take().unwrap();
         BufReader::new(out).read_line(&mut line).unwrap();
-        let address = line.trim().trim_start_matches("http://").trim_end_matches('/');
+        let address = line
+            .trim()
+            .trim_start_matches("http://")
+            .trim_end_matches('/');
         Self {
             errors: process.stderr.take(),
-            address: address.parse().unwrap_or_else(|_| panic!("it told '{line}'")),
+            address: address
+                .parse()
+                .unwrap_or_else(|_| panic!("it told '{line}'")),
             process,
         }
     }
@@ -51,7 +56,11 @@ impl Running {
     pub fn ask(&self, path: &str) -> BufReader<TcpStream> {
         let mut stream = self.connect();
         let address = self.address;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
         BufReader::new(stream)
     }
 
@@ -89,15 +98,23 @@ impl Running {
 
     /// Bytes of memory in use.
     pub fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
         let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().unwrap();
         kib << 10
     }
 
     /// Ends the server, which ran until now, and gives back what it told on standard error.
     pub fn end(mut self) -> String {
-        assert_eq!(self.process.try_wait().unwrap(), None, "it has ended by itself");
+        assert_eq!(
+            self.process.try_wait().unwrap(),
+            None,
+            "it has ended by itself"
+        );
         let mut errors = self.errors.take().unwrap();
         drop(self);
         let mut told = String::new();

@@ -8,11 +8,19 @@ use serde_json::Value;
 use crate::client::{Running, event, timeless};
 
 fn of<'e>(events: &'e [Value], kind: &str) -> Vec<&'e Value> {
-    events.iter().filter(|event| event["event"] == kind).collect()
+    events
+        .iter()
+        .filter(|event| event["event"] == kind)
+        .collect()
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|value| value.as_f64().unwrap())
+        .collect()
 }
 
 #[test]
@@ -21,14 +29,24 @@ fn an_address_is_an_experiment() {
     let server = Running::start(&[]);
     let path = "/api/draw?images=3&seed=7&budget=45&steps=8";
     let first = server.events(path);
-    let (steps, drawn, inside) = (of(&first, "step"), of(&first, "drawn"), of(&first, "inside"));
+    let (steps, drawn, inside) = (
+        of(&first, "step"),
+        of(&first, "drawn"),
+        of(&first, "inside"),
+    );
     assert_eq!((steps.len(), drawn.len(), inside.len()), (16, 2, 8));
     assert_eq!(first.last().unwrap()["event"], "done");
     for lane in ["full", "method"] {
         let of_lane: Vec<_> = steps.iter().filter(|step| step["lane"] == lane).collect();
-        let order: Vec<_> = of_lane.iter().map(|step| step["step"].as_u64().unwrap()).collect();
+        let order: Vec<_> = of_lane
+            .iter()
+            .map(|step| step["step"].as_u64().unwrap())
+            .collect();
         assert_eq!(order, (0..8).collect::<Vec<_>>());
-        let seconds: Vec<_> = of_lane.iter().map(|step| step["seconds"].as_f64().unwrap()).collect();
+        let seconds: Vec<_> = of_lane
+            .iter()
+            .map(|step| step["seconds"].as_f64().unwrap())
+            .collect();
         assert!(seconds[0] > 0.0 && seconds.is_sorted(), "{seconds:?}");
     }
     let cost = |lane: &str, what: &str| {
@@ -69,14 +87,27 @@ fn every_method_that_is_offered_can_be_drawn_by() {
     assert!(methods.len() >= 9, "{methods:?}");
     for method in methods {
         let name = method["name"].as_str().unwrap();
-        let budget = method["ready"].as_array().unwrap().iter().find(|budget| **budget == 45);
+        let budget = method["ready"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|budget| **budget == 45);
         if budget.is_none() {
             continue;
         }
-        let events = server.events(&format!("/api/draw?images=2&steps=8&budget=45&method={name}"));
-        assert_eq!(events.last().unwrap()["event"], "done", "{name}: {events:?}");
+        let events = server.events(&format!(
+            "/api/draw?images=2&steps=8&budget=45&method={name}"
+        ));
+        assert_eq!(
+            events.last().unwrap()["event"],
+            "done",
+            "{name}: {events:?}"
+        );
         let drawn = of(&events, "drawn");
-        let method = drawn.iter().find(|drawn| drawn["lane"] == "method").unwrap();
+        let method = drawn
+            .iter()
+            .find(|drawn| drawn["lane"] == "method")
+            .unwrap();
         let full = drawn.iter().find(|drawn| drawn["lane"] == "full").unwrap();
         let gflops = |drawn: &Value| drawn["gflops"].as_f64().unwrap();
         assert!(gflops(method) < 0.9 * gflops(full), "{name}: {method}");
@@ -91,7 +122,12 @@ fn exits_that_are_not_stored_are_calibrated_once() {
     assert!(!of(&first, "stage").is_empty(), "{first:?}");
     let again = server.events(path);
     assert!(of(&again, "stage").is_empty(), "{again:?}");
-    let drawn = |events: &[Value]| of(&timeless(events.to_vec()), "drawn").into_iter().cloned().collect::<Vec<_>>();
+    let drawn = |events: &[Value]| {
+        of(&timeless(events.to_vec()), "drawn")
+            .into_iter()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     assert_eq!(drawn(&first), drawn(&again));
 }
 
@@ -110,19 +146,40 @@ fn what_cannot_be_drawn_is_told() {
     for (path, told) in [
         ("/api/draw?network=nobody", "there is no network 'nobody'"),
         ("/api/draw?method=magic", "there is no method 'magic'"),
-        ("/api/draw?method=duo_diff", "cannot be drawn from by the method 'duo_diff'"),
-        ("/api/draw?method=full", "cannot be drawn from by the method 'full'"),
+        (
+            "/api/draw?method=duo_diff",
+            "cannot be drawn from by the method 'duo_diff'",
+        ),
+        (
+            "/api/draw?method=full",
+            "cannot be drawn from by the method 'full'",
+        ),
         ("/api/draw?solver=euler", "there is no solver 'euler'"),
-        ("/api/draw?class=10", "there is no class 10: the network knows 10"),
-        ("/api/draw?images=32&steps=1000", "at most 16 in so many steps"),
+        (
+            "/api/draw?class=10",
+            "there is no class 10: the network knows 10",
+        ),
+        (
+            "/api/draw?images=32&steps=1000",
+            "at most 16 in so many steps",
+        ),
         ("/api/draw?method=token_merging&budget=80", "0..=0.75"),
-        ("/api/look?images=2&sample=2&step=0", "there is no sample 2: samples are 0 to 1"),
-        ("/api/look?images=2&steps=3&sample=0&step=3", "there is no step 3: steps are 0 to 2"),
+        (
+            "/api/look?images=2&sample=2&step=0",
+            "there is no sample 2: samples are 0 to 1",
+        ),
+        (
+            "/api/look?images=2&steps=3&sample=0&step=3",
+            "there is no step 3: steps are 0 to 2",
+        ),
     ] {
         let events = server.events(path);
         let last = events.last().unwrap();
         assert_eq!(last["event"], "fault", "{path}: {last}");
-        assert!(last["message"].as_str().unwrap().contains(told), "{path}: {last}");
+        assert!(
+            last["message"].as_str().unwrap().contains(told),
+            "{path}: {last}"
+        );
     }
 }
 
@@ -131,9 +188,15 @@ fn others_wait_and_are_told_how_many_come_first() {
     let server = Running::start(&[]);
     let mut long = server.ask("/api/draw?images=16&steps=1000").lines();
     // It has begun.
-    long.find(|line| line.as_ref().unwrap().contains("\"step\"")).unwrap().unwrap();
-    let mut second = server.ask("/api/draw?images=1&steps=1&method=static_depth").lines();
-    let mut third = server.ask("/api/draw?images=1&steps=1&method=static_depth").lines();
+    long.find(|line| line.as_ref().unwrap().contains("\"step\""))
+        .unwrap()
+        .unwrap();
+    let mut second = server
+        .ask("/api/draw?images=1&steps=1&method=static_depth")
+        .lines();
+    let mut third = server
+        .ask("/api/draw?images=1&steps=1&method=static_depth")
+        .lines();
     let next = |lines: &mut dyn Iterator<Item = std::io::Result<String>>| {
         lines.find_map(|line| event(&line.unwrap())).unwrap()
     };
@@ -146,7 +209,9 @@ fn others_wait_and_are_told_how_many_come_first() {
     let rest: Vec<_> = third.filter_map(|line| event(&line.unwrap())).collect();
     assert_eq!(rest.last().unwrap()["event"], "done");
     drop(second);
-    server.wait_for("one has left", |counts| counts["left"] == 1 && counts["busy"] == false);
+    server.wait_for("one has left", |counts| {
+        counts["left"] == 1 && counts["busy"] == false
+    });
 }
 
 #[test]
@@ -155,9 +220,19 @@ fn a_network_of_ones_own_is_shown_first() {
     let weights = root.join("experiments/assets/fashion_mnist/weights.safetensors");
     let server = Running::start(&["--checkpoint", weights.to_str().unwrap()]);
     let choices = server.json("/api/choices");
-    let names: Vec<_> = choices["networks"].as_array().unwrap().iter().map(|network| network["name"].clone()).collect();
+    let names: Vec<_> = choices["networks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|network| network["name"].clone())
+        .collect();
     assert_eq!(names, ["checkpoint", "fashion_mnist"]);
-    let drawn = |path: &str| timeless(server.events(path)).into_iter().filter(|event| event["event"] == "drawn").collect::<Vec<_>>();
+    let drawn = |path: &str| {
+        timeless(server.events(path))
+            .into_iter()
+            .filter(|event| event["event"] == "drawn")
+            .collect::<Vec<_>>()
+    };
     let own = drawn("/api/draw?images=2");
     assert_eq!(own.len(), 2);
     assert_eq!(own, drawn("/api/draw?images=2&network=fashion_mnist"));
@@ -167,7 +242,12 @@ fn a_network_of_ones_own_is_shown_first() {
     let server = Running::start(&["--checkpoint", backbone.to_str().unwrap()]);
     let network = &server.json("/api/choices")["networks"][0];
     let methods = network["methods"].as_array().unwrap();
-    assert!(methods.iter().all(|method| !method["label"].as_str().unwrap().starts_with("AdaDiff")), "{methods:?}");
+    assert!(
+        methods
+            .iter()
+            .all(|method| !method["label"].as_str().unwrap().starts_with("AdaDiff")),
+        "{methods:?}"
+    );
     let events = server.events("/api/draw?images=2");
     assert_eq!(events.last().unwrap()["event"], "done", "{events:?}");
 }

@@ -39,17 +39,24 @@ fn malformed(numbers: &mut Numbers) -> Vec<u8> {
         }
         2 => format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         3 => format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {long}\r\n\r\n"),
-        4 => format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: y\r\n".repeat(300)),
+        4 => format!(
+            "GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n",
+            "X: y\r\n".repeat(300)
+        ),
         5 => "GET / HTTP/1.1\r\n\r\n".into(),
         6 => "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n".into(),
         7 => "GET / HTTP/9.9\r\nHost: localhost\r\n\r\n".into(),
         8 => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(),
-        9 => "POST /api/draw HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nimages=99".into(),
-        10 => "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n".into(),
+        9 => "POST /api/draw HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nimages=99"
+            .into(),
+        10 => {
+            "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n".into()
+        }
         11 => format!("GET /api/draw?images={number} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         12 => format!("GET /api/draw?{number}=%ff%00&&&=== HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         13 => "GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n".into(),
-        14 => "GET /api/counts HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n\r\n".into(),
+        14 => "GET /api/counts HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n\r\n"
+            .into(),
         _ => "\r\n\r\n\0GET / HTTP/1.1\r\nHost:\r\n\r\n".into(),
     };
     text.into_bytes()
@@ -64,7 +71,10 @@ fn refuse(server: &Running, request: &[u8]) {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let answer = String::from_utf8_lossy(&answer);
-    let refused = answer.is_empty() || ["HTTP/1.1 4", "HTTP/1.0 4", "HTTP/1.1 5"].iter().any(|start| answer.starts_with(start));
+    let refused = answer.is_empty()
+        || ["HTTP/1.1 4", "HTTP/1.0 4", "HTTP/1.1 5"]
+            .iter()
+            .any(|start| answer.starts_with(start));
     let request = String::from_utf8_lossy(request);
     assert!(refused, "{request:.200}: {answer:.200}");
 }
@@ -81,7 +91,9 @@ fn assault(server: &Running, seed: u64) {
             });
         }
         // Some ask and read nothing, some never finish asking, some leave at once.
-        let silent: Vec<_> = (0..8).map(|_| server.ask("/api/draw?images=1&steps=2&method=static_depth")).collect();
+        let silent: Vec<_> = (0..8)
+            .map(|_| server.ask("/api/draw?images=1&steps=2&method=static_depth"))
+            .collect();
         let unfinished: Vec<TcpStream> = (0..50)
             .map(|_| {
                 let mut stream = server.connect();
@@ -96,7 +108,10 @@ fn assault(server: &Running, seed: u64) {
         for mut one in crowd {
             let mut answer = String::new();
             one.read_to_string(&mut answer).unwrap();
-            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with('}'), "{answer:.200}");
+            assert!(
+                answer.starts_with("HTTP/1.1 200") && answer.ends_with('}'),
+                "{answer:.200}"
+            );
         }
         drop((silent, unfinished));
     });
@@ -119,7 +134,9 @@ fn strangers_disturb_nobody() {
             assault(&server, seed);
             assert_eq!(visitor.join().unwrap(), undisturbed);
         });
-        server.wait_for("everybody has left", |counts| counts["busy"] == false && counts["waiting"] == 0);
+        server.wait_for("everybody has left", |counts| {
+            counts["busy"] == false && counts["waiting"] == 0
+        });
         memory.push(server.memory());
     }
     println!("bytes of memory after each half: {memory:?}");
@@ -132,7 +149,14 @@ fn strangers_disturb_nobody() {
 #[test]
 fn answers_let_browsers_do_nothing_else() {
     let server = Running::start(&[]);
-    for path in ["/", "/main.js", "/api/choices", "/api/study", "/nothing", "/api/draw?images=0"] {
+    for path in [
+        "/",
+        "/main.js",
+        "/api/choices",
+        "/api/study",
+        "/nothing",
+        "/api/draw?images=0",
+    ] {
         let (head, _) = server.get(path);
         let head = head.to_ascii_lowercase();
         for header in [
@@ -146,7 +170,9 @@ fn answers_let_browsers_do_nothing_else() {
         }
     }
     let mut stream = server.connect();
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n").unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
@@ -156,15 +182,23 @@ fn answers_let_browsers_do_nothing_else() {
 fn the_page_asks_nobody_else() {
     let server = Running::start(&[]);
     let (_, page) = server.get("/");
-    let files: Vec<&str> = page.split("=\"/").skip(1).map(|rest| rest.split_once('"').unwrap().0).collect();
+    let files: Vec<&str> = page
+        .split("=\"/")
+        .skip(1)
+        .map(|rest| rest.split_once('"').unwrap().0)
+        .collect();
     assert!(files.len() >= 3, "{files:?}");
     for file in files {
         let (head, body) = server.get(&format!("/{file}"));
         assert!(head.starts_with("HTTP/1.1 200"), "{file}: {head}");
         let others = ["https://", "http://", "//cdn", "url("];
-        let asked = body.lines().filter(|line| others.iter().any(|other| line.contains(other)));
+        let asked = body
+            .lines()
+            .filter(|line| others.iter().any(|other| line.contains(other)));
         // The name of SVG's elements is no address that anything is asked for.
-        let asked: Vec<_> = asked.filter(|line| !line.contains("http://www.w3.org/2000/svg")).collect();
+        let asked: Vec<_> = asked
+            .filter(|line| !line.contains("http://www.w3.org/2000/svg"))
+            .collect();
         assert!(asked.is_empty(), "{file}: {asked:?}");
     }
 }
