@@ -70,6 +70,7 @@ export class Look {
       button.classList.toggle("exit", known?.isExit ?? false);
       button.classList.toggle("skipped", !(known?.isRun ?? true));
       button.lastElementChild.textContent = fate(known);
+      button.setAttribute("aria-label", `Block ${number + 1} ${fate(known)}`);
     });
   }
 
@@ -79,7 +80,6 @@ export class Look {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "block";
-      button.setAttribute("aria-label", `Block ${block + 1}`);
       const canvas = document.createElement("canvas");
       this.cells.images.draw(canvas, block);
       const words = [`${block + 1}`, ""].map((text) => Object.assign(document.createElement("span"), { textContent: text }));

@@ -8,6 +8,7 @@ use adadiff_pipeline::{
     Calibration, CalibrationKey, Conditions, ExitRule, SamplePlan, SampleSpec, Silent,
 };
 use adadiff_sampler::SolverConfig;
+use adadiff_uem::FullDepth;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 
@@ -85,6 +86,18 @@ impl<B: Kernels> Networks<B> {
         }
     }
 
+    /// Draws one image by each network: the first evaluation pays for memory and kernels, whoever makes it.
+    pub fn warm_up(&self) {
+        let spec = SampleSpec {
+            steps: Some(1),
+            ..SampleSpec::new(1)
+        };
+        for network in &self.all {
+            // What fails here is told whoever asks for it.
+            let _ = network.loaded.pipeline().sample(FullDepth, &spec);
+        }
+    }
+
     /// The networks in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Network<B>> {
         self.all.iter()
@@ -154,11 +167,13 @@ impl<B: Kernels> Network<B> {
     pub fn methods(&self) -> impl Iterator<Item = &'static MethodEntry> {
         let estimates = self.loaded.calibrator().check_estimators().is_ok();
         MethodEntry::adjustable().filter(move |entry| {
-            let Some(method) = entry.saving(0.5, self.loaded.pipeline().blocks(), 2) else {
+            let Some(method) = setting(entry, BUDGET, self.loaded.pipeline().blocks(), 2) else {
                 return false;
             };
-            let needs_estimates =
-                matches!(method, Method::AdaDiff { .. } | Method::Published { .. });
+            let needs_estimates = match method {
+                Method::AdaDiff { rule, .. } => rule != ExitRule::Forecast,
+                method => matches!(method, Method::Published { .. }),
+            };
             let baseline = method.baseline();
             (estimates || !needs_estimates)
                 && baseline.is_none_or(|baseline| self.loaded.baseline(baseline).is_ok())

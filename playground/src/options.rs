@@ -56,7 +56,10 @@ impl DeviceTask for Options {
         };
         thread::Builder::new()
             .name("drawing".to_owned())
-            .spawn(move || queue.serve(&mut networks))
+            .spawn(move || {
+                networks.warm_up();
+                queue.serve(&mut networks)
+            })
             .context("cannot start a thread to draw in")?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -1,6 +1,7 @@
 //! What visitors are told.
 
-use std::io::BufRead;
+use std::io::{BufRead, BufReader, Lines};
+use std::net::TcpStream;
 use std::path::Path;
 
 use serde_json::Value;
@@ -183,6 +184,10 @@ fn what_cannot_be_drawn_is_told() {
     }
 }
 
+fn next(lines: &mut Lines<BufReader<TcpStream>>) -> Value {
+    lines.find_map(|line| event(&line.unwrap())).unwrap()
+}
+
 #[test]
 fn others_wait_and_are_told_how_many_come_first() {
     let server = Running::start(&[]);
@@ -197,9 +202,6 @@ fn others_wait_and_are_told_how_many_come_first() {
     let mut third = server
         .ask("/api/draw?images=1&steps=1&method=static_depth")
         .lines();
-    let next = |lines: &mut dyn Iterator<Item = std::io::Result<String>>| {
-        lines.find_map(|line| event(&line.unwrap())).unwrap()
-    };
     assert_eq!(next(&mut second)["ahead"], 1);
     assert_eq!(next(&mut third)["ahead"], 2);
     // Who leaves is no longer drawn for, and the others move up.
