@@ -4,7 +4,8 @@
     tests/browser/check_report.py runs/study/report.html [FOLDER]
 
 Fails where the console has a message, a picture does not load, the page is wider than its window, a
-picture is not enlarged or a point of a chart does not tell its numbers. Leaves screenshots in FOLDER.
+picture is not enlarged, a point of a chart does not tell its numbers or words are not at their uncertainty
+maps. Leaves screenshots in FOLDER.
 Needs Chromium (Debian: chromium) and no network.
 """
 
@@ -36,7 +37,23 @@ addEventListener("load", () => {
     const told = getComputedStyle(point, "::after").content;
     return told.length > 4 && told !== "normal" && told !== "none";
   });
+  // Words over and under uncertainty maps stand at the maps: their centres are within their columns.
+  const astray = [...document.querySelectorAll(".maps")].flatMap((maps) => {
+    const { left, width } = maps.querySelector("img").getBoundingClientRect();
+    return [...maps.querySelectorAll(".columns")].flatMap((row) => [...row.children].filter((word, column, { length }) => {
+      const range = document.createRange();
+      range.selectNodeContents(word);
+      const box = range.getBoundingClientRect();
+      const place = ((box.left + box.right) / 2 - left) / (width / length);
+      return place < column || place > column + 1;
+    }));
+  });
+  const words = document.querySelectorAll(".maps .columns span");
+  const pixels = [...document.querySelectorAll(".pixels")];
   parent.postMessage(JSON.stringify({
+    words: words.length,
+    astray: astray.map((word) => word.textContent),
+    smooth: pixels.filter((image) => getComputedStyle(image).imageRendering !== "pixelated").length,
     images: images.length,
     broken: images.filter((image) => image.naturalWidth === 0).length,
     window: innerWidth,
@@ -59,9 +76,13 @@ FRAME = """<!DOCTYPE html><title>frame</title>
 def chromium(page, width, *arguments):
     """Opens a page; gives back standard output and the lines of the console."""
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    command += ["--disable-quic", "--no-first-run", "--disable-background-networking"]
+    command += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
     command += ["--enable-logging=stderr", "--v=0", f"--window-size={width},900"]
-    command += ["--virtual-time-budget=20000", *arguments, page.resolve().as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    with tempfile.TemporaryDirectory() as profile:
+        command += [f"--user-data-dir={profile}", "--virtual-time-budget=20000"]
+        command += [*arguments, page.resolve().as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
     return done.stdout, console
 
@@ -87,6 +108,10 @@ def problems(report, width, screenshot):
         yield f"{found['broken']} of {found['images']} pictures do not load"
     if found["page"] > found["window"]:
         yield f"the page is {found['page']} px wide in a window of {found['window']} px"
+    if found["astray"]:
+        yield f"{found['astray']} of {found['words']} words are not at their uncertainty maps"
+    if found["smooth"]:
+        yield f"{found['smooth']} pictures of pixels are blurred"
     if found["enlarged"] < found["pictures"]:
         yield f"only {found['enlarged']} of {found['pictures']} pictures are enlarged"
     if found["telling"] < found["points"]:

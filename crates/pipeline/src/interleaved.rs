@@ -43,10 +43,31 @@ pub fn median(values: &[f64]) -> f64 {
 /// The median of the ratios of what was measured in the same turns: whatever else slowed the machine
 /// in a turn met both.
 pub fn median_ratio(numbers: &[f64], others: &[f64]) -> f64 {
+    median(&ratios(numbers, others))
+}
+
+/// The bounds of [`median_ratio`] in which it lies with 95 % certainty, whatever way the measurements are
+/// distributed: the two of the ratios, from below and from above, between which the median of many more turns is.
+/// Of fewer than 6 turns the smallest and the largest, which are less certain.
+pub fn median_ratio_bounds(numbers: &[f64], others: &[f64]) -> [f64; 2] {
+    let mut ratios = ratios(numbers, others);
+    ratios.sort_by(f64::total_cmp);
+    let count = ratios.len();
+    // The chance that at most so many of the ratios lie under the median, as with coins.
+    let (mut outside, mut term, mut under) = (0.0, 0.5_f64.powi(count as i32), 0);
+    while 2.0 * (outside + term) <= 0.05 {
+        outside += term;
+        under += 1;
+        term *= (count + 1 - under) as f64 / under as f64;
+    }
+    let under = under.saturating_sub(1);
+    [ratios[under], ratios[count - 1 - under]]
+}
+
+fn ratios(numbers: &[f64], others: &[f64]) -> Vec<f64> {
     assert_eq!(numbers.len(), others.len(), "both of every turn");
     let pairs = numbers.iter().zip(others);
-    let ratios: Vec<f64> = pairs.map(|(number, other)| number / other).collect();
-    median(&ratios)
+    pairs.map(|(number, other)| number / other).collect()
 }
 
 /// Samples that show the speed at a batch size: whole batches, and enough of small ones.
@@ -83,5 +104,26 @@ mod tests {
         let full = [1.0, 2.2, 1.2];
         let adaptive = [0.5, 1.1, 0.8];
         assert_eq!(median_ratio(&full, &adaptive), 2.0);
+    }
+
+    #[test]
+    fn bounds_narrow_with_the_number_of_turns() {
+        let bounds = |count: usize| {
+            let falling: Vec<f64> = (1..=count).rev().map(|number| number as f64).collect();
+            median_ratio_bounds(&falling, &vec![1.0; count])
+        };
+        // The order statistics of textbooks' tables of the sign test.
+        for (count, expected) in [
+            (1, [1.0, 1.0]),
+            (5, [1.0, 5.0]),
+            (6, [1.0, 6.0]),
+            (8, [1.0, 8.0]),
+            (9, [2.0, 8.0]),
+            (12, [3.0, 10.0]),
+            (20, [6.0, 15.0]),
+            (40, [14.0, 27.0]),
+        ] {
+            assert_eq!(bounds(count), expected, "{count}");
+        }
     }
 }

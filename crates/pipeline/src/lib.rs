@@ -24,6 +24,7 @@
 //! after part; [`time_interleaved`] times methods that take turns.
 
 mod allocated;
+mod block_predictions;
 mod budget;
 mod calibration;
 mod calibration_file;
@@ -55,6 +56,7 @@ mod testing;
 mod threshold;
 mod timesteps;
 
+pub use block_predictions::BlockPrediction;
 pub use budget::{BudgetResult, BudgetTarget, FdIncrease};
 pub use calibration::{Calibration, CalibrationKey, Evidence, ExitSetting};
 pub use calibration_file::CalibrationFile;
@@ -64,7 +66,9 @@ pub use error::PipelineError;
 pub use evaluator::{Evaluator, distance_from, ensure_enough};
 pub use exit_rule::ExitRule;
 pub use features::{FeatureExtractor, INCEPTION_NAME, PIXELS_NAME};
-pub use interleaved::{median, median_ratio, samples_to_time, time_interleaved};
+pub use interleaved::{
+    median, median_ratio, median_ratio_bounds, samples_to_time, time_interleaved,
+};
 pub use latent_decoder::LatentDecoder;
 pub use monitor::{Monitor, Silent};
 pub use network_file::{BACKBONE_PHASE, NetworkFile, PHASE_KEY, PRESET_KEY};

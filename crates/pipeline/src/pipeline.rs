@@ -253,20 +253,27 @@ impl<B: Kernels> Pipeline<B> {
         if plan.guidance == 0.0 {
             return self.run(denoiser, plan, monitor, observe);
         }
-        let none = match (&plan.conditions, self.config.model.backbone.classes) {
+        let guided = Guided::new(denoiser, self.unconditional(plan)?, plan.guidance)?;
+        self.run(&guided, plan, monitor, observe)
+    }
+
+    /// The condition of one sample that shows nothing, from which guidance leads away.
+    ///
+    /// # Errors
+    /// Where the network knows no such.
+    pub(crate) fn unconditional(&self, plan: &SamplePlan) -> Result<Condition<B>, PipelineError> {
+        match (&plan.conditions, self.config.model.backbone.classes) {
             (Conditions::Texts(contexts), _) => {
                 let [tokens, width] = contexts.size();
                 let empty = TensorData::new(contexts.empty(), [1, tokens, width]);
-                Condition::Text(Tensor::from_data(empty, &self.device))
+                Ok(Condition::Text(Tensor::from_data(empty, &self.device)))
             }
             (_, Some(classes)) if self.config.has_no_class => {
                 let none = TensorData::from([classes as i64 - 1]);
-                Condition::Class(Tensor::from_data(none, &self.device))
+                Ok(Condition::Class(Tensor::from_data(none, &self.device)))
             }
-            _ => return Err(PipelineError::NothingToGuideBy),
-        };
-        let guided = Guided::new(denoiser, none, plan.guidance)?;
-        self.run(&guided, plan, monitor, observe)
+            _ => Err(PipelineError::NothingToGuideBy),
+        }
     }
 
     fn run(
@@ -322,7 +329,7 @@ impl<B: Kernels> Pipeline<B> {
 
     /// Checks that there is something to condition samples on, and that the network knows it: a class
     /// beyond its labels is read from beyond their table.
-    fn check_conditions(&self, conditions: &Conditions) -> Result<(), PipelineError> {
+    pub(crate) fn check_conditions(&self, conditions: &Conditions) -> Result<(), PipelineError> {
         let labels = self.config.model.backbone.classes;
         let unknown = |class: &usize| labels.is_some_and(|labels| *class >= labels);
         match conditions {

@@ -22,6 +22,43 @@ pub struct PastPrediction<B: Backend> {
     pub tensor: Tensor<B, 4>,
 }
 
+/// What the network was asked once in a step, and what it answered.
+#[derive(Clone, Debug)]
+pub struct NetworkEvaluation<B: Backend> {
+    /// The time.
+    pub time: f64,
+    /// The time as the network was told it.
+    pub timestep: f64,
+    /// What it was given `[batch, channels, height, width]`.
+    pub noisy: Tensor<B, 4>,
+    /// What it answered.
+    pub prediction: Prediction<B>,
+}
+
+impl<B: Backend> NetworkEvaluation<B> {
+    /// The image that the network sees `[batch, channels, height, width]`, not clamped.
+    pub fn predicted_image(&self, schedule: &dyn NoiseSchedule) -> Tensor<B, 4> {
+        predicted_image(
+            schedule,
+            self.time,
+            &self.noisy,
+            self.prediction.noise.clone(),
+        )
+    }
+}
+
+/// The image in `noisy` at a time where this is its noise, `x_0 = (x - sigma eps) / alpha`; all
+/// `[batch, channels, height, width]`.
+pub fn predicted_image<B: Backend>(
+    schedule: &dyn NoiseSchedule,
+    time: f64,
+    noisy: &Tensor<B, 4>,
+    noise: Tensor<B, 4>,
+) -> Tensor<B, 4> {
+    let (alpha, sigma) = (schedule.alpha(time), schedule.sigma(time));
+    noisy.clone() * (1.0 / alpha) - noise * (sigma / alpha)
+}
+
 /// One batch on its way through time: the network, the schedule, the noise, and a memory.
 pub struct SolverContext<'a, B: Backend> {
     pub(crate) schedule: &'a dyn NoiseSchedule,
@@ -33,7 +70,8 @@ pub struct SolverContext<'a, B: Backend> {
     pub(crate) update: usize,
     pub(crate) memory: VecDeque<PastPrediction<B>>,
     pub(crate) kept: Option<Tensor<B, 4>>,
-    pub(crate) last: Option<Prediction<B>>,
+    /// Of the current step.
+    pub(crate) evaluations_made: Vec<NetworkEvaluation<B>>,
     pub(crate) trace: ExitTrace,
 }
 
@@ -70,7 +108,12 @@ impl<'a, B: Backend> SolverContext<'a, B> {
             blocks: prediction.blocks.clone(),
             uncertainty: prediction.exit_signal.clone(),
         });
-        self.last = Some(prediction);
+        self.evaluations_made.push(NetworkEvaluation {
+            time,
+            timestep,
+            noisy: noisy.clone(),
+            prediction,
+        });
         Ok(noise)
     }
 
@@ -89,9 +132,8 @@ impl<'a, B: Backend> SolverContext<'a, B> {
         time: f64,
         bound: Option<f64>,
     ) -> Result<Tensor<B, 4>, SampleError> {
-        let noise_prediction = self.predict_noise(noisy, time)?;
-        let (alpha, sigma) = (self.schedule.alpha(time), self.schedule.sigma(time));
-        let data = noisy.clone() * (1.0 / alpha) - noise_prediction * (sigma / alpha);
+        let noise = self.predict_noise(noisy, time)?;
+        let data = predicted_image(self.schedule, time, noisy, noise);
         Ok(match bound {
             Some(bound) => data.clamp(-bound, bound),
             None => data,

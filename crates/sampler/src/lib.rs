@@ -59,7 +59,7 @@ mod solver;
 #[cfg(test)]
 mod testing;
 
-pub use context::{PastPrediction, SolverContext};
+pub use context::{NetworkEvaluation, PastPrediction, SolverContext, predicted_image};
 pub use diffuse::diffuse;
 pub use error::{SampleError, ScheduleError};
 pub use grid::{FinalState, Grid, Spacing, StepGrid, StepSpacing, TimeGrid};

@@ -9,7 +9,9 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
 use crate::noise::BatchOfNoise;
-use crate::{NoiseSchedule, SampleError, SampleRequest, Solver, SolverContext, Step};
+use crate::{
+    NetworkEvaluation, NoiseSchedule, SampleError, SampleRequest, Solver, SolverContext, Step,
+};
 
 /// A schedule, a solver and a number of evaluations: all that turns a denoiser into images.
 #[derive(Debug)]
@@ -34,11 +36,16 @@ pub struct Progress<'a, B: Backend> {
     pub step: Step,
     /// The batch after the step `[batch, channels, height, width]`.
     pub state: &'a Tensor<B, 4>,
-    /// The last prediction in the step.
-    pub prediction: Option<&'a Prediction<B>>,
+    /// The network's evaluations in the step, in their order.
+    pub evaluations: &'a [NetworkEvaluation<B>],
 }
 
 impl<B: Backend> Progress<'_, B> {
+    /// The last prediction in the step.
+    pub fn prediction(&self) -> Option<&Prediction<B>> {
+        Some(&self.evaluations.last()?.prediction)
+    }
+
     /// Samples that have gone through every step.
     pub fn finished(&self) -> usize {
         if self.step.is_last() {
@@ -124,7 +131,7 @@ impl<B: Backend> Sampler<B> {
             update: 0,
             memory: VecDeque::new(),
             kept: None,
-            last: None,
+            evaluations_made: Vec::new(),
             trace: ExitTrace::new(denoiser.blocks_per_prediction()),
         };
 
@@ -137,13 +144,14 @@ impl<B: Backend> Sampler<B> {
                 to: pair[1],
             };
             context.update = index;
+            context.evaluations_made.clear();
             state = self.solver.update(state, step, &mut context)?;
             let progress = Progress {
                 samples: samples.clone(),
                 count: request.count,
                 step,
                 state: &state,
-                prediction: context.last.as_ref(),
+                evaluations: &context.evaluations_made,
             };
             if observer(&progress).is_break() {
                 return Err(SampleError::Cancelled {

@@ -77,6 +77,7 @@ pub use estimator::{EstimatorForm, UncertaintyEstimator, UncertaintyForm};
 pub use forecast::{Forecast, Kept};
 pub use policy::{
     BlockCache, BlockContext, CheckEvery, DepthSchedule, ExitPolicy, ExitSignal, ExitWindow,
-    ExitWindows, FixedDepth, FullDepth, Patience, Saturation, ScheduledDepth, Threshold, replay,
+    ExitWindows, FixedDepth, FullDepth, Patience, Saturation, ScheduledDepth, Threshold,
+    forecast_exit, replay,
 };
 pub use trace::{ExitTrace, TraceStep};

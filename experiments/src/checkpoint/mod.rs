@@ -86,6 +86,14 @@ impl Checkpoint {
         )
     }
 
+    /// All checkpoints that come with this program.
+    ///
+    /// # Errors
+    /// As [`Self::bundled`].
+    pub fn all_bundled() -> Result<Vec<Self>> {
+        Ok(vec![Self::bundled()?])
+    }
+
     /// Reads a weights file and, where they lie beside it, its calibration and second networks. The
     /// file is one that `train` or `import` wrote, or a published one, for `preset` or, where there
     /// is none, the one of `known` with its network.

@@ -19,6 +19,10 @@ use crate::terminal::say;
 /// Images in a grid at most.
 const GRID: usize = 64;
 
+/// Pairs on the page, in rows of four, and the least width of their images.
+const PAIRS: usize = 16;
+const PAIR_WIDTH: usize = 96;
+
 /// Writes all files of a run into `folder`.
 ///
 /// # Errors
@@ -54,10 +58,19 @@ pub fn write(
     let full = ImageValues::new(&results.full.pixels[..count * size], shape)?;
     let adaptive = ImageValues::new(&results.adaptive.pixels[..count * size], shape)?;
     let pairs = png_bytes(&pair_grid(&full, &adaptive, style)?)?;
+    let few = PAIRS.min(count);
+    let [few_full, few_adaptive] = [&results.full, &results.adaptive]
+        .map(|drawn| ImageValues::new(&drawn.pixels[..few * size], [few, channels, height, width]));
+    let large = GridStyle {
+        columns: 4,
+        scale: PAIR_WIDTH.div_ceil(width) as u32,
+        ..style
+    };
+    let large_pairs = png_bytes(&pair_grid(&few_full?, &few_adaptive?, large)?)?;
     let grids = [
         ("full.png", png_bytes(&image_grid(&full, style)?)?),
         ("adadiff.png", png_bytes(&image_grid(&adaptive, style)?)?),
-        ("full_beside_adadiff.png", pairs.clone()),
+        ("full_beside_adadiff.png", pairs),
         (
             "uncertainty_maps.png",
             png_bytes(&results.maps.grid(style)?)?,
@@ -91,9 +104,9 @@ pub fn write(
                 "Samples",
                 "Pairs with the same noise: the full network at the left, AdaDiff at the right.",
                 vec![Figure::png(
-                    &pairs,
+                    &large_pairs,
                     "Pairs of samples",
-                    "The first samples of the run.",
+                    "The first samples of the run; full_beside_adadiff.png has more of them.",
                 )],
             ),
             section(
@@ -126,7 +139,8 @@ pub fn write(
 
 const TIMING_CAPTION: &str = "Speed-up of AdaDiff and its efficiency: the share of the skipped blocks' time \
      that is really saved. Judging is what estimators and the exit decision cost, as a \
-     share of the full network's time. Medians of five runs that took turns.";
+     share of the full network's time: the range that holds it with 95 % certainty, as \
+     far as so few runs can tell. The others are medians of runs that took turns.";
 
 fn summary(results: &ComparisonResults) -> String {
     let adaptive = results

@@ -72,10 +72,10 @@ impl InputOptions {
         } = self;
         Ok(Inputs {
             checkpoint: sampling.checkpoint(experiment)?,
-            weights: sampling.checkpoint.clone(),
-            component_files: sampling.component_files(evaluator, dataset),
+            weights: sampling.network.checkpoint.clone(),
+            component_files: sampling.network.component_files(evaluator, dataset),
             request: sampling.budget_request(evaluator, dataset),
-            device: sampling.device,
+            device: sampling.network.device,
         })
     }
 }

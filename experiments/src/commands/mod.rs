@@ -10,6 +10,7 @@ mod dry_run;
 mod evaluate;
 mod import;
 mod inputs;
+mod network_source;
 mod options;
 mod prepare;
 mod reference;
@@ -19,6 +20,8 @@ mod table_options;
 mod timing;
 mod train;
 mod train_features;
+
+pub use network_source::NetworkSource;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -81,7 +84,10 @@ impl Experiment {
         ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed))
             .context("cannot handle Ctrl-C")?;
         match arguments.command {
-            None => self.run_on(arguments.compare.inputs.sampling.device, arguments.compare),
+            None => self.run_on(
+                arguments.compare.inputs.sampling.network.device,
+                arguments.compare,
+            ),
             Some(Command::Prepare(options)) => self.run_on(options.device, options),
             Some(Command::Train(options)) => self.train(options),
             Some(Command::TrainFeatures(options)) => self.run_on(options.device, options),
@@ -91,11 +97,15 @@ impl Experiment {
             Some(Command::Table(options)) => self.table(options),
             Some(Command::Figure(options)) => self.figure(options),
             Some(Command::Study(options)) => study(&options),
-            Some(Command::Sample(options)) => self.run_on(options.inputs.sampling.device, options),
-            Some(Command::Calibrate(options)) => {
-                self.run_on(options.inputs.sampling.device, options)
+            Some(Command::Sample(options)) => {
+                self.run_on(options.inputs.sampling.network.device, options)
             }
-            Some(Command::Timing(options)) => self.run_on(options.inputs.sampling.device, options),
+            Some(Command::Calibrate(options)) => {
+                self.run_on(options.inputs.sampling.network.device, options)
+            }
+            Some(Command::Timing(options)) => {
+                self.run_on(options.inputs.sampling.network.device, options)
+            }
             Some(Command::Backends(options)) => options.carry_out(self, &STOP),
             Some(Command::Import(options)) => self.import(options),
         }

@@ -15,9 +15,9 @@ use crate::commands::budget_request::BudgetRequest;
 use crate::evaluator::{DataSetReference, EvaluatorOptions};
 use crate::presets::{DatasetPath, Experiment, SolverName, positive, share, speedup};
 
-/// What to sample from, where, and how.
+/// A network that samples are drawn from, and the device.
 #[derive(Clone, Debug, Args)]
-pub struct SamplingOptions {
+pub struct NetworkOptions {
     /// Device to compute on: flex, ndarray, wgpu, vulkan or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
@@ -35,6 +35,14 @@ pub struct SamplingOptions {
     /// Latents that `prepare` wrote, whose captions networks on text draw samples for
     #[arg(long, value_name = "DIR")]
     pub latents: Option<PathBuf>,
+}
+
+/// What to sample from, where, and how.
+#[derive(Clone, Debug, Args)]
+pub struct SamplingOptions {
+    /// The network.
+    #[command(flatten)]
+    pub network: NetworkOptions,
     /// Solver steps [default: the preset's]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub steps: Option<usize>,
@@ -75,28 +83,56 @@ pub struct SamplingOptions {
     pub precision: Option<Precision>,
 }
 
-impl SamplingOptions {
-    /// Reads the checkpoint and enters the options into its preset.
+impl NetworkOptions {
+    /// Reads the checkpoint, or the one that comes with the program.
     ///
     /// # Errors
-    /// Where the checkpoint cannot be used.
+    /// Where it cannot be used, or there is none.
     pub fn checkpoint(&self, experiment: &Experiment) -> Result<Checkpoint> {
-        let mut checkpoint = match &self.checkpoint {
+        match &self.checkpoint {
             Some(path) => {
                 let preset = self
                     .preset
                     .as_deref()
                     .map(|name| experiment.preset(Some(name)));
-                Checkpoint::read(path, preset.transpose()?.as_ref(), &experiment.presets()?)?
+                Checkpoint::read(path, preset.transpose()?.as_ref(), &experiment.presets()?)
             }
-            None if experiment.bundled => Checkpoint::bundled()?,
+            None if experiment.bundled => Checkpoint::bundled(),
             None => {
                 bail!(
                     "name weights, as `train` and `import` write them or as they were published, \
                      with --checkpoint FILE"
                 )
             }
-        };
+        }
+    }
+
+    /// What stands before and behind the network. The exit rule `distance` is calibrated as `evaluator`
+    /// says, against the images at `dataset` where that names no reference.
+    pub fn component_files(
+        &self,
+        evaluator: &EvaluatorOptions,
+        dataset: &DatasetOptions,
+    ) -> ComponentFiles {
+        ComponentFiles {
+            autoencoder: self.autoencoder.clone(),
+            latents: self.latents.clone(),
+            reference: DataSetReference {
+                options: evaluator.clone(),
+                dataset: dataset.clone().into(),
+            },
+            ..ComponentFiles::default()
+        }
+    }
+}
+
+impl SamplingOptions {
+    /// Reads the checkpoint and enters the options into its preset.
+    ///
+    /// # Errors
+    /// Where the checkpoint cannot be used.
+    pub fn checkpoint(&self, experiment: &Experiment) -> Result<Checkpoint> {
+        let mut checkpoint = self.network.checkpoint(experiment)?;
         let on_latents = checkpoint.preset.latents.is_some();
         let sampling = &mut checkpoint.preset.sampling;
         if let Some(name) = self.solver
@@ -118,13 +154,14 @@ impl SamplingOptions {
 
     /// The files and folders that are read, those beside the weights included.
     pub fn files(&self) -> Vec<PathBuf> {
-        let named = [&self.checkpoint, &self.autoencoder, &self.latents];
+        let network = &self.network;
+        let named = [&network.checkpoint, &network.autoencoder, &network.latents];
         let mut files: Vec<PathBuf> = named.into_iter().flatten().cloned().collect();
-        if let Some(weights) = &self.checkpoint {
+        if let Some(weights) = &network.checkpoint {
             files.push(CalibrationFile::path_beside(weights));
             files.extend(BaselineNetwork::ALL.map(|network| network.path_beside(weights)));
         }
-        files.extend(self.preset.as_ref().map(PathBuf::from));
+        files.extend(network.preset.as_ref().map(PathBuf::from));
         files
     }
 
@@ -142,7 +179,7 @@ impl SamplingOptions {
         };
         Some(BudgetRequest {
             target,
-            device: self.device,
+            device: self.network.device,
             reference: DataSetReference {
                 options: evaluator.clone(),
                 dataset: dataset.clone().into(),
@@ -150,24 +187,6 @@ impl SamplingOptions {
             samples: self.budget_samples,
             only_stored: false,
         })
-    }
-
-    /// What stands before and behind the network. The exit rule `distance` is calibrated as `evaluator`
-    /// says, against the images at `dataset` where that names no reference.
-    pub fn component_files(
-        &self,
-        evaluator: &EvaluatorOptions,
-        dataset: &DatasetOptions,
-    ) -> ComponentFiles {
-        ComponentFiles {
-            autoencoder: self.autoencoder.clone(),
-            latents: self.latents.clone(),
-            reference: DataSetReference {
-                options: evaluator.clone(),
-                dataset: dataset.clone().into(),
-            },
-            ..ComponentFiles::default()
-        }
     }
 }
 

@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use adadiff_backends::DeviceTask;
-use adadiff_data::{cifar10, fashion_mnist};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Conditions, Monitor};
 use adadiff_report::{GridStyle, ImageValues, image_grid, write_png};
@@ -151,16 +150,11 @@ fn subject(data: DataSet, conditions: &Conditions) -> String {
     match conditions {
         Conditions::None => "whatever the data set shows".to_owned(),
         Conditions::Texts(contexts) => format!("{} prompts in turn", contexts.len()),
-        Conditions::Classes(classes) => match (classes.as_slice(), data) {
-            ([class], DataSet::FashionMnist) => fashion_mnist::CLASS_NAMES
-                .get(*class)
-                .unwrap_or(&"no class")
-                .to_string(),
-            ([class], DataSet::Cifar10) => cifar10::CLASS_NAMES
-                .get(*class)
-                .unwrap_or(&"no class")
-                .to_string(),
-            ([class], _) => format!("class {class}"),
+        Conditions::Classes(classes) => match classes.as_slice() {
+            [class] => match data.class_names() {
+                [] => format!("class {class}"),
+                names => names.get(*class).unwrap_or(&"no class").to_string(),
+            },
             _ => "all classes in turn".to_owned(),
         },
     }

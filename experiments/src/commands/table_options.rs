@@ -153,7 +153,7 @@ impl MeasuringOptions {
         let default = || Path::new("runs").join(format!("{}-variants", preset.name));
         Variants {
             program: experiment.name,
-            checkpoint: self.inputs.sampling.checkpoint.clone(),
+            checkpoint: self.inputs.sampling.network.checkpoint.clone(),
             folder: self.variants.clone().unwrap_or_else(default),
             files: self.variant.clone(),
         }
@@ -176,7 +176,7 @@ impl MeasuringOptions {
             "a seed is named twice in --seeds; equal seeds give equal samples"
         );
         Ok(TableSettings {
-            device: self.inputs.sampling.device.to_string(),
+            device: self.inputs.sampling.network.device.to_string(),
             samples: if self.quick {
                 samples.min(QUICK_SAMPLES)
             } else {

@@ -33,7 +33,7 @@ pub fn uncertainty_maps<B: Kernels>(
     monitor.expect((SAMPLES * draw.steps) as u64);
     let drawn = pipeline.generate_with(&denoiser, &draw, monitor, &mut |progress| {
         let step = progress.step;
-        let Some(prediction) = progress.prediction else {
+        let Some(prediction) = progress.prediction() else {
             return;
         };
         let Some(map) = &prediction.uncertainty_map else {

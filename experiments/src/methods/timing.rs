@@ -3,7 +3,7 @@
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{
     Calibration, Monitor, Pipeline, PipelineError, SamplePlan, SampleSpec, median, median_ratio,
-    samples_to_time, time_interleaved,
+    median_ratio_bounds, samples_to_time, time_interleaved,
 };
 
 use adadiff_uem::{ExitPolicy, FullDepth, Threshold};
@@ -41,9 +41,12 @@ pub struct Timing {
     /// The speed-up over the one that the blocks alone allow: `speedup (1 - block_reduction)`.
     pub efficiency: f64,
     /// What estimators and the exit decision cost, as a share of the full network's time, median over
-    /// turns. Noise of the measurement can make it negative.
+    /// turns. Noise of the measurement can make it negative, which is not shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judging_share: Option<f64>,
+    /// The bounds of `judging_share` with 95 % certainty; absent in measurements from before they were told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judging_bounds: Option<[f64; 2]>,
     /// How often each had a turn; absent in measurements from before it was written down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rounds: Option<usize>,
@@ -88,6 +91,7 @@ pub fn measure<B: Kernels>(
                 batch,
                 samples,
                 judging_share: Some(median_ratio(judged, full) - 1.0),
+                judging_bounds: Some(median_ratio_bounds(judged, full).map(|ratio| ratio - 1.0)),
                 full_seconds_per_image: median(full),
                 judged_seconds_per_image: Some(median(judged)),
                 adaptive_seconds_per_image: median(adaptive),

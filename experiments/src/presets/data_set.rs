@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::terminal::note;
 use adadiff_data::{
-    CelebA, CelebAPartition, Coco, FashionMnist, Framing, ImageFolder, ImageSet, Split,
+    CelebA, CelebAPartition, Coco, FashionMnist, Framing, ImageFolder, ImageSet, Split, cifar10,
     fashion_mnist, locate, open_cifar10, open_image_net,
 };
 use anyhow::{Context, Result, bail};
@@ -81,6 +81,15 @@ impl DataSet {
             Self::ImageNet { .. } => "ImageNet",
             Self::Coco { .. } => "MS-COCO",
             Self::Folder { .. } => "a folder of images",
+        }
+    }
+
+    /// What its classes are called; nothing where only numbers tell them apart, or it has none.
+    pub fn class_names(self) -> &'static [&'static str] {
+        match self {
+            Self::FashionMnist => &fashion_mnist::CLASS_NAMES,
+            Self::Cifar10 => &cifar10::CLASS_NAMES,
+            _ => &[],
         }
     }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use data_set::{DataSet, DatasetPath};
 pub use parse::{positive, share, speedup};
-pub use programs::{CELEBA, CIFAR10, COCO, Experiment, FASHION_MNIST, FOLDER, IMAGENET};
+pub use programs::{ANY, CELEBA, CIFAR10, COCO, Experiment, FASHION_MNIST, FOLDER, IMAGENET};
 pub use protocol::Protocol;
 pub use solver_name::SolverName;
 pub use variants::variant_names;

@@ -85,6 +85,33 @@ pub const FOLDER: Experiment = Experiment {
     bundled: false,
 };
 
+/// Any data set: what programs know that show any network.
+pub const ANY: Experiment = Experiment {
+    name: "any",
+    about: "Any data set",
+    presets: presets!(
+        "fashion_mnist",
+        "cifar10",
+        "cifar10-small",
+        "cifar10-tiny",
+        "celeba64",
+        "celeba-tiny",
+        "imagenet256-l2",
+        "imagenet256-h2",
+        "imagenet512-l4",
+        "imagenet512-h4",
+        "imagenet64-m4",
+        "imagenet64-l4",
+        "imagenet-tiny",
+        "coco256-s2",
+        "coco256-s2-deep",
+        "coco-tiny",
+        "folder64",
+        "folder-tiny"
+    ),
+    bundled: true,
+};
+
 impl Experiment {
     /// The names of the presets, the default first.
     pub fn preset_names(&self) -> impl Iterator<Item = &'static str> {
@@ -154,6 +181,12 @@ mod tests {
     }
 
     const ALL: [Experiment; 6] = [FASHION_MNIST, CIFAR10, CELEBA, IMAGENET, COCO, FOLDER];
+
+    #[test]
+    fn programs_of_any_data_set_know_every_preset() {
+        let all = ALL.iter().flat_map(Experiment::preset_names);
+        assert!(all.eq(ANY.preset_names()));
+    }
 
     #[test]
     fn every_preset_is_usable_and_named_after_its_file() {

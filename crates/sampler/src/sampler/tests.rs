@@ -68,7 +68,7 @@ fn the_observer_sees_every_step_and_may_stop() {
         assert_eq!((progress.count, progress.step.count), (5, 3));
         assert_eq!(progress.state.dims()[0], progress.samples.len());
         assert_eq!(
-            progress.prediction.unwrap().blocks.len(),
+            progress.prediction().unwrap().blocks.len(),
             progress.samples.len()
         );
         seen.push((

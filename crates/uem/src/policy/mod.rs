@@ -161,6 +161,25 @@ pub fn replay(
     Some((blocks, seen))
 }
 
+/// The exit with a forecast by which a sample under `policy` runs so many blocks in all at a timestep: the blocks
+/// before it and those that are run after all, where there is such an exit.
+pub fn forecast_exit(
+    policy: &(impl ExitPolicy + ?Sized),
+    timestep: f64,
+    blocks: usize,
+    run: usize,
+) -> Option<(usize, usize)> {
+    (0..blocks.saturating_sub(1)).find_map(|block| {
+        let context = BlockContext {
+            block,
+            blocks,
+            timestep,
+        };
+        let last_blocks = policy.forecast(context)?.last_blocks;
+        (block + 1 + last_blocks == run).then_some((block + 1, last_blocks))
+    })
+}
+
 /// The item whose timestep, which `timestep_of` tells, is nearest to `timestep`.
 fn nearest<T>(items: &[T], timestep: f64, timestep_of: impl Fn(&T) -> f64) -> Option<&T> {
     let distance = |item: &T| (timestep_of(item) - timestep).abs();

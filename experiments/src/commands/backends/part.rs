@@ -77,7 +77,7 @@ impl DeviceTask for PartTask {
         let network = AdaptiveUVit::new(&pipeline.model, FullDepth);
         let full = pipeline.generate_with(&network, &draw, &monitor, &mut |progress| {
             if progress.step.index == 0
-                && let Some(prediction) = progress.prediction
+                && let Some(prediction) = progress.prediction()
             {
                 noise.extend(prediction.noise.clone().into_data().iter::<f32>());
             }

@@ -60,7 +60,7 @@ impl EvaluateOptions {
     /// # Errors
     /// Where the launcher does not tell that number.
     pub fn device(&mut self) -> Result<DeviceName> {
-        let device = &mut self.inputs.sampling.device;
+        let device = &mut self.inputs.sampling.network.device;
         if self.device_by_rank {
             *device = device.of_process(self.rank.rank()?)?;
         }
