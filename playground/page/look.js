@@ -70,7 +70,6 @@ export class Look {
       button.classList.toggle("exit", known?.isExit ?? false);
       button.classList.toggle("skipped", !(known?.isRun ?? true));
       button.lastElementChild.textContent = fate(known);
-      button.setAttribute("aria-label", `Block ${number + 1} ${fate(known)}`);
     });
   }
 
@@ -82,8 +81,8 @@ export class Look {
       button.className = "block";
       const canvas = document.createElement("canvas");
       this.cells.images.draw(canvas, block);
-      const words = [`${block + 1}`, ""].map((text) => Object.assign(document.createElement("span"), { textContent: text }));
-      button.append(canvas, ...words);
+      const words = [`block ${block + 1}`, ""].map((text) => Object.assign(document.createElement("span"), { textContent: text }));
+      button.append(canvas, words[0], " ", words[1]);
       button.addEventListener("click", () => this.choose(sample, step, block));
       return button;
     }));

@@ -102,7 +102,7 @@ fn assault(server: &Running, seed: u64) {
             })
             .collect();
         for _ in 0..50 {
-            drop(server.ask("/api/draw?images=32&steps=100"));
+            drop(server.ask("/api/draw?images=32&steps=100&method=static_depth"));
         }
         let crowd: Vec<_> = (0..200).map(|_| server.ask("/api/choices")).collect();
         for mut one in crowd {
