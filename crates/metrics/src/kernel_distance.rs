@@ -95,7 +95,10 @@ pub fn kernel_distance_of_subsets(
             )
         })
         .collect();
-    Ok(Spread::from_estimates(&distances?))
+    let spread = Spread::from_estimates(&distances?);
+    // Its squares may be too large where the distances are not.
+    finite("the spread of the kernel distance", spread.std)?;
+    Ok(spread)
 }
 
 #[cfg(test)]
@@ -169,6 +172,21 @@ mod tests {
         let error = kernel_distance(&set, &set).unwrap_err().to_string();
         assert!(
             error.starts_with("the kernel distance is beyond all numbers"),
+            "{error}"
+        );
+
+        let values: Vec<f64> = (0..30).map(|index| 1e39 * f64::from(index % 7)).collect();
+        let set = Features::new("features", &values, 1).unwrap();
+        assert!(kernel_distance(&set, &set).unwrap().is_finite());
+        let subsets = KidSubsets {
+            size: 10,
+            number: 3,
+            seed: 0,
+        };
+        let error = kernel_distance_of_subsets(&set, &set, &subsets).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("the spread of the kernel distance is beyond all numbers"),
             "{error}"
         );
     }

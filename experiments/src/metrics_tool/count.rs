@@ -65,16 +65,13 @@ pub fn bias(
     dims: usize,
     seed: u64,
 ) -> String {
-    let number = |count: Option<usize>| {
-        count.map_or_else(
-            || "an unknown number of".to_owned(),
-            |count| count.to_string(),
-        )
+    let number = |count: Option<usize>, unknown: &str| {
+        count.map_or_else(|| unknown.to_owned(), |count| count.to_string())
     };
     let sets = format!(
         "{} samples and {} of the reference",
-        number(samples),
-        number(reference)
+        number(samples, "an unknown number of"),
+        number(reference, "an unknown number")
     );
     match metric {
         Metric::Fid => {
@@ -97,7 +94,7 @@ pub fn bias(
         Metric::Is => format!(
             "the inception score is of {} samples, shuffled by --seed {seed}; few samples in a split bias it \
              downwards (published: {PUBLISHED} in 10 splits)",
-            number(samples)
+            number(samples, "an unknown number of")
         ),
         Metric::Pr => format!(
             "precision and recall are of {sets}; both depend on the numbers, for balls grow where \
