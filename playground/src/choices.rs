@@ -6,7 +6,7 @@ use adadiff_model::kernels::Kernels;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::networks::{Network, Networks, kind_name, setting};
+use crate::networks::{Networks, ServedNetwork, kind_name, setting};
 use crate::request::{BUDGET_STEP, DEFAULT_IMAGES, LIMITS, Limits, MOST_BUDGET};
 
 /// Everything that can be chosen.
@@ -90,7 +90,7 @@ impl Choices {
 }
 
 impl NetworkChoice {
-    fn new<B: Kernels>(network: &Network<B>) -> Self {
+    fn new<B: Kernels>(network: &ServedNetwork<B>) -> Self {
         let loaded = network.loaded();
         let (preset, pipeline) = (loaded.preset(), loaded.pipeline());
         let sampling = &preset.sampling;
@@ -133,7 +133,7 @@ impl NetworkChoice {
 }
 
 impl MethodChoice {
-    fn new<B: Kernels>(entry: &'static MethodEntry, network: &Network<B>) -> Self {
+    fn new<B: Kernels>(entry: &'static MethodEntry, network: &ServedNetwork<B>) -> Self {
         let loaded = network.loaded();
         let (blocks, steps) = (loaded.pipeline().blocks(), loaded.preset().sampling.steps);
         let most = match entry.knob {

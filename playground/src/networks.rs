@@ -12,7 +12,7 @@ use adadiff_uem::FullDepth;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 
-use crate::request::{BUDGET_STEP, Class, DrawRequest, LIMITS, MOST_BUDGET, check_size};
+use crate::request::{BUDGET_STEP, ClassChoice, DrawRequest, LIMITS, MOST_BUDGET, check_size};
 
 /// Ways to sample whose exits are remembered, of each network.
 const REMEMBERED: usize = 16;
@@ -25,11 +25,11 @@ const BUDGET: u32 = 45;
 
 /// The networks of this server.
 pub struct Networks<B: Kernels> {
-    all: Vec<Network<B>>,
+    all: Vec<ServedNetwork<B>>,
 }
 
 /// A network, and the exits that were calibrated for it so far.
-pub struct Network<B: Kernels> {
+pub struct ServedNetwork<B: Kernels> {
     /// Its name in addresses.
     pub name: String,
     /// What it is called.
@@ -50,7 +50,7 @@ struct Sampling {
 }
 
 /// What a request means with a network.
-pub struct Drawing<B: Kernels> {
+pub struct NetworkDrawing<B: Kernels> {
     /// The network, sampled from as was asked for.
     pub loaded: LoadedCheckpoint<B>,
     /// The method with its setting.
@@ -67,14 +67,14 @@ impl<B: Kernels> Networks<B> {
         own: Option<(String, LoadedCheckpoint<B>)>,
         bundled: Vec<LoadedCheckpoint<B>>,
     ) -> Self {
-        let own = own.map(|(file, loaded)| Network {
+        let own = own.map(|(file, loaded)| ServedNetwork {
             name: "checkpoint".to_owned(),
             title: format!("{} ({file})", loaded.preset().data.title()),
             studied: false,
             loaded,
             settings: Vec::new(),
         });
-        let bundled = bundled.into_iter().map(|loaded| Network {
+        let bundled = bundled.into_iter().map(|loaded| ServedNetwork {
             name: loaded.preset().name.clone(),
             title: loaded.preset().data.title().to_owned(),
             studied: loaded.preset().name == STUDIED,
@@ -99,7 +99,7 @@ impl<B: Kernels> Networks<B> {
     }
 
     /// The networks in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &Network<B>> {
+    pub fn iter(&self) -> impl Iterator<Item = &ServedNetwork<B>> {
         self.all.iter()
     }
 
@@ -107,7 +107,7 @@ impl<B: Kernels> Networks<B> {
     ///
     /// # Errors
     /// Says what there is not, or what is too much.
-    pub fn drawing(&mut self, request: &DrawRequest) -> Result<Drawing<B>> {
+    pub fn drawing(&mut self, request: &DrawRequest) -> Result<NetworkDrawing<B>> {
         let place = match &request.network {
             None => 0,
             Some(name) => {
@@ -129,7 +129,7 @@ impl<B: Kernels> Networks<B> {
             loaded.change_sampling(|sampling| sampling.batch = request.images);
         }
         let plan = plan(&loaded, request)?;
-        Ok(Drawing {
+        Ok(NetworkDrawing {
             loaded,
             method,
             plan,
@@ -138,7 +138,7 @@ impl<B: Kernels> Networks<B> {
     }
 
     /// Remembers the exits that were calibrated for a drawing.
-    pub fn remember(&mut self, drawing: &Drawing<B>, calibration: Calibration) {
+    pub fn remember(&mut self, drawing: &NetworkDrawing<B>, calibration: Calibration) {
         let (place, sampling) = drawing.place;
         let settings = &mut self.all[place].settings;
         if let Some((_, loaded)) = settings.iter_mut().find(|(known, _)| *known == sampling) {
@@ -147,7 +147,7 @@ impl<B: Kernels> Networks<B> {
     }
 }
 
-impl<B: Kernels> Network<B> {
+impl<B: Kernels> ServedNetwork<B> {
     /// The network as its preset has it sampled.
     pub fn loaded(&self) -> &LoadedCheckpoint<B> {
         &self.loaded
@@ -319,15 +319,15 @@ fn plan<B: Kernels>(loaded: &LoadedCheckpoint<B>, request: &DrawRequest) -> Resu
         _ => 0,
     };
     match request.class {
-        Class::All => {}
-        Class::None if classes == 0 || !pipeline.config.has_no_class => {
+        ClassChoice::All => {}
+        ClassChoice::None if classes == 0 || !pipeline.config.has_no_class => {
             bail!("the network has no label for images of no class")
         }
-        Class::None => plan.conditions = Conditions::Classes(vec![classes]),
-        Class::One(class) if class < classes => {
+        ClassChoice::None => plan.conditions = Conditions::Classes(vec![classes]),
+        ClassChoice::One(class) if class < classes => {
             plan.conditions = Conditions::Classes(vec![class]);
         }
-        Class::One(class) => bail!("there is no class {class}: the network knows {classes}"),
+        ClassChoice::One(class) => bail!("there is no class {class}: the network knows {classes}"),
     }
     Ok(plan)
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::event::Event;
 use crate::feed::Feed;
 use crate::networks::Networks;
-use crate::work::Work;
+use crate::work::QueuedWork;
 
 /// The most that may wait.
 pub const MOST_WAITING: usize = 32;
@@ -24,7 +24,7 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<(Work, Feed)>,
+    waiting: VecDeque<(QueuedWork, Feed)>,
     counts: Counts,
 }
 
@@ -48,7 +48,7 @@ impl Queue {
     ///
     /// # Errors
     /// Where too many wait already.
-    pub fn push(&self, work: Work, feed: Feed) -> Result<(), String> {
+    pub fn push(&self, work: QueuedWork, feed: Feed) -> Result<(), String> {
         let mut state = self.state();
         state.forget_who_left();
         let ahead = state.waiting.len() + usize::from(state.counts.busy);
@@ -107,7 +107,7 @@ impl Queue {
     }
 
     /// The next work whose visitor is still there; the visitors behind it are told that they have moved up.
-    fn next(&self) -> (Work, Feed) {
+    fn next(&self) -> (QueuedWork, Feed) {
         let mut state = self.state();
         loop {
             state.forget_who_left();
@@ -145,7 +145,7 @@ mod tests {
     fn push(queue: &Queue) -> Result<FeedReader, String> {
         let (feed, reader) = feed();
         let request = Address::default().draw_request()?;
-        queue.push(Work::Draw(request), feed)?;
+        queue.push(QueuedWork::Draw(request), feed)?;
         Ok(reader)
     }
 

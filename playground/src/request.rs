@@ -62,7 +62,7 @@ pub struct Address {
 
 /// What images are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum ClassChoice {
     /// Of all classes in turn.
     All,
     /// Of no class.
@@ -81,7 +81,7 @@ pub struct DrawRequest {
     /// The share to save, in percent.
     pub budget: Option<u32>,
     /// What images are of.
-    pub class: Class,
+    pub class: ClassChoice,
     /// The guidance scale.
     pub guidance: Option<f64>,
     /// The solver's name.
@@ -123,9 +123,9 @@ impl Address {
         }
         let most = LIMITS.guidance;
         let class = match self.class.as_str() {
-            "" | "all" => Class::All,
-            "none" => Class::None,
-            text => Class::One(number(text, "class", 0, usize::MAX)?.unwrap_or_default()),
+            "" | "all" => ClassChoice::All,
+            "none" => ClassChoice::None,
+            text => ClassChoice::One(number(text, "class", 0, usize::MAX)?.unwrap_or_default()),
         };
         Ok(DrawRequest {
             network: name(&self.network),
@@ -203,10 +203,10 @@ mod tests {
     fn what_is_left_out_is_left_open() {
         let request = read("").unwrap();
         assert_eq!(request.images, DEFAULT_IMAGES);
-        assert_eq!((request.class, request.budget), (Class::All, None));
+        assert_eq!((request.class, request.budget), (ClassChoice::All, None));
         let request = read("images=3&class=7&seed=18446744073709551615&guidance=-0.5&budget=45");
         let request = request.unwrap();
-        assert_eq!((request.images, request.class), (3, Class::One(7)));
+        assert_eq!((request.images, request.class), (3, ClassChoice::One(7)));
         assert_eq!(request.seed, Some(u64::MAX));
         assert_eq!((request.guidance, request.budget), (Some(-0.5), Some(45)));
     }

@@ -16,7 +16,7 @@ use crate::feed::feed;
 use crate::page::PAGE_FILES;
 use crate::queue::Queue;
 use crate::request::Address;
-use crate::work::Work;
+use crate::work::QueuedWork;
 
 /// What all answers are made from.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ async fn draw(
     State(server): State<Server>,
     address: Result<Query<Address>, QueryRejection>,
 ) -> Response {
-    let work = read(address).and_then(|address| Ok(Work::Draw(address.draw_request()?)));
+    let work = read(address).and_then(|address| Ok(QueuedWork::Draw(address.draw_request()?)));
     start(&server, work)
 }
 
@@ -85,8 +85,8 @@ async fn look(
     State(server): State<Server>,
     address: Result<Query<Address>, QueryRejection>,
 ) -> Response {
-    let work =
-        read(address).and_then(|address| Ok(Work::Look(address.draw_request()?, address.place()?)));
+    let work = read(address)
+        .and_then(|address| Ok(QueuedWork::Look(address.draw_request()?, address.place()?)));
     start(&server, work)
 }
 
@@ -102,7 +102,7 @@ fn json(text: impl Into<Body>) -> Response {
 }
 
 /// Queues the work and answers with its events.
-fn start(server: &Server, work: Result<Work, String>) -> Response {
+fn start(server: &Server, work: Result<QueuedWork, String>) -> Response {
     let work = match work {
         Ok(work) => work,
         Err(message) => return (StatusCode::BAD_REQUEST, message + "\n").into_response(),

@@ -21,14 +21,14 @@ const CALIBRATING: &str = "calibrating the exits for this budget";
 
 /// Work for a visitor.
 #[derive(Clone, Debug)]
-pub enum Work {
+pub enum QueuedWork {
     /// Draws samples by the full network and by a method.
     Draw(DrawRequest),
     /// Looks at what every block would make of one sample in one step of such a drawing.
     Look(DrawRequest, Place),
 }
 
-impl Work {
+impl QueuedWork {
     /// Does it.
     ///
     /// # Errors

@@ -79,7 +79,7 @@ impl TablePlan<'_> {
             RowSpec::on(self.preset, Some(DEE_DIFF), paper)
                 .named(format!("DeeDiff ({})", self.words(Some(DEE_DIFF)))),
         );
-        let others = [ExitRule::Allocated, ExitRule::Distance, ExitRule::Forecast].map(by);
+        let others = [ExitRule::Allocated, ExitRule::Distance].map(by);
         let others = std::iter::once(paper).chain(others).map(given);
         let others = others.filter(|_| !self.quick);
         entries.extend(others.filter(|other| other.choice != Choice::Given(self.preset_method())));
