@@ -156,7 +156,7 @@ impl<B: Kernels> ServedNetwork<B> {
     /// The share that the preset skips, in percent.
     pub fn budget(&self) -> u32 {
         let percent = (100.0 * self.loaded.preset().sampling.reduction).round() as u32;
-        if percent % BUDGET_STEP == 0 && (BUDGET_STEP..=MOST_BUDGET).contains(&percent) {
+        if percent.is_multiple_of(BUDGET_STEP) && (BUDGET_STEP..=MOST_BUDGET).contains(&percent) {
             percent
         } else {
             BUDGET

@@ -91,7 +91,7 @@ impl<B: Backend, D: Denoiser<B>> EasyCache<B, D> {
             };
             sample.estimate += rate * moved / sample.output_size;
             // Also where it is no number.
-            !(sample.estimate < self.tolerance)
+            sample.estimate.is_nan() || sample.estimate >= self.tolerance
         });
         Ok(RowSplit::new(&full.collect::<Vec<bool>>()))
     }

@@ -104,7 +104,7 @@ impl Rule {
         let now = memory.count;
         let full = memory.forecasts.iter().zip(&memory.errors);
         let full = full.map(|(&forecasts, &error)| {
-            let wrong = error.is_some_and(|error| !(error <= self.allowed(now)));
+            let wrong = error.is_some_and(|error| error.is_nan() || error > self.allowed(now));
             now < FULL_AT_FIRST || forecasts >= most || forecasts >= least && wrong
         });
         RowSplit::new(&full.collect::<Vec<bool>>())

@@ -45,7 +45,7 @@ fn a_distance_is_a_budget() {
     // Several processes must not come to several thresholds.
     let parts = [
         "--samples",
-        "8",
+        "128",
         "--out",
         "parts",
         "--rank",

@@ -100,7 +100,7 @@ fn merged_parts_are_the_single_run_bit_for_bit() {
     };
     // The samples' own statistics in its place would be at no distance.
     let written = ["--write-statistics", "./reference.npz"];
-    refused(&written, "holds what the samples are compared with");
+    refused(&written, "is read for this; name another file");
     fs::remove_file(folder.join("shared/part-00005-of-00007.json")).unwrap();
     refused(&[], "part-00005-of-00007.json");
 }

@@ -46,7 +46,10 @@ fn train_to_table(
         folder,
         &[&["calibrate"], &checkpoint[..], around].concat(),
     );
-    assert!(told.contains("30 % fewer blocks: threshold"), "{told}");
+    assert!(
+        told.contains("30 % fewer blocks: bounds and a threshold"),
+        "{told}"
+    );
     let told = run(
         program,
         folder,

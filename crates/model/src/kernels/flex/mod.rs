@@ -170,8 +170,8 @@ impl Kernels for Flex {
         bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
         if is_mixed(&x, &weight) {
-            let [scale, shift] = [scale, shift].map(Elements::new);
-            let norm = RowInput::Norm(scale, shift, epsilon as f32);
+            let affine = Box::new([scale, shift].map(Elements::new));
+            let norm = RowInput::Norm(affine, epsilon as f32);
             return bfloat16::forward(x, &norm, weight, bias);
         }
         Self::affine(Self::row_norm(x, scale, shift, epsilon), weight, bias)

@@ -22,7 +22,7 @@ pub(super) enum RowInput {
     /// They are taken as they are.
     Plain,
     /// They are normalised with this scale, shift and epsilon.
-    Norm(Elements, Elements, f32),
+    Norm(Box<[Elements; 2]>, f32),
     /// They go through GELU.
     Gelu,
 }

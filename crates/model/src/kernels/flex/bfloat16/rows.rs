@@ -84,7 +84,8 @@ fn prepared<'a>(x: &'a [f32], input: &RowInput, scratch: &'a mut Vec<f32>) -> &'
             scratch.extend_from_slice(x);
             elementwise::gelu_chunk(scratch);
         }
-        RowInput::Norm(scale, shift, epsilon) => {
+        RowInput::Norm(affine, epsilon) => {
+            let [scale, shift] = &**affine;
             scratch.clear();
             scratch.reserve(x.len());
             let out = &mut scratch.spare_capacity_mut()[..x.len()];
