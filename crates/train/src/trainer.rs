@@ -235,6 +235,8 @@ where
             let stop = observer.step(self.step, self.config.steps).is_break();
             if processes.any(stop)? {
                 self.save_among(processes, folder)?;
+                // A process that ends now would end the one that still writes.
+                processes.wait_for_writer()?;
                 return Ok(TrainOutcome::Interrupted);
             }
         }
@@ -253,13 +255,13 @@ where
         }
     }
 
-    /// Writes a checkpoint if that is this process's task. All wait for it: a process that is asked to
-    /// stop meanwhile, or ends, would end the one that writes.
+    /// Writes a checkpoint if that is this process's task.
     fn save_among(&self, processes: &dyn Communicator, folder: &Path) -> Result<(), TrainError> {
         if processes.leads() {
-            self.save(folder)?;
+            self.save(folder)
+        } else {
+            Ok(())
         }
-        processes.wait_for_writer()
     }
 
     /// The batches from the next step on.
