@@ -22,8 +22,9 @@
 //! let distance = frechet_distance(&gaussian(&real)?, &gaussian(&drawn)?)?;
 //! assert!((distance - 2.0).abs() < 1e-12);
 //!
-//! let [real, drawn] = [&real[..], &drawn[..]].map(|values| Features::new(values, 2));
-//! assert_eq!(precision_recall(&real?, &drawn?, 1)?.precision, 1.0);
+//! let real = Features::new("real", &real[..], 2)?;
+//! let drawn = Features::new("drawn", &drawn[..], 2)?;
+//! assert_eq!(precision_recall(&real, &drawn, 1)?.precision, 1.0);
 //! # Ok::<(), adadiff_metrics::MetricsError>(())
 //! ```
 

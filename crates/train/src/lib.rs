@@ -55,7 +55,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config: TrainConfig = serde_json::from_value(serde_json::json!({
-//!     "objective": "simple", "steps": 4, "batch_size": 4, "learning_rate": 1e-3,
+//!     "objective": {"name": "simple"}, "steps": 4, "batch_size": 4, "learning_rate": 1e-3,
 //!     "betas": [0.9, 0.99], "epsilon": 1e-8, "weight_decay": 0.0, "warmup_steps": 0,
 //!     "cooldown_steps": 0, "ema_decay": 0.9,
 //!     "label_dropout": 0.0, "flip": false, "seed": 0,
