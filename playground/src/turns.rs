@@ -70,10 +70,14 @@ impl Runner<'_> {
 
     /// Stops the clock and keeps the turn, to tell of what was done. Gives back all seconds so far.
     pub fn stop(&mut self) -> f64 {
+        let since = self.since.take();
+        self.add(since.map_or(0.0, |since| since.elapsed().as_secs_f64()))
+    }
+
+    /// Adds seconds to those that it has computed, and gives back all of them.
+    fn add(&mut self, seconds: f64) -> f64 {
         let mut clocks = self.turns.clocks();
-        if let Some(since) = self.since.take() {
-            clocks.spent[self.number] += since.elapsed().as_secs_f64();
-        }
+        clocks.spent[self.number] += seconds;
         clocks.spent[self.number]
     }
 
@@ -106,8 +110,8 @@ mod tests {
 
     use super::*;
 
-    /// The order in which steps of so many milliseconds come.
-    fn order(steps: [usize; 2], lengths: [u64; 2]) -> String {
+    /// The order in which steps of so many seconds come, whatever time passes meanwhile.
+    fn order(steps: [usize; 2], seconds: [f64; 2]) -> String {
         let (turns, (tell, told)) = (Turns::default(), channel());
         thread::scope(|scope| {
             for number in 0..2 {
@@ -115,8 +119,8 @@ mod tests {
                 scope.spawn(move || {
                     let mut runner = turns.runner(number);
                     for _ in 0..steps[number] {
-                        thread::sleep(std::time::Duration::from_millis(lengths[number]));
-                        runner.stop();
+                        runner.since = None;
+                        runner.add(seconds[number]);
                         tell.send(["f", "m"][number]).unwrap();
                         runner.give();
                         runner.take();
@@ -130,8 +134,9 @@ mod tests {
 
     #[test]
     fn the_faster_one_is_ahead_by_as_much_as_it_is_faster() {
-        // After 10 ms it is at its second step, after 20 at its fourth.
-        let order = order([3, 6], [100, 40]);
+        // After 100 seconds it is at its third step, after 200 at its sixth.
+        let order = order([3, 6], [100.0, 40.0]);
+        assert_eq!(order, "mfmmfmmmf");
         let ahead: Vec<_> = order
             .split_inclusive('f')
             .map(|part| part.matches('m').count())
@@ -143,7 +148,7 @@ mod tests {
 
     #[test]
     fn whoever_stops_early_keeps_nobody_waiting() {
-        assert_eq!(order([0, 3], [1, 1]), "mmm");
-        assert_eq!(order([3, 0], [1, 1]), "fff");
+        assert_eq!(order([0, 3], [1.0, 1.0]), "mmm");
+        assert_eq!(order([3, 0], [1.0, 1.0]), "fff");
     }
 }
