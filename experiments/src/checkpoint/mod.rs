@@ -79,11 +79,11 @@ impl Checkpoint {
         let bytes = include_bytes!("../../assets/fashion_mnist/weights.safetensors");
         let calibrations = include_str!("../../assets/fashion_mnist/calibration.json");
         let path = PathBuf::from("the bundled checkpoint");
-        Self::own(
-            bytes.to_vec(),
-            CalibrationFile::parse(calibrations, &path)?,
-            path,
-        )
+        let calibrations = CalibrationFile::parse(calibrations, &path)?;
+        let mut checkpoint = Self::own(bytes.to_vec(), calibrations, path)?;
+        // The header tells how the weights were trained; the preset, how one best draws from them now.
+        checkpoint.preset.sampling = Preset::fashion_mnist()?.sampling;
+        Ok(checkpoint)
     }
 
     /// All checkpoints that come with this program.

@@ -21,7 +21,7 @@ use super::{QUICK_SAMPLES, SAMPLES, Task, compare_report};
 use crate::checkpoint::LoadedCheckpoint;
 use crate::figures::uncertainty_maps;
 use crate::methods::timing::{self, Timing};
-use crate::methods::{MethodKind, judge_samples};
+use crate::methods::{MethodKind, PAPER_REDUCTION, judge_samples};
 use crate::presets::{Preset, positive};
 use crate::results::{ResultRow, RowMeasurement};
 use crate::terminal::Terminal;
@@ -233,9 +233,9 @@ impl<B: Kernels> CompareRunner<'_, B> {
         for depth in [below, below + 1] {
             rows.extend(self.static_row(depth, &draw, full_seconds)?);
         }
+        rows.extend(self.without_forecast(&draw, full_seconds)?);
         let row = self.row(MethodKind::AdaDiff, &adaptive, full_seconds)?;
         rows.push(row.with_exit(&calibration));
-        rows.extend(self.without_forecast(reduction, &draw, full_seconds)?);
 
         let curve = self.curve(curve_samples, budgets)?;
         self.say("speed");
@@ -260,10 +260,9 @@ impl<B: Kernels> CompareRunner<'_, B> {
         })
     }
 
-    /// The same budget without forecasts, where there are some with it.
+    /// What the paper skips, without forecasts, where the preset skips more with them.
     fn without_forecast(
         &self,
-        reduction: f64,
         draw: &SamplePlan,
         full_seconds: f64,
     ) -> Result<Option<ResultRow>> {
@@ -271,6 +270,7 @@ impl<B: Kernels> CompareRunner<'_, B> {
             return Ok(None);
         }
         self.say("AdaDiff without forecasts");
+        let reduction = self.preset().sampling.reduction.min(PAPER_REDUCTION);
         let calibration = self.calibration(CalibrationKey {
             exit_rule: ExitRule::Distance,
             ..self.loaded.calibrator().key(reduction)

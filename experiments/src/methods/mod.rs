@@ -18,7 +18,7 @@ mod variant;
 pub use exit::Exit;
 pub use judged::judge_samples;
 pub use kind::{Knob, METHODS, MethodEntry, MethodKind, row_name};
-pub use method::Method;
+pub use method::{Method, PAPER_REDUCTION};
 pub use prepared::PreparedMethod;
 pub use timing_table::timing_table;
 pub use variant::variant;

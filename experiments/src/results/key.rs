@@ -1,6 +1,6 @@
 //! What a measured number depends on: equal keys are never measured twice.
 
-use adadiff_pipeline::ReferenceId;
+use adadiff_pipeline::{ExitRule, ReferenceId};
 use adadiff_sampler::SolverConfig;
 use adadiff_storage::sha256_hex;
 use anyhow::Result;
@@ -17,11 +17,12 @@ pub struct NetworkKey {
     /// What distinguishes it from AdaDiff as the preset has it; absent for the checkpoint itself.
     pub variant: Option<String>,
     /// The SHA-256 of the preset as TOML, without what a key names itself: solver, steps, batch, seed,
-    /// samples and share of blocks to skip.
+    /// samples, exit rule and share of blocks to skip.
     pub preset_sha256: String,
     /// The SHA-256 of the weights.
     pub checkpoint_sha256: String,
-    /// The SHA-256 of the weights' thresholds beside them.
+    /// The SHA-256 of the weights' calibrations beside them: of those with forecasts for a method that forecasts, and
+    /// of all others for any other method.
     pub calibration_sha256: String,
 }
 
@@ -82,18 +83,22 @@ pub struct TimingKey {
 }
 
 impl NetworkKey {
-    /// The key of a checkpoint.
+    /// The key of a checkpoint, for methods that forecast or for all others.
     ///
     /// # Errors
     /// Never in practice: every key can be written.
-    pub fn new(checkpoint: &Checkpoint, variant: Option<&str>) -> Result<Self> {
+    pub fn new(checkpoint: &Checkpoint, variant: Option<&str>, forecasts: bool) -> Result<Self> {
         let weights = Some(checkpoint.sha256.as_str());
-        let thresholds: Vec<_> = checkpoint.calibrations.of_weights(weights).collect();
+        let calibrations = checkpoint.calibrations.of_weights(weights);
+        let forecasting = |rule| (rule == ExitRule::Forecast) == forecasts;
+        let calibrations: Vec<_> = calibrations
+            .filter(|calibration| forecasting(calibration.exits.rule()))
+            .collect();
         Ok(Self {
             variant: variant.map(str::to_owned),
             preset_sha256: preset_sha256(&checkpoint.preset)?,
             checkpoint_sha256: checkpoint.sha256.clone(),
-            calibration_sha256: sha256_hex(&serde_json::to_vec(&thresholds)?),
+            calibration_sha256: sha256_hex(&serde_json::to_vec(&calibrations)?),
         })
     }
 }
@@ -101,14 +106,15 @@ impl NetworkKey {
 /// The digest of a preset without what every key names itself.
 fn preset_sha256(preset: &Preset) -> Result<String> {
     let mut preset = preset.clone();
-    let neutral = Preset::fashion_mnist()?.sampling;
     let sampling = &mut preset.sampling;
-    sampling.solver = neutral.solver;
+    sampling.solver = Preset::fashion_mnist()?.sampling.solver;
     sampling.steps = 1;
     sampling.batch = 1;
     sampling.seed = 0;
     sampling.samples = None;
-    sampling.reduction = neutral.reduction;
+    // As the first rows have them.
+    sampling.exit_rule = ExitRule::Distance;
+    sampling.reduction = 0.45;
     Ok(sha256_hex(preset.to_toml()?.as_bytes()))
 }
 
@@ -119,7 +125,7 @@ mod tests {
     #[test]
     fn what_was_measured_of_the_bundled_checkpoint_is_found_again() {
         // As the lines under docs/study have it.
-        let key = NetworkKey::new(&Checkpoint::bundled().unwrap(), None).unwrap();
+        let key = NetworkKey::new(&Checkpoint::bundled().unwrap(), None, false).unwrap();
         let known = "71176af1735bd725d98930276603a556f84e86f58f86e64de99d83fd9925bf5c";
         assert_eq!(key.calibration_sha256, known);
     }
@@ -132,6 +138,7 @@ mod tests {
         other.sampling.seed = 7;
         other.sampling.steps = 3;
         other.sampling.reduction = 0.6;
+        other.sampling.exit_rule = ExitRule::Allocated;
         assert_eq!(preset_sha256(&other).unwrap(), digest);
         other.sampling.guidance = 1.5;
         assert_ne!(preset_sha256(&other).unwrap(), digest);

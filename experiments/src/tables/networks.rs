@@ -11,7 +11,7 @@ use super::variants::Variants;
 use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::components::ComponentFiles;
 use crate::checkpoint::{BaselineNetwork, Checkpoint};
-use crate::methods::Method;
+use crate::methods::{Method, MethodKind};
 use crate::results::NetworkKey;
 
 /// A network on the device, and what tells it from others.
@@ -20,13 +20,18 @@ pub struct TableNetwork<B: Kernels> {
     pub loaded: LoadedCheckpoint<B>,
     /// The same without images, for thresholds and times.
     pub undecoded: LoadedCheckpoint<B>,
-    /// What it was made from.
-    pub key: NetworkKey,
+    /// What it was made from, for methods that forecast last.
+    keys: [NetworkKey; 2],
     /// The SHA-256 of the weights of the second networks that are there.
     pub baselines: Vec<(BaselineNetwork, String)>,
 }
 
 impl<B: Kernels> TableNetwork<B> {
+    /// What the network and the calibrations that a method may use were made from.
+    pub fn key(&self, method: Method) -> &NetworkKey {
+        &self.keys[usize::from(method.entry().kind == MethodKind::Forecast)]
+    }
+
     /// The SHA-256 of the second network that a method needs, if it needs one that is there.
     pub fn baseline_sha256(&self, method: Method) -> Option<&str> {
         let needed = method.baseline()?;
@@ -138,7 +143,7 @@ impl<B: Kernels> TableNetworks<B> {
         Some(TableNetwork {
             undecoded: loaded.without_decoder(),
             loaded,
-            key: network.key.clone(),
+            keys: network.keys.clone(),
             baselines: network.baselines.clone(),
         })
     }
@@ -156,7 +161,8 @@ fn network<B: Kernels>(
     component_files: &ComponentFiles,
     device: &B::Device,
 ) -> Result<TableNetwork<B>> {
-    let key = NetworkKey::new(&checkpoint, variant)?;
+    let key = |forecasts| NetworkKey::new(&checkpoint, variant, forecasts);
+    let keys = [key(false)?, key(true)?];
     let baselines = checkpoint.baselines.iter();
     let baselines = baselines
         .map(|(baseline, second)| (*baseline, second.sha256.clone()))
@@ -165,7 +171,7 @@ fn network<B: Kernels>(
     Ok(TableNetwork {
         undecoded: loaded.without_decoder(),
         loaded,
-        key,
+        keys,
         baselines,
     })
 }

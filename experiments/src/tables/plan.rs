@@ -6,7 +6,7 @@ use adadiff_pipeline::ExitRule;
 use clap::ValueEnum;
 
 use crate::checkpoint::BaselineNetwork;
-use crate::methods::{self, Method, MethodEntry, MethodKind};
+use crate::methods::{self, Method, MethodEntry, MethodKind, PAPER_REDUCTION};
 use crate::presets::{Preset, SolverName, variant_names};
 use crate::results::{PublishedFigures, TableName};
 use crate::tables::spec::{Choice, RowSpec};
@@ -59,9 +59,10 @@ impl TablePlan<'_> {
         self.preset.model.backbone.blocks()
     }
 
-    /// The full network, static depths on both sides of AdaDiff's, and every way to leave early.
+    /// The full network, every way to leave early at the share of blocks that the paper skips, with static depths on
+    /// both sides of it, and AdaDiff as the preset has it and with forecasts beyond that.
     fn main(&self) -> Vec<RowSpec> {
-        let reduction = self.preset.sampling.reduction;
+        let reduction = self.preset.sampling.reduction.min(PAPER_REDUCTION);
         let given = |method| RowSpec::given(self.preset, method);
         let below = ((1.0 - reduction) * self.blocks() as f64).floor() as usize;
         let mut entries = vec![self.baseline()];
@@ -74,16 +75,24 @@ impl TablePlan<'_> {
         entries.push(given(Method::Saturation { reduction }));
         entries.push(given(Method::Published { reduction }));
         let by = |rule| Method::AdaDiff { rule, reduction };
-        let paper = by(ExitRule::Threshold);
         entries.push(
-            RowSpec::on(self.preset, Some(DEE_DIFF), paper)
+            RowSpec::on(self.preset, Some(DEE_DIFF), by(ExitRule::Threshold))
                 .named(format!("DeeDiff ({})", self.words(Some(DEE_DIFF)))),
         );
-        let others = [ExitRule::Allocated, ExitRule::Distance].map(by);
-        let others = std::iter::once(paper).chain(others).map(given);
-        let others = others.filter(|_| !self.quick);
-        entries.extend(others.filter(|other| other.choice != Choice::Given(self.preset_method())));
+        let own = self.preset.sampling.exit_rule;
+        let rules = [
+            ExitRule::Threshold,
+            ExitRule::Allocated,
+            ExitRule::Distance,
+            ExitRule::Forecast,
+        ];
+        let others = rules.into_iter().filter(|&rule| rule != own && !self.quick);
+        entries.extend(others.map(|rule| given(by(rule))));
         entries.push(self.adadiff());
+        if own == ExitRule::Forecast && !self.quick {
+            let (rule, reduction) = (own, BEYOND);
+            entries.push(given(Method::AdaDiff { rule, reduction }));
+        }
         entries
     }
 
@@ -230,6 +239,9 @@ impl TablePlan<'_> {
         entries
     }
 }
+
+/// A share of blocks beyond what forecasts skip for nothing.
+const BEYOND: f64 = 0.65;
 
 /// The first phase's network, which knows nothing of exits.
 pub const BACKBONE: &str = "backbone";

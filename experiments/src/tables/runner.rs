@@ -281,7 +281,7 @@ impl<B: Kernels> TableRunner<B> {
                 let (preset, device) = (loaded.preset(), &self.settings.device);
                 let mut result = prepared_row(prepared, preset, &self.evaluator, device, &tally)?;
                 result.experiment = key.draw.experiment.clone();
-                result.variant = row.network.key.variant.clone();
+                result.variant = key.draw.network.variant.clone();
                 result.seed = seed;
                 if let Some(similarity) = self.similarity(row, &draw, &tally)? {
                     result.psnr = Some(similarity.psnr);
@@ -377,7 +377,7 @@ impl<B: Kernels> TableRunner<B> {
         );
         DrawKey {
             experiment: self.networks.main().loaded.preset().name.clone(),
-            network: row.network.key.clone(),
+            network: row.network.key(row.method).clone(),
             method: row.method,
             baseline_sha256: row.network.baseline_sha256(row.method).map(str::to_owned),
             reference_id: self.reference_id.clone().filter(|_| by_distance),

@@ -85,13 +85,18 @@ pub fn claims(results: &Results, preset: &Preset) -> Result<Vec<Claim>> {
     let errors = data::<BlockErrorFigure>(results, FigureName::LayerErrors)?;
     let reliability = data::<Reliability>(results, FigureName::Reliability)?;
     let rule = preset.sampling.exit_rule;
-    let paper = main.as_ref().filter(|_| rule != ExitRule::Threshold);
+    // Of the rule that the preset has, of the best one without forecasts and of the paper's.
+    let other_loss = |wanted| {
+        let main = main.as_ref().filter(|_| rule != wanted)?;
+        little_loss(results, main, wanted)
+    };
     let found = [
         errors.as_ref().and_then(depth_over_time),
         reliability.as_ref().map(reliable),
         main.as_ref()
             .and_then(|main| little_loss(results, main, rule)),
-        paper.and_then(|main| little_loss(results, main, ExitRule::Threshold)),
+        other_loss(ExitRule::Distance),
+        other_loss(ExitRule::Threshold),
         main.as_ref()
             .and_then(|main| beats_static_depths(results, main, rule)),
         main.as_ref()
