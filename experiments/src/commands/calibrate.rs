@@ -109,10 +109,7 @@ fn describe(calibration: &Calibration) -> String {
         ""
     };
     let worth = match exits {
-        ExitSetting::Forecast {
-            evidence: Some(evidence),
-            ..
-        } => worth_of_choosing(evidence),
+        ExitSetting::Forecast { evidence, .. } => worth_of_choosing(evidence.as_ref()),
         _ => String::new(),
     };
     format!(
@@ -122,13 +119,17 @@ fn describe(calibration: &Calibration) -> String {
 }
 
 /// What choosing by sample was found to be worth, in words.
-fn worth_of_choosing(evidence: &Evidence) -> String {
-    let Evidence {
+fn worth_of_choosing(evidence: Option<&Evidence>) -> String {
+    let Some(Evidence {
         scheduled,
         by_sample,
         samples,
         ..
-    } = evidence;
+    }) = evidence
+    else {
+        return "; no choice by sample was found that keeps to the budget: the schedule is used"
+            .to_owned();
+    };
     let (worth, used) = if by_sample < scheduled {
         ("better", "samples choose")
     } else {

@@ -261,11 +261,7 @@ impl<B: Kernels> CompareRunner<'_, B> {
     }
 
     /// What the paper skips, without forecasts, where the preset skips more with them.
-    fn without_forecast(
-        &self,
-        draw: &SamplePlan,
-        full_seconds: f64,
-    ) -> Result<Option<ResultRow>> {
+    fn without_forecast(&self, draw: &SamplePlan, full_seconds: f64) -> Result<Option<ResultRow>> {
         if self.preset().sampling.exit_rule != ExitRule::Forecast {
             return Ok(None);
         }

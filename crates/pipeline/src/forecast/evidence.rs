@@ -22,22 +22,22 @@ impl<B: Kernels> Bench<'_, B> {
     ) -> Result<Vec<Vec<ExitWindow>>, PipelineError> {
         let blocks = self.path.blocks;
         let pairs = pairs(windows, blocks);
-        let draws = 2 * pairs.len() + usize::from(!pairs.is_empty());
         self.monitor
-            .expect((draws * plan.samples * plan.steps) as u64);
+            .expect((3 * pairs.len() * plan.samples * plan.steps) as u64);
         let mut found = Vec::with_capacity(pairs.len());
         for (leaving, full) in pairs {
-            // Everybody leaves in the one, nobody in the other, and both tell how far samples have moved.
+            // Everybody leaves in the one, nobody in the other, and both tell how far samples have moved. The later gate
+            // is set on samples that the earlier one has let through or not, which move otherwise after it.
             let mut policy = windows.to_vec();
             policy[leaving] = gate(policy[leaving], blocks, f32::MAX);
             policy[full] = gate(like(policy[full], &windows[leaving]), blocks, 0.0);
-            let trace = self.draw(&policy, plan)?.trace;
-            let quantile = |at: usize, share: f64| {
+            let mut gates = [(leaving, 1.0 - PARTING), (full, PARTING)];
+            gates.sort_by_key(|(at, _)| *at);
+            for (at, share) in gates {
+                let trace = self.draw(&policy, plan)?.trace;
                 let signals = trace.steps[at].uncertainty.iter().flatten();
-                quantile(signals.copied().collect(), share)
-            };
-            policy[leaving].movement = quantile(leaving, 1.0 - PARTING);
-            policy[full].movement = quantile(full, PARTING);
+                policy[at].movement = quantile(signals.copied().collect(), share);
+            }
             if policy[leaving].movement.is_some() && policy[full].movement.is_some() {
                 found.push(policy);
             }
