@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use adadiff_report::update_between_markers;
+use adadiff_report::{picture_path, update_between_markers};
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result};
 
@@ -39,7 +39,7 @@ pub const TEMPLATE: &str = "\
 /// # Errors
 /// Where a file of results is missing or damaged, or the document lacks a marker.
 pub fn update_document(document: &str, results: &Path, path: &Path) -> Result<String> {
-    let folder = relative(path.parent().unwrap_or(Path::new("")), results);
+    let folder = path.parent().unwrap_or(Path::new(""));
     let results = Results::read(results)?;
     let shown = ResultsView::new(&results)?;
     let claims = claims(&results, &shown.preset)?;
@@ -54,10 +54,12 @@ pub fn update_document(document: &str, results: &Path, path: &Path) -> Result<St
         .iter()
         .map(|(table, rendered)| format!("### {}\n\n{}\n", table.title(), rendered.markdown()));
     let figures = shown.figures.iter().map(|(file, figure)| {
-        let link = format!("{}/figures/{file}", folder.display());
+        let picture = relative(folder, &picture_path(&results.figures(), file));
         format!(
-            "### {title}\n\n![{title}]({link}.png)\n\n{} Data: [{file}.json]({link}.json).\n\n",
+            "### {title}\n\n![{title}]({})\n\n{} Data: [{file}.json]({}).\n\n",
+            picture.display(),
             figure.caption,
+            picture.with_extension("json").display(),
             title = figure.title,
         )
     });
