@@ -115,6 +115,7 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::{FigureFile, FigureName};
     use crate::presets::Preset;
     use crate::results::TableName;
     use crate::tables::examples::example;
@@ -141,6 +142,33 @@ mod tests {
         fs::write(&path, &words).unwrap();
         write_document(&results, &path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), words);
+    }
+
+    #[test]
+    fn pictures_are_linked_from_wherever_the_document_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = folder.path().join("results");
+        let figure = FigureFile {
+            figure: FigureName::ExitDepth,
+            key: None,
+            title: "Exits".to_owned(),
+            caption: String::new(),
+            chart: None,
+            data: serde_json::Value::Null,
+        };
+        figure
+            .write(&results.join("figures"), "exit_depth")
+            .unwrap();
+        let preset = Preset::fashion_mnist().unwrap().to_toml().unwrap();
+        fs::write(results.join("preset.toml"), preset).unwrap();
+        let links = |path: &str, picture: &str| {
+            let made = update_document(TEMPLATE, &results, &folder.path().join(path)).unwrap();
+            assert!(made.contains(&format!("![Exits]({picture})")), "{made}");
+        };
+        links("study.md", "results/figures/exit_depth.svg");
+        links("results/study.md", "figures/exit_depth.svg");
+        fs::write(results.join("figures/exit_depth.png"), "").unwrap();
+        links("study.md", "results/figures/exit_depth.png");
     }
 
     #[test]
