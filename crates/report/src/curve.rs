@@ -58,7 +58,8 @@ impl ReductionCurve {
         }
     }
 
-    /// Writes the figure to `<name>.svg` and `<name>.png` and its data to `<name>.json` in `folder`.
+    /// Writes the figure to `<name>.svg`, where [`WRITES_PNG`](crate::WRITES_PNG) to `<name>.png` too, and
+    /// its data to `<name>.json` in `folder`.
     ///
     /// # Errors
     /// As for [`Chart::drawing`], and [`ReportError::Storage`] where a file cannot be written.

@@ -25,16 +25,6 @@ impl Figure {
         )
     }
 
-    /// A PNG image with words on it, which stay smooth where it is shown smaller or larger.
-    pub fn labelled(png: &[u8], description: &str, caption: impl AsRef<str>) -> Self {
-        Self::picture(
-            "drawing",
-            &data_uri("image/png", png),
-            description,
-            caption.as_ref(),
-        )
-    }
-
     /// An SVG document.
     pub fn svg(svg: impl AsRef<str>, description: &str, caption: impl AsRef<str>) -> Self {
         let source = data_uri("image/svg+xml", svg.as_ref().as_bytes());

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::axis::CountAxis;
 use super::palette::{VERMILLION, sequential};
-use super::raster::{DRAWING_SCALE, write_pictures};
+use super::picture_files::{DRAWING_SCALE, write_pictures};
 use super::{Figure, ReportError};
 
 /// One network evaluation of all samples.
@@ -133,7 +133,8 @@ impl ExitHeatmap {
         Ok(svg)
     }
 
-    /// Writes the figure to `<name>.svg` and `<name>.png` and its data to `<name>.json` in `folder`.
+    /// Writes the figure to `<name>.svg`, where [`WRITES_PNG`](crate::WRITES_PNG) to `<name>.png` too, and
+    /// its data to `<name>.json` in `folder`.
     ///
     /// # Errors
     /// As for [`svg`](Self::svg), and [`ReportError::Storage`] where a file cannot be written.

@@ -3,7 +3,8 @@
 //!
 //! [`Table`] is text for terminals and documents, [`Chart`] and [`ExitHeatmap`] are vector figures with
 //! their data beside them, [`image_grid`] and [`UncertaintyMaps`] are pictures, and [`Report`] is a page
-//! of [`Figure`]s that asks for nothing from the network.
+//! of [`Figure`]s that asks for nothing from the network. Figures are written as SVG, and with the
+//! feature `png` as PNG too.
 //!
 //! ```
 //! use adadiff_report::{Figure, Report, Section, Table};
@@ -47,6 +48,8 @@ mod axis;
 mod error;
 mod palette;
 mod picture;
+mod picture_files;
+#[cfg(feature = "png")]
 mod raster;
 
 pub use chart::Chart;
@@ -59,4 +62,5 @@ pub use html::{Report, Section};
 pub use images::ImageValues;
 pub use maps::{MapRow, UncertaintyMap, UncertaintyMaps};
 pub use picture::{Align, Picture};
+pub use picture_files::{WRITES_PNG, picture_path};
 pub use table::{Table, decimals, update_between_markers};

@@ -238,6 +238,7 @@ impl UncertaintyMaps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raster::png_of_svg;
 
     fn example() -> Result<UncertaintyMaps, ReportError> {
         let map = |step: usize, timestep: f64, blocks: u32, values: [f32; 2]| UncertaintyMap {
@@ -297,7 +298,7 @@ mod tests {
             assert!(svg.contains(words), "{words}: {svg}");
         }
         // Tiles of 2 x 46 by 46 pixels, four apart.
-        let png = image::load_from_memory(&picture.png()?)?.into_rgb8();
+        let png = image::load_from_memory(&png_of_svg(&svg, 1.0)?)?.into_rgb8();
         assert_eq!(png.width(), 370);
         assert_eq!(png.get_pixel(4 + 46, 40 + 4), &Rgb(sequential(0.5)));
         Ok(())

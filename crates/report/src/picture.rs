@@ -1,4 +1,4 @@
-//! Pictures made of images with words around them, as SVG and as PNG.
+//! Pictures made of images with words around them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use image::RgbImage;
 
 use super::figure::data_uri;
 use super::html::escape;
-use super::raster::{png_of_svg, write_pictures};
+use super::picture_files::write_pictures;
 use super::{ReportError, png_bytes};
 
 /// Images and words on white. Lengths are in pixels.
@@ -85,18 +85,12 @@ impl Picture {
         )
     }
 
-    /// The picture as a PNG, pixel by pixel.
+    /// Writes the picture to `<name>.svg` in `folder` and, where [`WRITES_PNG`](crate::WRITES_PNG), to
+    /// `<name>.png`, pixel by pixel.
     ///
     /// # Errors
-    /// [`ReportError::Drawing`] where it is too large.
-    pub fn png(&self) -> Result<Vec<u8>, ReportError> {
-        png_of_svg(&self.svg(), 1.0)
-    }
-
-    /// Writes the picture to `<name>.svg` and `<name>.png` in `folder`.
-    ///
-    /// # Errors
-    /// As for [`png`](Self::png), and [`ReportError::Storage`] where a file cannot be written.
+    /// [`ReportError::Drawing`] where it is too large for a PNG, and [`ReportError::Storage`] where a file
+    /// cannot be written.
     pub fn write(&self, folder: &Path, name: &str) -> Result<(), ReportError> {
         write_pictures(folder, name, &self.svg(), 1.0)
     }
@@ -107,6 +101,7 @@ mod tests {
     use image::Rgb;
 
     use super::*;
+    use crate::raster::png_of_svg;
 
     #[test]
     fn pixels_are_those_of_the_images() -> Result<(), Box<dyn std::error::Error>> {
@@ -114,7 +109,7 @@ mod tests {
         let mut picture = Picture::new();
         picture.image([10, 20], &image)?;
         picture.words([11, 50], Align::Middle, 12, "a < b");
-        let png = image::load_from_memory(&picture.png()?)?.into_rgb8();
+        let png = image::load_from_memory(&png_of_svg(&picture.svg(), 1.0)?)?.into_rgb8();
         assert_eq!(png.dimensions(), (13, 56));
         for (x, y, pixel) in image.enumerate_pixels() {
             assert_eq!(png.get_pixel(10 + x, 20 + y), pixel, "{x}, {y}");

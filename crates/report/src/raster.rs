@@ -1,17 +1,12 @@
 //! SVG documents as PNG, with a font that comes with the program: no machine needs to have one.
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use adadiff_storage::replace_file;
 use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg::fontdb::Database;
 use resvg::usvg::{Options, Tree};
 
 use super::ReportError;
-
-/// Pixels of a PNG for each unit of a drawing, enough for print at the width of a column.
-pub const DRAWING_SCALE: f32 = 2.0;
 
 /// The most pixels along a side of a PNG.
 const LARGEST_SIDE: f32 = 16_384.0;
@@ -44,16 +39,6 @@ pub fn png_of_svg(svg: &str, scale: f32) -> Result<Vec<u8>, ReportError> {
         &mut pixels.as_mut(),
     );
     pixels.encode_png().map_err(|error| fail(error.to_string()))
-}
-
-/// Writes an SVG document to `<name>.svg` in `folder`, and its PNG of this scale to `<name>.png`.
-///
-/// # Errors
-/// As for [`png_of_svg`], and [`ReportError::Storage`] where a file cannot be written.
-pub fn write_pictures(folder: &Path, name: &str, svg: &str, scale: f32) -> Result<(), ReportError> {
-    let png = png_of_svg(svg, scale)?;
-    replace_file(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
-    Ok(replace_file(&folder.join(format!("{name}.png")), &png)?)
 }
 
 const FAMILY: &str = "DejaVu Sans";

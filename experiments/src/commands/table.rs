@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
-use adadiff_pipeline::ensure_enough;
+use adadiff_pipeline::{Monitor, ensure_enough};
+use adadiff_report::{WRITES_PNG, picture_path};
 use adadiff_storage::write_atomically;
 use anyhow::Result;
 
@@ -106,7 +107,7 @@ fn figures<B: Kernels>(mut figures: FigureRunner<'_, B>, names: &[FigureName]) -
         let files = name.files(figures.bench.settings.protocol.as_ref());
         let files: Vec<String> = files
             .iter()
-            .map(|file| folder.join(format!("{file}.png")).display().to_string())
+            .map(|file| picture_path(&folder, file).display().to_string())
             .collect();
         let files = files.join(", ");
         let terminal = &figures.bench.terminal;
@@ -115,6 +116,10 @@ fn figures<B: Kernels>(mut figures: FigureRunner<'_, B>, names: &[FigureName]) -
             FigureOutcome::Kept => terminal.print(format_args!("{files}, as it was")),
             FigureOutcome::Missing(reason) => terminal.print(format_args!("{files}: {reason}")),
         }?;
+    }
+    if !WRITES_PNG {
+        let terminal = &figures.bench.terminal;
+        terminal.note("note: a build with `--features png` writes every figure as PNG too");
     }
     Ok(())
 }

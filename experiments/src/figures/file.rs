@@ -64,9 +64,9 @@ impl FigureFile {
         if let Some(chart) = &self.chart {
             return Ok(chart.figure(caption)?);
         }
-        let path = folder.join(format!("{name}.png"));
-        let png =
-            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Figure::labelled(&png, &self.title, caption))
+        let path = folder.join(format!("{name}.svg"));
+        let svg = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Figure::svg(&svg, &self.title, caption))
     }
 }

@@ -2,7 +2,7 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Calibration, Monitor};
-use adadiff_report::Chart;
+use adadiff_report::{Chart, WRITES_PNG};
 use anyhow::{Result, anyhow};
 use serde_json::{Value, to_value};
 
@@ -85,7 +85,8 @@ impl<B: Kernels> FigureRunner<'_, B> {
         let folder = self.bench.results.figures();
         let file = &self.file(name)?;
         let known = FigureFile::read(&folder, file)?;
-        if known.is_some_and(|known| known.key.as_ref() == Some(&key)) {
+        let lacks_png = WRITES_PNG && !folder.join(format!("{file}.png")).exists();
+        if !lacks_png && known.is_some_and(|known| known.key.as_ref() == Some(&key)) {
             return Ok(FigureOutcome::Kept);
         }
         self.bench.terminal.stage(&format!("figure {file}"));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use adadiff_report::update_between_markers;
+use adadiff_report::{picture_path, update_between_markers};
 use adadiff_storage::write_atomically;
 use anyhow::{Context, Result};
 
@@ -39,7 +39,7 @@ pub const TEMPLATE: &str = "\
 /// # Errors
 /// Where a file of results is missing or damaged, or the document lacks a marker.
 pub fn update_document(document: &str, results: &Path, path: &Path) -> Result<String> {
-    let folder = relative(path.parent().unwrap_or(Path::new("")), results);
+    let folder = path.parent().unwrap_or(Path::new(""));
     let results = Results::read(results)?;
     let shown = ResultsView::new(&results)?;
     let claims = claims(&results, &shown.preset)?;
@@ -54,10 +54,12 @@ pub fn update_document(document: &str, results: &Path, path: &Path) -> Result<St
         .iter()
         .map(|(table, rendered)| format!("### {}\n\n{}\n", table.title(), rendered.markdown()));
     let figures = shown.figures.iter().map(|(file, figure)| {
-        let link = format!("{}/figures/{file}", folder.display());
+        let picture = relative(folder, &picture_path(&results.figures(), file));
         format!(
-            "### {title}\n\n![{title}]({link}.png)\n\n{} Data: [{file}.json]({link}.json).\n\n",
+            "### {title}\n\n![{title}]({})\n\n{} Data: [{file}.json]({}).\n\n",
+            picture.display(),
             figure.caption,
+            picture.with_extension("json").display(),
             title = figure.title,
         )
     });
@@ -113,6 +115,7 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::{FigureFile, FigureName};
     use crate::presets::Preset;
     use crate::results::TableName;
     use crate::tables::examples::example;
@@ -139,6 +142,33 @@ mod tests {
         fs::write(&path, &words).unwrap();
         write_document(&results, &path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), words);
+    }
+
+    #[test]
+    fn pictures_are_linked_from_wherever_the_document_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = folder.path().join("results");
+        let figure = FigureFile {
+            figure: FigureName::ExitDepth,
+            key: None,
+            title: "Exits".to_owned(),
+            caption: String::new(),
+            chart: None,
+            data: serde_json::Value::Null,
+        };
+        figure
+            .write(&results.join("figures"), "exit_depth")
+            .unwrap();
+        let preset = Preset::fashion_mnist().unwrap().to_toml().unwrap();
+        fs::write(results.join("preset.toml"), preset).unwrap();
+        let links = |path: &str, picture: &str| {
+            let made = update_document(TEMPLATE, &results, &folder.path().join(path)).unwrap();
+            assert!(made.contains(&format!("![Exits]({picture})")), "{made}");
+        };
+        links("study.md", "results/figures/exit_depth.svg");
+        links("results/study.md", "figures/exit_depth.svg");
+        fs::write(results.join("figures/exit_depth.png"), "").unwrap();
+        links("study.md", "results/figures/exit_depth.png");
     }
 
     #[test]

@@ -60,6 +60,16 @@ pub fn tables_and_figures(program: &str, folder: &Path, around: &[&str], images:
     let report = fs::read_to_string(results.join("report.html")).unwrap();
     assert!(report.contains("data-text=\"full model: "));
 
+    // What was drawn by a build without PNG is drawn again by one with it.
+    let png = results.join("figures/exit_depth.png");
+    fs::remove_file(&png).unwrap();
+    run(
+        program,
+        folder,
+        &[&["figure", "exits"], &options[..]].concat(),
+    );
+    assert!(png.exists());
+
     // Figure 5 has the rows of the table of the trade-off: nothing is measured twice.
     let told = run(program, folder, &command("table"));
     assert!(told.contains("report: results/report.html"), "{told}");

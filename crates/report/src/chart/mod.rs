@@ -8,7 +8,7 @@ use std::path::Path;
 use adadiff_storage::write_json;
 use serde::{Deserialize, Serialize};
 
-use super::raster::{DRAWING_SCALE, write_pictures};
+use super::picture_files::{DRAWING_SCALE, write_pictures};
 use super::{Figure, ReportError};
 
 pub use drawing::{Drawing, Hotspot};
@@ -124,7 +124,7 @@ impl Chart {
         })
     }
 
-    /// Writes the chart to `<name>.svg` and `<name>.png` in `folder`.
+    /// Writes the chart to `<name>.svg` in `folder`, and to `<name>.png` where [`WRITES_PNG`](crate::WRITES_PNG).
     ///
     /// # Errors
     /// As for [`drawing`](Self::drawing), and [`ReportError::Storage`] where a file cannot be written.
