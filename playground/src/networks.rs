@@ -20,9 +20,6 @@ const REMEMBERED: usize = 16;
 /// The bundled network that the study is of.
 const STUDIED: &str = "fashion_mnist";
 
-/// The share to save where neither the visitor nor the preset names one that can be chosen, in percent.
-const BUDGET: u32 = 45;
-
 /// The networks of this server.
 pub struct Networks<B: Kernels> {
     all: Vec<ServedNetwork<B>>,
@@ -153,21 +150,18 @@ impl<B: Kernels> ServedNetwork<B> {
         &self.loaded
     }
 
-    /// The share that the preset skips, in percent.
+    /// The budget next to the share that the preset skips, in percent.
     pub fn budget(&self) -> u32 {
-        let percent = (100.0 * self.loaded.preset().sampling.reduction).round() as u32;
-        if percent.is_multiple_of(BUDGET_STEP) && (BUDGET_STEP..=MOST_BUDGET).contains(&percent) {
-            percent
-        } else {
-            BUDGET
-        }
+        let share = self.loaded.preset().sampling.reduction;
+        let steps = (100.0 * share / f64::from(BUDGET_STEP)).round() as u32;
+        (steps * BUDGET_STEP).clamp(BUDGET_STEP, MOST_BUDGET)
     }
 
     /// The methods that this network can be drawn by.
     pub fn methods(&self) -> impl Iterator<Item = &'static MethodEntry> {
         let estimates = self.loaded.calibrator().check_estimators().is_ok();
         MethodEntry::adjustable().filter(move |entry| {
-            let Some(method) = setting(entry, BUDGET, self.loaded.pipeline().blocks(), 2) else {
+            let Some(method) = setting(entry, self.budget(), self.loaded.pipeline().blocks(), 2) else {
                 return false;
             };
             let needs_estimates = match method {
