@@ -161,7 +161,8 @@ impl<B: Kernels> ServedNetwork<B> {
     pub fn methods(&self) -> impl Iterator<Item = &'static MethodEntry> {
         let estimates = self.loaded.calibrator().check_estimators().is_ok();
         MethodEntry::adjustable().filter(move |entry| {
-            let Some(method) = setting(entry, self.budget(), self.loaded.pipeline().blocks(), 2) else {
+            let Some(method) = setting(entry, self.budget(), self.loaded.pipeline().blocks(), 2)
+            else {
                 return false;
             };
             let needs_estimates = match method {

@@ -1,6 +1,6 @@
 //! What a measured number depends on: equal keys are never measured twice.
 
-use adadiff_pipeline::{ExitRule, ReferenceId};
+use adadiff_pipeline::{Calibration, ExitRule, ReferenceId};
 use adadiff_sampler::SolverConfig;
 use adadiff_storage::sha256_hex;
 use anyhow::Result;
@@ -21,8 +21,8 @@ pub struct NetworkKey {
     pub preset_sha256: String,
     /// The SHA-256 of the weights.
     pub checkpoint_sha256: String,
-    /// The SHA-256 of the weights' calibrations beside them: of those with forecasts for a method that forecasts, and
-    /// of all others for any other method.
+    /// The SHA-256 of the weights' calibrations beside them: of those for the same budget for AdaDiff with forecasts,
+    /// and of all without forecasts for any other method.
     pub calibration_sha256: String,
 }
 
@@ -82,24 +82,50 @@ pub struct TimingKey {
     pub rounds: usize,
 }
 
-impl NetworkKey {
-    /// The key of a checkpoint, for methods that forecast or for all others.
+/// The keys of a network, which differ by the calibrations that methods use.
+#[derive(Clone, Debug)]
+pub struct NetworkKeys {
+    without_forecasts: NetworkKey,
+    forecasts: Vec<Calibration>,
+}
+
+impl NetworkKeys {
+    /// The keys of a checkpoint.
     ///
     /// # Errors
     /// Never in practice: every key can be written.
-    pub fn new(checkpoint: &Checkpoint, variant: Option<&str>, forecasts: bool) -> Result<Self> {
+    pub fn new(checkpoint: &Checkpoint, variant: Option<&str>) -> Result<Self> {
         let weights = Some(checkpoint.sha256.as_str());
-        let calibrations = checkpoint.calibrations.of_weights(weights);
-        let forecasting = |rule| (rule == ExitRule::Forecast) == forecasts;
-        let calibrations: Vec<_> = calibrations
-            .filter(|calibration| forecasting(calibration.exits.rule()))
-            .collect();
+        let calibrations = checkpoint.calibrations.of_weights(weights).cloned();
+        let (forecasts, others): (Vec<_>, Vec<_>) =
+            calibrations.partition(|calibration| calibration.exits.rule() == ExitRule::Forecast);
         Ok(Self {
-            variant: variant.map(str::to_owned),
-            preset_sha256: preset_sha256(&checkpoint.preset)?,
-            checkpoint_sha256: checkpoint.sha256.clone(),
-            calibration_sha256: sha256_hex(&serde_json::to_vec(&calibrations)?),
+            without_forecasts: NetworkKey {
+                variant: variant.map(str::to_owned),
+                preset_sha256: preset_sha256(&checkpoint.preset)?,
+                checkpoint_sha256: checkpoint.sha256.clone(),
+                calibration_sha256: sha256_hex(&serde_json::to_vec(&others)?),
+            },
+            forecasts,
         })
+    }
+
+    /// The key for a method.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of(&self, method: Method) -> Result<NetworkKey> {
+        let mut key = self.without_forecasts.clone();
+        if let Method::AdaDiff {
+            rule: ExitRule::Forecast,
+            reduction,
+        } = method
+        {
+            let used = self.forecasts.iter();
+            let used: Vec<_> = used.filter(|known| known.reduction == reduction).collect();
+            key.calibration_sha256 = sha256_hex(&serde_json::to_vec(&used)?);
+        }
+        Ok(key)
     }
 }
 
@@ -125,7 +151,8 @@ mod tests {
     #[test]
     fn what_was_measured_of_the_bundled_checkpoint_is_found_again() {
         // As the lines under docs/study have it.
-        let key = NetworkKey::new(&Checkpoint::bundled().unwrap(), None, false).unwrap();
+        let keys = NetworkKeys::new(&Checkpoint::bundled().unwrap(), None).unwrap();
+        let key = keys.of(Method::Full).unwrap();
         let known = "71176af1735bd725d98930276603a556f84e86f58f86e64de99d83fd9925bf5c";
         assert_eq!(key.calibration_sha256, known);
     }

@@ -18,7 +18,7 @@ mod table_name;
 
 pub use curve::reduction_curve;
 pub use folder::{EqualTimeMatch, MatchKey, QualityRecord, RecordedTable, Results, TimingRecord};
-pub use key::{DrawKey, NetworkKey, QualityKey, TimingKey};
+pub use key::{DrawKey, NetworkKey, NetworkKeys, QualityKey, TimingKey};
 pub use mean::MeanAndSpread;
 pub use measured::RowMeasurement;
 pub use notes::note_on_features;

@@ -24,7 +24,7 @@ impl<B: Kernels> TableRunner<B> {
             ..draw.clone()
         };
         let full = PreparedRow::new(row.network, Method::Full);
-        let store = self.results.full_samples(&self.draw_key(&full, &shown))?;
+        let store = self.results.full_samples(&self.draw_key(&full, &shown)?)?;
         if row.method == Method::Full {
             store.write("samples", drawn)?;
             return Ok(None);

@@ -11,8 +11,8 @@ use super::variants::Variants;
 use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::components::ComponentFiles;
 use crate::checkpoint::{BaselineNetwork, Checkpoint};
-use crate::methods::{Method, MethodKind};
-use crate::results::NetworkKey;
+use crate::methods::Method;
+use crate::results::NetworkKeys;
 
 /// A network on the device, and what tells it from others.
 pub struct TableNetwork<B: Kernels> {
@@ -20,18 +20,13 @@ pub struct TableNetwork<B: Kernels> {
     pub loaded: LoadedCheckpoint<B>,
     /// The same without images, for thresholds and times.
     pub undecoded: LoadedCheckpoint<B>,
-    /// What it was made from, for methods that forecast last.
-    keys: [NetworkKey; 2],
+    /// What it was made from.
+    pub keys: NetworkKeys,
     /// The SHA-256 of the weights of the second networks that are there.
     pub baselines: Vec<(BaselineNetwork, String)>,
 }
 
 impl<B: Kernels> TableNetwork<B> {
-    /// What the network and the calibrations that a method may use were made from.
-    pub fn key(&self, method: Method) -> &NetworkKey {
-        &self.keys[usize::from(method.entry().kind == MethodKind::Forecast)]
-    }
-
     /// The SHA-256 of the second network that a method needs, if it needs one that is there.
     pub fn baseline_sha256(&self, method: Method) -> Option<&str> {
         let needed = method.baseline()?;
@@ -161,8 +156,7 @@ fn network<B: Kernels>(
     component_files: &ComponentFiles,
     device: &B::Device,
 ) -> Result<TableNetwork<B>> {
-    let key = |forecasts| NetworkKey::new(&checkpoint, variant, forecasts);
-    let keys = [key(false)?, key(true)?];
+    let keys = NetworkKeys::new(&checkpoint, variant)?;
     let baselines = checkpoint.baselines.iter();
     let baselines = baselines
         .map(|(baseline, second)| (*baseline, second.sha256.clone()))

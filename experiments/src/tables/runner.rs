@@ -132,7 +132,7 @@ impl<B: Kernels> TableRunner<B> {
     pub fn key_of(&self, method: Method, samples: usize) -> Result<DrawKey> {
         let network = self.networks.main();
         let draw = network.loaded.plan(samples)?;
-        Ok(self.draw_key(&PreparedRow::new(network, method), &draw))
+        self.draw_key(&PreparedRow::new(network, method), &draw)
     }
 
     fn network_of(&self, entry: &RowSpec) -> Result<TableNetwork<B>, String> {
@@ -161,7 +161,7 @@ impl<B: Kernels> TableRunner<B> {
             .min(MATCH_ROUNDS);
         let draw = self.timed_draw(target)?;
         let key = MatchKey {
-            target: self.draw_key(target, &draw),
+            target: self.draw_key(target, &draw)?,
             family,
             reference_id: self
                 .reference_id
@@ -256,7 +256,7 @@ impl<B: Kernels> TableRunner<B> {
                 ..loaded.plan(self.settings.samples)?
             };
             let key = QualityKey {
-                draw: self.draw_key(row, &draw),
+                draw: self.draw_key(row, &draw)?,
                 features: self.evaluator.features().to_owned(),
                 reference_sha256: self.evaluator.reference_sha256(),
             };
@@ -305,11 +305,11 @@ impl<B: Kernels> TableRunner<B> {
         lines: &mut [RecordedRow],
     ) -> Result<()> {
         let draw = self.timed_draw(baseline)?;
-        let of_full = self.draw_key(baseline, &draw);
+        let of_full = self.draw_key(baseline, &draw)?;
         let mut missing = Vec::new();
         for (place, row) in rows {
             let key = TimingKey {
-                draw: self.draw_key(row, &draw),
+                draw: self.draw_key(row, &draw)?,
                 rounds,
             };
             let id = record_id(&key)?;
@@ -369,15 +369,15 @@ impl<B: Kernels> TableRunner<B> {
         Ok(loaded.plan(loaded.preset().sampling.batch)?)
     }
 
-    pub(super) fn draw_key(&self, row: &PreparedRow<'_, B>, draw: &SamplePlan) -> DrawKey {
+    pub(super) fn draw_key(&self, row: &PreparedRow<'_, B>, draw: &SamplePlan) -> Result<DrawKey> {
         let sampling = &row.network.loaded.preset().sampling;
         let by_distance = matches!(
             row.method,
             Method::AdaDiff { rule, .. } if rule.measures_distances()
         );
-        DrawKey {
+        Ok(DrawKey {
             experiment: self.networks.main().loaded.preset().name.clone(),
-            network: row.network.key(row.method).clone(),
+            network: row.network.keys.of(row.method)?,
             method: row.method,
             baseline_sha256: row.network.baseline_sha256(row.method).map(str::to_owned),
             reference_id: self.reference_id.clone().filter(|_| by_distance),
@@ -389,6 +389,6 @@ impl<B: Kernels> TableRunner<B> {
             device: self.settings.device.clone(),
             dtype: sampling.precision.name().to_owned(),
             crate_version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
+        })
     }
 }
