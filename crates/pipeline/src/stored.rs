@@ -256,7 +256,7 @@ mod tests {
 
         let entries = std::fs::read_to_string(folder.path().join(calibrations)).unwrap();
         let digest = adadiff_storage::sha256_file(&bundled().join(weights)).unwrap();
-        assert_eq!(entries.matches(&digest).count(), 15, "each entry tells");
+        assert_eq!(entries.matches(&digest).count(), 23, "each entry tells");
         for (replaced, told) in [
             (entries.replace(&digest, "ab"), "for other weights"),
             (

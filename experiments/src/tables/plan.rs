@@ -90,8 +90,12 @@ impl TablePlan<'_> {
         entries.extend(others.map(|rule| given(by(rule))));
         entries.push(self.adadiff());
         if own == ExitRule::Forecast && !self.quick {
-            let (rule, reduction) = (own, BEYOND);
-            entries.push(given(Method::AdaDiff { rule, reduction }));
+            entries.extend(BEYOND.map(|reduction| {
+                given(Method::AdaDiff {
+                    rule: own,
+                    reduction,
+                })
+            }));
         }
         entries
     }
@@ -240,8 +244,8 @@ impl TablePlan<'_> {
     }
 }
 
-/// A share of blocks beyond what forecasts skip for nothing.
-const BEYOND: f64 = 0.65;
+/// Shares of blocks about where skipping them with forecasts begins to cost.
+const BEYOND: [f64; 2] = [0.6, 0.65];
 
 /// The first phase's network, which knows nothing of exits.
 pub const BACKBONE: &str = "backbone";
