@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{Condition, Denoiser, Prediction, UVit};
+use adadiff_model::{Condition, Denoiser, NoisyBatch, Prediction, UVit};
 use adadiff_sampler::{
     Ddim, DpmSolver, DpmSolverPlusPlus, EulerMaruyama, Guided, NoiseSource, ReverseProcess,
     SampleRequest, Sampler, SinglestepOrders, SolverConfig, UniPc, VpLinear,
@@ -306,7 +306,12 @@ impl DeviceTask for Gates {
                 assert_eq!(alone.blocks, [all, run, run, run]);
                 cache.begin();
                 predict(noisy.clone(), 100.0)?;
-                let pairs = cache.predict_pairs(moved, 100.0, &condition)?;
+                let pairs = cache.predict_batch(NoisyBatch {
+                    noisy: moved,
+                    timestep: 100.0,
+                    condition: condition.clone(),
+                    pairs: true,
+                })?;
                 assert_eq!(pairs.blocks, [all, run, all, run]);
             }
         }
