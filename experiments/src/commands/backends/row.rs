@@ -152,11 +152,8 @@ pub fn table(rows: &[BackendRow]) -> Table {
 
 #[cfg(test)]
 pub(super) mod testing {
-    use std::num::NonZeroUsize;
-
-    use adadiff_pipeline::{Calibration, ExitSetting};
-
     use super::Part;
+    use crate::commands::calibrate::tests::calibration;
 
     /// Two samples of one pixel and two evaluations.
     pub fn part() -> Part {
@@ -170,17 +167,7 @@ pub(super) mod testing {
             adaptive_seconds_per_image: 0.25,
             peak_memory_mib: None,
             batch: 2,
-            calibration: Calibration {
-                exits: ExitSetting::Threshold { uncertainty: 0.1 },
-                check_every: NonZeroUsize::MIN,
-                reduction: 0.4,
-                reached: 0.41,
-                steps: 2,
-                guidance: 0.0,
-                samples: 64,
-                seed: 7,
-                result: None,
-            },
+            calibration: calibration(),
         }
     }
 }
