@@ -65,7 +65,10 @@ macro_rules! test_on_every_device {
             impl adadiff_backends::DeviceTask for Test {
                 type Output = anyhow::Result<()>;
 
-                fn run<B: adadiff_model::kernels::Kernels>(self, device: B::Device) -> Self::Output {
+                fn run<B: adadiff_model::kernels::Kernels>(
+                    self,
+                    device: B::Device,
+                ) -> Self::Output {
                     super::$name::<B>(&device)
                 }
             }

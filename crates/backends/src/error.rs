@@ -31,12 +31,11 @@ pub enum BackendError {
     #[error("the device '{0}' failed before")]
     FailedBefore(DeviceName),
     /// The device does not compute in the wished type.
-    #[error("this device does not compute in {name}; leave --precision out", name = .0.name())]
+    #[error("this device does not compute in {name}", name = .0.name())]
     Unsupported(Precision),
     /// A device by rank where the launcher does not tell the rank within the machine.
     #[error(
-        "the launcher does not tell this process's number among those of its machine: name an index \
-         with --device"
+        "the launcher does not tell this process's number among those of its machine: name an index"
     )]
     NoLocalRank,
     /// The rank and the number of processes contradict each other, or one of them is missing.

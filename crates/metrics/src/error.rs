@@ -49,7 +49,7 @@ pub enum MetricsError {
     },
     /// Features that were made in different ways.
     #[error(
-        "the features of both sets were made in different ways, with {what} {first} and {what} \
+        "the features of both sets were made in different ways, with {what} {first} and \
          {second}: the distance between them says nothing; make both in the same way"
     )]
     Origins {

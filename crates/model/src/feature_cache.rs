@@ -76,7 +76,13 @@ impl<'a, B: Kernels> FeatureCache<'a, B> {
             }) => {
                 state = state.with_hidden(before + change.clone());
                 let change = Some(change);
-                (2 * outer, Memory { change, age: age + 1 })
+                (
+                    2 * outer,
+                    Memory {
+                        change,
+                        age: age + 1,
+                    },
+                )
             }
             _ => {
                 state = network.run_blocks(outer..blocks - outer, state);

@@ -92,7 +92,7 @@ pub enum PipelineError {
     /// Nothing tells how uncertain blocks are.
     #[error(
         "the checkpoint holds a backbone alone: nothing tells how uncertain its blocks are. Sample \
-         with --full or --depth, or train the joint objective first"
+         at full or at a fixed depth, or train the joint objective first"
     )]
     NoEstimators,
     /// No exits meet a share of blocks.
@@ -143,9 +143,8 @@ pub enum PipelineError {
     /// Prompts that are too few to stand for a data set.
     #[error(
         "the exit rule `distance` is calibrated by the distance of {samples} samples from a data set's \
-         images, of which so few prompts ({prompts}) tell too little: run `calibrate` with --latents \
-         and the same guidance first, whose thresholds are used from then on, or choose --exit-rule \
-         allocated"
+         images, of which so few prompts ({prompts}) tell too little: calibrate on prepared latents \
+         with the same guidance first, or by the rule `allocated`"
     )]
     TooFewPrompts {
         /// Samples that are measured.

@@ -45,7 +45,7 @@ pub enum StorageError {
     /// A folder holds what a run with other settings has kept.
     #[error(
         "{} holds what a run with other settings has drawn so far; remove it, or choose another \
-         folder with --out",
+         folder",
         folder.display()
     )]
     OtherSettings {
@@ -53,13 +53,13 @@ pub enum StorageError {
         folder: PathBuf,
     },
     /// A run's folder is not empty.
-    #[error("{} holds files already; choose another folder with --out", folder.display())]
+    #[error("{} holds files already; choose another folder", folder.display())]
     Occupied {
         /// The folder.
         folder: PathBuf,
     },
     /// The place for a run's folder cannot be written into.
-    #[error("cannot write into {}; choose another with --out", folder.display())]
+    #[error("cannot write into {}; choose another folder", folder.display())]
     Unwritable {
         /// The folder.
         folder: PathBuf,
@@ -73,10 +73,7 @@ pub enum StorageError {
         path: PathBuf,
     },
     /// Another process holds the lock of a folder or file.
-    #[error(
-        "another process writes {} at this moment; choose another folder with --out",
-        folder.display()
-    )]
+    #[error("another process writes {} at this moment; choose another folder", folder.display())]
     InUse {
         /// The folder, or the file.
         folder: PathBuf,

@@ -11,6 +11,7 @@ use crate::{Trained, Validation};
 use adadiff_uem::HeadForm;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
+use burn::tensor::backend::Backend;
 use burn_autodiff::Autodiff;
 use burn_flex::Flex;
 

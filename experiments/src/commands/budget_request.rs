@@ -26,6 +26,14 @@ pub struct BudgetRequest {
     pub only_stored: bool,
 }
 
+/// A target as the command line has it.
+pub fn target_option(target: BudgetTarget) -> String {
+    match target {
+        BudgetTarget::Speedup(speedup) => format!("--speedup {speedup}"),
+        BudgetTarget::FdIncrease(increase) => format!("--max-fd-increase {increase}"),
+    }
+}
+
 impl BudgetRequest {
     /// Finds the exits that meet the budget, the stored ones where there are some, tells of them, and
     /// lets the checkpoint sample by them.
@@ -62,7 +70,7 @@ impl BudgetRequest {
             bail!(
                 "several processes must leave by one threshold: store it with `calibrate {}` first, by \
                  the same features, statistics and guidance",
-                self.target.option()
+                target_option(self.target)
             );
         }
         let increase = match self.target {

@@ -126,7 +126,7 @@ fn statistics_remember_how_their_features_were_made() {
     fails(
         &folder,
         &["clean.npz", "tf.npz"],
-        &["--mode clean and --mode tf", "says nothing"],
+        &["the mode clean and tf", "says nothing"],
     );
     run_in(&folder, &["clean.npz", "clean.npz"]).unwrap();
     run_in(&folder, &["clean.npz", "other.npz"]).unwrap();

@@ -126,8 +126,7 @@ fn the_published_exit_is_that_of_the_batch<B: Kernels>(device: &B::Device) -> Re
             of_block.sum::<f32>() / BATCH as f32
         })
         .collect();
-    let whole =
-        model.layer_predictions(noisy.clone(), &[TIMESTEP as f32; BATCH], &condition)?;
+    let whole = model.layer_predictions(noisy.clone(), &[TIMESTEP as f32; BATCH], &condition)?;
     let mut thresholds = means.clone();
     thresholds.sort_by(f32::total_cmp);
     for pair in thresholds.windows(2) {
@@ -192,7 +191,9 @@ fn lively<B: Kernels>(variant: &Network, device: &B::Device) -> AdaDiff<B> {
     model
 }
 
-fn variants_leave_with_their_own_heads_and_estimators<B: Kernels>(device: &B::Device) -> Result<()> {
+fn variants_leave_with_their_own_heads_and_estimators<B: Kernels>(
+    device: &B::Device,
+) -> Result<()> {
     for kind in [NetworkKind::Unconditional, NetworkKind::Class] {
         for variant in variants(&Network::new(kind, DEPTH)) {
             let model = lively::<B>(&variant, device);
@@ -235,7 +236,9 @@ fn variants_leave_with_their_own_heads_and_estimators<B: Kernels>(device: &B::De
 
 test_on_every_device!(variants_leave_with_their_own_heads_and_estimators);
 
-fn errors_are_those_of_the_predictions_along_the_policys_paths<B: Kernels>(device: &B::Device) -> Result<()> {
+fn errors_are_those_of_the_predictions_along_the_policys_paths<B: Kernels>(
+    device: &B::Device,
+) -> Result<()> {
     let network = Network::new(NetworkKind::Unconditional, DEPTH);
     let model = network.lively::<B>(device);
     let (noisy, condition) = network.inputs::<B>(BATCH, device);

@@ -2,9 +2,7 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, Denoiser, Prediction, gather};
-use adadiff_tests::{
-    Network, NetworkKind, assert_close, one, row, test_on_every_device, values,
-};
+use adadiff_tests::{Network, NetworkKind, assert_close, one, row, test_on_every_device, values};
 use adadiff_uem::{
     AdaDiff, AdaptiveUVit, DepthSchedule, ExitPolicy, FixedDepth, FullDepth, Patience,
     ScheduledDepth, Threshold, replay,
@@ -206,7 +204,9 @@ fn static_depths_are_the_decoded_hidden_states<B: Kernels>(device: &B::Device) -
 
 test_on_every_device!(static_depths_are_the_decoded_hidden_states);
 
-fn patience_schedules_and_recording_choose_the_exits_they_should<B: Kernels>(device: &B::Device) -> Result<()> {
+fn patience_schedules_and_recording_choose_the_exits_they_should<B: Kernels>(
+    device: &B::Device,
+) -> Result<()> {
     let network = Network::new(NetworkKind::Class, DEPTH);
     let model = network.lively::<B>(device);
     let (noisy, condition) = network.inputs::<B>(BATCH, device);
@@ -291,8 +291,7 @@ fn estimators_see_the_timestep_of_every_evaluation<B: Kernels>(device: &B::Devic
     for timestep in [400.0, 10.0, 400.0] {
         let whole = WholeRun::new(&model, noisy.clone(), timestep, &condition)?;
         let recorded = recording.predict(noisy.clone(), timestep, &condition)?;
-        let [found, expected] =
-            [&recorded.exit_signal, &whole.uncertainty].map(|of| of.concat());
+        let [found, expected] = [&recorded.exit_signal, &whole.uncertainty].map(|of| of.concat());
         assert_close(
             &format!("timestep {timestep}"),
             &found,

@@ -9,9 +9,7 @@ use adadiff_sampler::{
     Ddim, DpmSolver, DpmSolverPlusPlus, EulerMaruyama, Guided, NoiseSource, ReverseProcess,
     SampleRequest, Sampler, SinglestepOrders, SolverConfig, UniPc, VpLinear,
 };
-use adadiff_tests::{
-    Network, NetworkKind, assert_close, one, row, test_on_every_device, values,
-};
+use adadiff_tests::{Network, NetworkKind, assert_close, one, row, test_on_every_device, values};
 use adadiff_uem::{
     AdaDiffConfig, AdaptiveUVit, BlockCache, ExitWindow, ExitWindows, FixedDepth, Forecast,
     HeadForm,
@@ -98,7 +96,9 @@ fn middle_movement<B: Kernels>(
     Ok((moved[BATCH / 2 - 1] + moved[BATCH / 2]) / 2.0)
 }
 
-fn a_sample_is_told_from_what_it_kept_alone_and_in_any_batch<B: Kernels>(device: &B::Device) -> Result<()> {
+fn a_sample_is_told_from_what_it_kept_alone_and_in_any_batch<B: Kernels>(
+    device: &B::Device,
+) -> Result<()> {
     for network in Network::all(DEPTH) {
         let model = network.lively::<B>(device);
         let (noisy, condition) = network.inputs::<B>(BATCH, device);
@@ -316,7 +316,9 @@ fn images<B: Kernels>(
     Ok(samples.images)
 }
 
-fn every_solver_draws_the_same_samples_in_any_batches<B: Kernels>(device: &B::Device) -> Result<()> {
+fn every_solver_draws_the_same_samples_in_any_batches<B: Kernels>(
+    device: &B::Device,
+) -> Result<()> {
     let network = Network::new(NetworkKind::Class, DEPTH);
     let model = network.config.init::<B>(7, device)?;
     let cache = BlockCache {

@@ -24,7 +24,9 @@ fn policies() -> [(Box<dyn ExitPolicy>, u32); 3] {
     ]
 }
 
-fn a_policy_that_needs_no_uncertainty_runs_no_estimator<B: Kernels>(device: &B::Device) -> Result<()> {
+fn a_policy_that_needs_no_uncertainty_runs_no_estimator<B: Kernels>(
+    device: &B::Device,
+) -> Result<()> {
     for network in Network::all(4) {
         let sound = network.lively::<B>(device);
         let mut spoilt = sound.clone();
