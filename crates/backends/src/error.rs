@@ -4,6 +4,7 @@ use crate::{BackendName, DeviceName, Precision};
 
 /// Why work cannot be done on the named devices.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum BackendError {
     /// The backend was left out of this program.
     #[error(
@@ -14,17 +15,13 @@ pub enum BackendError {
     /// A second device of a backend that has one.
     #[error("there is only one {name} device, index {index} does not exist", name = .backend.name())]
     NoSuchIndex {
-        /// The backend.
         backend: BackendName,
-        /// The index that was named.
         index: usize,
     },
     /// The device, or what drives it, is missing.
     #[error("the device '{device}' is not there: {advice}")]
     NotThere {
-        /// The device.
         device: DeviceName,
-        /// What to do about it.
         advice: &'static str,
     },
     /// The device did not answer earlier, and is not asked again.

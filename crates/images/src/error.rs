@@ -11,6 +11,7 @@ use crate::names::endings;
 
 /// Why one picture cannot be used. It continues a sentence that begins with the picture's name.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum PictureError {
     /// The file cannot be read.
     #[error("cannot be read ({0})")]
@@ -30,15 +31,12 @@ pub enum PictureError {
     /// The file is larger than any picture's.
     #[error("has more than {most} bytes")]
     Bytes {
-        /// The most bytes that are read.
         most: u64,
     },
     /// The picture would take more memory than any photograph.
     #[error("has {width} x {height} pixels, for which more than {} MiB are needed", MOST_MEMORY >> 20)]
     Large {
-        /// Width in pixels.
         width: u64,
-        /// Height in pixels.
         height: u64,
     },
     /// The file ends before the picture does.
@@ -67,21 +65,18 @@ fn described(format: Option<ImageFormat>) -> String {
 
 /// Why a folder or an archive of images could not be read.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ImageFilesError {
     /// The folder or file could not be read.
     #[error("cannot read {path}")]
     File {
-        /// The folder or file.
         path: PathBuf,
-        /// What the system said.
         source: io::Error,
     },
     /// The file is no zip archive, or damaged.
     #[error("{path} is no usable zip archive: {reason}")]
     Archive {
-        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
         reason: String,
     },
     /// There are no images.
@@ -96,9 +91,7 @@ pub enum ImageFilesError {
         }
     )]
     None {
-        /// The folder or file.
         path: PathBuf,
-        /// What is in it.
         left_out: LeftOut,
     },
 }

@@ -14,6 +14,7 @@ use crate::FdIncrease;
 
 /// What can go wrong between opening weights and a budget that is met.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum PipelineError {
     /// The monitor asked to stop.
     #[error("interrupted")]
@@ -27,15 +28,12 @@ pub enum PipelineError {
         path.display()
     )]
     NoPreset {
-        /// The file.
         path: PathBuf,
     },
     /// The preset in the header of a file of weights cannot be used.
     #[error("the preset inside {} is not usable", path.display())]
     Preset {
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The file is smaller than the network that its header describes.
@@ -45,11 +43,8 @@ pub enum PipelineError {
         path.display()
     )]
     TooSmall {
-        /// The file.
         path: PathBuf,
-        /// Its size.
         bytes: usize,
-        /// Parameters of the network.
         parameters: u64,
     },
     /// The weights cannot be loaded.
@@ -76,7 +71,6 @@ pub enum PipelineError {
          precision they are computed in is too low"
     )]
     NotFinite {
-        /// The sample's number.
         sample: u64,
     },
     /// Guidance without anything to be guided by.
@@ -116,23 +110,18 @@ pub enum PipelineError {
     /// Statistics of other features.
     #[error("the reference statistics are of {found} features, {features} has {expected}")]
     OtherFeatures {
-        /// Features of the statistics.
         found: usize,
-        /// The extractor.
         features: &'static str,
-        /// Its features.
         expected: usize,
     },
     /// Images that an extractor does not know.
     #[error("{features} is for grey images")]
     NotGrey {
-        /// The extractor.
         features: &'static str,
     },
     /// Too few samples for a covariance of full rank.
     #[error("a Fréchet distance over {dims} features needs more than {dims} samples, {asked}")]
     TooFewSamples {
-        /// The features.
         dims: usize,
         /// Where the number of samples comes from.
         asked: String,
@@ -147,9 +136,7 @@ pub enum PipelineError {
          with the same guidance first, or by the rule `allocated`"
     )]
     TooFewPrompts {
-        /// Samples that are measured.
         samples: usize,
-        /// Prompts that there are.
         prompts: usize,
     },
     /// No exits are as fast as was asked for.
@@ -159,15 +146,10 @@ pub enum PipelineError {
         100.0 * reduction
     )]
     TooSlow {
-        /// The speed-up that was asked for.
         asked: f64,
-        /// The device.
         device: String,
-        /// Samples of a batch.
         batch: usize,
-        /// The share of blocks of the fastest exits.
         reduction: f64,
-        /// Their speed-up.
         measured: f64,
     },
     /// No exits keep the samples as close as was asked for.
@@ -177,15 +159,10 @@ pub enum PipelineError {
         100.0 * reduction
     )]
     TooFar {
-        /// The increase that was asked for.
         asked: FdIncrease,
-        /// The full network's distance.
         full: f64,
-        /// Samples that were measured.
         samples: usize,
-        /// The smallest share of blocks that was tried.
         reduction: f64,
-        /// Its distance.
         measured: f64,
     },
     /// What a caller does between two parts of a run failed.

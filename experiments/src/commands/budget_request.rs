@@ -13,7 +13,6 @@ use crate::terminal::Terminal;
 /// A budget that a user asks for, and what it takes to find the share of blocks for it.
 #[derive(Clone, Debug)]
 pub struct BudgetRequest {
-    /// What is asked for.
     pub target: BudgetTarget,
     /// The device, as named on the command line.
     pub device: DeviceName,

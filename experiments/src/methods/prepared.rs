@@ -13,13 +13,11 @@ use super::{Method, judge_samples};
 
 /// A method, calibrated for a network that it draws from.
 pub struct PreparedMethod<'s, B: Kernels> {
-    /// The method.
     pub method: Method,
     /// What predicts the noise.
     pub denoiser: Box<dyn Denoiser<B> + 's>,
     /// Network evaluations for each sample.
     pub steps: usize,
-    /// What an evaluation costs.
     pub cost: CostModel,
     /// The calibration of [`Method::AdaDiff`].
     pub calibration: Option<Calibration>,

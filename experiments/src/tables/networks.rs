@@ -16,7 +16,6 @@ use crate::results::NetworkKey;
 
 /// A network on the device, and what tells it from others.
 pub struct TableNetwork<B: Kernels> {
-    /// The network.
     pub loaded: LoadedCheckpoint<B>,
     /// The same without images, for thresholds and times.
     pub undecoded: LoadedCheckpoint<B>,

@@ -9,9 +9,7 @@ use anyhow::{Error, Result, anyhow};
 use super::networks::TableNetwork;
 use crate::methods::{Method, PreparedMethod};
 
-/// A row that can be measured.
 pub struct PreparedRow<'n, B: Kernels> {
-    /// The network.
     pub network: &'n TableNetwork<B>,
     /// How samples are drawn.
     pub method: Method,

@@ -27,9 +27,7 @@ const MATCH_ROUNDS: usize = 4;
 pub struct TableSettings {
     /// The device's name in results.
     pub device: String,
-    /// Samples of each row.
     pub samples: usize,
-    /// The seeds of each row.
     pub seeds: Vec<u64>,
     /// Few rows only.
     pub quick: bool,
@@ -47,7 +45,6 @@ pub struct TableSettings {
 
 /// A checkpoint with everything that measures it.
 pub struct TableRunner<B: Kernels> {
-    /// The networks.
     pub networks: TableNetworks<B>,
     /// What samples are judged by.
     pub evaluator: Evaluator<B>,

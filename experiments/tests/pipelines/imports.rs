@@ -49,7 +49,6 @@ impl Stored {
     }
 }
 
-/// The weights of a fixture.
 fn fixture(name: &str) -> Vec<Stored> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
     let file = WeightFile::open(&path.join(name).join("weights.pth")).unwrap();

@@ -61,7 +61,6 @@ fn traced(fixture: &Fixture, count: usize) -> Result<Vec<usize>> {
 
 /// What a run leaves behind beside its states.
 pub struct Run<B: Backend> {
-    /// The samples.
     pub samples: SamplerOutput<B>,
     /// The noise prediction of every evaluation.
     pub noise: Vec<Tensor<B, 4>>,

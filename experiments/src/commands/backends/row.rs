@@ -12,7 +12,6 @@ use crate::presets::Preset;
 pub struct BackendRow {
     /// The experiment's name.
     pub experiment: String,
-    /// The device.
     pub device: String,
     /// The device that it is compared with.
     pub reference: Option<String>,
@@ -22,21 +21,16 @@ pub struct BackendRow {
     pub reason: Option<String>,
     /// The type of the network's numbers.
     pub dtype: String,
-    /// Solver steps.
     pub steps: usize,
-    /// The seed of the noise.
     pub seed: u64,
-    /// What was measured.
     #[serde(flatten)]
     pub measured: Option<MeasuredDevice>,
     /// The version of the crate that measured.
     pub crate_version: String,
 }
 
-/// What was measured of a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredDevice {
-    /// Samples drawn.
     pub samples: usize,
     /// Samples computed together.
     pub batch: usize,
@@ -105,7 +99,6 @@ impl BackendRow {
     }
 }
 
-/// The table of all devices.
 pub fn table(rows: &[BackendRow]) -> Table {
     let heading = [
         "device",
