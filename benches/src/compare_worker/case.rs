@@ -34,9 +34,7 @@ pub enum Case {
     /// The Fréchet distance of two normal distributions.
     FrechetDistance,
     /// Multiply-adds on registers alone.
-    MultiplyAdds {
-        precision: Precision,
-    },
+    MultiplyAdds { precision: Precision },
     /// The product of two square matrices.
     MatrixProduct {
         #[serde(default)]

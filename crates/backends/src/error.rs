@@ -14,10 +14,7 @@ pub enum BackendError {
     NotBuilt(DeviceName),
     /// A second device of a backend that has one.
     #[error("there is only one {name} device, index {index} does not exist", name = .backend.name())]
-    NoSuchIndex {
-        backend: BackendName,
-        index: usize,
-    },
+    NoSuchIndex { backend: BackendName, index: usize },
     /// The device, or what drives it, is missing.
     #[error("the device '{device}' is not there: {advice}")]
     NotThere {

@@ -30,15 +30,10 @@ pub enum PictureError {
     Archive(#[from] ZipError),
     /// The file is larger than any picture's.
     #[error("has more than {most} bytes")]
-    Bytes {
-        most: u64,
-    },
+    Bytes { most: u64 },
     /// The picture would take more memory than any photograph.
     #[error("has {width} x {height} pixels, for which more than {} MiB are needed", MOST_MEMORY >> 20)]
-    Large {
-        width: u64,
-        height: u64,
-    },
+    Large { width: u64, height: u64 },
     /// The file ends before the picture does.
     #[error("is cut off")]
     Truncated,
@@ -69,16 +64,10 @@ fn described(format: Option<ImageFormat>) -> String {
 pub enum ImageFilesError {
     /// The folder or file could not be read.
     #[error("cannot read {path}")]
-    File {
-        path: PathBuf,
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// The file is no zip archive, or damaged.
     #[error("{path} is no usable zip archive: {reason}")]
-    Archive {
-        path: PathBuf,
-        reason: String,
-    },
+    Archive { path: PathBuf, reason: String },
     /// There are no images.
     #[error(
         "{path} holds no images: none of its {} files ends in {}{}",
@@ -90,8 +79,5 @@ pub enum ImageFilesError {
             String::new()
         }
     )]
-    None {
-        path: PathBuf,
-        left_out: LeftOut,
-    },
+    None { path: PathBuf, left_out: LeftOut },
 }

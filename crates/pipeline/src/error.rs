@@ -27,9 +27,7 @@ pub enum PipelineError {
         "{} does not say which network it holds: it was not written by this program's `train`",
         path.display()
     )]
-    NoPreset {
-        path: PathBuf,
-    },
+    NoPreset { path: PathBuf },
     /// The preset in the header of a file of weights cannot be used.
     #[error("the preset inside {} is not usable", path.display())]
     Preset {
@@ -70,9 +68,7 @@ pub enum PipelineError {
         "sample {sample} has values that are no finite numbers: the weights are broken, or the \
          precision they are computed in is too low"
     )]
-    NotFinite {
-        sample: u64,
-    },
+    NotFinite { sample: u64 },
     /// Guidance without anything to be guided by.
     #[error(
         "guidance needs a network that is conditioned on classes or text, and was trained without them, too"
@@ -116,9 +112,7 @@ pub enum PipelineError {
     },
     /// Images that an extractor does not know.
     #[error("{features} is for grey images")]
-    NotGrey {
-        features: &'static str,
-    },
+    NotGrey { features: &'static str },
     /// Too few samples for a covariance of full rank.
     #[error("a Fréchet distance over {dims} features needs more than {dims} samples, {asked}")]
     TooFewSamples {
@@ -135,10 +129,7 @@ pub enum PipelineError {
          images, of which so few prompts ({prompts}) tell too little: calibrate on prepared latents \
          with the same guidance first, or by the rule `allocated`"
     )]
-    TooFewPrompts {
-        samples: usize,
-        prompts: usize,
-    },
+    TooFewPrompts { samples: usize, prompts: usize },
     /// No exits are as fast as was asked for.
     #[error(
         "a speed-up of {asked} was not reached on {device} in batches of {batch}: {:.1} % fewer \

@@ -10,10 +10,7 @@ pub enum ReportError {
     Storage(#[from] StorageError),
     /// A number that is not finite where only a finite one can be stored or drawn.
     #[error("{what} is {value}, but only a finite number can be reported")]
-    NotFinite {
-        what: String,
-        value: f64,
-    },
+    NotFinite { what: String, value: f64 },
     /// Data whose parts do not fit together, or that has nothing to draw.
     #[error("{what}: expected {expected}, found {found}")]
     Data {
@@ -35,8 +32,5 @@ pub enum ReportError {
         "the document needs exactly one `<!-- {name}:begin -->` line and, after it, exactly one \
          `<!-- {name}:end -->` line; {problem}"
     )]
-    Marker {
-        name: String,
-        problem: &'static str,
-    },
+    Marker { name: String, problem: &'static str },
 }

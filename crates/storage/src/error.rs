@@ -41,30 +41,19 @@ pub enum StorageError {
          folder",
         folder.display()
     )]
-    OtherSettings {
-        folder: PathBuf,
-    },
+    OtherSettings { folder: PathBuf },
     /// A run's folder is not empty.
     #[error("{} holds files already; choose another folder", folder.display())]
-    Occupied {
-        folder: PathBuf,
-    },
+    Occupied { folder: PathBuf },
     /// The place for a run's folder cannot be written into.
     #[error("cannot write into {}; choose another folder", folder.display())]
-    Unwritable {
-        folder: PathBuf,
-        source: io::Error,
-    },
+    Unwritable { folder: PathBuf, source: io::Error },
     /// A file that is to be written is read, too.
     #[error("{} is read for this; name another file to write", path.display())]
-    IsRead {
-        path: PathBuf,
-    },
+    IsRead { path: PathBuf },
     /// Another process holds the lock of a folder or file.
     #[error("another process writes {} at this moment; choose another folder", folder.display())]
-    InUse {
-        folder: PathBuf,
-    },
+    InUse { folder: PathBuf },
 }
 
 impl StorageError {

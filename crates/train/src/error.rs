@@ -29,10 +29,7 @@ pub enum TrainError {
     Storage(#[from] StorageError),
     /// A file is not what it should be.
     #[error("{path} is not a usable checkpoint: {reason}")]
-    Checkpoint {
-        path: PathBuf,
-        reason: String,
-    },
+    Checkpoint { path: PathBuf, reason: String },
     /// A device that does not compute in the wished type.
     #[error("the device ({device}) does not compute in {compute:?}; choose another `compute`")]
     ComputeType {
@@ -44,10 +41,7 @@ pub enum TrainError {
         "{path} was written by another run: {difference}. Continue with the settings of that run, \
          or choose another output folder"
     )]
-    OtherRun {
-        path: PathBuf,
-        difference: String,
-    },
+    OtherRun { path: PathBuf, difference: String },
     /// More steps are done than are asked for.
     #[error(
         "{path} holds {done} steps already, but only {steps} are asked for: ask for as many or more, \
@@ -72,10 +66,7 @@ pub enum TrainError {
     /// Losses, gradients or weights are no longer numbers. No checkpoint was made of them; the last
     /// one can be continued with a lower learning rate by [`crate::Trainer::resume_changed`].
     #[error("the training has diverged: {what} of step {step} are not finite")]
-    Diverged {
-        step: u64,
-        what: &'static str,
-    },
+    Diverged { step: u64, what: &'static str },
     /// The samples of a step were not judged to the end, or the best weights not kept.
     #[error("the samples of step {step} were not judged")]
     Judging {

@@ -21,10 +21,7 @@ pub enum WeightError {
     },
     /// The file is damaged, or not what it claims to be.
     #[error("{path} is not a usable weight file: {reason}")]
-    Unusable {
-        path: PathBuf,
-        reason: String,
-    },
+    Unusable { path: PathBuf, reason: String },
     /// The file is one of several that hold a network together.
     #[error(
         "{path} is, by its name, piece {piece} of {pieces} of a network's weights; join them to one \
@@ -85,16 +82,10 @@ pub enum WeightError {
 pub enum Misfit {
     /// The network needs it, the file does not have it.
     #[error("{name} {expected:?} is missing")]
-    Missing {
-        name: String,
-        expected: Vec<usize>,
-    },
+    Missing { name: String, expected: Vec<usize> },
     /// The file has it, the network has no place for it.
     #[error("{name} {found:?} is not part of the network")]
-    Unexpected {
-        name: String,
-        found: Vec<usize>,
-    },
+    Unexpected { name: String, found: Vec<usize> },
     /// File and network have it in different shapes.
     #[error("{name} is {found:?} instead of {expected:?}")]
     Shape {
@@ -104,10 +95,7 @@ pub enum Misfit {
     },
     /// It holds whole numbers where the network needs real ones.
     #[error("{name} holds values of type {found} instead of floating-point numbers")]
-    Type {
-        name: String,
-        found: StoredType,
-    },
+    Type { name: String, found: StoredType },
 }
 
 fn list(misfits: &[Misfit]) -> String {

@@ -25,7 +25,23 @@ pub struct PreparedMethod<'s, B: Kernels> {
     pub threshold: Option<f32>,
 }
 
-impl<B: Kernels> PreparedMethod<'_, B> {
+impl<'s, B: Kernels> PreparedMethod<'s, B> {
+    /// The same where this predicts the noise.
+    pub fn drawn_by(self, denoiser: impl Denoiser<B> + 's) -> Self {
+        Self {
+            denoiser: Box::new(denoiser),
+            ..self
+        }
+    }
+
+    /// The same where an evaluation may also run so many blocks, at this cost for a sample.
+    pub fn with_evaluation(self, run: u32, flops: f64) -> Self {
+        Self {
+            cost: self.cost.with_evaluation(run, flops),
+            ..self
+        }
+    }
+
     /// The samples of `draw`, in this method's number of steps.
     pub fn plan(&self, draw: &SamplePlan) -> SamplePlan {
         SamplePlan {

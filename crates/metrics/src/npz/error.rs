@@ -9,14 +9,8 @@ use thiserror::Error;
 pub enum NpzError {
     /// The file could not be opened or read.
     #[error("cannot read {path}: {source}")]
-    File {
-        path: PathBuf,
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// The file is damaged, or holds something else than what is looked for.
     #[error("{path} is not usable: {reason}")]
-    Unusable {
-        path: PathBuf,
-        reason: String,
-    },
+    Unusable { path: PathBuf, reason: String },
 }
