@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use adadiff_backends::{BackendName, compiled_devices};
 use adadiff_experiments::Preset;
 use adadiff_model::autoencoder::{Autoencoder, AutoencoderConfig};
 use adadiff_storage::FolderLock;
@@ -221,7 +222,8 @@ fn unknown_and_missing_devices_are_explained() {
     );
     fails(&folder, "--device cuda:x", &["cuda:0"]);
     fails(&folder, "--device flex:3", &["only one flex device"]);
-    if !cfg!(feature = "cuda") {
+    let mut compiled = compiled_devices().into_iter();
+    if compiled.all(|device| device.backend != BackendName::Cuda) {
         fails(
             &folder,
             "--device cuda",
