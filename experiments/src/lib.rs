@@ -2,6 +2,10 @@
 
 // Unit tests leave out the command lines as well: they take longest to compile.
 #![cfg_attr(any(test, not(feature = "programs")), allow(dead_code, unused_imports))]
+#![allow(
+    missing_docs,
+    reason = "in an application, what says nothing is left out"
+)]
 
 mod checkpoint;
 pub mod commands;

@@ -16,10 +16,10 @@ fn unread() -> Stdio {
     writer.into()
 }
 
-fn run(folder: &Path, arguments: &[&str], stdout: Stdio, stderr: Stdio) -> Output {
+fn run(folder: &Path, arguments: &str, stdout: Stdio, stderr: Stdio) -> Output {
     let program = Command::new(env!("CARGO_BIN_EXE_fashion_mnist"))
         .current_dir(folder)
-        .args(arguments)
+        .args(arguments.split(' '))
         .stdin(Stdio::null())
         .stdout(stdout)
         .stderr(stderr)
@@ -29,12 +29,12 @@ fn run(folder: &Path, arguments: &[&str], stdout: Stdio, stderr: Stdio) -> Outpu
 
 /// Runs a command with each kind of output, and checks that it leaves `file` each time.
 #[track_caller]
-fn ends_well(folder: &Path, arguments: &[&str], file: Option<&str>) {
+fn ends_well(folder: &Path, arguments: &str, file: Option<&str>) {
     let written = || {
         let Some(file) = file.map(|file| folder.join(file)) else {
             return;
         };
-        assert!(file.exists(), "{arguments:?} wrote no {}", file.display());
+        assert!(file.exists(), "{arguments} wrote no {}", file.display());
         if file.is_dir() {
             fs::remove_dir_all(file).unwrap()
         } else {
@@ -45,22 +45,18 @@ fn ends_well(folder: &Path, arguments: &[&str], file: Option<&str>) {
 
     let output = run(folder, arguments, unread(), Stdio::piped());
     let told_of_pipe = told(&output);
-    assert!(output.status.success(), "{arguments:?}: {told_of_pipe}");
+    assert!(output.status.success(), "{arguments}: {told_of_pipe}");
     assert!(!told_of_pipe.contains("panicked"), "{told_of_pipe}");
     written();
 
     let output = run(folder, arguments, unread(), unread());
-    assert!(output.status.success(), "{arguments:?} without readers");
+    assert!(output.status.success(), "{arguments} without readers");
     written();
 
     let full = File::create("/dev/full").unwrap();
     let output = run(folder, arguments, full.into(), Stdio::piped());
     let told_of_disk = told(&output);
-    assert_eq!(
-        output.status.code(),
-        Some(1),
-        "{arguments:?}: {told_of_disk}"
-    );
+    assert_eq!(output.status.code(), Some(1), "{arguments}: {told_of_disk}");
     let expected = "error: cannot write to standard output: No space left on device";
     assert!(told_of_disk.contains(expected), "{told_of_disk}");
     written();
@@ -70,48 +66,31 @@ fn ends_well(folder: &Path, arguments: &[&str], file: Option<&str>) {
 fn samples_that_are_drawn_are_kept() {
     let folder = tempdir().unwrap();
     let folder = folder.path();
-    let steps = ["--steps", "1"];
-    let quick = |command: &[&'static str]| [command, &steps[..]].concat();
-    let sample = ["sample", "--samples", "1", "--full", "--out", "drawn"];
-    ends_well(folder, &quick(&sample), Some("drawn"));
-    let timing = [
-        "timing",
-        "--batches",
-        "1",
-        "--rounds",
-        "1",
-        "--exit-rule",
-        "threshold",
-    ];
-    let timing = [&timing[..], &["--out", "timing.jsonl"]].concat();
-    ends_well(folder, &quick(&timing), Some("timing.jsonl"));
-    let backends = ["backends", "--devices", "flex", "--samples", "2"];
-    let backends = [
-        &backends[..],
-        &["--exit-rule", "threshold", "--out", "lines.jsonl"],
-    ]
-    .concat();
-    ends_well(folder, &quick(&backends), Some("lines.jsonl"));
+    for (command, out) in [
+        ("sample --steps 1 --samples 1 --full", "drawn"),
+        (
+            "timing --steps 1 --batches 1 --rounds 1 --exit-rule threshold",
+            "timing.jsonl",
+        ),
+        (
+            "backends --steps 1 --devices flex --samples 2 --exit-rule threshold",
+            "lines.jsonl",
+        ),
+    ] {
+        ends_well(folder, &format!("{command} --out {out}"), Some(out));
+    }
 
-    let evaluate = [
-        "evaluate",
-        "--samples",
-        "65",
-        "--depth",
-        "1",
-        "--out",
-        "parts",
-    ];
-    let evaluate = quick(&evaluate);
-    ends_well(folder, &evaluate, Some("parts"));
-    let again = run(folder, &evaluate, Stdio::null(), Stdio::null());
+    let evaluate = "evaluate --steps 1 --samples 65 --depth 1 --out parts";
+    ends_well(folder, evaluate, Some("parts"));
+    let again = run(folder, evaluate, Stdio::null(), Stdio::null());
     assert!(again.status.success());
     let statistics = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/assets/fashion_mnist/train_statistics.npz"
     );
-    let merge = ["merge", "parts", "--reference", statistics];
-    ends_well(folder, &merge, Some("parts/results.jsonl"));
+    fs::copy(statistics, folder.join("reference.npz")).unwrap();
+    let merge = "merge parts --reference reference.npz";
+    ends_well(folder, merge, Some("parts/results.jsonl"));
 }
 
 #[test]
@@ -132,8 +111,8 @@ fn pages_and_plans() {
             fs::copy(from, to).unwrap();
         }
     }
-    let study = ["study", "--results", "results", "--out", "study.md"];
-    ends_well(folder, &study, Some("study.md"));
-    ends_well(folder, &["figure", "2"], None);
-    ends_well(folder, &["train", "--dry-run"], None);
+    let study = "study --results results --out study.md";
+    ends_well(folder, study, Some("study.md"));
+    ends_well(folder, "figure 2", None);
+    ends_well(folder, "train --dry-run", None);
 }

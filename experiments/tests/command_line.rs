@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use adadiff_backends::{BackendName, compiled_devices};
 use adadiff_experiments::Preset;
 use adadiff_model::autoencoder::{Autoencoder, AutoencoderConfig};
 use adadiff_storage::FolderLock;
@@ -23,18 +24,29 @@ fn program(folder: &Path) -> Command {
     command
 }
 
+/// What the program makes of `arguments`, which are parted by spaces.
+fn output(folder: &TempDir, arguments: &str) -> Output {
+    let mut program = program(folder.path());
+    program.args(arguments.split(' ')).output().unwrap()
+}
+
 /// Runs the program in an empty folder and checks that it fails as it should: `words` are in its
 /// message, and the folder holds what it held before.
 #[track_caller]
-fn fails(folder: &TempDir, arguments: &[&str], words: &[&str]) {
+fn fails(folder: &TempDir, arguments: &str, words: &[&str]) {
     let before = contents(folder.path());
-    let output = program(folder.path()).args(arguments).output().unwrap();
-    assert_failure(&output, words);
-    assert_eq!(
-        contents(folder.path()),
-        before,
-        "{arguments:?} left files behind"
-    );
+    assert_failure(&output(folder, arguments), words);
+    let after = contents(folder.path());
+    assert_eq!(after, before, "{arguments} left files behind");
+}
+
+/// Runs the program, which must succeed, and gives back what it printed.
+#[track_caller]
+fn succeeds(folder: &TempDir, arguments: &str) -> String {
+    let output = output(folder, arguments);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments}: {message}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[track_caller]
@@ -63,57 +75,45 @@ fn contents(folder: &Path) -> Vec<String> {
 #[test]
 fn senseless_numbers_are_refused() {
     let folder = tempdir().unwrap();
-    fails(&folder, &["--samples", "0"], &["--samples", "at least 1"]);
-    fails(&folder, &["--samples", "40"], &["64 features", "40"]);
-    fails(&folder, &["--steps", "0"], &["--steps", "at least 1"]);
-    fails(&folder, &["--batch", "0"], &["--batch", "at least 1"]);
+    fails(&folder, "--samples 0", &["--samples", "at least 1"]);
+    fails(&folder, "--samples 40", &["64 features", "40"]);
+    fails(&folder, "--steps 0", &["--steps", "at least 1"]);
+    fails(&folder, "--batch 0", &["--batch", "at least 1"]);
     fails(
         &folder,
-        &["--reduction", "-0.3"],
+        "--reduction -0.3",
         &["--reduction", "between 0 and 1"],
     );
     fails(
         &folder,
-        &["--reduction", "1.5"],
+        "--reduction 1.5",
         &["--reduction", "between 0 and 1"],
     );
     fails(
         &folder,
-        &["--reduction", "0.99", "--quick"],
+        "--reduction 0.99 --quick",
         &["0.99", "cannot be reached"],
     );
-    fails(&folder, &["--speedup", "0.9"], &["--speedup", "above 1"]);
+    fails(&folder, "--speedup 0.9", &["--speedup", "above 1"]);
     fails(
         &folder,
-        &["sample", "--max-fd-increase", "-5%"],
+        "sample --max-fd-increase -5%",
         &["--max-fd-increase", "for example 5%"],
     );
     for command in ["sample", "evaluate", "timing", "calibrate"] {
         fails(
             &folder,
-            &[
-                command,
-                "--speedup",
-                "1.5",
-                "--reduction",
-                "0.4",
-                "--out",
-                "out",
-            ],
+            &format!("{command} --speedup 1.5 --reduction 0.4 --out out"),
             &["--speedup", "cannot be used with", "--reduction"],
         );
     }
     fails(
         &folder,
-        &["backends", "--max-fd-increase", "5%"],
+        "backends --max-fd-increase 5%",
         &["one share of blocks"],
     );
-    fails(
-        &folder,
-        &["sample", "--class", "12"],
-        &["no class 12", "0 to 9"],
-    );
-    fails(&folder, &["sample", "--guidance", "inf"], &["finite"]);
+    fails(&folder, "sample --class 12", &["no class 12", "0 to 9"]);
+    fails(&folder, "sample --guidance inf", &["finite"]);
 }
 
 #[test]
@@ -127,14 +127,8 @@ fn solvers_are_swapped_by_name() {
         ("dpm_solver_plus_plus", "dpm_solver_plus_plus"),
         ("unipc", "unipc"),
     ] {
-        let sample = ["sample", "--full", "--samples", "1", "--steps", "4"];
-        let output = program(folder.path())
-            .args(sample)
-            .args(["--solver", name, "--out", name])
-            .output()
-            .unwrap();
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{name}: {message}");
+        let sample = "sample --full --samples 1 --steps 4";
+        succeeds(&folder, &format!("{sample} --solver {name} --out {name}"));
         let preset = fs::read_to_string(folder.path().join(name).join("preset.toml")).unwrap();
         assert!(
             preset.contains(&format!("solver = \"{written}\"\n")),
@@ -143,7 +137,7 @@ fn solvers_are_swapped_by_name() {
     }
     fails(
         &folder,
-        &["sample", "--solver", "heun"],
+        "sample --solver heun",
         &["possible values", "unipc"],
     );
 }
@@ -156,27 +150,17 @@ fn thresholds_are_stored_for_the_solver_that_they_were_found_with() {
         "/assets/fashion_mnist/weights.safetensors"
     );
     fs::copy(weights, folder.path().join("w.safetensors")).unwrap();
-    let common = ["--checkpoint", "w.safetensors", "--exit-rule", "threshold"];
-    let few = ["--steps", "2", "--reduction", "0.3"];
-    let run = |command: &[&str], solver: &str| {
-        let output = program(folder.path())
-            .args(command)
-            .args(common)
-            .args(few)
-            .args(["--solver", solver])
-            .output()
-            .unwrap();
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{solver}: {message}");
+    let common = "--checkpoint w.safetensors --exit-rule threshold --steps 2 --reduction 0.3";
+    let run = |command: &str, solver: &str| {
+        succeeds(&folder, &format!("{command} {common} --solver {solver}"));
         fs::read_to_string(folder.path().join("calibration.json")).unwrap()
     };
-    let one = run(&["calibrate"], "ddim");
+    let one = run("calibrate", "ddim");
     assert_eq!(one.matches("\"solver\": \"ddim\"").count(), 1, "{one}");
-    let two = run(&["calibrate"], "unipc");
+    let two = run("calibrate", "unipc");
     assert_eq!(two.matches("\"solver\": \"ddim\"").count(), 1, "{two}");
     assert_eq!(two.matches("\"solver\": \"unipc\"").count(), 1, "{two}");
-    let sample = ["sample", "--samples", "1", "--out", "s"];
-    assert_eq!(run(&sample, "ddim"), two);
+    assert_eq!(run("sample --samples 1 --out s", "ddim"), two);
     let preset = fs::read_to_string(folder.path().join("s/preset.toml")).unwrap();
     assert!(preset.contains("solver = \"ddim\"\n"), "{preset}");
 }
@@ -186,37 +170,33 @@ fn tables_and_figures_that_there_are_not_are_explained() {
     let folder = tempdir().unwrap();
     fails(
         &folder,
-        &["table", "table1"],
+        "table table1",
         &["conditional, ual, ablations, solvers, methods, trade-off and all"],
     );
     fails(
         &folder,
-        &["table", "unconditional"],
+        "table unconditional",
         &["is conditioned", "`table conditional`"],
     );
     fails(
         &folder,
-        &["table", "ual", "--samples", "64"],
+        "table ual --samples 64",
         &["64 features", "more than 64 samples"],
     );
+    fails(&folder, "table ual --seeds 1,2,1", &["twice in --seeds"]);
     fails(
         &folder,
-        &["table", "ual", "--seeds", "1,2,1"],
-        &["twice in --seeds"],
-    );
-    fails(
-        &folder,
-        &["table", "ual", "--variant", "weights.safetensors"],
+        "table ual --variant weights.safetensors",
         &["no-ual=weights.safetensors"],
     );
     fails(
         &folder,
-        &["figure", "7"],
+        "figure 7",
         &["1, 3, 4, 5, 6, exits, reliability, time and all"],
     );
     fails(
         &folder,
-        &["study", "--results", "."],
+        "study --results .",
         &["holds no results", "--results"],
     );
 }
@@ -224,12 +204,7 @@ fn tables_and_figures_that_there_are_not_are_explained() {
 #[test]
 fn figure_2_is_a_diagram_and_said_to_be_one() {
     let folder = tempdir().unwrap();
-    let output = program(folder.path())
-        .args(["figure", "2"])
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    let told = String::from_utf8_lossy(&output.stdout);
+    let told = succeeds(&folder, "figure 2");
     assert!(
         told.contains("is the drawing of the method itself"),
         "{told}"
@@ -242,15 +217,16 @@ fn unknown_and_missing_devices_are_explained() {
     let folder = tempdir().unwrap();
     fails(
         &folder,
-        &["--device", "abacus"],
+        "--device abacus",
         &["abacus", "flex, ndarray, wgpu, vulkan, cuda"],
     );
-    fails(&folder, &["--device", "cuda:x"], &["cuda:0"]);
-    fails(&folder, &["--device", "flex:3"], &["only one flex device"]);
-    if !cfg!(feature = "cuda") {
+    fails(&folder, "--device cuda:x", &["cuda:0"]);
+    fails(&folder, "--device flex:3", &["only one flex device"]);
+    let mut compiled = compiled_devices().into_iter();
+    if compiled.all(|device| device.backend != BackendName::Cuda) {
         fails(
             &folder,
-            &["--device", "cuda"],
+            "--device cuda",
             &["without the device 'cuda'", "--features cuda"],
         );
     }
@@ -261,7 +237,7 @@ fn missing_and_damaged_data_are_named() {
     let folder = tempdir().unwrap();
     fails(
         &folder,
-        &["train", "--data", "nowhere"],
+        "train --data nowhere",
         &["nowhere", "dataset-fashion-mnist"],
     );
 
@@ -269,7 +245,7 @@ fn missing_and_damaged_data_are_named() {
     fs::create_dir(&data).unwrap();
     fails(
         &folder,
-        &["train", "--data", "data"],
+        "train --data data",
         &["train-images-idx3-ubyte.gz"],
     );
 
@@ -281,7 +257,7 @@ fn missing_and_damaged_data_are_named() {
     fs::write(data.join("train-labels-idx1-ubyte.gz"), b"nor is this").unwrap();
     fails(
         &folder,
-        &["train", "--data", "data"],
+        "train --data data",
         &["train-images-idx3-ubyte.gz", "gzip"],
     );
 }
@@ -291,7 +267,7 @@ fn checkpoints_that_cannot_be_used_are_refused() {
     let folder = tempdir().unwrap();
     fails(
         &folder,
-        &["--checkpoint", "nowhere.safetensors"],
+        "--checkpoint nowhere.safetensors",
         &["nowhere.safetensors"],
     );
 
@@ -299,7 +275,7 @@ fn checkpoints_that_cannot_be_used_are_refused() {
     fs::write(&path, [7; 1000]).unwrap();
     fails(
         &folder,
-        &["--checkpoint", "weights.safetensors"],
+        "--checkpoint weights.safetensors",
         &["weights.safetensors", "damaged"],
     );
 
@@ -316,7 +292,7 @@ fn checkpoints_that_cannot_be_used_are_refused() {
     .unwrap();
     fails(
         &folder,
-        &["--checkpoint", "weights.safetensors"],
+        "--checkpoint weights.safetensors",
         &["does not fit", "backbone.pos_embed", "128", "160"],
     );
 
@@ -327,22 +303,18 @@ fn checkpoints_that_cannot_be_used_are_refused() {
     save::<Flex, _>(&model, WeightPrecision::Half, &metadata, &path).unwrap();
     fails(
         &folder,
-        &["--checkpoint", "weights.safetensors"],
+        "--checkpoint weights.safetensors",
         &["too few", "parameters"],
     );
 
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    fails(
-        &folder,
-        &["--checkpoint", "weights.safetensors"],
-        &["damaged"],
-    );
+    fails(&folder, "--checkpoint weights.safetensors", &["damaged"]);
 
     save::<Flex, _>(&model, WeightPrecision::Half, &[], &path).unwrap();
     fails(
         &folder,
-        &["--checkpoint", "weights.safetensors"],
+        "--checkpoint weights.safetensors",
         &["does not say which network"],
     );
 }
@@ -351,8 +323,8 @@ fn checkpoints_that_cannot_be_used_are_refused() {
 fn folders_that_cannot_be_written_are_named_before_any_work() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("file"), b"").unwrap();
-    fails(&folder, &["--out", "file/run"], &["cannot write", "--out"]);
-    fails(&folder, &["--out", "file"], &["holds files already"]);
+    fails(&folder, "--out file/run", &["cannot write", "--out"]);
+    fails(&folder, "--out file", &["holds files already"]);
     // The bundled test images stand for the training images, which need not be installed.
     let assets = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/fashion_mnist"));
     fs::create_dir(folder.path().join("data")).unwrap();
@@ -362,41 +334,32 @@ fn folders_that_cannot_be_written_are_named_before_any_work() {
     }
     fails(
         &folder,
-        &["train", "--data", "data", "--out", "file/run"],
+        "train --data data --out file/run",
         &["cannot create", "file/run"],
     );
     fs::create_dir(folder.path().join("run")).unwrap();
     fs::write(folder.path().join("run/notes.txt"), b"mine").unwrap();
-    fails(&folder, &["--out", "run"], &["run", "holds files already"]);
+    fails(&folder, "--out run", &["run", "holds files already"]);
     assert_eq!(
         fs::read(folder.path().join("run/notes.txt")).unwrap(),
         b"mine"
     );
 }
 
-/// Runs the program, which must succeed, and gives back what it printed.
-#[track_caller]
 #[test]
 fn what_is_read_is_never_written_over() {
     let folder = tempdir().unwrap();
     let weights = folder.path().join("w.safetensors");
     fs::write(&weights, "weights").unwrap();
-    let both = ["--checkpoint", "w.safetensors", "--out", "w.safetensors"];
-    let inception = ["--inception", "w.safetensors", "--out", "w.safetensors"];
-    for (command, options) in [
-        ("timing", both),
-        ("backends", both),
-        ("reference", inception),
+    for (command, read) in [
+        ("timing", "--checkpoint"),
+        ("backends", "--checkpoint"),
+        ("reference", "--inception"),
     ] {
-        let arguments = [&[command], &options[..]].concat();
-        fails(&folder, &arguments, &["w.safetensors is read for this"]);
-    }
-    for command in ["timing", "backends", "reference"] {
-        fails(
-            &folder,
-            &[command, "--out", "/proc/none"],
-            &["cannot write /proc/none"],
-        );
+        let both = format!("{command} {read} w.safetensors --out w.safetensors");
+        fails(&folder, &both, &["w.safetensors is read for this"]);
+        let out = format!("{command} --out /proc/none");
+        fails(&folder, &out, &["cannot write /proc/none"]);
     }
     assert_eq!(fs::read_to_string(weights).unwrap(), "weights");
 }
@@ -404,39 +367,15 @@ fn what_is_read_is_never_written_over() {
 #[test]
 fn an_evaluation_that_cannot_be_judged_or_runs_already_does_not_start() {
     let folder = tempdir().unwrap();
-    let few = [
-        "evaluate",
-        "--out",
-        "out",
-        "--samples",
-        "64",
-        "--depth",
-        "1",
-    ];
-    fails(&folder, &few, &["asks for 64"]);
+    let evaluate = "evaluate --out out --depth 1 --samples";
+    fails(&folder, &format!("{evaluate} 64"), &["asks for 64"]);
     let part = folder.path().join("out/part-00000-of-00001.json");
     let _lock = FolderLock::try_for_file(&part).unwrap();
-    let enough = [
-        "evaluate",
-        "--out",
-        "out",
-        "--samples",
-        "65",
-        "--depth",
-        "1",
-    ];
     fails(
         &folder,
-        &enough,
+        &format!("{evaluate} 65"),
         &["another process writes", "part-00000-of-00001.json"],
     );
-}
-
-fn succeeds(folder: &TempDir, arguments: &[&str]) -> String {
-    let output = program(folder.path()).args(arguments).output().unwrap();
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {message}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// A copy of a reference fixture's weights in a folder of its own.
@@ -456,14 +395,7 @@ fn published_weights_become_a_checkpoint() {
     let folder = published_weights("uvit_class");
     let printed = succeeds(
         &folder,
-        &[
-            "import",
-            "weights.pth",
-            "--heads",
-            "4",
-            "--out",
-            "ours.safetensors",
-        ],
+        "import weights.pth --heads 4 --out ours.safetensors",
     );
     for words in [
         "PyTorch file of 88 tensors",
@@ -473,27 +405,12 @@ fn published_weights_become_a_checkpoint() {
     ] {
         assert!(printed.contains(words), "'{words}' is not in: {printed}");
     }
-    let sample = ["sample", "--checkpoint", "ours.safetensors"];
-    let printed = succeeds(
-        &folder,
-        &[
-            &sample[..],
-            &["--samples", "4", "--steps", "3", "--depth", "2"],
-            &["--out", "run"],
-        ]
-        .concat(),
-    );
+    let sample = "sample --checkpoint ours.safetensors --samples 4 --steps 3 --depth 2 --out run";
+    let printed = succeeds(&folder, sample);
     assert!(printed.contains("2.00 of 5 blocks"), "{printed}");
     fails(
         &folder,
-        &[
-            "import",
-            "weights.pth",
-            "--heads",
-            "4",
-            "--out",
-            "ours.safetensors",
-        ],
+        "import weights.pth --heads 4 --out ours.safetensors",
         &["exists already", "--out"],
     );
 }
@@ -516,64 +433,43 @@ fn a_backbone_alone_samples_at_fixed_depths_only() {
     fs::write(folder.path().join("backbone.safetensors"), bytes).unwrap();
     let printed = succeeds(
         &folder,
-        &[
-            "import",
-            "backbone.safetensors",
-            "--heads",
-            "4",
-            "--out",
-            "ours.safetensors",
-        ],
+        "import backbone.safetensors --heads 4 --out ours.safetensors",
     );
     assert!(printed.contains("untrained"), "{printed}");
-    let sample = ["sample", "--checkpoint", "ours.safetensors", "--steps", "2"];
-    let few = ["--samples", "2", "--out", "run"];
-    fails(
-        &folder,
-        &[&sample[..], &few].concat(),
-        &["backbone alone", "--full"],
-    );
-    succeeds(&folder, &[&sample[..], &few, &["--full"]].concat());
+    let sample = "sample --checkpoint ours.safetensors --steps 2 --samples 2 --out run";
+    fails(&folder, sample, &["backbone alone", "--full"]);
+    succeeds(&folder, &format!("{sample} --full"));
 }
 
 #[test]
 fn files_that_are_no_published_weights_are_not_imported() {
     let folder = published_weights("uvit_class");
-    let import = |file, more: &[&'static str]| {
-        [&["import", file, "--out", "ours.safetensors"], more].concat()
+    let refused = |file_and_options: &str, words: &[&str]| {
+        let import = format!("import {file_and_options} --out ours.safetensors");
+        fails(&folder, &import, words);
     };
-    fails(&folder, &import("nowhere.pth", &[]), &["nowhere.pth"]);
-    fails(
-        &folder,
-        &import("weights.pth", &[]),
-        &["width 32", "--heads"],
-    );
-    fails(
-        &folder,
-        &import("weights.pth", &["--heads", "5"]),
-        &["heads"],
-    );
+    refused("nowhere.pth", &["nowhere.pth"]);
+    refused("weights.pth", &["width 32", "--heads"]);
+    refused("weights.pth --heads 5", &["heads"]);
     let preset = Preset::fashion_mnist().unwrap().to_toml().unwrap();
     fs::write(folder.path().join("preset.toml"), preset).unwrap();
-    fails(
-        &folder,
-        &import("weights.pth", &["--preset", "preset.toml"]),
+    refused(
+        "weights.pth --preset preset.toml",
         &["another network", "3x8x8", "1x32x32"],
     );
     let bytes = fs::read(folder.path().join("weights.pth")).unwrap();
     fs::write(folder.path().join("cut.pth"), &bytes[..bytes.len() - 999]).unwrap();
-    fails(
-        &folder,
-        &import("cut.pth", &["--heads", "4"]),
+    refused(
+        "cut.pth --heads 4",
         &["cut.pth", "not a usable weight file"],
     );
     let tensors = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../tests/fixtures/uvit_class/tensors.safetensors"
     );
-    fails(
-        &folder,
-        &import(tensors, &[]),
+    fs::copy(tensors, folder.path().join("tensors.safetensors")).unwrap();
+    refused(
+        "tensors.safetensors",
         &["no network that is known here", "in.t"],
     );
 }
@@ -581,8 +477,8 @@ fn files_that_are_no_published_weights_are_not_imported() {
 #[test]
 fn the_networks_around_a_diffusion_model_are_imported_whole() {
     let folder = published_weights("autoencoder");
-    let import = ["import", "weights.pth", "--out", "ours.safetensors"];
-    let printed = succeeds(&folder, &import);
+    let import = "import weights.pth --out ours.safetensors";
+    let printed = succeeds(&folder, import);
     assert!(
         printed.contains("KL autoencoder of 2 levels, 32 channels"),
         "{printed}"
@@ -604,7 +500,7 @@ fn the_networks_around_a_diffusion_model_are_imported_whole() {
     assert_eq!(moments(&ours), moments(&published));
 
     let folder = published_weights("clip_text");
-    let printed = succeeds(&folder, &[&import[..], &["--heads", "4"]].concat());
+    let printed = succeeds(&folder, &format!("{import} --heads 4"));
     assert!(
         printed.contains("CLIP text model of 2 layers, width 32, 4 heads"),
         "{printed}"
@@ -626,7 +522,7 @@ fn presets_with_unknown_or_senseless_values_are_refused() {
         fs::write(&path, preset.replacen(from, to, 1)).unwrap();
         fails(
             &folder,
-            &["train", "--preset", "preset.toml"],
+            "train --preset preset.toml",
             &["preset.toml", word],
         );
     }

@@ -53,6 +53,34 @@ pub fn announce(test: &str, devices: &[DeviceName]) {
     let _ = writeln!(std::io::stdout(), "{test}: {}", names.join(", "));
 }
 
+/// Makes a test on every device under test of a function `fn name<B: Kernels>(device: &B::Device) ->
+/// Result<()>`.
+#[macro_export]
+macro_rules! test_on_every_device {
+    ($name:ident) => {
+        mod $name {
+            #[derive(Clone, Copy)]
+            struct Test;
+
+            impl adadiff_backends::DeviceTask for Test {
+                type Output = anyhow::Result<()>;
+
+                fn run<B: adadiff_model::kernels::Kernels>(
+                    self,
+                    device: B::Device,
+                ) -> Self::Output {
+                    super::$name::<B>(&device)
+                }
+            }
+
+            #[test]
+            fn on_every_device() {
+                $crate::on_every_device(stringify!($name), Test);
+            }
+        }
+    };
+}
+
 /// Does `task` on every device under test.
 ///
 /// # Panics

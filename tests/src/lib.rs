@@ -11,6 +11,6 @@ mod random;
 pub use compare::{Named, assert_all_close, assert_close, gradients, parameters, values};
 pub use devices::{announce, devices_under_test, on_every_device, reference_device};
 pub use images::{Patterns, Watcher};
-pub use networks::{Network, NetworkKind, TestScale};
+pub use networks::{Network, NetworkKind, TestScale, one, row};
 pub use published::{write_pytorch, write_safetensors};
 pub use random::Draw;

@@ -5,9 +5,9 @@ use adadiff_model::{Condition, TextConfig, UVitConfig};
 use adadiff_uem::{AdaDiff, AdaDiffConfig, EstimatorForm};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::Draw;
+use crate::{Draw, values};
 
 /// What a tiny network is conditioned on, and which optional parts it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +119,21 @@ impl Network {
         };
         (images, condition)
     }
+}
+
+/// One sample of a noisy batch, and its condition.
+pub fn one<B: Backend>(
+    noisy: &Tensor<B, 4>,
+    condition: &Condition<B>,
+    sample: usize,
+) -> (Tensor<B, 4>, Condition<B>) {
+    let index = Tensor::<B, 1, Int>::from_data([sample as i64], &noisy.device());
+    (noisy.clone().narrow(0, sample, 1), condition.select(index))
+}
+
+/// The values of one sample of a batch.
+pub fn row<B: Backend>(batch: &Tensor<B, 4>, sample: usize) -> Vec<f32> {
+    values(batch.clone().narrow(0, sample, 1))
 }
 
 /// Multiplies every matrix of a module; vectors stay, and what was trainable stays so.

@@ -20,7 +20,6 @@ pub struct Adaptive<'a> {
     pub criterion: &'a mut Criterion,
 }
 
-/// The policies by what they show.
 fn policies() -> Vec<(String, Box<dyn ExitPolicy>)> {
     let exits = [1, 4, 7, 10].into_iter().filter_map(NonZeroUsize::new);
     let mut policies: Vec<(String, Box<dyn ExitPolicy>)> = exits

@@ -19,7 +19,6 @@ use criterion::{BenchmarkGroup, Criterion, Throughput};
 
 use crate::setting::wait;
 
-/// Images of a measurement.
 const IMAGES: usize = 16;
 
 pub struct SamplingBench<'a> {

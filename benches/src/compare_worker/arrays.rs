@@ -35,12 +35,10 @@ impl Folder {
     }
 }
 
-/// The inputs of a case.
 #[derive(Debug)]
 pub struct WorkerInputs(WeightFile);
 
 impl WorkerInputs {
-    /// A tensor of this name.
     pub fn tensor<B: Backend, const D: usize>(
         &self,
         name: &str,
@@ -52,7 +50,6 @@ impl WorkerInputs {
         Ok(Tensor::from_data(data, device))
     }
 
-    /// The values of an array.
     pub fn values<E: Element>(&self, name: &str) -> Result<Vec<E>> {
         let values = self.0.read(name)?.into_vec();
         values.map_err(|error| anyhow!("the input {name} has values of another type: {error:?}"))

@@ -8,17 +8,13 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "work", rename_all = "snake_case")]
 pub enum Case {
-    /// One noise prediction of a network.
     NoisePrediction {
-        /// The network.
         network: UVitConfig,
-        /// What it computes in.
         #[serde(default)]
         precision: Precision,
     },
     /// Forward, backward and AdamW.
     TrainingStep {
-        /// The network.
         network: UVitConfig,
         /// AdamW's settings.
         #[serde(flatten)]
@@ -26,11 +22,8 @@ pub enum Case {
     },
     /// A walk of DPM-Solver++(2M).
     Sampling {
-        /// The network.
         network: UVitConfig,
-        /// Images.
         batch: usize,
-        /// Solver steps.
         steps: usize,
     },
     /// One noise prediction whose samples leave early.
@@ -41,13 +34,9 @@ pub enum Case {
     /// The Fréchet distance of two normal distributions.
     FrechetDistance,
     /// Multiply-adds on registers alone.
-    MultiplyAdds {
-        /// What they compute in.
-        precision: Precision,
-    },
+    MultiplyAdds { precision: Precision },
     /// The product of two square matrices.
     MatrixProduct {
-        /// What they are multiplied in.
         #[serde(default)]
         precision: Precision,
     },
@@ -56,12 +45,10 @@ pub enum Case {
 /// AdamW with PyTorch's meaning.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct OptimizerSettings {
-    /// The learning rate.
     pub learning_rate: f64,
     /// Decay of the moments.
     pub betas: [f32; 2],
     /// Added to the second moment's root.
     pub epsilon: f32,
-    /// Decoupled weight decay.
     pub weight_decay: f32,
 }

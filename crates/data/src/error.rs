@@ -16,13 +16,13 @@ use crate::fashion_mnist::SOURCE;
 pub enum DataError {
     /// The folder of the data set does not exist.
     #[error(
-        "{} (from {origin}) is not a folder; expected one with Fashion-MNIST's four gzipped IDX \
-         files ({SOURCE}), named by --data DIR or by the variable ADADIFF_DATA",
+        "{} ({origin}) is not a folder; expected one with Fashion-MNIST's four gzipped IDX \
+         files ({SOURCE}), given or named by the variable ADADIFF_DATA",
         folder.display()
     )]
     Folder {
         folder: PathBuf,
-        /// Who named it: the option, the variable or the default.
+        /// Who named it: the caller, the variable or the default.
         origin: &'static str,
     },
     /// A file or a folder cannot be opened.

@@ -11,30 +11,29 @@ pub const DATA_VARIABLE: &str = "ADADIFF_DATA";
 /// Where Debian's package `dataset-fashion-mnist` puts the files.
 pub const DEFAULT_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
 
-/// The folder of the data set: `option` (`--data DIR`), then the variable [`DATA_VARIABLE`], then
-/// [`DEFAULT_FOLDER`].
+/// The folder of the data set: `given`, then the variable [`DATA_VARIABLE`], then [`DEFAULT_FOLDER`].
 ///
 /// # Errors
-/// Where the first of these that is given is not a folder: a later one is not tried, so that a
-/// misspelt option never trains on other data.
-pub fn locate(option: Option<&Path>) -> Result<PathBuf, DataError> {
+/// Where the first of these that there is is not a folder: a later one is not tried, so that a
+/// misspelt name never trains on other data.
+pub fn locate(given: Option<&Path>) -> Result<PathBuf, DataError> {
     first_given(
-        option,
+        given,
         std::env::var_os(DATA_VARIABLE),
         Path::new(DEFAULT_FOLDER),
     )
 }
 
 fn first_given(
-    option: Option<&Path>,
+    given: Option<&Path>,
     variable: Option<OsString>,
     default: &Path,
 ) -> Result<PathBuf, DataError> {
     // An empty variable counts as unset, as shells have no other way to say it in one command.
     let variable = variable.filter(|value| !value.is_empty());
-    let (folder, origin) = match (option, variable) {
-        (Some(folder), _) => (folder.to_owned(), "the option --data"),
-        (None, Some(folder)) => (folder.into(), "the variable ADADIFF_DATA"),
+    let (folder, origin) = match (given, variable) {
+        (Some(folder), _) => (folder.to_owned(), "as given"),
+        (None, Some(folder)) => (folder.into(), "from the variable ADADIFF_DATA"),
         (None, None) => (default.to_owned(), "the default place"),
     };
     if folder.is_dir() {
@@ -77,7 +76,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("missing (from the option --data) is not a folder"),
+            error.contains("missing (as given) is not a folder"),
             "{error}"
         );
         let error = first_given(None, Some(missing.into()), default.path()).unwrap_err();

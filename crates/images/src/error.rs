@@ -11,6 +11,7 @@ use crate::names::endings;
 
 /// Why one picture cannot be used. It continues a sentence that begins with the picture's name.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum PictureError {
     /// The file cannot be read.
     #[error("cannot be read ({0})")]
@@ -29,18 +30,10 @@ pub enum PictureError {
     Archive(#[from] ZipError),
     /// The file is larger than any picture's.
     #[error("has more than {most} bytes")]
-    Bytes {
-        /// The most bytes that are read.
-        most: u64,
-    },
+    Bytes { most: u64 },
     /// The picture would take more memory than any photograph.
     #[error("has {width} x {height} pixels, for which more than {} MiB are needed", MOST_MEMORY >> 20)]
-    Large {
-        /// Width in pixels.
-        width: u64,
-        /// Height in pixels.
-        height: u64,
-    },
+    Large { width: u64, height: u64 },
     /// The file ends before the picture does.
     #[error("is cut off")]
     Truncated,
@@ -67,23 +60,14 @@ fn described(format: Option<ImageFormat>) -> String {
 
 /// Why a folder or an archive of images could not be read.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ImageFilesError {
     /// The folder or file could not be read.
     #[error("cannot read {path}")]
-    File {
-        /// The folder or file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// The file is no zip archive, or damaged.
     #[error("{path} is no usable zip archive: {reason}")]
-    Archive {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Archive { path: PathBuf, reason: String },
     /// There are no images.
     #[error(
         "{path} holds no images: none of its {} files ends in {}{}",
@@ -95,10 +79,5 @@ pub enum ImageFilesError {
             String::new()
         }
     )]
-    None {
-        /// The folder or file.
-        path: PathBuf,
-        /// What is in it.
-        left_out: LeftOut,
-    },
+    None { path: PathBuf, left_out: LeftOut },
 }

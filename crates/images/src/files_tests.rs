@@ -1,6 +1,7 @@
 use std::fs;
 use std::io::{Cursor, Write};
 
+use adadiff_storage::write_atomically;
 use image::{ImageFormat, Rgb};
 use tempfile::TempDir;
 use zip::ZipWriter;
@@ -42,9 +43,7 @@ fn mixed() -> Vec<(&'static str, Vec<u8>)> {
 fn folder(files: &[(&str, Vec<u8>)]) -> TempDir {
     let folder = TempDir::new().unwrap();
     for (name, bytes) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
+        write_atomically(&folder.path().join(name), bytes).unwrap();
     }
     folder
 }

@@ -79,23 +79,14 @@ impl<B: Backend> Classifier<B> for FashionCnn<B> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Distribution, Tolerance, s};
     use burn_flex::{Flex, FlexDevice};
 
     use super::*;
+    use crate::testing::assert_features_are_the_images_own;
 
     #[test]
     fn an_images_features_do_not_depend_on_its_batch() {
-        let device = FlexDevice;
-        println!("device: flex");
-        let network = FashionCnnConfig::new().init::<Flex>(&device);
-        let images = Tensor::random([5, 1, 32, 32], Distribution::Uniform(-1.0, 1.0), &device);
-        let together = network.features(images.clone());
-        assert_eq!(together.dims(), [5, 64]);
-        assert_eq!(network.logits(images.clone()).dims(), [5, 10]);
-        let alone = network.features(images.slice(s![3..4]));
-        let row = together.slice(s![3..4]).into_data();
-        row.assert_approx_eq::<f32>(&alone.into_data(), Tolerance::absolute(1e-5));
+        assert_features_are_the_images_own(&FashionCnnConfig::new().init(&FlexDevice));
     }
 
     #[test]

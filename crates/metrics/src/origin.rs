@@ -18,7 +18,7 @@ impl FeatureOrigin {
     /// With what does.
     pub fn ensure_same(&self, other: &Self) -> Result<(), MetricsError> {
         for (what, own, others) in [
-            ("--mode", &self.mode, &other.mode),
+            ("the mode", &self.mode, &other.mode),
             (
                 "weights of the SHA-256",
                 &self.weights_sha256,
@@ -61,7 +61,7 @@ mod tests {
                 .to_string()
         };
         let error = message(origin("tf", Some("a")));
-        assert!(error.contains("with --mode clean and --mode tf"), "{error}");
+        assert!(error.contains("with the mode clean and tf"), "{error}");
         let error = message(origin("clean", Some("b")));
         assert!(error.contains("weights of the SHA-256 a and"), "{error}");
     }

@@ -1,12 +1,13 @@
 //! The network's last correction of its input, used again while little is expected to change.
 
-use std::cell::{Cell, RefCell};
-
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Tensor};
 
-use crate::rows::{RowSplit, condition_of, rows_of};
-use crate::{Condition, DecisionScope, Denoiser, ModelError, Prediction, bytes_per_row, read_back};
+use crate::rows::{RowSplit, rows_of};
+use crate::{
+    BatchMemory, DecisionScope, Denoiser, ModelError, NoisyBatch, Prediction, Remembered,
+    bytes_per_row, read_back,
+};
 
 /// The first of so many equal parts of all evaluations is computed in full.
 const WARM_UP: usize = 5;
@@ -29,9 +30,7 @@ pub struct EasyCache<B: Backend, D> {
     tolerance: f64,
     scope: DecisionScope,
     evaluations: usize,
-    memory: RefCell<Option<Memory<B>>>,
-    /// Bytes of a sample's memory.
-    most_kept: Cell<usize>,
+    memory: BatchMemory<Memory<B>>,
 }
 
 /// What is known of a batch's earlier evaluations.
@@ -58,6 +57,12 @@ struct SampleMemory {
     estimate: f64,
 }
 
+impl<B: Backend> Remembered for Memory<B> {
+    fn bytes_per_sample(&self) -> usize {
+        2 * bytes_per_row(&self.full_input) + bytes_per_row(&self.full_output)
+    }
+}
+
 impl<B: Backend, D: Denoiser<B>> EasyCache<B, D> {
     /// Skips evaluations of `network` in walks of so many `evaluations`.
     pub fn new(network: D, tolerance: f64, scope: DecisionScope, evaluations: usize) -> Self {
@@ -66,8 +71,7 @@ impl<B: Backend, D: Denoiser<B>> EasyCache<B, D> {
             tolerance,
             scope,
             evaluations,
-            memory: RefCell::new(None),
-            most_kept: Cell::new(0),
+            memory: BatchMemory::default(),
         }
     }
 
@@ -76,15 +80,14 @@ impl<B: Backend, D: Denoiser<B>> EasyCache<B, D> {
     fn decide(
         &self,
         memory: &mut Memory<B>,
-        noisy: &Tensor<B, 4>,
-        pairs: bool,
+        batch: &NoisyBatch<B>,
     ) -> Result<RowSplit, ModelError> {
-        let batch = memory.samples.len();
         let warm_up = memory.count < self.evaluations.div_ceil(WARM_UP);
         if warm_up || memory.count + 1 >= self.evaluations {
-            return Ok(RowSplit::new(&vec![true; batch]));
+            return Ok(RowSplit::new(&vec![true; batch.samples()]));
         }
-        let moved = self.mean_sizes(noisy.clone() - memory.last_input.clone(), pairs)?;
+        let moved = batch.noisy.clone() - memory.last_input.clone();
+        let moved = self.mean_sizes(moved, batch.pairs)?;
         let full = memory.samples.iter_mut().zip(moved).map(|(sample, moved)| {
             let Some(rate) = sample.rate else {
                 return true;
@@ -131,14 +134,9 @@ impl<B: Backend, D: Denoiser<B>> EasyCache<B, D> {
     }
 
     /// The first evaluation of a batch.
-    fn first(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-        pairs: bool,
-    ) -> Result<(Prediction<B>, Memory<B>), ModelError> {
-        let prediction = self.evaluate_network(noisy.clone(), timestep, condition, pairs)?;
+    fn first(&self, batch: NoisyBatch<B>) -> Result<(Prediction<B>, Memory<B>), ModelError> {
+        let (noisy, pairs) = (batch.noisy.clone(), batch.pairs);
+        let prediction = self.network.predict_batch(batch)?;
         let output = prediction.noise.clone();
         let sizes = self.mean_sizes(output.clone(), pairs)?;
         let samples = sizes.into_iter().map(|output_size| SampleMemory {
@@ -158,20 +156,16 @@ impl<B: Backend, D: Denoiser<B>> EasyCache<B, D> {
     /// A later one, of the same batch.
     fn next(
         &self,
+        batch: NoisyBatch<B>,
         mut memory: Memory<B>,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-        pairs: bool,
     ) -> Result<(Prediction<B>, Memory<B>), ModelError> {
-        let split = self.decide(&mut memory, &noisy, pairs)?;
-        let mut found = Prediction::new(noisy.clone(), 0);
+        let split = self.decide(&mut memory, &batch)?;
+        let mut found = Prediction::new(batch.noisy.clone(), 0);
         let mut parts = Vec::new();
         if !split.full.is_empty() {
-            let batch = memory.samples.len();
-            let input = rows_of(&noisy, &split.full);
-            let condition = condition_of(condition, batch, &split.full, &noisy.device());
-            let full = self.evaluate_network(input.clone(), timestep, &condition, pairs)?;
+            let batch = batch.rows(&split.full);
+            let (input, pairs) = (batch.noisy.clone(), batch.pairs);
+            let full = self.network.predict_batch(batch)?;
             for (&row, blocks) in split.full.iter().zip(full.blocks) {
                 found.blocks[row] = blocks;
             }
@@ -179,68 +173,24 @@ impl<B: Backend, D: Denoiser<B>> EasyCache<B, D> {
             self.note(&mut memory, &split, input, full.noise, pairs)?;
         }
         if !split.rest.is_empty() {
-            let [noisy, input, output] = [&noisy, &memory.full_input, &memory.full_output]
+            let [noisy, input, output] = [&batch.noisy, &memory.full_input, &memory.full_output]
                 .map(|tensor| rows_of(tensor, &split.rest));
             parts.push(noisy + (output - input));
         }
         found.noise = split.join(parts);
         memory.count += 1;
-        memory.last_input = noisy;
+        memory.last_input = batch.noisy;
         Ok((found, memory))
-    }
-
-    fn evaluate_network(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-        pairs: bool,
-    ) -> Result<Prediction<B>, ModelError> {
-        if pairs {
-            self.network.predict_pairs(noisy, timestep, condition)
-        } else {
-            self.network.predict(noisy, timestep, condition)
-        }
-    }
-
-    fn evaluate(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-        pairs: bool,
-    ) -> Result<Prediction<B>, ModelError> {
-        // What fails leaves the memory as it was.
-        let memory = self.memory.borrow().clone();
-        let memory = memory.filter(|memory| memory.last_input.dims() == noisy.dims());
-        let (prediction, memory) = match memory {
-            Some(memory) => self.next(memory, noisy, timestep, condition, pairs)?,
-            None => self.first(noisy, timestep, condition, pairs)?,
-        };
-        self.most_kept
-            .set(2 * bytes_per_row(&memory.full_input) + bytes_per_row(&memory.full_output));
-        self.memory.replace(Some(memory));
-        Ok(prediction)
     }
 }
 
 impl<B: Backend, D: Denoiser<B>> Denoiser<B> for EasyCache<B, D> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        self.evaluate(noisy, timestep, condition, false)
-    }
-
-    fn predict_pairs(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        self.evaluate(noisy, timestep, condition, true)
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        self.memory
+            .evaluate(batch.noisy.dims(), |memory| match memory {
+                Some(memory) => self.next(batch, memory),
+                None => self.first(batch),
+            })
     }
 
     fn blocks_per_prediction(&self) -> u32 {
@@ -248,12 +198,12 @@ impl<B: Backend, D: Denoiser<B>> Denoiser<B> for EasyCache<B, D> {
     }
 
     fn begin(&self) {
-        self.memory.replace(None);
+        self.memory.forget();
         self.network.begin();
     }
 
     fn memory_per_sample(&self) -> usize {
-        self.most_kept.get() + self.network.memory_per_sample()
+        self.memory.most_bytes() + self.network.memory_per_sample()
     }
 }
 

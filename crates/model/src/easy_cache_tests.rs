@@ -3,20 +3,15 @@ use burn_flex::Flex;
 
 use super::*;
 use crate::testing::{uniform, values};
-use crate::{UVit, UVitConfig};
+use crate::{Condition, UVit, UVitConfig};
 
 /// Multiplies its input by the timestep.
 #[derive(Debug)]
 struct Scaling;
 
 impl Denoiser<Flex> for Scaling {
-    fn predict(
-        &self,
-        noisy: Tensor<Flex, 4>,
-        timestep: f64,
-        _: &Condition<Flex>,
-    ) -> Result<Prediction<Flex>, ModelError> {
-        Ok(Prediction::new(noisy * timestep, 3))
+    fn predict_batch(&self, batch: NoisyBatch<Flex>) -> Result<Prediction<Flex>, ModelError> {
+        Ok(Prediction::new(batch.noisy * batch.timestep, 3))
     }
 
     fn blocks_per_prediction(&self) -> u32 {
@@ -84,11 +79,13 @@ fn a_batch_decides_by_its_means_and_a_pair_by_its_own() {
         let cache = EasyCache::new(Scaling, 0.1, scope, 10);
         // Both move by 0.1 in the end, of outputs of 2 and 0.5: 0.05 and 0.2.
         let walk = [[1.0, 0.25], [2.0, 0.5], [2.1, 0.6]].map(|rows| {
-            let found = match pairs {
-                true => cache.predict_pairs(input(rows), 1.0, &Condition::None),
-                false => cache.predict(input(rows), 1.0, &Condition::None),
+            let batch = NoisyBatch {
+                noisy: input(rows),
+                timestep: 1.0,
+                condition: Condition::None,
+                pairs,
             };
-            found.unwrap().blocks
+            cache.predict_batch(batch).unwrap().blocks
         });
         walk[2].clone()
     };

@@ -1,13 +1,15 @@
 //! What inner blocks computed in one step, used again in the next.
 
-use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::kernels::Kernels;
-use crate::{Condition, Denoiser, ModelError, Prediction, UVit, UVitConfig, bytes_per_row};
+use crate::{
+    BatchMemory, Denoiser, ModelError, NoisyBatch, Prediction, Remembered, UVit, UVitConfig,
+    bytes_per_row,
+};
 
 /// In-blocks, and as many out-blocks, that run in every evaluation, where the network has so many:
 /// one, as in DeepCache's fastest setting.
@@ -27,18 +29,22 @@ const OUTER: usize = 1;
 pub struct FeatureCache<'a, B: Backend> {
     network: &'a UVit<B>,
     interval: NonZeroUsize,
-    memory: RefCell<Option<Memory<B>>>,
-    /// Bytes of a sample's change.
-    most_kept: Cell<usize>,
+    memory: BatchMemory<Memory<B>>,
 }
 
 /// What an evaluation of all blocks leaves to the next ones.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Memory<B: Backend> {
-    /// What the inner blocks added to the hidden state `[batch, tokens, width]`.
-    change: Tensor<B, 3>,
+    /// What the inner blocks added to the hidden state `[batch, tokens, width]`, where it will be used again.
+    change: Option<Tensor<B, 3>>,
     /// Evaluations since.
     age: usize,
+}
+
+impl<B: Backend> Remembered for Memory<B> {
+    fn bytes_per_sample(&self) -> usize {
+        self.change.as_ref().map_or(0, bytes_per_row)
+    }
 }
 
 impl<'a, B: Kernels> FeatureCache<'a, B> {
@@ -47,45 +53,54 @@ impl<'a, B: Kernels> FeatureCache<'a, B> {
         Self {
             network,
             interval,
-            memory: RefCell::new(None),
-            most_kept: Cell::new(0),
+            memory: BatchMemory::default(),
         }
     }
 
-    /// What the inner blocks added the last time, where it may be used again for a batch of this
-    /// size.
-    fn recall(&self, batch: usize) -> Option<Tensor<B, 3>> {
-        let memory = self.memory.borrow();
-        let Memory { change, age } = memory.as_ref()?;
-        let [of_batch, ..] = change.dims();
-        let usable = of_batch == batch && age + 1 < self.interval.get();
-        usable.then(|| change.clone())
+    /// [`Denoiser::predict_batch`] with what is remembered of the batch.
+    fn evaluate(
+        &self,
+        batch: NoisyBatch<B>,
+        memory: Option<Memory<B>>,
+    ) -> Result<(Prediction<B>, Memory<B>), ModelError> {
+        let (network, interval) = (self.network, self.interval.get());
+        let blocks = network.num_blocks();
+        let outer = outer_blocks(blocks);
+        let state = network.embed_batch(batch)?;
+        let mut state = network.run_blocks(0..outer, state);
+        let before = state.hidden();
+        let (run, memory) = match memory.filter(|memory| memory.age + 1 < interval) {
+            Some(Memory {
+                change: Some(change),
+                age,
+            }) => {
+                state = state.with_hidden(before + change.clone());
+                let change = Some(change);
+                (
+                    2 * outer,
+                    Memory {
+                        change,
+                        age: age + 1,
+                    },
+                )
+            }
+            _ => {
+                state = network.run_blocks(outer..blocks - outer, state);
+                let change = (interval > 1).then(|| state.hidden() - before);
+                (blocks, Memory { change, age: 0 })
+            }
+        };
+        let state = network.run_blocks(blocks - outer..blocks, state);
+        let noise = network.decode(state.hidden());
+        Ok((Prediction::new(noise, run), memory))
     }
 }
 
 impl<B: Kernels> Denoiser<B> for FeatureCache<'_, B> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        let [batch, ..] = noisy.dims();
-        let (network, known) = (self.network, self.recall(batch));
-        let keeps = self.interval.get() > 1;
-        // The memory stays on this thread: it is read before, and written once nothing can fail.
-        let (prediction, change) =
-            B::on_worker(|| evaluate(network, known, keeps, noisy, timestep, condition))?;
-        let mut memory = self.memory.borrow_mut();
-        match (change, memory.as_mut()) {
-            (Some(change), _) => {
-                self.most_kept.set(bytes_per_row(&change));
-                *memory = Some(Memory { change, age: 0 });
-            }
-            (None, Some(used)) => used.age += 1,
-            (None, None) => (),
-        }
-        Ok(prediction)
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        self.memory.evaluate(batch.noisy.dims(), |memory| {
+            B::on_worker(|| self.evaluate(batch, memory))
+        })
     }
 
     fn blocks_per_prediction(&self) -> u32 {
@@ -93,46 +108,12 @@ impl<B: Kernels> Denoiser<B> for FeatureCache<'_, B> {
     }
 
     fn begin(&self) {
-        self.memory.replace(None);
+        self.memory.forget();
     }
 
     fn memory_per_sample(&self) -> usize {
-        self.most_kept.get()
+        self.memory.most_bytes()
     }
-}
-
-/// [`Denoiser::predict`] with the inner blocks' change `[batch, tokens, width]`, where it is `known`; where
-/// it is not, they are run, and what they changed is returned too if it is to be kept.
-///
-/// # Errors
-/// Those of [`UVit::embed`].
-fn evaluate<B: Kernels>(
-    network: &UVit<B>,
-    known: Option<Tensor<B, 3>>,
-    keeps: bool,
-    noisy: Tensor<B, 4>,
-    timestep: f64,
-    condition: &Condition<B>,
-) -> Result<(Prediction<B>, Option<Tensor<B, 3>>), ModelError> {
-    let [batch, ..] = noisy.dims();
-    let blocks = network.num_blocks();
-    let outer = outer_blocks(blocks);
-    let state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
-    let mut state = network.run_blocks(0..outer, state);
-    let before = state.hidden();
-    let (run, change) = match known {
-        Some(change) => {
-            state = state.with_hidden(before + change);
-            (2 * outer, None)
-        }
-        None => {
-            state = network.run_blocks(outer..blocks - outer, state);
-            (blocks, keeps.then(|| state.hidden() - before))
-        }
-    };
-    let state = network.run_blocks(blocks - outer..blocks, state);
-    let noise = network.decode(state.hidden());
-    Ok((Prediction::new(noise, run), change))
 }
 
 /// Outer in-blocks, and out-blocks, of a network of so many blocks.
@@ -161,6 +142,7 @@ impl UVitConfig {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
+    use crate::Condition;
     use crate::testing::{uniform, values};
     use burn_flex::Flex;
 

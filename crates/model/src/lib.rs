@@ -37,6 +37,7 @@ pub mod autoencoder;
 pub mod clip;
 pub mod kernels;
 
+mod batch_memory;
 mod block;
 mod condition;
 mod config;
@@ -61,10 +62,11 @@ mod timestep;
 mod token_merging;
 mod uvit;
 
+pub use batch_memory::{BatchMemory, Remembered};
 pub use block::{Attention, Block, Mlp};
 pub use condition::Condition;
 pub use config::{TextConfig, UVitConfig};
-pub use denoiser::{Denoiser, Prediction};
+pub use denoiser::{Denoiser, NoisyBatch, Prediction};
 pub use easy_cache::EasyCache;
 pub use error::ModelError;
 pub use feature_cache::FeatureCache;

@@ -1,10 +1,10 @@
 //! Samples of a batch for which different work is done.
 
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, gather};
+use crate::gather;
 
 /// Over which samples one decision to skip work is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,21 +87,6 @@ pub(crate) fn rows_of<B: Backend, const D: usize>(
     } else {
         gather(tensor.clone(), rows)
     }
-}
-
-/// The condition of the samples at ascending `rows` of a batch.
-pub(crate) fn condition_of<B: Backend>(
-    condition: &Condition<B>,
-    batch: usize,
-    rows: &[usize],
-    device: &B::Device,
-) -> Condition<B> {
-    if rows.len() == batch {
-        return condition.clone();
-    }
-    let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-    let indices = TensorData::new(indices, [rows.len()]);
-    condition.select(Tensor::<B, 1, Int>::from_data(indices, device))
 }
 
 #[cfg(test)]

@@ -1,17 +1,15 @@
 //! Hidden states that are forecast, and forecasts that are verified by the last block.
 
-use std::cell::{Cell, RefCell};
-
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Tensor};
 
 use crate::kernels::Kernels;
-use crate::rows::{RowSplit, condition_of, rows_of};
+use crate::rows::{RowSplit, rows_of};
 use crate::taylor::TaylorFactors;
 use crate::taylor_seer::FULL_AT_FIRST;
 use crate::{
-    Condition, DecisionScope, Denoiser, ModelError, Prediction, TokenState, UVit, UVitConfig,
-    read_back,
+    BatchMemory, DecisionScope, Denoiser, ModelError, NoisyBatch, Prediction, Remembered,
+    TokenState, UVit, UVitConfig, read_back,
 };
 
 /// Forecasts between two full evaluations, at least and at most.
@@ -45,9 +43,7 @@ pub struct SpeCa<'a, B: Backend> {
     order: usize,
     scope: DecisionScope,
     evaluations: usize,
-    memory: RefCell<Option<Memory<B>>>,
-    /// Bytes of a sample's memory.
-    most_kept: Cell<usize>,
+    memory: BatchMemory<Memory<B>>,
 }
 
 /// What is known of a batch's earlier evaluations.
@@ -65,56 +61,9 @@ struct Memory<B: Backend> {
     errors: Vec<Option<f64>>,
 }
 
-/// What a batch's samples are predicted from.
-struct Input<'i, B: Backend> {
-    noisy: &'i Tensor<B, 4>,
-    timestep: f64,
-    condition: &'i Condition<B>,
-    /// Whether both halves of the batch are the same samples.
-    pairs: bool,
-}
-
-impl<B: Kernels> Input<'_, B> {
-    fn embed(&self, network: &UVit<B>, rows: &[usize]) -> Result<TokenState<B>, ModelError> {
-        let [batch, ..] = self.noisy.dims();
-        let condition = condition_of(self.condition, batch, rows, &self.noisy.device());
-        let noisy = rows_of(self.noisy, rows);
-        network.embed(noisy, &vec![self.timestep as f32; rows.len()], &condition)
-    }
-}
-
-/// When forecasts are made and verified.
-#[derive(Clone, Copy)]
-struct Rule {
-    tolerance: f64,
-    scope: DecisionScope,
-    evaluations: usize,
-}
-
-impl Rule {
-    /// The error that a forecast may have for the evaluation `now` to be a forecast too.
-    fn allowed(self, now: usize) -> f64 {
-        let progress = now as f64 / self.evaluations as f64;
-        (self.tolerance * DECAY.powf(progress)).max(FLOOR)
-    }
-
-    /// Which samples are evaluated in full.
-    fn split<B: Backend>(self, memory: &Memory<B>) -> RowSplit {
-        let [least, most] = FORECASTS;
-        let now = memory.count;
-        let full = memory.forecasts.iter().zip(&memory.errors);
-        let full = full.map(|(&forecasts, &error)| {
-            let wrong = error.is_some_and(|error| error.is_nan() || error > self.allowed(now));
-            now < FULL_AT_FIRST || forecasts >= most || forecasts >= least && wrong
-        });
-        RowSplit::new(&full.collect::<Vec<bool>>())
-    }
-
-    /// Whether the error of a sample's forecast in evaluation `now`, the `forecasts`-th in a row, will be
-    /// asked for.
-    fn verifies(self, forecasts: usize, now: usize) -> bool {
-        let [least, most] = FORECASTS;
-        (least..most).contains(&forecasts) && now + 1 < self.evaluations
+impl<B: Backend> Remembered for Memory<B> {
+    fn bytes_per_sample(&self) -> usize {
+        self.before_last.bytes_per_sample() + self.all.bytes_per_sample()
     }
 }
 
@@ -134,167 +83,142 @@ impl<'a, B: Kernels> SpeCa<'a, B> {
             order,
             scope,
             evaluations,
-            memory: RefCell::new(None),
-            most_kept: Cell::new(0),
+            memory: BatchMemory::default(),
         }
     }
-}
 
-/// Runs all blocks for the samples at `rows`: the last block's output, and what is added to the embedded
-/// tokens by all blocks but the last, and by all.
-fn run_full<B: Kernels>(
-    network: &UVit<B>,
-    input: &Input<'_, B>,
-    rows: &[usize],
-) -> Result<[Tensor<B, 3>; 3], ModelError> {
-    let state = input.embed(network, rows)?;
-    let embedded = state.hidden();
-    let last = network.num_blocks() - 1;
-    let state = network.run_blocks(0..last, state);
-    let before_last = state.hidden() - embedded.clone();
-    let hidden = network.run_blocks(last..last + 1, state).hidden();
-    Ok([hidden.clone(), before_last, hidden - embedded])
-}
-
-/// The error of the forecast `hidden` `[rows, tokens, width]` of the last block's output, where its input
-/// is forecast to be `before`; `state` are the embedded samples.
-fn verify<B: Kernels>(
-    network: &UVit<B>,
-    state: TokenState<B>,
-    before: Tensor<B, 3>,
-    hidden: Tensor<B, 3>,
-) -> Result<Vec<f64>, ModelError> {
-    let last = network.num_blocks() - 1;
-    let state = match network.has_long_skips() {
-        true => network.run_blocks(0..1, state),
-        false => state,
-    };
-    let real = network.run_blocks(last..last + 1, state.with_hidden(before));
-    let [real, hidden] = [real.hidden(), hidden].map(|tensor| tensor.cast(FloatDType::F32));
-    let [rows, tokens, width] = real.dims();
-    let size = real.clone().abs().max_pair(hidden.clone().abs()) + EPSILON;
-    let errors = (hidden - real).abs() / size;
-    read_back(errors.reshape([rows, tokens * width]).mean_dim(1))
-}
-
-/// A later evaluation of a batch of which something is known.
-fn next<B: Kernels>(
-    network: &UVit<B>,
-    rule: Rule,
-    mut memory: Memory<B>,
-    input: &Input<'_, B>,
-) -> Result<(Prediction<B>, Memory<B>), ModelError> {
-    let now = memory.count;
-    let split = rule.split(&memory);
-    let mut hidden = Vec::new();
-    let mut blocks = vec![network.num_blocks() as u32; memory.forecasts.len()];
-    if !split.full.is_empty() {
-        let [output, before_last, all] = run_full(network, input, &split.full)?;
-        memory.before_last.update(&split, before_last, now);
-        memory.all.update(&split, all, now);
-        for &row in &split.full {
-            (memory.forecasts[row], memory.errors[row]) = (0, None);
-        }
-        hidden.push(output);
+    /// The error that a forecast may have for the evaluation `now` to be a forecast too.
+    fn allowed(&self, now: usize) -> f64 {
+        let progress = now as f64 / self.evaluations as f64;
+        (self.tolerance * DECAY.powf(progress)).max(FLOOR)
     }
-    if !split.rest.is_empty() {
-        let rows = &split.rest;
-        let mut state = input.embed(network, rows)?;
-        let forecast = state.hidden() + memory.all.forecast(rows, now);
-        for &row in rows {
-            memory.forecasts[row] += 1;
-            (memory.errors[row], blocks[row]) = (None, 0);
-        }
-        let places: Vec<usize> = (0..rows.len())
-            .filter(|&place| rule.verifies(memory.forecasts[rows[place]], now))
-            .collect();
-        if !places.is_empty() {
-            state.keep(&places);
-            let verified: Vec<usize> = places.iter().map(|&place| rows[place]).collect();
-            let before = state.hidden() + memory.before_last.forecast(&verified, now);
-            let errors = verify(network, state, before, rows_of(&forecast, &places))?;
-            for (&row, error) in verified.iter().zip(rule.scope.means(errors, input.pairs)) {
-                memory.errors[row] = Some(error);
-                blocks[row] = 1 + u32::from(network.has_long_skips());
-            }
-        }
-        hidden.push(forecast);
+
+    /// Which samples are evaluated in full.
+    fn split(&self, memory: &Memory<B>) -> RowSplit {
+        let [least, most] = FORECASTS;
+        let now = memory.count;
+        let full = memory.forecasts.iter().zip(&memory.errors);
+        let full = full.map(|(&forecasts, &error)| {
+            let wrong = error.is_some_and(|error| error.is_nan() || error > self.allowed(now));
+            now < FULL_AT_FIRST || forecasts >= most || forecasts >= least && wrong
+        });
+        RowSplit::new(&full.collect::<Vec<bool>>())
     }
-    memory.count += 1;
-    let mut prediction = Prediction::new(network.decode(split.join(hidden)), 0);
-    prediction.blocks = blocks;
-    Ok((prediction, memory))
-}
 
-/// The first evaluation of a batch.
-fn first<B: Kernels>(
-    network: &UVit<B>,
-    order: usize,
-    input: &Input<'_, B>,
-) -> Result<(Prediction<B>, Memory<B>), ModelError> {
-    let [batch, ..] = input.noisy.dims();
-    let rows: Vec<usize> = (0..batch).collect();
-    let [hidden, before_last, all] = run_full(network, input, &rows)?;
-    let memory = Memory {
-        count: 1,
-        before_last: TaylorFactors::new(before_last, order, 0),
-        all: TaylorFactors::new(all, order, 0),
-        forecasts: vec![0; batch],
-        errors: vec![None; batch],
-    };
-    let prediction = Prediction::new(network.decode(hidden), network.num_blocks());
-    Ok((prediction, memory))
-}
+    /// Whether the error of a sample's forecast in evaluation `now`, the `forecasts`-th in a row, will be
+    /// asked for.
+    fn verifies(&self, forecasts: usize, now: usize) -> bool {
+        let [least, most] = FORECASTS;
+        (least..most).contains(&forecasts) && now + 1 < self.evaluations
+    }
 
-impl<B: Kernels> SpeCa<'_, B> {
-    fn evaluate(&self, input: Input<'_, B>) -> Result<Prediction<B>, ModelError> {
-        let (network, order) = (self.network, self.order);
-        let rule = Rule {
-            tolerance: self.tolerance,
-            scope: self.scope,
-            evaluations: self.evaluations,
+    /// Runs all blocks: the last block's output, and what is added to the embedded tokens by all blocks but
+    /// the last, and by all.
+    fn run_full(&self, batch: NoisyBatch<B>) -> Result<[Tensor<B, 3>; 3], ModelError> {
+        let network = self.network;
+        let state = network.embed_batch(batch)?;
+        let embedded = state.hidden();
+        let last = network.num_blocks() - 1;
+        let state = network.run_blocks(0..last, state);
+        let before_last = state.hidden() - embedded.clone();
+        let hidden = network.run_blocks(last..last + 1, state).hidden();
+        Ok([hidden.clone(), before_last, hidden - embedded])
+    }
+
+    /// The error of the forecast `hidden` `[rows, tokens, width]` of the last block's output, where its input
+    /// is forecast to be `before`; `state` are the embedded samples.
+    fn verify(
+        &self,
+        state: TokenState<B>,
+        before: Tensor<B, 3>,
+        hidden: Tensor<B, 3>,
+    ) -> Result<Vec<f64>, ModelError> {
+        let network = self.network;
+        let last = network.num_blocks() - 1;
+        let state = if network.has_long_skips() {
+            network.run_blocks(0..1, state)
+        } else {
+            state
         };
-        let [batch, ..] = input.noisy.dims();
-        // What fails leaves the memory as it was.
-        let memory = self.memory.borrow().clone();
-        let memory = memory.filter(|memory| memory.all.batch() == batch);
-        let (prediction, memory) = B::on_worker(|| match memory {
-            Some(memory) => next(network, rule, memory, &input),
-            None => first(network, order, &input),
-        })?;
-        let kept = [&memory.before_last, &memory.all].map(TaylorFactors::bytes_per_sample);
-        self.most_kept.set(kept.iter().sum());
-        self.memory.replace(Some(memory));
-        Ok(prediction)
+        let real = network.run_blocks(last..last + 1, state.with_hidden(before));
+        let [real, hidden] = [real.hidden(), hidden].map(|tensor| tensor.cast(FloatDType::F32));
+        let [rows, tokens, width] = real.dims();
+        let size = real.clone().abs().max_pair(hidden.clone().abs()) + EPSILON;
+        let errors = (hidden - real).abs() / size;
+        read_back(errors.reshape([rows, tokens * width]).mean_dim(1))
+    }
+
+    /// A later evaluation of a batch of which something is known.
+    fn next(
+        &self,
+        batch: &NoisyBatch<B>,
+        mut memory: Memory<B>,
+    ) -> Result<(Prediction<B>, Memory<B>), ModelError> {
+        let (network, now) = (self.network, memory.count);
+        let split = self.split(&memory);
+        let mut hidden = Vec::new();
+        let mut blocks = vec![network.num_blocks() as u32; memory.forecasts.len()];
+        if !split.full.is_empty() {
+            let [output, before_last, all] = self.run_full(batch.rows(&split.full))?;
+            memory.before_last.update(&split, before_last, now);
+            memory.all.update(&split, all, now);
+            for &row in &split.full {
+                (memory.forecasts[row], memory.errors[row]) = (0, None);
+            }
+            hidden.push(output);
+        }
+        if !split.rest.is_empty() {
+            let rows = &split.rest;
+            let mut state = network.embed_batch(batch.rows(rows))?;
+            let forecast = state.hidden() + memory.all.forecast(rows, now);
+            for &row in rows {
+                memory.forecasts[row] += 1;
+                (memory.errors[row], blocks[row]) = (None, 0);
+            }
+            let places: Vec<usize> = (0..rows.len())
+                .filter(|&place| self.verifies(memory.forecasts[rows[place]], now))
+                .collect();
+            if !places.is_empty() {
+                state.keep(&places);
+                let verified: Vec<usize> = places.iter().map(|&place| rows[place]).collect();
+                let before = state.hidden() + memory.before_last.forecast(&verified, now);
+                let errors = self.verify(state, before, rows_of(&forecast, &places))?;
+                for (&row, error) in verified.iter().zip(self.scope.means(errors, batch.pairs)) {
+                    memory.errors[row] = Some(error);
+                    blocks[row] = 1 + u32::from(network.has_long_skips());
+                }
+            }
+            hidden.push(forecast);
+        }
+        memory.count += 1;
+        let mut prediction = Prediction::new(network.decode(split.join(hidden)), 0);
+        prediction.blocks = blocks;
+        Ok((prediction, memory))
+    }
+
+    /// The first evaluation of a batch.
+    fn first(&self, batch: NoisyBatch<B>) -> Result<(Prediction<B>, Memory<B>), ModelError> {
+        let samples = batch.samples();
+        let [hidden, before_last, all] = self.run_full(batch)?;
+        let memory = Memory {
+            count: 1,
+            before_last: TaylorFactors::new(before_last, self.order, 0),
+            all: TaylorFactors::new(all, self.order, 0),
+            forecasts: vec![0; samples],
+            errors: vec![None; samples],
+        };
+        let prediction = Prediction::new(self.network.decode(hidden), self.network.num_blocks());
+        Ok((prediction, memory))
     }
 }
 
 impl<B: Kernels> Denoiser<B> for SpeCa<'_, B> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        self.evaluate(Input {
-            noisy: &noisy,
-            timestep,
-            condition,
-            pairs: false,
-        })
-    }
-
-    fn predict_pairs(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        self.evaluate(Input {
-            noisy: &noisy,
-            timestep,
-            condition,
-            pairs: true,
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        self.memory.evaluate(batch.noisy.dims(), |memory| {
+            B::on_worker(|| match memory {
+                Some(memory) => self.next(&batch, memory),
+                None => self.first(batch),
+            })
         })
     }
 
@@ -303,11 +227,11 @@ impl<B: Kernels> Denoiser<B> for SpeCa<'_, B> {
     }
 
     fn begin(&self) {
-        self.memory.replace(None);
+        self.memory.forget();
     }
 
     fn memory_per_sample(&self) -> usize {
-        self.most_kept.get()
+        self.memory.most_bytes()
     }
 }
 

@@ -1,6 +1,7 @@
 use burn_flex::Flex;
 
 use super::*;
+use crate::Condition;
 use crate::testing::{uniform, values};
 
 const STEPS: usize = 12;

@@ -1,9 +1,8 @@
 //! Two networks that take turns over time.
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::{Condition, Denoiser, ModelError, Prediction};
+use crate::{Denoiser, ModelError, NoisyBatch, Prediction};
 
 /// One network near pure noise, another one from there on: DuoDiff (Fernández et al. 2024, arXiv
 /// 2410.09633), where the first is a shallow one.
@@ -18,16 +17,11 @@ pub struct Switched<E, L> {
 }
 
 impl<B: Backend, E: Denoiser<B>, L: Denoiser<B>> Denoiser<B> for Switched<E, L> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        if timestep > self.switch {
-            self.early.predict(noisy, timestep, condition)
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        if batch.timestep > self.switch {
+            self.early.predict_batch(batch)
         } else {
-            self.late.predict(noisy, timestep, condition)
+            self.late.predict_batch(batch)
         }
     }
 
@@ -50,8 +44,8 @@ impl<B: Backend, E: Denoiser<B>, L: Denoiser<B>> Denoiser<B> for Switched<E, L> 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use crate::UVitConfig;
     use crate::testing::{uniform, values};
+    use crate::{Condition, UVitConfig};
     use burn_flex::Flex;
 
     #[test]

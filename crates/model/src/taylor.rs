@@ -76,11 +76,6 @@ impl<B: Backend> TaylorFactors<B> {
     pub fn bytes_per_sample(&self) -> usize {
         self.factors.iter().map(bytes_per_row).sum()
     }
-
-    /// Samples of the batch.
-    pub fn batch(&self) -> usize {
-        self.count.len()
-    }
 }
 
 /// A number for each of `rows` `[rows, 1, 1]`, of the type of `like`.

@@ -1,15 +1,15 @@
 //! Hidden states that are forecast from those of earlier evaluations.
 
-use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::kernels::Kernels;
 use crate::rows::RowSplit;
 use crate::taylor::TaylorFactors;
-use crate::{Condition, Denoiser, ModelError, Prediction, UVit, UVitConfig};
+use crate::{
+    BatchMemory, Denoiser, ModelError, NoisyBatch, Prediction, Remembered, UVit, UVitConfig,
+};
 
 /// Evaluations at the start that run all blocks.
 pub(crate) const FULL_AT_FIRST: usize = 2;
@@ -27,9 +27,7 @@ pub struct TaylorSeer<'a, B: Backend> {
     network: &'a UVit<B>,
     interval: NonZeroUsize,
     order: usize,
-    memory: RefCell<Option<Memory<B>>>,
-    /// Bytes of a sample's memory.
-    most_kept: Cell<usize>,
+    memory: BatchMemory<Memory<B>>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +38,12 @@ struct Memory<B: Backend> {
     change: TaylorFactors<B>,
 }
 
+impl<B: Backend> Remembered for Memory<B> {
+    fn bytes_per_sample(&self) -> usize {
+        self.change.bytes_per_sample()
+    }
+}
+
 impl<'a, B: Kernels> TaylorSeer<'a, B> {
     /// Runs the blocks of `network` in every `interval`-th evaluation.
     pub fn new(network: &'a UVit<B>, interval: NonZeroUsize, order: usize) -> Self {
@@ -47,50 +51,52 @@ impl<'a, B: Kernels> TaylorSeer<'a, B> {
             network,
             interval,
             order,
-            memory: RefCell::new(None),
-            most_kept: Cell::new(0),
+            memory: BatchMemory::default(),
         }
+    }
+
+    /// [`Denoiser::predict_batch`] with what is remembered of the batch.
+    fn evaluate(
+        &self,
+        batch: NoisyBatch<B>,
+        memory: Option<Memory<B>>,
+    ) -> Result<(Prediction<B>, Memory<B>), ModelError> {
+        let (network, samples) = (self.network, batch.samples());
+        let now = memory.as_ref().map_or(0, |memory| memory.count);
+        let full = now < FULL_AT_FIRST || (now + 1 - FULL_AT_FIRST) % self.interval == 0;
+        let state = network.embed_batch(batch)?;
+        let embedded = state.hidden();
+        let change = memory.map(|memory| memory.change);
+        let (hidden, run, change) = match change {
+            Some(change) if !full => {
+                let rows: Vec<usize> = (0..samples).collect();
+                (embedded + change.forecast(&rows, now), 0, change)
+            }
+            change => {
+                let blocks = network.num_blocks();
+                let hidden = network.run_blocks(0..blocks, state).hidden();
+                let value = hidden.clone() - embedded;
+                let change = match change {
+                    Some(mut change) => {
+                        change.update(&RowSplit::new(&vec![true; samples]), value, now);
+                        change
+                    }
+                    None => TaylorFactors::new(value, self.order, now),
+                };
+                (hidden, blocks, change)
+            }
+        };
+        let count = now + 1;
+        let prediction = Prediction::new(network.decode(hidden), run);
+        Ok((prediction, Memory { count, change }))
     }
 }
 
 impl<B: Kernels> Denoiser<B> for TaylorSeer<'_, B> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        let (network, order) = (self.network, self.order);
-        let [batch, ..] = noisy.dims();
-        let memory = self.memory.borrow().clone();
-        let memory = memory.filter(|memory| memory.change.batch() == batch);
-        let now = memory.as_ref().map_or(0, |memory| memory.count);
-        let full = now < FULL_AT_FIRST || (now + 1 - FULL_AT_FIRST) % self.interval == 0;
-        let (prediction, change) = B::on_worker(|| {
-            let state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
-            let embedded = state.hidden();
-            let change = memory.map(|memory| memory.change);
-            if let (false, Some(change)) = (full, &change) {
-                let rows: Vec<usize> = (0..batch).collect();
-                let noise = network.decode(embedded + change.forecast(&rows, now));
-                return Ok((Prediction::new(noise, 0), change.clone()));
-            }
-            let blocks = network.num_blocks();
-            let hidden = network.run_blocks(0..blocks, state).hidden();
-            let value = hidden.clone() - embedded;
-            let change = match change {
-                Some(mut change) => {
-                    change.update(&RowSplit::new(&vec![true; batch]), value, now);
-                    change
-                }
-                None => TaylorFactors::new(value, order, now),
-            };
-            Ok::<_, ModelError>((Prediction::new(network.decode(hidden), blocks), change))
-        })?;
-        let count = now + 1;
-        self.most_kept.set(change.bytes_per_sample());
-        self.memory.replace(Some(Memory { count, change }));
-        Ok(prediction)
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        self.memory.evaluate(batch.noisy.dims(), |memory| {
+            B::on_worker(|| self.evaluate(batch, memory))
+        })
     }
 
     fn blocks_per_prediction(&self) -> u32 {
@@ -98,11 +104,11 @@ impl<B: Kernels> Denoiser<B> for TaylorSeer<'_, B> {
     }
 
     fn begin(&self) {
-        self.memory.replace(None);
+        self.memory.forget();
     }
 
     fn memory_per_sample(&self) -> usize {
-        self.most_kept.get()
+        self.memory.most_bytes()
     }
 }
 

@@ -1,6 +1,8 @@
+use burn::tensor::Tensor;
 use burn_flex::Flex;
 
 use super::*;
+use crate::Condition;
 use crate::testing::{uniform, values};
 
 const STEPS: usize = 8;

@@ -15,7 +15,7 @@ use crate::error::expect_shape;
 use crate::init::Initializer;
 use crate::kernels::{Kernels, linear};
 use crate::timestep::{TimeMlp, apply, timestep_embedding};
-use crate::{Condition, Denoiser, ModelError, Prediction, TokenState, UVitConfig};
+use crate::{Condition, Denoiser, ModelError, NoisyBatch, Prediction, TokenState, UVitConfig};
 
 /// The U-ViT noise prediction network (arXiv 2209.12152, section 3).
 ///
@@ -141,6 +141,15 @@ impl<B: Kernels> UVit<B> {
         };
         let hidden = Tensor::cat(parts, 1) + self.pos_embed.val();
         Ok(TokenState::new(hidden, time.reshape([batch, width])))
+    }
+
+    /// [`Self::embed`] of samples at one timestep.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn embed_batch(&self, batch: NoisyBatch<B>) -> Result<TokenState<B>, ModelError> {
+        let timesteps = batch.timesteps();
+        self.embed(batch.noisy, &timesteps, &batch.condition)
     }
 
     /// The image tokens `[batch, patches, width]` of an image `[batch, channels, size, size]`: the
@@ -336,14 +345,9 @@ impl<B: Kernels> UVit<B> {
 }
 
 impl<B: Kernels> Denoiser<B> for UVit<B> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        let [batch, ..] = noisy.dims();
-        let noise = self.forward(noisy, &vec![timestep as f32; batch], condition)?;
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        let timesteps = batch.timesteps();
+        let noise = self.forward(batch.noisy, &timesteps, &batch.condition)?;
         Ok(Prediction::new(noise, self.num_blocks()))
     }
 

@@ -14,6 +14,7 @@ use crate::FdIncrease;
 
 /// What can go wrong between opening weights and a budget that is met.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum PipelineError {
     /// The monitor asked to stop.
     #[error("interrupted")]
@@ -26,16 +27,11 @@ pub enum PipelineError {
         "{} does not say which network it holds: it was not written by this program's `train`",
         path.display()
     )]
-    NoPreset {
-        /// The file.
-        path: PathBuf,
-    },
+    NoPreset { path: PathBuf },
     /// The preset in the header of a file of weights cannot be used.
     #[error("the preset inside {} is not usable", path.display())]
     Preset {
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The file is smaller than the network that its header describes.
@@ -45,11 +41,8 @@ pub enum PipelineError {
         path.display()
     )]
     TooSmall {
-        /// The file.
         path: PathBuf,
-        /// Its size.
         bytes: usize,
-        /// Parameters of the network.
         parameters: u64,
     },
     /// The weights cannot be loaded.
@@ -75,10 +68,7 @@ pub enum PipelineError {
         "sample {sample} has values that are no finite numbers: the weights are broken, or the \
          precision they are computed in is too low"
     )]
-    NotFinite {
-        /// The sample's number.
-        sample: u64,
-    },
+    NotFinite { sample: u64 },
     /// Guidance without anything to be guided by.
     #[error(
         "guidance needs a network that is conditioned on classes or text, and was trained without them, too"
@@ -92,7 +82,7 @@ pub enum PipelineError {
     /// Nothing tells how uncertain blocks are.
     #[error(
         "the checkpoint holds a backbone alone: nothing tells how uncertain its blocks are. Sample \
-         with --full or --depth, or train the joint objective first"
+         at full or at a fixed depth, or train the joint objective first"
     )]
     NoEstimators,
     /// No exits meet a share of blocks.
@@ -116,23 +106,16 @@ pub enum PipelineError {
     /// Statistics of other features.
     #[error("the reference statistics are of {found} features, {features} has {expected}")]
     OtherFeatures {
-        /// Features of the statistics.
         found: usize,
-        /// The extractor.
         features: &'static str,
-        /// Its features.
         expected: usize,
     },
     /// Images that an extractor does not know.
     #[error("{features} is for grey images")]
-    NotGrey {
-        /// The extractor.
-        features: &'static str,
-    },
+    NotGrey { features: &'static str },
     /// Too few samples for a covariance of full rank.
     #[error("a Fréchet distance over {dims} features needs more than {dims} samples, {asked}")]
     TooFewSamples {
-        /// The features.
         dims: usize,
         /// Where the number of samples comes from.
         asked: String,
@@ -143,16 +126,10 @@ pub enum PipelineError {
     /// Prompts that are too few to stand for a data set.
     #[error(
         "the exit rule `distance` is calibrated by the distance of {samples} samples from a data set's \
-         images, of which so few prompts ({prompts}) tell too little: run `calibrate` with --latents \
-         and the same guidance first, whose thresholds are used from then on, or choose --exit-rule \
-         allocated"
+         images, of which so few prompts ({prompts}) tell too little: calibrate on prepared latents \
+         with the same guidance first, or by the rule `allocated`"
     )]
-    TooFewPrompts {
-        /// Samples that are measured.
-        samples: usize,
-        /// Prompts that there are.
-        prompts: usize,
-    },
+    TooFewPrompts { samples: usize, prompts: usize },
     /// No exits are as fast as was asked for.
     #[error(
         "a speed-up of {asked} was not reached on {device} in batches of {batch}: {:.1} % fewer \
@@ -160,15 +137,10 @@ pub enum PipelineError {
         100.0 * reduction
     )]
     TooSlow {
-        /// The speed-up that was asked for.
         asked: f64,
-        /// The device.
         device: String,
-        /// Samples of a batch.
         batch: usize,
-        /// The share of blocks of the fastest exits.
         reduction: f64,
-        /// Their speed-up.
         measured: f64,
     },
     /// No exits keep the samples as close as was asked for.
@@ -178,15 +150,10 @@ pub enum PipelineError {
         100.0 * reduction
     )]
     TooFar {
-        /// The increase that was asked for.
         asked: FdIncrease,
-        /// The full network's distance.
         full: f64,
-        /// Samples that were measured.
         samples: usize,
-        /// The smallest share of blocks that was tried.
         reduction: f64,
-        /// Its distance.
         measured: f64,
     },
     /// What a caller does between two parts of a run failed.

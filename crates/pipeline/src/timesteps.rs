@@ -3,9 +3,8 @@
 use std::ops::ControlFlow;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use adadiff_model::{Condition, Denoiser, ModelError, NoisyBatch, Prediction};
 use adadiff_sampler::{NoiseSource, SampleRequest};
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::{Pipeline, PipelineError};
@@ -14,19 +13,8 @@ use crate::{Pipeline, PipelineError};
 struct Asked;
 
 impl<B: Backend> Denoiser<B> for Asked {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        _timestep: f64,
-        _condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        let [batch, ..] = noisy.dims();
-        Ok(Prediction {
-            noise: noisy.zeros_like(),
-            blocks: vec![0; batch],
-            exit_signal: vec![Vec::new(); batch],
-            uncertainty_map: None,
-        })
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        Ok(Prediction::new(batch.noisy.zeros_like(), 0))
     }
 
     fn blocks_per_prediction(&self) -> u32 {

@@ -3,26 +3,19 @@ use thiserror::Error;
 
 /// What can go wrong when results are written, read or drawn.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ReportError {
     /// A file that could not be written.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// A number that is not finite where only a finite one can be stored or drawn.
     #[error("{what} is {value}, but only a finite number can be reported")]
-    NotFinite {
-        /// Which number, and where it stands.
-        what: String,
-        /// Its value.
-        value: f64,
-    },
+    NotFinite { what: String, value: f64 },
     /// Data whose parts do not fit together, or that has nothing to draw.
     #[error("{what}: expected {expected}, found {found}")]
     Data {
-        /// Which data.
         what: String,
-        /// What was expected.
         expected: String,
-        /// What was found.
         found: String,
     },
     /// An image that could not be encoded.
@@ -31,9 +24,7 @@ pub enum ReportError {
     /// A figure that could not be drawn.
     #[error("could not draw {figure}: {reason}")]
     Drawing {
-        /// The figure's name.
         figure: &'static str,
-        /// What the drawing library said.
         reason: String,
     },
     /// A document without a well-formed place for a generated table.
@@ -41,10 +32,5 @@ pub enum ReportError {
         "the document needs exactly one `<!-- {name}:begin -->` line and, after it, exactly one \
          `<!-- {name}:end -->` line; {problem}"
     )]
-    Marker {
-        /// The marker's name.
-        name: String,
-        /// What is wrong with the markers found.
-        problem: &'static str,
-    },
+    Marker { name: String, problem: &'static str },
 }

@@ -1,6 +1,6 @@
 //! Classifier-free guidance.
 
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use adadiff_model::{Condition, Denoiser, ModelError, NoisyBatch, Prediction};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
@@ -40,37 +40,34 @@ impl<B: Backend, D: Denoiser<B>> Guided<B, D> {
 }
 
 impl<B: Backend, D: Denoiser<B>> Denoiser<B> for Guided<B, D> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        let [batch, ..] = noisy.dims();
-        let first_row = Tensor::<B, 1, Int>::zeros([batch], &noisy.device());
-        let both = condition
-            .clone()
-            .join(self.unconditional.select(first_row))
-            .ok_or(ModelError::Condition {
-                expected: self.unconditional.kind(),
-                given: condition.kind(),
-            })?;
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        let samples = batch.samples();
+        let first_row = Tensor::<B, 1, Int>::zeros([samples], &batch.noisy.device());
+        let mismatch = ModelError::Condition {
+            expected: self.unconditional.kind(),
+            given: batch.condition.kind(),
+        };
+        let unconditional = self.unconditional.select(first_row);
+        let both = batch.condition.join(unconditional).ok_or(mismatch)?;
+        let mut joined = self.denoiser.predict_batch(NoisyBatch {
+            noisy: Tensor::cat(vec![batch.noisy.clone(), batch.noisy], 0),
+            timestep: batch.timestep,
+            condition: both,
+            pairs: true,
+        })?;
 
-        let twice = Tensor::cat(vec![noisy.clone(), noisy], 0);
-        let mut joined = self.denoiser.predict_pairs(twice, timestep, &both)?;
-
-        let conditional = joined.noise.clone().narrow(0, 0, batch);
-        let unconditional = joined.noise.narrow(0, batch, batch);
-        let unconditional_blocks = joined.blocks.split_off(batch);
+        let conditional = joined.noise.clone().narrow(0, 0, samples);
+        let unconditional = joined.noise.narrow(0, samples, samples);
+        let unconditional_blocks = joined.blocks.split_off(samples);
         for (blocks, more) in joined.blocks.iter_mut().zip(unconditional_blocks) {
             *blocks += more;
         }
-        joined.exit_signal.truncate(batch);
+        joined.exit_signal.truncate(samples);
         Ok(Prediction {
             noise: conditional * (1.0 + self.scale) - unconditional * self.scale,
             blocks: joined.blocks,
             exit_signal: joined.exit_signal,
-            uncertainty_map: joined.uncertainty_map.map(|map| map.narrow(0, 0, batch)),
+            uncertainty_map: joined.uncertainty_map.map(|map| map.narrow(0, 0, samples)),
         })
     }
 

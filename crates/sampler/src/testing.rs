@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use adadiff_model::{Condition, Denoiser, ModelError, NoisyBatch, Prediction};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn_flex::{Flex, FlexDevice};
@@ -106,22 +106,17 @@ struct Exact<'a> {
 }
 
 impl Denoiser<Plain> for Exact<'_> {
-    fn predict(
-        &self,
-        noisy: Tensor<Plain, 4>,
-        timestep: f64,
-        _condition: &Condition<Plain>,
-    ) -> Result<Prediction<Plain>, ModelError> {
+    fn predict_batch(&self, batch: NoisyBatch<Plain>) -> Result<Prediction<Plain>, ModelError> {
         // The schedules here are told times in a linear way.
         let (start, end) = (
             self.schedule.network_timestep(0.0),
             self.schedule.network_timestep(1.0),
         );
-        let time = (timestep - start) / (end - start);
+        let time = (batch.timestep - start) / (end - start);
         // E[eps | x] = sigma (x - alpha mean) / (alpha^2 deviation^2 + sigma^2)
         let scale =
             self.schedule.sigma(time) / self.data.noisy_deviation(self.schedule, time).powi(2);
-        let noise = (noisy - self.schedule.alpha(time) * self.data.mean) * scale;
+        let noise = (batch.noisy - self.schedule.alpha(time) * self.data.mean) * scale;
         Ok(Prediction::new(noise, 13))
     }
 
@@ -138,25 +133,19 @@ pub(crate) struct Labelled {
 }
 
 impl Denoiser<Plain> for Labelled {
-    fn predict(
-        &self,
-        noisy: Tensor<Plain, 4>,
-        timestep: f64,
-        condition: &Condition<Plain>,
-    ) -> Result<Prediction<Plain>, ModelError> {
-        let Condition::Class(labels) = condition else {
+    fn predict_batch(&self, batch: NoisyBatch<Plain>) -> Result<Prediction<Plain>, ModelError> {
+        let Condition::Class(labels) = &batch.condition else {
             return Err(ModelError::Condition {
                 expected: "class",
-                given: condition.kind(),
+                given: batch.condition.kind(),
             });
         };
-        self.timesteps.borrow_mut().push(timestep);
-        let [batch, ..] = noisy.dims();
-        let scale = labels.clone().float().reshape([batch, 1, 1, 1]) / 10.0;
+        self.timesteps.borrow_mut().push(batch.timestep);
+        let scale = labels.clone().float().reshape([batch.samples(), 1, 1, 1]) / 10.0;
         let labels = values(labels.clone().float());
-        let map = scale.clone().expand(noisy.shape());
+        let map = scale.clone().expand(batch.noisy.shape());
         Ok(Prediction {
-            noise: noisy * scale,
+            noise: batch.noisy * scale,
             blocks: labels.iter().map(|&label| label as u32).collect(),
             exit_signal: labels.iter().map(|&label| vec![label / 10.0]).collect(),
             uncertainty_map: Some(map),

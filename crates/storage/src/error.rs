@@ -5,35 +5,28 @@ use thiserror::Error;
 
 /// What can go wrong with files that are kept.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum StorageError {
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was tried.
         action: &'static str,
-        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
         source: io::Error,
     },
     /// A file holds something else than what is kept in it.
     #[error("{} is damaged{help}", path.display())]
     Damaged {
-        /// The file.
         path: PathBuf,
-        /// What to do about it, or nothing.
         help: &'static str,
-        /// What the JSON reader said.
         source: serde_json::Error,
     },
     /// A line of a file of JSON lines is no record.
     #[error("line {line} of {} is damaged", path.display())]
     Line {
-        /// The file.
         path: PathBuf,
         /// The line's number, counted from one.
         line: usize,
-        /// What the JSON reader said.
         source: serde_json::Error,
     },
     /// JSON has no numbers that are not finite, and would hold them as null.
@@ -45,42 +38,22 @@ pub enum StorageError {
     /// A folder holds what a run with other settings has kept.
     #[error(
         "{} holds what a run with other settings has drawn so far; remove it, or choose another \
-         folder with --out",
+         folder",
         folder.display()
     )]
-    OtherSettings {
-        /// The folder.
-        folder: PathBuf,
-    },
+    OtherSettings { folder: PathBuf },
     /// A run's folder is not empty.
-    #[error("{} holds files already; choose another folder with --out", folder.display())]
-    Occupied {
-        /// The folder.
-        folder: PathBuf,
-    },
+    #[error("{} holds files already; choose another folder", folder.display())]
+    Occupied { folder: PathBuf },
     /// The place for a run's folder cannot be written into.
-    #[error("cannot write into {}; choose another with --out", folder.display())]
-    Unwritable {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error("cannot write into {}; choose another folder", folder.display())]
+    Unwritable { folder: PathBuf, source: io::Error },
     /// A file that is to be written is read, too.
     #[error("{} is read for this; name another file to write", path.display())]
-    IsRead {
-        /// The file.
-        path: PathBuf,
-    },
+    IsRead { path: PathBuf },
     /// Another process holds the lock of a folder or file.
-    #[error(
-        "another process writes {} at this moment; choose another folder with --out",
-        folder.display()
-    )]
-    InUse {
-        /// The folder, or the file.
-        folder: PathBuf,
-    },
+    #[error("another process writes {} at this moment; choose another folder", folder.display())]
+    InUse { folder: PathBuf },
 }
 
 impl StorageError {

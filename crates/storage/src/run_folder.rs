@@ -107,12 +107,9 @@ impl RunFolder {
         self.working.join("kept")
     }
 
-    /// How a run that did not finish is continued, where it has kept something.
-    pub fn continues(&self) -> Option<String> {
-        let target = self.target.display();
-        self.kept().exists().then(|| {
-            format!("what was drawn so far is kept: the same command continues with --out {target}")
-        })
+    /// The folder in whose name a run that did not finish is continued, where it has kept something.
+    pub fn continues(&self) -> Option<&Path> {
+        self.kept().exists().then_some(self.target.as_path())
     }
 
     /// Gives the folder its name and returns it.

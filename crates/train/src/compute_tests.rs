@@ -99,10 +99,7 @@ fn a_training_in_half_precision_resumes() {
         };
         let (_, whole) = train(&config);
         let folder = tempfile::tempdir().unwrap();
-        let interrupting = Watcher {
-            stop_after: Some(2),
-            ..Watcher::default()
-        };
+        let interrupting = Watcher::stopping_after(2);
         train_in(folder.path(), &config, interrupting);
         let (_, _, resumed) = train_in(folder.path(), &config, Watcher::default());
         assert_eq!(resumed, whole);

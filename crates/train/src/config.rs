@@ -175,6 +175,38 @@ impl TrainConfig {
         self.ema_decay.min((1.0 + updates) / (10.0 + updates))
     }
 
+    /// These settings, with those of `now` wherever a training that is continued may change them: what is
+    /// logged, saved and judged and when it ends, and with `optimizer` how weights are moved. Every setting
+    /// is named, so that none is added without a decision.
+    pub(crate) fn changed_to(self, now: &Self, optimizer: bool) -> Self {
+        let moved = if optimizer { now } else { &self };
+        Self {
+            steps: now.steps,
+            most_bad_images: now.most_bad_images,
+            log_every: now.log_every,
+            sample_every: now.sample_every,
+            checkpoint_every: now.checkpoint_every,
+            judge: now.judge,
+            learning_rate: moved.learning_rate,
+            betas: moved.betas,
+            epsilon: moved.epsilon,
+            weight_decay: moved.weight_decay,
+            warmup_steps: moved.warmup_steps,
+            cooldown_steps: moved.cooldown_steps,
+            clip_norm: moved.clip_norm,
+            objective: self.objective,
+            trained: self.trained,
+            batch_size: self.batch_size,
+            accumulation: self.accumulation,
+            recompute_blocks: self.recompute_blocks,
+            compute: self.compute,
+            ema_decay: self.ema_decay,
+            label_dropout: self.label_dropout,
+            flip: self.flip,
+            seed: self.seed,
+        }
+    }
+
     /// Checks that every number makes sense.
     ///
     /// # Errors

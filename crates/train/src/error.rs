@@ -10,6 +10,7 @@ use crate::ComputeType;
 
 /// What can go wrong in training and with its files.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum TrainError {
     /// A hyperparameter that makes no sense.
     #[error("invalid training configuration: {0}")]
@@ -28,18 +29,11 @@ pub enum TrainError {
     Storage(#[from] StorageError),
     /// A file is not what it should be.
     #[error("{path} is not a usable checkpoint: {reason}")]
-    Checkpoint {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Checkpoint { path: PathBuf, reason: String },
     /// A device that does not compute in the wished type.
     #[error("the device ({device}) does not compute in {compute:?}; choose another `compute`")]
     ComputeType {
-        /// The wished type.
         compute: ComputeType,
-        /// The device's backend.
         device: String,
     },
     /// A checkpoint of another run.
@@ -47,23 +41,15 @@ pub enum TrainError {
         "{path} was written by another run: {difference}. Continue with the settings of that run, \
          or choose another output folder"
     )]
-    OtherRun {
-        /// The checkpoint.
-        path: PathBuf,
-        /// What differs.
-        difference: String,
-    },
+    OtherRun { path: PathBuf, difference: String },
     /// More steps are done than are asked for.
     #[error(
         "{path} holds {done} steps already, but only {steps} are asked for: ask for as many or more, \
          or choose another output folder"
     )]
     MoreStepsDone {
-        /// The checkpoint.
         path: PathBuf,
-        /// Steps that it holds.
         done: u64,
-        /// Steps that are asked for.
         steps: u64,
     },
     /// Weights that are no numbers.
@@ -80,18 +66,11 @@ pub enum TrainError {
     /// Losses, gradients or weights are no longer numbers. No checkpoint was made of them; the last
     /// one can be continued with a lower learning rate by [`crate::Trainer::resume_changed`].
     #[error("the training has diverged: {what} of step {step} are not finite")]
-    Diverged {
-        /// The step.
-        step: u64,
-        /// What is no number.
-        what: &'static str,
-    },
+    Diverged { step: u64, what: &'static str },
     /// The samples of a step were not judged to the end, or the best weights not kept.
     #[error("the samples of step {step} were not judged")]
     Judging {
-        /// The step.
         step: u64,
-        /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The processes of a shared training have lost each other.
@@ -103,9 +82,7 @@ pub enum TrainError {
          {what} than rank 0; give all the same command, data and files, and a folder that all see"
     )]
     DifferentProcesses {
-        /// What differs.
         what: &'static str,
-        /// The ranks of those that differ.
         ranks: Vec<usize>,
     },
     /// The device failed to give back a result.

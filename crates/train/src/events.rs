@@ -202,10 +202,7 @@ mod tests {
         };
         let (killed, resumed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         train_in(killed.path(), &config, Watcher::default());
-        let interrupting = Watcher {
-            stop_after: Some(4),
-            ..Watcher::default()
-        };
+        let interrupting = Watcher::stopping_after(4);
         train_in(resumed.path(), &config, interrupting);
         // As if it had been killed after step 6 with a checkpoint of step 4.
         let path = resumed.path().join(EVENTS_FILE);

@@ -90,10 +90,7 @@ fn a_training_that_computes_blocks_again_learns_the_same_and_resumes() {
     assert!(farthest(&whole, &expected) < 1e-6);
 
     let folder = tempfile::tempdir().unwrap();
-    let interrupting = Watcher {
-        stop_after: Some(2),
-        ..Watcher::default()
-    };
+    let interrupting = Watcher::stopping_after(2);
     let (outcome, _, _) = train_in(folder.path(), &recomputing, interrupting);
     assert_eq!(outcome, TrainOutcome::Interrupted);
     let (_, _, resumed) = train_in(folder.path(), &recomputing, Watcher::default());

@@ -120,7 +120,16 @@ pub(crate) fn trainer_of(
     config: &TrainConfig,
     network: AdaDiffConfig,
 ) -> Result<Trainer<Differentiable>, TrainError> {
-    let model: AdaDiff<Differentiable> = network.init(9, &FlexDevice)?;
+    let model = network.init(9, &FlexDevice)?;
+    trainer_from(config, network, model)
+}
+
+/// A trainer of a network of these weights at step 0.
+pub(crate) fn trainer_from(
+    config: &TrainConfig,
+    network: AdaDiffConfig,
+    model: AdaDiff<Differentiable>,
+) -> Result<Trainer<Differentiable>, TrainError> {
     Trainer::new(
         config.clone(),
         network,
@@ -138,6 +147,16 @@ pub(crate) struct Watcher {
     pub stop_after: Option<u64>,
     /// The lines of the log.
     pub lines: Vec<LogLine>,
+}
+
+impl Watcher {
+    /// One that interrupts after `step`.
+    pub fn stopping_after(step: u64) -> Self {
+        Self {
+            stop_after: Some(step),
+            ..Self::default()
+        }
+    }
 }
 
 impl<B: AutodiffBackend> TrainObserver<B> for Watcher {

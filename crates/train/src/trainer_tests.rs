@@ -5,12 +5,13 @@ use super::*;
 use crate::graph::Graph;
 use crate::testing::{
     Differentiable, JOINT, Watcher, farthest, farthest_losses, four_steps, network, train, trainer,
-    trainer_of, weights,
+    trainer_from, trainer_of, weights,
 };
 use crate::{Trained, Validation};
 use adadiff_uem::HeadForm;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
+use burn::tensor::backend::Backend;
 use burn_autodiff::Autodiff;
 use burn_flex::Flex;
 
@@ -71,15 +72,12 @@ fn a_frozen_backbone_stays_and_estimators_and_heads_move() {
         let trainer = || trainer_of(&config, network.clone()).unwrap();
         let before = weights(trainer().average());
         let folder = tempfile::tempdir().unwrap();
-        let watcher = |stop_after| Watcher {
-            stop_after,
-            ..Watcher::default()
-        };
         // A resumed training is as frozen as a new one.
         let mut first = trainer();
-        first.run(folder.path(), &mut watcher(Some(2))).unwrap();
+        let mut watcher = Watcher::stopping_after(2);
+        first.run(folder.path(), &mut watcher).unwrap();
         let mut second = trainer().resume(folder.path()).unwrap();
-        second.run(folder.path(), &mut watcher(None)).unwrap();
+        second.run(folder.path(), &mut Watcher::default()).unwrap();
         for ((name, after), (_, before)) in weights(second.average()).iter().zip(&before) {
             if name.starts_with("backbone") {
                 assert_eq!(after, before, "{name} is frozen")
@@ -236,31 +234,13 @@ fn only_logged_steps_are_judged() {
     }
 }
 
-/// Makes parameters of one axis, such as biases, no numbers.
-struct Poison;
+/// Makes all values of parameters of one axis, such as biases, this number.
+struct Biases(f32);
 
-impl ModuleMapper<Differentiable> for Poison {
-    fn map_float<const D: usize>(
-        &mut self,
-        param: Param<Tensor<Differentiable, D>>,
-    ) -> Param<Tensor<Differentiable, D>> {
+impl<B: Backend> ModuleMapper<B> for Biases {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         match D {
-            1 => param.map(|values| values * f32::NAN),
-            _ => param,
-        }
-    }
-}
-
-/// Makes parameters of one axis numbers that half precision cannot hold.
-struct TooLarge;
-
-impl ModuleMapper<Flex> for TooLarge {
-    fn map_float<const D: usize>(
-        &mut self,
-        param: Param<Tensor<Flex, D>>,
-    ) -> Param<Tensor<Flex, D>> {
-        match D {
-            1 => param.map(|values| values.full_like(70_000.0)),
+            1 => param.map(|values| values.full_like(self.0)),
             _ => param,
         }
     }
@@ -272,14 +252,8 @@ fn weights_that_are_no_numbers_are_neither_trained_nor_saved() {
     let folder = tempfile::tempdir().unwrap();
     let config = four_steps(Objective::Simple);
     let mut good = trainer(&config).unwrap();
-    good.run(
-        folder.path(),
-        &mut Watcher {
-            stop_after: Some(2),
-            ..Watcher::default()
-        },
-    )
-    .unwrap();
+    good.run(folder.path(), &mut Watcher::stopping_after(2))
+        .unwrap();
     let checkpoints = || {
         fs::read_dir(folder.path().join(CHECKPOINTS))
             .unwrap()
@@ -287,15 +261,8 @@ fn weights_that_are_no_numbers_are_neither_trained_nor_saved() {
     };
     assert_eq!(checkpoints(), 1);
 
-    let bad = good.model.clone().map(&mut Poison);
-    let started = Trainer::new(
-        config,
-        network(),
-        ScheduleConfig::default(),
-        bad.clone(),
-        good.set.clone(),
-        &good.device,
-    );
+    let bad = good.model.clone().map(&mut Biases(f32::NAN));
+    let started = trainer_from(&config, network(), bad.clone());
     let told = started.err().unwrap().to_string();
     assert!(
         told.starts_with("'backbone.") && told.contains("bias'"),
@@ -309,7 +276,7 @@ fn weights_that_are_no_numbers_are_neither_trained_nor_saved() {
         matches!(error, TrainError::Diverged { step: 3, .. }),
         "{error}"
     );
-    good.average = good.model.valid().map(&mut TooLarge);
+    good.average = good.model.valid().map(&mut Biases(70_000.0));
     let error = good.save(folder.path()).unwrap_err().to_string();
     assert!(error.contains("in half precision, of step 3"), "{error}");
     good.average = good.model.valid();
@@ -371,24 +338,12 @@ fn a_phase_knows_the_weights_that_it_began_with() {
     let folder = tempfile::tempdir().unwrap();
     let config = four_steps(Objective::Simple);
     let from = |seed: u64| {
-        let model: AdaDiff<Differentiable> = network().init(seed, &Default::default()).unwrap();
-        let set = trainer(&config).unwrap().set;
-        let schedule = ScheduleConfig::default();
-        Trainer::new(
-            config.clone(),
-            network(),
-            schedule,
-            model,
-            set,
-            &Default::default(),
-        )
-        .unwrap()
+        let model = network().init(seed, &Default::default()).unwrap();
+        trainer_from(&config, network(), model).unwrap()
     };
-    let stopping = || Watcher {
-        stop_after: Some(2),
-        ..Watcher::default()
-    };
-    from(9).run(folder.path(), &mut stopping()).unwrap();
+    from(9)
+        .run(folder.path(), &mut Watcher::stopping_after(2))
+        .unwrap();
     assert_eq!(from(9).resume(folder.path()).unwrap().steps_done(), 2);
     let error = from(10).resume(folder.path()).err().unwrap().to_string();
     assert!(
@@ -424,13 +379,9 @@ fn only_the_optimizer_may_change_where_it_may() {
     println!("device: flex");
     let folder = tempfile::tempdir().unwrap();
     let config = four_steps(JOINT);
-    let mut watcher = Watcher {
-        stop_after: Some(2),
-        ..Watcher::default()
-    };
     trainer(&config)
         .unwrap()
-        .run(folder.path(), &mut watcher)
+        .run(folder.path(), &mut Watcher::stopping_after(2))
         .unwrap();
     let slower = TrainConfig {
         learning_rate: 1e-5,

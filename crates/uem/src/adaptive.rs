@@ -4,11 +4,11 @@ mod keeping;
 mod leaving;
 
 use std::ops::ControlFlow;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use adadiff_model::kernels::{Kernels, mean_cosine};
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction, TokenState, read_back};
+use adadiff_model::{
+    BatchMemory, Denoiser, ModelError, NoisyBatch, Prediction, TokenState, read_back,
+};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -35,9 +35,7 @@ pub struct AdaptiveUVit<'a, B: Backend, P> {
     keep_maps: bool,
     /// What is recorded of every block.
     recorded: ExitSignal,
-    memory: Mutex<Memory<B>>,
-    /// Bytes of a sample.
-    most_kept: AtomicUsize,
+    memory: BatchMemory<Memory<B>>,
 }
 
 impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
@@ -49,8 +47,7 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
             time_biases: TimestepBiasCache::new(),
             keep_maps: false,
             recorded: ExitSignal::None,
-            memory: Mutex::new(Memory::new(0)),
-            most_kept: AtomicUsize::new(0),
+            memory: BatchMemory::default(),
         }
     }
 
@@ -116,19 +113,17 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
         }
     }
 
-    /// [`Denoiser::predict`] on the thread that calls it, and what is remembered then.
+    /// [`Denoiser::predict_batch`] with what is remembered of the batch.
     fn evaluate(
         &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-        mut memory: Memory<B>,
-        pairs: bool,
+        batch: NoisyBatch<B>,
+        memory: Option<Memory<B>>,
     ) -> Result<(Prediction<B>, Memory<B>), ModelError> {
         let backbone = &self.model.backbone;
-        let [batch, ..] = noisy.dims();
-        let state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
-        let mut evaluation = Evaluation::new(batch);
+        let (samples, timestep, pairs) = (batch.samples(), batch.timestep, batch.pairs);
+        let mut memory = memory.unwrap_or_else(|| Memory::new(samples));
+        let state = backbone.embed_batch(batch)?;
+        let mut evaluation = Evaluation::new(samples);
         let first = BlockContext {
             block: 0,
             blocks: backbone.num_blocks(),
@@ -188,22 +183,10 @@ impl<'a, B: Kernels, P: ExitPolicy> AdaptiveUVit<'a, B, P> {
 }
 
 impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        self.predict_from_memory(noisy, timestep, condition, false)
-    }
-
-    fn predict_pairs(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        self.predict_from_memory(noisy, timestep, condition, true)
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        self.memory.evaluate(batch.noisy.dims(), |memory| {
+            B::on_worker(|| self.evaluate(batch, memory))
+        })
     }
 
     fn blocks_per_prediction(&self) -> u32 {
@@ -211,10 +194,10 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for AdaptiveUVit<'_, B, P> {
     }
 
     fn begin(&self) {
-        *self.memory() = Memory::new(0);
+        self.memory.forget();
     }
 
     fn memory_per_sample(&self) -> usize {
-        self.most_kept.load(Ordering::Relaxed)
+        self.memory.most_bytes()
     }
 }

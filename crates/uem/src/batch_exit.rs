@@ -3,8 +3,7 @@
 use std::ops::ControlFlow;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction, read_back};
-use burn::tensor::Tensor;
+use adadiff_model::{Denoiser, ModelError, NoisyBatch, Prediction, read_back};
 use burn::tensor::backend::Backend;
 
 use crate::policy::{BlockContext, ExitSignal};
@@ -34,16 +33,11 @@ impl<'a, B: Kernels, P: ExitPolicy> BatchExit<'a, B, P> {
         }
     }
 
-    /// [`Denoiser::predict`] on the thread that calls it.
-    fn evaluate(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
+    /// [`Denoiser::predict_batch`] on the thread that calls it.
+    fn evaluate(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
         let backbone = &self.model.backbone;
-        let [batch, ..] = noisy.dims();
-        let state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        let (samples, timestep) = (batch.samples(), batch.timestep);
+        let state = backbone.embed_batch(batch)?;
         let (mut means, mut exit) = (Vec::new(), 0);
         let blocks = backbone.num_blocks();
         let state = backbone.walk_blocks(0..blocks, state, |block, state| {
@@ -70,21 +64,16 @@ impl<'a, B: Kernels, P: ExitPolicy> BatchExit<'a, B, P> {
         })?;
         Ok(Prediction {
             noise: self.model.decode(exit, state.hidden()),
-            blocks: vec![exit as u32 + 1; batch],
-            exit_signal: vec![means; batch],
+            blocks: vec![exit as u32 + 1; samples],
+            exit_signal: vec![means; samples],
             uncertainty_map: None,
         })
     }
 }
 
 impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BatchExit<'_, B, P> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        B::on_worker(|| self.evaluate(noisy, timestep, condition))
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        B::on_worker(|| self.evaluate(batch))
     }
 
     fn blocks_per_prediction(&self) -> u32 {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction, gather, read_back};
+use adadiff_model::{Denoiser, ModelError, NoisyBatch, Prediction, gather, read_back};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
@@ -73,16 +73,11 @@ impl<'a, B: Kernels, P: ExitPolicy> BlockErrorRecorder<'a, B, P> {
 }
 
 impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BlockErrorRecorder<'_, B, P> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
         let backbone = &self.model.backbone;
-        let [batch, ..] = noisy.dims();
+        let (samples, timestep) = (batch.samples(), batch.timestep);
         let blocks = backbone.num_blocks();
-        let state = backbone.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        let state = backbone.embed_batch(batch)?;
         let (mut hidden, mut means) = (Vec::new(), Vec::new());
         backbone.for_each_block(0..blocks, state, |block, state| {
             let estimator = self.model.estimator(block);
@@ -96,7 +91,7 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BlockErrorRecorder<'_, B, P> {
             let difference: Tensor<B, 2> = (noise.clone() - last.clone()).flatten(1, 3);
             (difference.clone() * difference)
                 .mean_dim(1)
-                .reshape([batch])
+                .reshape([samples])
         });
         let errors = by_sample(errors.collect())?;
         let uncertainty = by_sample(means)?;
@@ -107,7 +102,7 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BlockErrorRecorder<'_, B, P> {
         };
         let exits: Vec<usize> = uncertainty.iter().map(exit).collect();
         let rows = exits.iter().enumerate();
-        let rows: Vec<usize> = rows.map(|(row, exit)| (exit - 1) * batch + row).collect();
+        let rows: Vec<usize> = rows.map(|(row, exit)| (exit - 1) * samples + row).collect();
         self.record(timestep, errors, uncertainty.clone());
         Ok(Prediction {
             noise: gather(Tensor::cat(noise, 0), &rows),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use adadiff_model::{bytes_per_row, gather};
+use adadiff_model::{Remembered, bytes_per_row, gather};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -65,10 +65,6 @@ impl<B: Backend> Memory<B> {
             kept: Vec::new(),
             ages: vec![0; batch],
         }
-    }
-
-    pub(crate) fn batch(&self) -> usize {
-        self.ages.len()
     }
 
     /// What was kept of a sample after a block, the latest first, and the place of its row.
@@ -181,7 +177,7 @@ impl<B: Backend> Memory<B> {
         new: Vec<KeptRows<B>>,
         most: impl Fn(usize) -> usize,
     ) {
-        let mut is_finished = vec![false; self.batch()];
+        let mut is_finished = vec![false; self.ages.len()];
         for &sample in finished {
             is_finished[sample] = true;
         }
@@ -204,10 +200,11 @@ impl<B: Backend> Memory<B> {
             }
         }
     }
+}
 
-    /// Bytes that are kept of the sample of which most is kept.
-    pub(crate) fn bytes_per_sample(&self) -> usize {
-        let mut bytes = vec![0; self.batch()];
+impl<B: Backend> Remembered for Memory<B> {
+    fn bytes_per_sample(&self) -> usize {
+        let mut bytes = vec![0; self.ages.len()];
         for kept in &self.kept {
             for &sample in &kept.samples {
                 bytes[sample] += kept.bytes_per_sample();

@@ -10,34 +10,26 @@ const MOST_NAMED: usize = 5;
 
 /// Why weights could not be read or do not fit.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum WeightError {
     /// The file could not be opened or read.
     #[error("cannot read {path}: {error}")]
     File {
-        /// The file.
         path: PathBuf,
         /// What the system said: part of the message, so that no chain of errors repeats it.
         error: std::io::Error,
     },
     /// The file is damaged, or not what it claims to be.
     #[error("{path} is not a usable weight file: {reason}")]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Unusable { path: PathBuf, reason: String },
     /// The file is one of several that hold a network together.
     #[error(
         "{path} is, by its name, piece {piece} of {pieces} of a network's weights; join them to one \
          file first"
     )]
     Piece {
-        /// The file.
         path: PathBuf,
-        /// Which piece.
         piece: u32,
-        /// Of how many.
         pieces: u32,
     },
     /// A file could not be written.
@@ -46,7 +38,6 @@ pub enum WeightError {
     /// The file holds other tensors than the network needs.
     #[error("{path} does not fit the network: {}", list(misfits))]
     Misfits {
-        /// The file.
         path: PathBuf,
         /// Everything that differs, by name.
         misfits: Vec<Misfit>,
@@ -54,9 +45,7 @@ pub enum WeightError {
     /// Values that no network can compute with.
     #[error("{path} holds weights that cannot be used: {}", first_of(tensors))]
     Values {
-        /// The file.
         path: PathBuf,
-        /// Every tensor that has such values.
         tensors: Vec<BadTensor>,
     },
     /// Weights that no network can compute with are not written; a file that was there is untouched.
@@ -65,9 +54,7 @@ pub enum WeightError {
         first_of(tensors)
     )]
     Unwritten {
-        /// The file.
         path: PathBuf,
-        /// Every tensor that has such values.
         tensors: Vec<BadTensor>,
     },
     /// The file holds the network several times, and nothing tells which is meant.
@@ -76,7 +63,6 @@ pub enum WeightError {
         parts.join(", ")
     )]
     Ambiguous {
-        /// The file.
         path: PathBuf,
         /// Where they are in it; empty for the file's own root.
         parts: Vec<String>,
@@ -84,52 +70,32 @@ pub enum WeightError {
     /// The file has no such part.
     #[error("{path} has no part {part}; its parts are {}", parts.join(", "))]
     NoPart {
-        /// The file.
         path: PathBuf,
-        /// What was asked for.
         part: String,
-        /// What there is at its root.
         parts: Vec<String>,
     },
 }
 
 /// A tensor that keeps a file from fitting a network.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum Misfit {
     /// The network needs it, the file does not have it.
     #[error("{name} {expected:?} is missing")]
-    Missing {
-        /// The published name.
-        name: String,
-        /// The shape that the network needs.
-        expected: Vec<usize>,
-    },
+    Missing { name: String, expected: Vec<usize> },
     /// The file has it, the network has no place for it.
     #[error("{name} {found:?} is not part of the network")]
-    Unexpected {
-        /// The published name.
-        name: String,
-        /// The shape in the file.
-        found: Vec<usize>,
-    },
+    Unexpected { name: String, found: Vec<usize> },
     /// File and network have it in different shapes.
     #[error("{name} is {found:?} instead of {expected:?}")]
     Shape {
-        /// The published name.
         name: String,
-        /// The shape that the network needs.
         expected: Vec<usize>,
-        /// The shape in the file.
         found: Vec<usize>,
     },
     /// It holds whole numbers where the network needs real ones.
     #[error("{name} holds values of type {found} instead of floating-point numbers")]
-    Type {
-        /// The published name.
-        name: String,
-        /// The type in the file.
-        found: StoredType,
-    },
+    Type { name: String, found: StoredType },
 }
 
 fn list(misfits: &[Misfit]) -> String {

@@ -13,17 +13,14 @@ use burn::tensor::backend::Backend;
 use crate::checkpoint::Checkpoint;
 use crate::presets::Preset;
 
-/// What a second network is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BaselineNetwork {
-    /// The shallow network of DuoDiff.
     Shallow,
     /// The network with the estimator of BERxiT.
     LearnedExit,
 }
 
 impl BaselineNetwork {
-    /// All of them.
     pub const ALL: [Self; 2] = [Self::Shallow, Self::LearnedExit];
 
     /// The variant of a preset that trains it.
@@ -58,11 +55,8 @@ impl BaselineNetwork {
 /// A second network on a device.
 #[derive(Clone, Debug)]
 pub struct LoadedBaseline<B: Kernels> {
-    /// What it is for.
     pub baseline: BaselineNetwork,
-    /// Its hyperparameters.
     pub config: AdaDiffConfig,
-    /// The network.
     pub model: AdaDiff<B>,
 }
 

@@ -50,7 +50,6 @@ pub struct Checkpoint {
     pub own_steps: usize,
     /// The SHA-256 of the weights' file.
     pub sha256: String,
-    /// Where it came from.
     pub path: PathBuf,
     /// Whether its estimators have been trained, so that samples can leave by them.
     pub trained_estimators: bool,
@@ -61,12 +60,10 @@ pub struct Checkpoint {
     weights: Weights,
 }
 
-/// Where the weights are.
 #[derive(Debug)]
 enum Weights {
     /// In memory, as `train` and `import` write them.
     Own(NetworkFile),
-    /// In the published file.
     PublishedCheckpoint,
 }
 

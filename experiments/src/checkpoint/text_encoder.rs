@@ -84,7 +84,6 @@ mod tokenizer {
     }
 }
 
-/// No tokenizer.
 #[cfg(not(feature = "text"))]
 mod tokenizer {
     use std::path::Path;

@@ -13,7 +13,6 @@ use crate::terminal::Terminal;
 /// A budget that a user asks for, and what it takes to find the share of blocks for it.
 #[derive(Clone, Debug)]
 pub struct BudgetRequest {
-    /// What is asked for.
     pub target: BudgetTarget,
     /// The device, as named on the command line.
     pub device: DeviceName,
@@ -24,6 +23,14 @@ pub struct BudgetRequest {
     /// Whether only what was stored beside the checkpoint will do: several processes that measured
     /// for themselves would come to different thresholds.
     pub only_stored: bool,
+}
+
+/// A target as the command line has it.
+pub fn target_option(target: BudgetTarget) -> String {
+    match target {
+        BudgetTarget::Speedup(speedup) => format!("--speedup {speedup}"),
+        BudgetTarget::FdIncrease(increase) => format!("--max-fd-increase {increase}"),
+    }
 }
 
 impl BudgetRequest {
@@ -62,7 +69,7 @@ impl BudgetRequest {
             bail!(
                 "several processes must leave by one threshold: store it with `calibrate {}` first, by \
                  the same features, statistics and guidance",
-                self.target.option()
+                target_option(self.target)
             );
         }
         let increase = match self.target {

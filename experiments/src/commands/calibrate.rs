@@ -142,14 +142,14 @@ fn worth_of_choosing(evidence: Option<&Evidence>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
 
-    #[test]
-    fn what_was_found_is_told() {
-        let of_one_threshold = Calibration {
+    /// A threshold that skips what was asked for.
+    pub fn calibration() -> Calibration {
+        Calibration {
             exits: ExitSetting::Threshold { uncertainty: 0.1 },
             check_every: NonZeroUsize::MIN,
             reduction: 0.4,
@@ -159,7 +159,12 @@ mod tests {
             samples: 64,
             seed: 7,
             result: None,
-        };
+        }
+    }
+
+    #[test]
+    fn what_was_found_is_told() {
+        let of_one_threshold = calibration();
         assert_eq!(
             describe(&of_one_threshold),
             "40 % fewer blocks: threshold 0.100000, which skips 41.0 % of 64 samples' blocks"

@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::inputs::{InputOptions, Inputs};
 use super::{QUICK_SAMPLES, SAMPLES, Task, compare_report};
 use crate::checkpoint::LoadedCheckpoint;
+use crate::commands::budget_request::target_option;
 use crate::figures::uncertainty_maps;
 use crate::methods::timing::{self, Timing};
 use crate::methods::{MethodKind, PAPER_REDUCTION, judge_samples};
@@ -125,7 +126,7 @@ impl DeviceTask for Task<'_, CompareOptions> {
             preset: loaded.preset().to_toml()?,
             checkpoint_sha256,
             calibrations: loaded.calibrator().all_stored().cloned().collect(),
-            wish: request.map(|request| request.target.option()),
+            wish: request.map(|request| target_option(request.target)),
             features: evaluator.features(),
             reference_id,
             samples,
@@ -157,7 +158,10 @@ impl DeviceTask for Task<'_, CompareOptions> {
         };
         let results = bench.results(samples, curve_samples, curve);
         let results = results.map_err(|error| match folder.continues() {
-            Some(how) => error.context(how),
+            Some(target) => error.context(format!(
+                "what was drawn so far is kept: the same command continues with --out {}",
+                target.display()
+            )),
             None if bench.terminal.stopped() => error.context("nothing was written"),
             None => error,
         })?;

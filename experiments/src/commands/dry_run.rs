@@ -26,10 +26,8 @@ const KEPT: f64 = 9.0;
 /// Side of the matrices whose product measures the device.
 const SIDE: usize = 2048;
 
-/// What to look at.
 #[derive(Debug)]
 pub struct DryRun {
-    /// The hyperparameters.
     pub preset: Preset,
 }
 

@@ -43,7 +43,7 @@ use crate::figures::{FIGURE_2, FigureArgument, FigureName};
 use crate::pages::{write_document, write_report};
 use crate::presets::Experiment;
 use crate::results::{Results, TableName};
-use crate::terminal::{STOP, note, say};
+use crate::terminal::{STOP, describe_error, note, say};
 use arguments::{Arguments, Command, ImportOptions, TrainOptions};
 
 /// Samples of a quick run: enough for a covariance of 64 features.
@@ -68,7 +68,7 @@ impl Experiment {
         match self.run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                note!("error: {error:#}");
+                note!("error: {}", describe_error(&error));
                 ExitCode::FAILURE
             }
         }

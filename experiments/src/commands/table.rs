@@ -19,16 +19,13 @@ use crate::terminal::{Terminal, say};
 /// What is to be measured and drawn.
 #[derive(Clone, Debug)]
 pub enum Requested {
-    /// Tables.
     Tables(Vec<TableName>),
-    /// Figures.
     Figures(Vec<FigureName>),
 }
 
 /// Measures and draws tables or figures.
 #[derive(Debug)]
 pub struct Job {
-    /// What.
     pub requested: Requested,
     /// What to sample from, and what samples are judged by.
     pub inputs: Inputs,
@@ -36,7 +33,6 @@ pub struct Job {
     pub variants: Variants,
     /// How rows are measured.
     pub settings: TableSettings,
-    /// The folder of results.
     pub folder: PathBuf,
 }
 

@@ -20,7 +20,6 @@ use crate::presets::{DataSet, DatasetPath};
 pub struct Clean<B: Kernels> {
     /// The images, in the network's space.
     pub images: Tensor<B, 4>,
-    /// What they are conditioned on.
     pub condition: Condition<B>,
     /// What they are called in a caption.
     pub name: &'static str,

@@ -11,21 +11,17 @@ use serde_json::Value;
 use super::name::FigureName;
 use crate::results::DrawKey;
 
-/// What a figure was drawn from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FigureFile {
-    /// Which figure.
     pub figure: FigureName,
     /// What it depends on; absent where it is drawn from the lines of results.
     pub key: Option<DrawKey>,
-    /// Its title.
     pub title: String,
     /// What its reader should know.
     pub caption: String,
     /// The chart, where it is one.
     pub chart: Option<Chart>,
-    /// What was measured.
     pub data: Value,
 }
 

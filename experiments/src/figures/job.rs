@@ -24,25 +24,20 @@ use crate::tables::TableRunner;
 /// Samples that errors, exits and reliability are measured on.
 const SAMPLES: usize = 64;
 
-/// Pairs that are shown.
 const PAIRS: usize = 32;
 
 /// Measures the figures of a checkpoint.
 pub struct FigureRunner<'b, B: Kernels> {
-    /// What measures.
     pub bench: &'b mut TableRunner<B>,
     /// Where images are that errors are measured on.
     pub dataset: &'b DatasetPath,
-    /// The device.
     pub device: B::Device,
 }
 
 /// A figure that was drawn or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FigureOutcome {
-    /// Its files are there.
     Drawn,
-    /// They were there before.
     Kept,
     /// Why it was not drawn.
     Missing(String),

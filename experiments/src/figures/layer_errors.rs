@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use adadiff_model::{Denoiser, ModelError, NoisyBatch, Prediction};
 use adadiff_pipeline::{Monitor, Pipeline, SamplePlan, SampleSpec};
 use adadiff_report::chart::{Axis, Chart, Point, Scale, Series, Style};
 use adadiff_uem::AdaDiff;
@@ -41,17 +41,11 @@ struct Recorder<'a, B: Kernels> {
 }
 
 impl<B: Kernels> Denoiser<B> for Recorder<'_, B> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        let [batch, ..] = noisy.dims();
-        let timesteps = vec![timestep as f32; batch];
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        let (timestep, timesteps) = (batch.timestep, batch.timesteps());
         let mut predictions = self
             .model
-            .layer_predictions(noisy, &timesteps, condition)?
+            .layer_predictions(batch.noisy, &timesteps, &batch.condition)?
             .noise;
         let last = predictions
             .pop()

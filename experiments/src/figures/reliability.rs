@@ -29,9 +29,7 @@ const NOISE_SEED: u64 = 0x7265_6c69_6162;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reliability {
-    /// Which images were judged.
     pub images: String,
-    /// How many.
     pub samples: usize,
     /// What the network was told of the time, for each noise level.
     pub timesteps: Vec<f64>,
@@ -42,7 +40,6 @@ pub struct Reliability {
     pub blocks: Vec<BlockReliability>,
 }
 
-/// The bins of one block.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockReliability {
@@ -56,7 +53,6 @@ pub struct BlockReliability {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bin {
-    /// How many values.
     pub values: u64,
     /// The mean estimated uncertainty `u_i`.
     pub predicted: f64,
@@ -185,7 +181,6 @@ impl Reliability {
         reliability
     }
 
-    /// The bins over all blocks.
     fn all_blocks(&self) -> Vec<Bin> {
         let mut all = vec![Bin::default(); BINS];
         for block in &self.blocks {

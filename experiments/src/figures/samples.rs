@@ -9,12 +9,9 @@ use serde::Serialize;
 use crate::checkpoint::LoadedCheckpoint;
 use crate::methods::{Method, PreparedMethod};
 
-/// Pairs of samples.
 #[derive(Clone, Debug, Serialize)]
 pub struct SamplePairs {
-    /// The adaptive method.
     pub method: Method,
-    /// The seed of all noise.
     pub seed: u64,
     /// The share of all blocks that was skipped.
     pub block_reduction: f64,

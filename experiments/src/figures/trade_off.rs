@@ -33,7 +33,6 @@ struct Quality {
 }
 
 impl<'a> TradeOff<'a> {
-    /// The points of a table.
     pub fn new(results: &'a Results, table: &'a RecordedTable) -> Self {
         let mut metric = "FD".to_owned();
         let points = table.entries.iter().filter_map(|entry| {

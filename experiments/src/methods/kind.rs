@@ -69,28 +69,23 @@ pub enum MethodKind {
 /// A row of [`METHODS`].
 #[derive(Debug)]
 pub struct MethodEntry {
-    /// The method.
     pub kind: MethodKind,
     /// Its name in rows of results.
     row: &'static str,
     /// Its name in tables.
     pub label: &'static str,
-    /// Its curve in figures.
     pub curve: &'static str,
     /// The curve's look, by its place in the legend.
     pub look: usize,
-    /// What is set of it.
     pub knob: Knob,
 }
 
 /// What is set of a method, and the method with a setting.
 #[derive(Clone, Copy, Debug)]
 pub enum Knob {
-    /// Nothing.
     None,
     /// Blocks to run.
     Depth(fn(NonZeroUsize) -> Method),
-    /// Solver steps.
     Steps(fn(NonZeroUsize) -> Method),
     /// Evaluations from one run of all blocks to the next.
     Interval(fn(NonZeroUsize) -> Method),

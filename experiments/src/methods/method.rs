@@ -227,69 +227,45 @@ impl Method {
 /// The label of a table's row.
 impl fmt::Display for Method {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = |share: f64| 100.0 * share;
-        match *self {
-            Self::Full => write!(formatter, "full model"),
-            Self::StaticDepth { depth } => write!(formatter, "static depth {depth}"),
-            Self::AdaDiff { rule, reduction } => {
-                if rule == ExitRule::Forecast {
-                    return write!(
-                        formatter,
-                        "exit and forecast, target {:.0} %",
-                        percent(reduction)
-                    );
-                }
-                let rule = match rule {
-                    ExitRule::Threshold => String::new(),
-                    rule => format!(" ({})", rule.name()),
-                };
-                let target = percent(reduction);
-                write!(formatter, "AdaDiff{rule}, target {target:.0} %")
+        let target =
+            |name: &str, reduction: f64| format!("{name}, target {:.0} %", 100.0 * reduction);
+        let label = match *self {
+            Self::Full => "full model".to_owned(),
+            Self::StaticDepth { depth } => format!("static depth {depth}"),
+            Self::AdaDiff { rule, reduction } => match rule {
+                ExitRule::Forecast => target("exit and forecast", reduction),
+                ExitRule::Threshold => target("AdaDiff", reduction),
+                rule => target(&format!("AdaDiff ({})", rule.name()), reduction),
+            },
+            Self::Published { reduction } => target("AdaDiff (batch mean)", reduction),
+            Self::Saturation { reduction } => target("CALM", reduction),
+            Self::LearnedExit { reduction } => target("BERxiT", reduction),
+            Self::DuoDiff { switch } => {
+                format!("DuoDiff, {:.0} % of the steps shallow", 100.0 * switch)
             }
-            Self::Published { reduction } => write!(
-                formatter,
-                "AdaDiff (batch mean), target {:.0} %",
-                percent(reduction)
-            ),
-            Self::Saturation { reduction } => {
-                write!(formatter, "CALM, target {:.0} %", percent(reduction))
-            }
-            Self::LearnedExit { reduction } => {
-                write!(formatter, "BERxiT, target {:.0} %", percent(reduction))
-            }
-            Self::DuoDiff { switch } => write!(
-                formatter,
-                "DuoDiff, {:.0} % of the steps shallow",
-                percent(switch)
-            ),
-            Self::DepthDrop { reduction } => {
-                write!(formatter, "ASE, target {:.0} %", percent(reduction))
-            }
-            Self::FewerSteps { steps } => write!(formatter, "{steps} steps"),
+            Self::DepthDrop { reduction } => target("ASE", reduction),
+            Self::FewerSteps { steps } => format!("{steps} steps"),
             Self::FeatureCache { interval } => {
-                write!(
-                    formatter,
-                    "feature cache, all blocks every {interval} steps"
-                )
+                format!("feature cache, all blocks every {interval} steps")
             }
             Self::TokenMerging { ratio } => {
-                write!(formatter, "token merging, {:.0} % merged", percent(ratio))
+                format!("token merging, {:.0} % merged", 100.0 * ratio)
             }
             Self::EasyCache { tolerance, scope } => {
-                write!(formatter, "EasyCache{}, tolerance {tolerance}", of(scope))
+                format!("EasyCache{}, tolerance {tolerance}", of(scope))
             }
-            Self::TaylorSeer { interval, order } => write!(
-                formatter,
-                "TaylorSeer, all blocks every {interval} steps, order {order}"
-            ),
+            Self::TaylorSeer { interval, order } => {
+                format!("TaylorSeer, all blocks every {interval} steps, order {order}")
+            }
             Self::SpeCa { tolerance, scope } => {
-                write!(formatter, "SpeCa{}, tolerance {tolerance}", of(scope))
+                format!("SpeCa{}, tolerance {tolerance}", of(scope))
             }
             Self::FirstBlockCache { tolerance } => {
-                write!(formatter, "first-block cache, tolerance {tolerance}")
+                format!("first-block cache, tolerance {tolerance}")
             }
-            Self::DbCache { tolerance } => write!(formatter, "DBCache, tolerance {tolerance}"),
-        }
+            Self::DbCache { tolerance } => format!("DBCache, tolerance {tolerance}"),
+        };
+        formatter.write_str(&label)
     }
 }
 

@@ -31,64 +31,53 @@ impl Method {
     ) -> Result<PreparedMethod<'s, B>> {
         self.validate()?;
         let (pipeline, config) = (loaded.pipeline(), &loaded.preset().model);
-        let backbone = &pipeline.model.backbone;
-        let network = network_cost(config);
+        let (model, backbone) = (&pipeline.model, &pipeline.model.backbone);
         let steps = loaded.preset().sampling.steps;
-        let full = || PreparedMethod {
+        let full = PreparedMethod {
             method: *self,
-            denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, FullDepth)),
+            denoiser: Box::new(AdaptiveUVit::new(model, FullDepth)),
             steps,
-            cost: CostModel::from(network.clone()),
+            cost: network_cost(config).into(),
             calibration: None,
             threshold: None,
         };
         Ok(match *self {
-            Self::Full => full(),
-            Self::StaticDepth { depth } => PreparedMethod {
-                denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, FixedDepth(depth))),
-                ..full()
-            },
+            Self::Full => full,
+            Self::StaticDepth { depth } => {
+                full.drawn_by(AdaptiveUVit::new(model, FixedDepth(depth)))
+            }
             Self::AdaDiff { rule, reduction } => {
                 let key = CalibrationKey {
                     exit_rule: rule,
                     ..loaded.calibrator().key(reduction)
                 };
                 let calibration = loaded.calibrator().for_key(key, monitor)?;
+                let adaptive = AdaptiveUVit::new(model, calibration.policy());
                 PreparedMethod {
-                    denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, calibration.policy())),
                     calibration: Some(calibration),
-                    ..full()
+                    ..full.drawn_by(adaptive)
                 }
             }
             Self::Published { reduction } => {
                 let threshold = published_threshold(loaded, reduction, monitor)?.threshold;
                 let policy = published_policy(loaded, threshold);
                 PreparedMethod {
-                    denoiser: Box::new(BatchExit::new(&pipeline.model, policy)),
                     threshold: Some(threshold),
-                    ..full()
+                    ..full.drawn_by(BatchExit::new(model, policy))
                 }
             }
             Self::Saturation { reduction } => {
                 let policy = |change| Saturation { change };
                 let evidence = ExitSignal::Change;
-                let found = threshold(
-                    loaded,
-                    &pipeline.model,
-                    evidence,
-                    reduction,
-                    policy,
-                    monitor,
-                )?;
+                let found = threshold(loaded, model, evidence, reduction, policy, monitor)?;
                 let policy = policy(found.threshold);
                 PreparedMethod {
-                    denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, policy)),
                     threshold: Some(found.threshold),
                     cost: CostModel::from(ComputeCost {
                         estimator_flops: comparison_flops(loaded),
-                        ..network.clone()
+                        ..network_cost(config)
                     }),
-                    ..full()
+                    ..full.drawn_by(AdaptiveUVit::new(model, policy))
                 }
             }
             Self::LearnedExit { reduction } => {
@@ -99,10 +88,9 @@ impl Method {
                     threshold(loaded, &learned.model, evidence, reduction, policy, monitor)?;
                 let policy = policy(found.threshold);
                 PreparedMethod {
-                    denoiser: Box::new(AdaptiveUVit::new(&learned.model, policy)),
                     threshold: Some(found.threshold),
-                    cost: CostModel::from(network_cost(&learned.config)),
-                    ..full()
+                    cost: network_cost(&learned.config).into(),
+                    ..full.drawn_by(AdaptiveUVit::new(&learned.model, policy))
                 }
             }
             Self::DuoDiff { switch } => {
@@ -110,82 +98,58 @@ impl Method {
                 let cost = network_cost(&shallow.config);
                 let run = cost.block_flops.len() as u32;
                 let flops = cost.embed_flops + cost.block_flops.iter().sum::<f64>();
-                PreparedMethod {
-                    denoiser: Box::new(Switched {
-                        early: &shallow.model.backbone,
-                        late: backbone,
-                        switch: switch_timestep(&pipeline.timesteps(steps)?, switch),
-                    }),
-                    cost: CostModel::from(network.clone())
-                        .with_evaluation(run, flops + cost.decode_flops),
-                    ..full()
-                }
+                let both = Switched {
+                    early: &shallow.model.backbone,
+                    late: backbone,
+                    switch: switch_timestep(&pipeline.timesteps(steps)?, switch),
+                };
+                full.drawn_by(both)
+                    .with_evaluation(run, flops + cost.decode_flops)
             }
             Self::DepthDrop { reduction } => {
                 let timesteps = pipeline.timesteps(steps)?;
                 let noise = loaded.preset().schedule.build()?.network_timestep(1.0);
                 let schedule =
                     DepthSchedule::staircase(&timesteps, noise, pipeline.blocks(), reduction)?;
-                PreparedMethod {
-                    denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, schedule)),
-                    ..full()
-                }
+                full.drawn_by(AdaptiveUVit::new(model, schedule))
             }
             Self::FewerSteps { steps } => PreparedMethod {
                 steps: steps.get(),
-                ..full()
+                ..full
             },
             Self::FeatureCache { interval } => {
                 let (run, flops) = config.backbone.cached_evaluation();
-                PreparedMethod {
-                    denoiser: Box::new(FeatureCache::new(backbone, interval)),
-                    cost: CostModel::from(network.clone()).with_evaluation(run, flops),
-                    ..full()
-                }
+                full.drawn_by(FeatureCache::new(backbone, interval))
+                    .with_evaluation(run, flops)
             }
             Self::EasyCache { tolerance, scope } => {
                 let evaluations = pipeline.timesteps(steps)?.len();
-                let cache = EasyCache::new(backbone, tolerance, scope, evaluations);
-                PreparedMethod {
-                    denoiser: Box::new(cache),
-                    cost: CostModel::from(network.clone()).with_evaluation(0, 0.0),
-                    ..full()
-                }
+                full.drawn_by(EasyCache::new(backbone, tolerance, scope, evaluations))
+                    .with_evaluation(0, 0.0)
             }
-            Self::TaylorSeer { interval, order } => {
-                let forecast = config.backbone.forecast_flops();
-                PreparedMethod {
-                    denoiser: Box::new(TaylorSeer::new(backbone, interval, order)),
-                    cost: CostModel::from(network.clone()).with_evaluation(0, forecast),
-                    ..full()
-                }
-            }
+            Self::TaylorSeer { interval, order } => full
+                .drawn_by(TaylorSeer::new(backbone, interval, order))
+                .with_evaluation(0, config.backbone.forecast_flops()),
             Self::SpeCa { tolerance, scope } => {
                 let evaluations = pipeline.timesteps(steps)?.len();
                 let (run, verified) = config.backbone.verified_evaluation();
-                let forecast = config.backbone.forecast_flops();
                 let speca = SpeCa::new(backbone, tolerance, SPECA_ORDER, scope, evaluations);
-                PreparedMethod {
-                    denoiser: Box::new(speca),
-                    cost: CostModel::from(network.clone())
-                        .with_evaluation(0, forecast)
-                        .with_evaluation(run, verified),
-                    ..full()
-                }
+                full.drawn_by(speca)
+                    .with_evaluation(0, config.backbone.forecast_flops())
+                    .with_evaluation(run, verified)
             }
-            Self::FirstBlockCache { tolerance } => block_cache(loaded, full(), 1, tolerance, 0)?,
+            Self::FirstBlockCache { tolerance } => block_cache(loaded, full, 1, tolerance, 0)?,
             Self::DbCache { tolerance } => {
                 let outer = (DB_OUTER * pipeline.blocks() as f64).round() as usize;
                 let warm_up = (DB_WARM_UP * steps as f64).ceil() as usize;
-                block_cache(loaded, full(), outer, tolerance, warm_up)?
+                block_cache(loaded, full, outer, tolerance, warm_up)?
             }
             Self::TokenMerging { ratio } => PreparedMethod {
-                denoiser: Box::new(TokenMerging::new(backbone, ratio)),
                 cost: CostModel::from(ComputeCost {
                     block_flops: config.backbone.merged_flops(ratio).blocks,
-                    ..network.clone()
+                    ..network_cost(config)
                 }),
-                ..full()
+                ..full.drawn_by(TokenMerging::new(backbone, ratio))
             },
         })
     }
@@ -220,16 +184,15 @@ fn block_cache<'s, B: Kernels>(
         from: timesteps.get(warm_up).copied().unwrap_or(f64::NEG_INFINITY),
         longest: None,
     };
-    Ok(PreparedMethod {
-        denoiser: Box::new(AdaptiveUVit::new(&pipeline.model, cache)),
+    let full = PreparedMethod {
         threshold: Some(cache.movement),
         cost: CostModel::from(ComputeCost {
             estimator_flops: comparison_flops(loaded),
             ..network_cost(&loaded.preset().model)
-        })
-        .with_evaluation(run, flops + comparison_flops(loaded)),
-        ..full
-    })
+        }),
+        ..full.drawn_by(AdaptiveUVit::new(&pipeline.model, cache))
+    };
+    Ok(full.with_evaluation(run, flops + comparison_flops(loaded)))
 }
 
 /// The threshold of a policy that meets a budget, from the evidence along the paths that it leads to.

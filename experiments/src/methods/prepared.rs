@@ -13,13 +13,11 @@ use super::{Method, judge_samples};
 
 /// A method, calibrated for a network that it draws from.
 pub struct PreparedMethod<'s, B: Kernels> {
-    /// The method.
     pub method: Method,
     /// What predicts the noise.
     pub denoiser: Box<dyn Denoiser<B> + 's>,
     /// Network evaluations for each sample.
     pub steps: usize,
-    /// What an evaluation costs.
     pub cost: CostModel,
     /// The calibration of [`Method::AdaDiff`].
     pub calibration: Option<Calibration>,
@@ -27,7 +25,23 @@ pub struct PreparedMethod<'s, B: Kernels> {
     pub threshold: Option<f32>,
 }
 
-impl<B: Kernels> PreparedMethod<'_, B> {
+impl<'s, B: Kernels> PreparedMethod<'s, B> {
+    /// The same where this predicts the noise.
+    pub fn drawn_by(self, denoiser: impl Denoiser<B> + 's) -> Self {
+        Self {
+            denoiser: Box::new(denoiser),
+            ..self
+        }
+    }
+
+    /// The same where an evaluation may also run so many blocks, at this cost for a sample.
+    pub fn with_evaluation(self, run: u32, flops: f64) -> Self {
+        Self {
+            cost: self.cost.with_evaluation(run, flops),
+            ..self
+        }
+    }
+
     /// The samples of `draw`, in this method's number of steps.
     pub fn plan(&self, draw: &SamplePlan) -> SamplePlan {
         SamplePlan {

@@ -23,7 +23,6 @@ use crate::presets::Preset;
 
 const SAMPLES: usize = 8;
 
-/// Steps of the preset.
 const STEPS: usize = 6;
 
 fn preset(variant: Option<&str>) -> Preset {

@@ -22,9 +22,7 @@ const UNREACHED: Threshold = Threshold { uncertainty: 0.0 };
 /// The full network's time against AdaDiff's at one batch size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Samples of a batch.
     pub batch: usize,
-    /// Samples drawn by each.
     pub samples: usize,
     /// Median seconds for an image with the full network.
     pub full_seconds_per_image: f64,

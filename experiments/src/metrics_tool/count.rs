@@ -12,7 +12,6 @@ const PUBLISHED: usize = 50_000;
 /// The samples of a set beside what is asked of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Count<'a> {
-    /// The set.
     pub path: &'a Path,
     /// Samples that are or can be taken.
     pub found: usize,

@@ -51,14 +51,12 @@ fn features_far_from_zero_are_measured_as_those_around_it() {
         let values: Vec<f64> = values.iter().map(|value| value + far).collect();
         fs::write(folder.path().join(name), doubles(&values)).unwrap();
     }
-    let measured = |sets: [&str; 2]| {
-        let settings = ["--metrics", "fid,pr", "--neighbours", "1"];
-        run_in(&folder, &[&sets[..], &settings].concat())
-            .unwrap()
-            .figures
+    let measured = |sets: &str| {
+        let arguments = format!("{sets} --metrics fid,pr --neighbours 1");
+        run_in(&folder, &arguments).unwrap().figures
     };
-    let near = measured(["near_a.npy", "near_b.npy"]);
-    let far = measured(["far_a.npy", "far_b.npy"]);
+    let near = measured("near_a.npy near_b.npy");
+    let far = measured("far_a.npy far_b.npy");
     assert_eq!(near.pr, far.pr);
     let (near, far) = (near.fid.unwrap(), far.fid.unwrap());
     assert!((far / near - 1.0).abs() < 1e-9, "{far} instead of {near}");
@@ -68,13 +66,13 @@ fn features_far_from_zero_are_measured_as_those_around_it() {
 fn what_does_not_vary_is_written_and_read() {
     let folder = folder();
     fs::write(folder.path().join("same.npy"), doubles(&[0.1; 300])).unwrap();
-    run_in(&folder, &["same.npy", "--write-statistics", "same.npz"]).unwrap();
+    run_in(&folder, "same.npy --write-statistics same.npz").unwrap();
     let written = read_statistics(&folder.path().join("same.npz")).unwrap();
     assert_eq!(
         (written.mean(), written.covariance()),
         (&[0.1][..], &[0.0][..])
     );
-    let record = run_in(&folder, &["same.npz", "same.npz"]).unwrap();
+    let record = run_in(&folder, "same.npz same.npz").unwrap();
     assert_eq!(record.figures.fid, Some(0.0));
 }
 
@@ -87,15 +85,9 @@ fn a_figure_beyond_all_numbers_is_an_error() {
     )
     .unwrap();
     for metric in ["fid", "kid", "pr"] {
-        let settings = [
-            "--metrics",
-            metric,
-            "--kid-subset-size",
-            "3",
-            "--neighbours",
-            "1",
-        ];
-        let error = run_in(&folder, &[&["far.npy", "b.npy"][..], &settings].concat());
+        let settings = "--kid-subset-size 3 --neighbours 1";
+        let arguments = format!("far.npy b.npy --metrics {metric} {settings}");
+        let error = run_in(&folder, &arguments);
         match metric {
             // Neighbours of far samples are near, and no other set's.
             "pr" => assert_eq!(error.unwrap().figures.pr.unwrap().sides.precision, 0.0),
@@ -125,11 +117,11 @@ fn statistics_remember_how_their_features_were_made() {
     }
     fails(
         &folder,
-        &["clean.npz", "tf.npz"],
-        &["--mode clean and --mode tf", "says nothing"],
+        "clean.npz tf.npz",
+        &["the mode clean and tf", "says nothing"],
     );
-    run_in(&folder, &["clean.npz", "clean.npz"]).unwrap();
-    run_in(&folder, &["clean.npz", "other.npz"]).unwrap();
+    run_in(&folder, "clean.npz clean.npz").unwrap();
+    run_in(&folder, "clean.npz other.npz").unwrap();
 }
 
 #[test]
@@ -137,31 +129,30 @@ fn sizes_are_compared_before_a_network_runs() {
     let folder = folder();
     // No weights that could be read.
     fs::write(folder.path().join("wrong.pth"), b"no weights").unwrap();
-    let weights = ["--weights", "wrong.pth", "--allow-small"];
     for (arguments, words) in [
         (
-            &["images", "images.zip", "--metrics", "pr"][..],
+            "images images.zip --metrics pr",
             &["2 samples, of which none has 3 others"][..],
         ),
         (
-            &["images", "--metrics", "is"],
+            "images --metrics is",
             &["images has 2 samples, of which there cannot be 10 parts"],
         ),
         (
-            &["images", "b.npy", "--metrics", "kid"],
+            "images b.npy --metrics kid",
             &["expected 1 values for each sample, found 2048"],
         ),
         (
-            &["images", "b.npy"],
+            "images b.npy",
             &["expected 2048 values for each sample, found 1"],
         ),
     ] {
-        fails(&folder, &[arguments, &weights].concat(), words);
+        let small = format!("{arguments} --weights wrong.pth --allow-small");
+        fails(&folder, &small, words);
     }
-    let weights = &weights[..2];
     fails(
         &folder,
-        &[&["images", "images.zip", "--metrics", "kid"], weights].concat(),
+        "images images.zip --metrics kid --weights wrong.pth",
         &["one of the sets has 2 samples, but each subset of `kid` needs 1000"],
     );
 }

@@ -16,14 +16,11 @@ use super::networks::{Extracted, FeatureNetworks};
 /// Rows of given features that are read at a time.
 const ROWS: usize = 1024;
 
-/// What is needed of a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FeatureNeeds {
     /// The statistics that the set's file holds, which are read with its plan.
     pub stored_statistics: bool,
-    /// Statistics of its samples.
     pub statistics: bool,
-    /// All features.
     pub features: bool,
     /// The probabilities of all samples' classes.
     pub probabilities: bool,
@@ -32,7 +29,6 @@ pub struct FeatureNeeds {
 }
 
 impl FeatureNeeds {
-    /// Whether the samples themselves are needed.
     pub fn needs_samples(self) -> bool {
         self.needs_inception() || self.needs_clip()
     }

@@ -44,7 +44,6 @@ pub struct DeviceNetworks<B: Kernels> {
     pub preprocessing: Preprocessing,
     /// CMMD's network.
     pub clip: Option<ClipVision<B>>,
-    /// The device that they are on.
     pub device: B::Device,
 }
 

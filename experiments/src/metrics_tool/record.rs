@@ -9,14 +9,11 @@ use serde::{Deserialize, Serialize, Serializer};
 /// A line of results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricsRecord {
-    /// The figures that were asked for.
     #[serde(flatten)]
     pub figures: MetricFigures,
     /// The way of resizing, where images went through FID's network.
     pub mode: Option<Preprocessing>,
-    /// What was judged.
     pub samples: Set,
-    /// What it was compared with.
     pub reference: Option<Set>,
     /// The weights of FID's network, where images went through it.
     pub weights: Option<NamedFile>,
@@ -28,11 +25,9 @@ pub struct MetricsRecord {
     pub dtype: Option<String>,
     /// Images that went through them together.
     pub batch: Option<usize>,
-    /// Statistics that were written.
     pub written: Option<NamedFile>,
     /// How the numbers of samples bias the figures, and what else is to be known of them.
     pub notes: Vec<String>,
-    /// Version of this program.
     pub version: String,
 }
 
@@ -45,7 +40,6 @@ pub struct MetricFigures {
     /// The kernel distance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kid: Option<Kid>,
-    /// The inception score.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is: Option<Score>,
     /// Precision and recall.
@@ -62,11 +56,8 @@ pub struct Kid {
     /// Mean and spread over the subsets.
     #[serde(flatten)]
     pub spread: Spread,
-    /// How many there were.
     pub subsets: usize,
-    /// Samples in each.
     pub subset_size: usize,
-    /// Seed of the draws.
     pub seed: u64,
 }
 
@@ -76,7 +67,6 @@ pub struct Score {
     /// Mean and spread over the splits.
     #[serde(flatten)]
     pub spread: Spread,
-    /// How many there were.
     pub splits: usize,
     /// Seed of the order in which samples were dealt out to them; absent in records of the order of names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,7 +76,6 @@ pub struct Score {
 /// Precision and recall.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sides {
-    /// Both.
     #[serde(flatten)]
     pub sides: PrecisionRecall,
     /// The neighbour that balls reach to.
@@ -99,7 +88,6 @@ pub struct Set {
     /// The folder or file.
     #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
-    /// Of what kind it is.
     pub kind: Kind,
     /// Samples that were taken; statistics do not tell of how many they are.
     pub count: Option<usize>,
@@ -116,7 +104,6 @@ pub struct Set {
     pub sha256: String,
 }
 
-/// What a set was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -124,9 +111,7 @@ pub enum Kind {
     Folder,
     /// Image files in an archive.
     Zip,
-    /// An array of images.
     Images,
-    /// An array of features.
     Features,
     /// Mean and covariance of features.
     Statistics,
@@ -135,7 +120,6 @@ pub enum Kind {
 /// A file, told by its contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedFile {
-    /// Where it is.
     #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// SHA-256 of it.

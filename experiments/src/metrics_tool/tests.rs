@@ -72,19 +72,19 @@ pub(super) fn folder() -> TempDir {
 }
 
 /// Runs the program on files in a folder.
-pub(super) fn run_in(folder: &TempDir, arguments: &[&str]) -> Result<MetricsRecord, String> {
-    let in_folder = |argument: &&str| {
+pub(super) fn run_in(folder: &TempDir, arguments: &str) -> Result<MetricsRecord, String> {
+    let in_folder = |argument: &str| {
         let path = folder.path().join(argument);
         let is_file = argument.contains('.') || path.exists();
         if is_file {
             path.to_string_lossy().into_owned()
         } else {
-            (*argument).to_owned()
+            argument.to_owned()
         }
     };
     let arguments = ["metrics".to_owned()]
         .into_iter()
-        .chain(arguments.iter().map(in_folder));
+        .chain(arguments.split(' ').map(in_folder));
     let arguments = Arguments::try_parse_from(arguments).map_err(|error| error.to_string())?;
     let outcome = run(arguments).and_then(|outcome| match outcome.fault {
         None => Ok(outcome.record),
@@ -94,7 +94,7 @@ pub(super) fn run_in(folder: &TempDir, arguments: &[&str]) -> Result<MetricsReco
 }
 
 #[track_caller]
-pub(super) fn fails(folder: &TempDir, arguments: &[&str], words: &[&str]) {
+pub(super) fn fails(folder: &TempDir, arguments: &str, words: &[&str]) {
     let message = run_in(folder, arguments).unwrap_err();
     for word in words {
         assert!(message.contains(word), "'{word}' is not in: {message}");
@@ -104,16 +104,9 @@ pub(super) fn fails(folder: &TempDir, arguments: &[&str], words: &[&str]) {
 #[test]
 fn given_features_are_compared_without_a_network() {
     let folder = folder();
-    let settings = [
-        "--kid-subset-size",
-        "3",
-        "--kid-subsets",
-        "2",
-        "--neighbours",
-        "1",
-    ];
-    let metrics = ["a.npy", "b.npy", "--metrics", "fid,kid,pr"];
-    let record = run_in(&folder, &[&metrics[..], &settings].concat()).unwrap();
+    let metrics = "a.npy b.npy --metrics fid,kid,pr";
+    let settings = "--kid-subset-size 3 --kid-subsets 2 --neighbours 1";
+    let record = run_in(&folder, &format!("{metrics} {settings}")).unwrap();
     // Means 2 and 28/3; variances 7 and 421/3.
     let deviations = 7.0_f64.sqrt() - (421.0_f64 / 3.0).sqrt();
     let expected = (22.0_f64 / 3.0).powi(2) + deviations * deviations;
@@ -140,7 +133,7 @@ fn given_features_are_compared_without_a_network() {
     // Of length one, all of `b.npy` are 1, and these -1.
     let opposite = features(&[-1.0, -7.0]);
     fs::write(folder.path().join("opposite.npy"), opposite).unwrap();
-    let record = run_in(&folder, &["b.npy", "opposite.npy", "--metrics", "cmmd"]).unwrap();
+    let record = run_in(&folder, "b.npy opposite.npy --metrics cmmd").unwrap();
     let expected = 1000.0 * (2.0 - 2.0 * (-4.0_f64 / 200.0).exp());
     assert!((record.figures.cmmd.unwrap() / expected - 1.0).abs() < 1e-9);
 }
@@ -148,7 +141,7 @@ fn given_features_are_compared_without_a_network() {
 #[test]
 fn a_record_tells_what_it_depends_on() {
     let folder = folder();
-    let record = run_in(&folder, &["a.npy", "b.npy"]).unwrap();
+    let record = run_in(&folder, "a.npy b.npy").unwrap();
     let line = serde_json::to_string(&record).unwrap();
     assert!(!line.contains('\n'));
     assert_eq!(
@@ -193,11 +186,11 @@ fn digests_are_those_of_sha256sum() {
 #[test]
 fn statistics_are_written_and_stand_for_their_samples() {
     let folder = folder();
-    let write = ["a.npy", "--write-statistics", "a.npz"];
-    let written = run_in(&folder, &write).unwrap().written.unwrap();
+    let write = "a.npy --write-statistics a.npz";
+    let written = run_in(&folder, write).unwrap().written.unwrap();
     assert_eq!(written.sha256, sha256_file(&written.path).unwrap());
-    let of_samples = run_in(&folder, &["a.npy", "b.npy"]).unwrap();
-    let record = run_in(&folder, &["a.npz", "b.npy"]).unwrap();
+    let of_samples = run_in(&folder, "a.npy b.npy").unwrap();
+    let record = run_in(&folder, "a.npz b.npy").unwrap();
     assert_eq!(record.figures, of_samples.figures);
     assert_eq!(record.samples.count, None);
     assert!(record.samples.stored_statistics);
@@ -205,22 +198,22 @@ fn statistics_are_written_and_stand_for_their_samples() {
 
     fails(
         &folder,
-        &write,
+        write,
         &["a.npz exists already", "--write-statistics"],
     );
     fails(
         &folder,
-        &["a.npy", "--write-statistics", "nowhere/a.npz"],
+        "a.npy --write-statistics nowhere/a.npz",
         &["cannot write", "its folder is missing"],
     );
     fails(
         &folder,
-        &["a.npz", "b.npy", "--metrics", "kid"],
+        "a.npz b.npy --metrics kid",
         &["a.npz holds statistics alone", "`fid` and nothing else"],
     );
     fails(
         &folder,
-        &["a.npz", "b.npy", "--samples", "2"],
+        "a.npz b.npy --samples 2",
         &["a.npz holds statistics", "leave out --samples"],
     );
 }
@@ -238,8 +231,7 @@ fn statistics_beside_samples_are_those_of_fid() {
         .unwrap();
     zip.write_all(&features(&[7.0, 8.0])).unwrap();
     fs::write(&path, zip.finish().unwrap().into_inner()).unwrap();
-    let arguments = ["a.npy", "both.npz", "--metrics", "fid,pr"];
-    let record = run_in(&folder, &[&arguments[..], &["--neighbours", "1"]].concat()).unwrap();
+    let record = run_in(&folder, "a.npy both.npz --metrics fid,pr --neighbours 1").unwrap();
     // Means 2 and 7; variances 7 and 4.
     let expected = 25.0 + (7.0_f64.sqrt() - 2.0).powi(2);
     assert!((record.figures.fid.unwrap() - expected).abs() < 1e-12);
@@ -253,16 +245,15 @@ fn statistics_beside_samples_are_those_of_fid() {
 #[test]
 fn too_few_samples_are_refused() {
     let folder = folder();
-    let compare = ["a.npy", "b.npy"];
-    let with = |more: &[&'static str]| [&compare[..], more].concat();
+    let with = |more: &str| format!("a.npy b.npy {more}");
     fails(
         &folder,
-        &with(&["--samples", "4"]),
+        &with("--samples 4"),
         &["a.npy has 3 samples, but 4 were asked for", "--allow-small"],
     );
-    let record = run_in(&folder, &with(&["--samples", "4", "--allow-small"])).unwrap();
+    let record = run_in(&folder, &with("--samples 4 --allow-small")).unwrap();
     assert_eq!(record.samples.count, Some(3));
-    let record = run_in(&folder, &with(&["--samples", "2"])).unwrap();
+    let record = run_in(&folder, &with("--samples 2")).unwrap();
     assert_eq!(record.samples.count, Some(2));
     assert_eq!(record.reference.unwrap().count, Some(3));
     // The first two: mean 1/2, variance 1/2.
@@ -271,23 +262,23 @@ fn too_few_samples_are_refused() {
     assert!((record.figures.fid.unwrap() / expected - 1.0).abs() < 1e-12);
     fails(
         &folder,
-        &with(&["--samples", "1"]),
+        &with("--samples 1"),
         &["a.npy has 1 samples, but the covariance of 1 features"],
     );
     fails(
         &folder,
-        &with(&["--metrics", "kid"]),
+        &with("--metrics kid"),
         &[
             "3 samples, but each subset of `kid` needs 1000",
             "--kid-subset-size",
         ],
     );
-    let record = run_in(&folder, &with(&["--metrics", "kid", "--allow-small"])).unwrap();
+    let record = run_in(&folder, &with("--metrics kid --allow-small")).unwrap();
     assert_eq!(record.figures.kid.unwrap().subset_size, 3);
     // Known before the weights are read.
     fails(
         &folder,
-        &["images", "b.npy", "--weights", "none.pth"],
+        "images b.npy --weights none.pth",
         &["images has 2 samples", "covariance of 2048 features"],
     );
 }
@@ -302,46 +293,35 @@ fn what_cannot_be_measured_is_explained() {
     fs::write(folder.path().join("wide.npy"), wide).unwrap();
     let grey = archive(&[("arr_0.npy", array("|u1", "(1, 2, 2, 1)", &[0; 4]))]);
     fs::write(folder.path().join("grey.npz"), grey).unwrap();
-    let small = "--allow-small";
     for (arguments, words) in [
-        (&["a.npy"][..], &["nothing to compare with"][..]),
-        (&["a.npy", "--metrics", "kid"], &["nothing to compare with"]),
+        ("a.npy", &["nothing to compare with"][..]),
+        ("a.npy --metrics kid", &["nothing to compare with"]),
         (
-            &["empty", "b.npy"],
+            "empty b.npy",
             &["empty holds no images", ".png, .ppm or .webp"],
         ),
-        (&["none.npz", "b.npy"], &["cannot read", "none.npz"]),
+        ("none.npz b.npy", &["cannot read", "none.npz"]),
         (
-            &["damaged.zip", "b.npy"],
+            "damaged.zip b.npy",
             &["damaged.zip is no usable zip archive"],
         ),
+        ("wrong.pth b.npy", &["no set of samples that is known here"]),
+        ("grey.npz b.npy", &["1 channels instead of 3"]),
         (
-            &["wrong.pth", "b.npy"],
-            &["no set of samples that is known here"],
-        ),
-        (&["grey.npz", "b.npy"], &["1 channels instead of 3"]),
-        (
-            &["wide.npy", "b.npy"],
+            "wide.npy b.npy",
             &["expected 2 values for each sample, found 1"],
         ),
         (
-            &["a.npy", "--metrics", "is"],
+            "a.npy --metrics is",
             &["no inception score", "give the images"],
         ),
         (
-            &[
-                "images",
-                "b.npy",
-                "--metrics",
-                "cmmd",
-                "--weights",
-                "wrong.pth",
-            ],
+            "images b.npy --metrics cmmd --weights wrong.pth",
             &["--clip-weights", "openai/clip-vit-large-patch14-336"],
         ),
-        (&["a.npy", "b.npy", "--metrics", "fad"], &["fad", "cmmd"]),
+        ("a.npy b.npy --metrics fad", &["fad", "cmmd"]),
         (
-            &["images", "b.npy", small],
+            "images b.npy --allow-small",
             &[
                 "--weights",
                 "pt_inception-2015-12-05-6726825d.pth",
@@ -349,18 +329,11 @@ fn what_cannot_be_measured_is_explained() {
             ],
         ),
         (
-            &["images", "images.zip", small, "--weights", "wrong.pth"],
+            "images images.zip --allow-small --weights wrong.pth",
             &["wrong.pth"],
         ),
         (
-            &[
-                "images",
-                "images.zip",
-                "--metrics",
-                "cmmd",
-                "--clip-weights",
-                "wrong.pth",
-            ],
+            "images images.zip --metrics cmmd --clip-weights wrong.pth",
             &["wrong.pth"],
         ),
     ] {
@@ -520,9 +493,9 @@ fn cmmd_compares_images_by_clip() {
     println!("device: flex");
     let folder = folder();
     write_clip_weights(&folder.path().join("clip.safetensors"));
-    let with = ["--metrics", "cmmd", "--clip-weights", "clip.safetensors"];
-    let run = |sets: [&str; 2]| run_in(&folder, &[&sets[..], &with].concat()).unwrap();
-    let record = run(["images", "images.zip"]);
+    let with = "--metrics cmmd --clip-weights clip.safetensors";
+    let run = |sets: &str| run_in(&folder, &format!("{sets} {with}")).unwrap();
+    let record = run("images images.zip");
     // Rounding of the kernel, in double precision.
     assert!(record.figures.cmmd.unwrap().abs() < 1e-9);
     let named = record.clip_weights.unwrap();
@@ -538,12 +511,12 @@ fn cmmd_compares_images_by_clip() {
     let coarse = RgbImage::from_fn(28, 28, |x, y| Rgb([(x * x * 7 + y * 13) as u8; 3]));
     fs::create_dir(folder.path().join("coarse")).unwrap();
     coarse.save(folder.path().join("coarse/1.png")).unwrap();
-    let distance = run(["images", "coarse"]).figures.cmmd.unwrap();
+    let distance = run("images coarse").figures.cmmd.unwrap();
     assert!(distance > 1e-9, "{distance}");
     // Embeddings of the reference that another program computed, of which there are too few values.
     fails(
         &folder,
-        &[&["images", "b.npy"][..], &with].concat(),
+        &format!("images b.npy {with}"),
         &["expected 1 values for each sample, found 5"],
     );
 }
@@ -559,15 +532,9 @@ fn images_in_all_forms_go_through_the_network() {
         ("images.zip", record::Kind::Zip),
         ("images.npz", record::Kind::Images),
     ] {
-        let arguments = [
-            samples,
-            "--weights",
-            "weights.safetensors",
-            "--metrics",
-            "is",
-        ];
-        let settings = ["--splits", "1", "--mode", "clean", "--batch", "2"];
-        let record = run_in(&folder, &[&arguments[..], &settings].concat()).unwrap();
+        let settings = "--metrics is --splits 1 --mode clean --batch 2";
+        let arguments = format!("{samples} --weights weights.safetensors {settings}");
+        let record = run_in(&folder, &arguments).unwrap();
         assert_eq!(record.figures.is.unwrap().seed, Some(0));
         // All classes are alike to a network of zeros.
         assert!((record.figures.is.unwrap().spread.mean - 1.0).abs() < 1e-6);

@@ -7,16 +7,12 @@ use crate::results::{MeanAndSpread, ResultRow};
 pub struct Comparison {
     /// The one that is said to be smaller.
     pub first: MeanAndSpread,
-    /// The other.
     pub second: MeanAndSpread,
 }
 
-/// How a comparison ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// The first is smaller.
     Smaller,
-    /// The first is larger.
     Larger,
     /// Seeds differ by as much, or there is one seed only.
     Unclear,

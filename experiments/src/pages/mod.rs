@@ -84,7 +84,6 @@ fn facts(results: &Results, preset: &Preset) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The program of a data set.
 fn program(data: DataSet) -> &'static str {
     match data {
         DataSet::FashionMnist => "fashion_mnist",

@@ -30,7 +30,6 @@ pub use variants::variant_names;
 pub struct Preset {
     /// The experiment's name.
     pub name: String,
-    /// The images.
     #[serde(default)]
     pub data: DataSet,
     /// Present where the network works on latents of the images.
@@ -39,13 +38,11 @@ pub struct Preset {
     /// How much noise a time stands for, in training and in sampling.
     #[serde(default)]
     pub schedule: ScheduleConfig,
-    /// The network.
     pub model: AdaDiffConfig,
     /// The first phase: the backbone with L_simple.
     pub backbone_training: TrainConfig,
     /// The second phase: the joint objective, from the first one's averaged weights.
     pub joint_training: TrainConfig,
-    /// How samples are drawn.
     pub sampling: SamplingConfig,
 }
 

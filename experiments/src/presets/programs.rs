@@ -9,7 +9,6 @@ use crate::presets::{Preset, variant_names};
 pub struct Experiment {
     /// The program's name.
     pub name: &'static str,
-    /// What it is about.
     pub about: &'static str,
     /// Its presets by name, the default first.
     presets: &'static [(&'static str, &'static str)],
@@ -41,7 +40,6 @@ pub const CIFAR10: Experiment = Experiment {
     bundled: false,
 };
 
-/// CelebA.
 pub const CELEBA: Experiment = Experiment {
     name: "celeba",
     about: "AdaDiff on CelebA's faces of 64 x 64, from the official files to the paper's table; \
@@ -50,7 +48,6 @@ pub const CELEBA: Experiment = Experiment {
     bundled: false,
 };
 
-/// ImageNet.
 pub const IMAGENET: Experiment = Experiment {
     name: "imagenet",
     about: "AdaDiff on ImageNet by class, on latents or pixels, from the official files to the \
@@ -67,7 +64,6 @@ pub const IMAGENET: Experiment = Experiment {
     bundled: false,
 };
 
-/// MS-COCO.
 pub const COCO: Experiment = Experiment {
     name: "coco",
     about: "AdaDiff on MS-COCO, text to image on latents, from the official files to the paper's \

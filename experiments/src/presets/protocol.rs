@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 pub struct Protocol {
     /// The solver's name.
     pub solver: String,
-    /// Solver steps.
     pub steps: usize,
 }
 

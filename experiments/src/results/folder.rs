@@ -21,7 +21,6 @@ pub struct QualityRecord {
 /// How long samples take where methods take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TimingRecord {
-    /// Median seconds for an image.
     pub seconds_per_image: f64,
     /// The full network's median in the same turns.
     pub full_seconds_per_image: f64,
@@ -46,9 +45,7 @@ impl TimingRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatchKey {
-    /// The samples to match.
     pub target: DrawKey,
-    /// The family.
     pub family: MethodKind,
     /// What the family is calibrated by, where it is AdaDiff by the exit rule `distance` and that does not
     /// come with the data set.
@@ -61,7 +58,6 @@ pub struct MatchKey {
 /// The setting of a family that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EqualTimeMatch {
-    /// The method with its knob.
     pub method: Method,
     /// Its time over the target's, where they took turns.
     pub time_ratio: f64,
@@ -73,9 +69,7 @@ pub struct EqualTimeMatch {
 pub struct RecordedTable {
     /// The experiment's name.
     pub experiment: String,
-    /// Which table.
     pub table: TableName,
-    /// The rows.
     pub entries: Vec<RecordedRow>,
     /// The farthest that a time may be from the one it has to match, as a share of it.
     pub tolerance: f64,
@@ -97,15 +91,11 @@ const UNFINISHED: &str = ".unfinished";
 /// The folder of the full network's samples.
 const FULL_SAMPLES: &str = ".full_samples";
 
-/// A folder of results.
 #[derive(Debug)]
 pub struct Results {
     folder: PathBuf,
-    /// Quality and cost.
     pub quality: JsonLines<QualityKey, QualityRecord>,
-    /// Times.
     pub timing: JsonLines<TimingKey, TimingRecord>,
-    /// Settings at equal time.
     pub matches: JsonLines<MatchKey, EqualTimeMatch>,
 }
 
@@ -135,12 +125,10 @@ impl Results {
         })
     }
 
-    /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The folder of figures.
     pub fn figures(&self) -> PathBuf {
         self.folder.join("figures")
     }
@@ -231,7 +219,6 @@ impl Results {
         lines.map(|quality| &quality.result)
     }
 
-    /// The time of an entry.
     pub fn time(&self, entry: &RecordedRow) -> Option<&TimingRecord> {
         self.timing.get(entry.timing.as_deref()?)
     }

@@ -32,9 +32,7 @@ pub struct NetworkKey {
 pub struct DrawKey {
     /// The experiment's name.
     pub experiment: String,
-    /// The network.
     pub network: NetworkKey,
-    /// The method with its knob.
     pub method: Method,
     /// The SHA-256 of the weights of the second network that the method needs.
     #[serde(rename = "companion_sha256")]
@@ -42,17 +40,11 @@ pub struct DrawKey {
     /// What the exit rule `distance` is calibrated by, where the user named it.
     #[serde(default, rename = "yardstick", skip_serializing_if = "Option::is_none")]
     pub reference_id: Option<ReferenceId>,
-    /// The solver with its settings.
     pub solver: SolverConfig,
-    /// Solver steps.
     pub steps: usize,
-    /// Samples of a batch.
     pub batch: usize,
-    /// Samples.
     pub samples: usize,
-    /// The seed of all noise.
     pub seed: u64,
-    /// The device.
     pub device: String,
     /// The type of numbers that the network computes in.
     pub dtype: String,
@@ -64,7 +56,6 @@ pub struct DrawKey {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QualityKey {
-    /// The samples.
     pub draw: DrawKey,
     /// The features that they are judged by.
     pub features: String,

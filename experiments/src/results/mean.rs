@@ -3,11 +3,9 @@
 /// The mean of some numbers, and how far apart they are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MeanAndSpread {
-    /// The mean.
     pub mean: f64,
     /// The standard deviation with the number less one as its divisor; absent for a single number.
     pub spread: Option<f64>,
-    /// How many numbers.
     pub count: usize,
 }
 

@@ -15,9 +15,7 @@ pub struct RowMeasurement<'a> {
     pub preset: &'a Preset,
     /// How blocks were chosen.
     pub method: MethodKind,
-    /// The device.
     pub device: String,
-    /// What an evaluation costs.
     pub cost: CostModel,
     /// Network evaluations for each sample.
     pub steps: usize,

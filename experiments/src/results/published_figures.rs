@@ -2,11 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A published figure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublishedFigures {
-    /// The figure as published.
     pub figure: String,
     /// Where it was published, and how it was measured.
     pub source: String,

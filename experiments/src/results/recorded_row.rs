@@ -10,7 +10,6 @@ use super::published_figures::PublishedFigures;
 pub struct RecordedRow {
     /// Its name in the table.
     pub label: String,
-    /// What was published of it.
     pub published: Option<PublishedFigures>,
     /// The short names of its lines of quality, one for each seed.
     pub quality: Vec<String>,

@@ -34,11 +34,9 @@ pub struct ResultRow {
     pub solver: String,
     /// Solver steps for each sample.
     pub steps: usize,
-    /// Samples drawn.
     pub samples: usize,
     /// Samples computed together.
     pub batch: usize,
-    /// The seed of the noise.
     pub seed: u64,
     /// What the threshold is compared with, for [`MethodKind::AdaDiff`]: the name of an
     /// [`ExitRule`](adadiff_pipeline::ExitRule).

@@ -4,7 +4,7 @@ use adadiff_data::to_byte;
 use adadiff_metrics::Similarity;
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Monitor, SamplePlan, SampleStats};
-use anyhow::{Error, Result};
+use anyhow::Result;
 
 use super::TableRunner;
 use super::prepared_row::{PreparedRow, stopped_or};
@@ -29,7 +29,7 @@ impl<B: Kernels> TableRunner<B> {
             store.write("samples", drawn)?;
             return Ok(None);
         }
-        let prepared = full.prepared(&self.terminal)?.map_err(Error::msg)?;
+        let prepared = full.prepared(&self.terminal)?;
         self.terminal
             .stage(&format!("{}, to compare with", full.method));
         self.terminal

@@ -14,7 +14,6 @@ pub struct InterleavedTimer {
     pub rounds: usize,
 }
 
-/// What is timed.
 pub struct TimedMethod<'p, 's, B: Kernels> {
     pipeline: &'p Pipeline<B>,
     method: &'p PreparedMethod<'s, B>,

@@ -5,8 +5,9 @@ use std::slice;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_sampler::SolverConfig;
-use anyhow::Result;
+use anyhow::{Result, bail};
 
+use super::prepared_row::Missing;
 use super::variants::Variants;
 use crate::checkpoint::LoadedCheckpoint;
 use crate::checkpoint::components::ComponentFiles;
@@ -16,7 +17,6 @@ use crate::results::NetworkKeys;
 
 /// A network on the device, and what tells it from others.
 pub struct TableNetwork<B: Kernels> {
-    /// The network.
     pub loaded: LoadedCheckpoint<B>,
     /// The same without images, for thresholds and times.
     pub undecoded: LoadedCheckpoint<B>,
@@ -77,20 +77,19 @@ impl<B: Kernels> TableNetworks<B> {
         })
     }
 
-    /// What is missing where a method needs a second network that is not there.
-    pub fn missing_companion(&self, network: &TableNetwork<B>, method: Method) -> Option<String> {
-        let needed = method.baseline()?;
-        if network.baseline_sha256(method).is_some() {
-            return None;
-        }
-        let preset = self.main.loaded.preset();
-        let found = self.variants.find(needed.variant(), preset);
-        Some(found.err().unwrap_or_else(|| {
-            format!(
-                "not measured: the network '{}' was not there at the start",
-                needed.variant()
-            )
-        }))
+    /// Requires the second network that a method needs, if it needs one.
+    ///
+    /// # Errors
+    /// [`Missing`] where it is not there.
+    pub fn ensure_companion(&self, network: &TableNetwork<B>, method: Method) -> Result<()> {
+        let needed = match method.baseline() {
+            Some(needed) if network.baseline_sha256(method).is_none() => needed.variant(),
+            _ => return Ok(()),
+        };
+        let found = self.variants.find(needed, self.main.loaded.preset());
+        bail!(Missing(found.err().unwrap_or_else(|| {
+            format!("not measured: the network '{needed}' was not there at the start")
+        })))
     }
 
     /// The checkpoint itself.
@@ -101,26 +100,21 @@ impl<B: Kernels> TableNetworks<B> {
     /// Loads a variant that is there.
     ///
     /// # Errors
-    /// The outer one where a file is damaged; the inner one tells what is missing.
-    pub fn load(&mut self, variant: Option<&str>) -> Result<Result<(), String>> {
-        let Some(variant) = variant else {
-            return Ok(Ok(()));
-        };
-        if self.others.contains_key(variant) {
-            return Ok(Ok(()));
-        }
-        let path = match self.variants.find(variant, self.main.loaded.preset()) {
-            Ok(path) => path,
-            Err(missing) => return Ok(Err(missing)),
+    /// [`Missing`] where it is not there, or another one where a file is damaged.
+    pub fn load(&mut self, variant: Option<&str>) -> Result<()> {
+        let variant = match variant {
+            Some(variant) if !self.others.contains_key(variant) => variant,
+            _ => return Ok(()),
         };
         let preset = self.main.loaded.preset();
+        let path = self.variants.find(variant, preset).map_err(Missing)?;
         let mut checkpoint = Checkpoint::read(&path, None, slice::from_ref(preset))?;
         // A variant is another network, sampled from in the same way.
         checkpoint.preset.sampling = self.main.loaded.preset().sampling.clone();
         let (component_files, device) = (&self.component_files, &self.device);
         let network = network(checkpoint, Some(variant), component_files, device)?;
         self.others.insert(variant.to_owned(), network);
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// A network with a solver in a number of steps; nothing where it was not loaded.

@@ -14,7 +14,6 @@ use crate::tables::spec::{Choice, RowSpec};
 /// The rows of tables for a preset.
 #[derive(Clone, Copy, Debug)]
 pub struct TablePlan<'a> {
-    /// The preset of the checkpoint.
     pub preset: &'a Preset,
     /// Few rows only, which show that everything works.
     pub quick: bool,
@@ -23,7 +22,6 @@ pub struct TablePlan<'a> {
 }
 
 impl TablePlan<'_> {
-    /// The rows of a table.
     pub fn entries(&self, name: TableName) -> Vec<RowSpec> {
         match name {
             TableName::Unconditional | TableName::Conditional => self.main(),
@@ -40,7 +38,6 @@ impl TablePlan<'_> {
         RowSpec::given(self.preset, Method::Full).beside(PublishedFigures::full(&self.preset.name))
     }
 
-    /// AdaDiff as the preset has it.
     pub fn adadiff(&self) -> RowSpec {
         RowSpec::given(self.preset, self.preset_method())
             .beside(PublishedFigures::adadiff(&self.preset.name))

@@ -1,6 +1,7 @@
 //! A row that is being measured.
 
 use std::cell::OnceCell;
+use std::fmt;
 
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::Monitor;
@@ -9,9 +10,7 @@ use anyhow::{Error, Result, anyhow};
 use super::networks::TableNetwork;
 use crate::methods::{Method, PreparedMethod};
 
-/// A row that can be measured.
 pub struct PreparedRow<'n, B: Kernels> {
-    /// The network.
     pub network: &'n TableNetwork<B>,
     /// How samples are drawn.
     pub method: Method,
@@ -28,14 +27,11 @@ impl<'n, B: Kernels> PreparedRow<'n, B> {
         }
     }
 
-    /// Calibrates the method, once. The inner error tells why it cannot be measured.
+    /// Calibrates the method, once.
     ///
     /// # Errors
-    /// Where the user interrupts.
-    pub fn prepared(
-        &self,
-        monitor: &dyn Monitor,
-    ) -> Result<Result<&PreparedMethod<'n, B>, String>> {
+    /// [`Missing`] where it cannot be, or another one where the user interrupts.
+    pub fn prepared(&self, monitor: &dyn Monitor) -> Result<&PreparedMethod<'n, B>> {
         let loaded = &self.network.undecoded;
         let prepared = self.prepared.get_or_init(|| {
             monitor.stage(&format!("calibrating {}", self.method));
@@ -46,8 +42,32 @@ impl<'n, B: Kernels> PreparedRow<'n, B> {
         if monitor.stopped() {
             Err(interrupted())
         } else {
-            Ok(prepared.as_ref().map_err(String::clone))
+            let prepared = prepared.as_ref();
+            Ok(prepared.map_err(|reason| Missing(reason.clone()))?)
         }
+    }
+}
+
+/// Why a row has no numbers, which its table tells.
+#[derive(Debug)]
+pub struct Missing(pub String);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
+/// What was measured, or why it was not.
+///
+/// # Errors
+/// All but [`Missing`].
+pub fn or_missing<T>(measured: Result<T>) -> Result<Result<T, String>> {
+    match measured {
+        Ok(measured) => Ok(Ok(measured)),
+        Err(error) => Ok(Err(error.downcast::<Missing>()?.0)),
     }
 }
 

@@ -7,7 +7,6 @@ use crate::results::{MeanAndSpread, RecordedRow, RecordedTable, ResultRow, Resul
 /// A table and what its reader should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderedTable {
-    /// The numbers.
     pub table: Table,
     /// Sentences below it: what a number is, and what is missing.
     pub notes: Vec<String>,
@@ -48,7 +47,6 @@ const OPTIONAL: [Optional; 3] = [
 const DASH: &str = "–";
 
 impl RenderedTable {
-    /// Draws a table.
     pub fn new(results: &Results, drawn: &RecordedTable) -> Self {
         let rows: Vec<RenderedRow<'_>> = drawn
             .entries

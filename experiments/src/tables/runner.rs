@@ -3,7 +3,7 @@
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{Evaluator, Monitor, ReferenceId, SamplePlan};
 use adadiff_storage::record_id;
-use anyhow::{Error, Result};
+use anyhow::{Result, bail};
 
 use super::equal_time::nearest;
 use super::networks::{TableNetwork, TableNetworks};
@@ -15,7 +15,7 @@ use crate::results::{
     TimingKey, TimingRecord, prepared_row,
 };
 use crate::tables::interleaved::{InterleavedTimer, TimedMethod};
-use crate::tables::prepared_row::{PreparedRow, stopped_or};
+use crate::tables::prepared_row::{Missing, PreparedRow, or_missing, stopped_or};
 use crate::tables::spec::{Choice, RowSpec};
 use crate::terminal::Terminal;
 
@@ -27,9 +27,7 @@ const MATCH_ROUNDS: usize = 4;
 pub struct TableSettings {
     /// The device's name in results.
     pub device: String,
-    /// Samples of each row.
     pub samples: usize,
-    /// The seeds of each row.
     pub seeds: Vec<u64>,
     /// Few rows only.
     pub quick: bool,
@@ -47,7 +45,6 @@ pub struct TableSettings {
 
 /// A checkpoint with everything that measures it.
 pub struct TableRunner<B: Kernels> {
-    /// The networks.
     pub networks: TableNetworks<B>,
     /// What samples are judged by.
     pub evaluator: Evaluator<B>,
@@ -78,10 +75,10 @@ impl<B: Kernels> TableRunner<B> {
         let entries = plan.entries(name);
         let mut networks = Vec::new();
         for entry in &entries {
-            let loaded = self.networks.load(entry.variant.as_deref())?;
-            networks.push(loaded.and_then(|()| self.network_of(entry)));
+            let loaded = self.networks.load(entry.variant.as_deref());
+            networks.push(or_missing(loaded.and_then(|()| self.network_of(entry)))?);
         }
-        let target = self.network_of(&plan.adadiff()).map_err(Error::msg)?;
+        let target = self.network_of(&plan.adadiff())?;
         let target = PreparedRow::new(&target, plan.preset_method());
 
         let mut lines = Vec::new();
@@ -90,16 +87,7 @@ impl<B: Kernels> TableRunner<B> {
             let mut line = RecordedRow::unmeasured(&entry.label, entry.published.as_ref());
             let row = match network {
                 Err(missing) => Err(missing.clone()),
-                Ok(network) => self
-                    .choose(entry, network, &target, &mut line)?
-                    .map(|method| PreparedRow::new(network, method)),
-            };
-            let row = match row {
-                Ok(row) => match self.networks.missing_companion(row.network, row.method) {
-                    None => self.judge_row(&row, &mut line)?.map(|()| row),
-                    Some(missing) => Err(missing),
-                },
-                Err(missing) => Err(missing),
+                Ok(network) => or_missing(self.judged_row(entry, network, &target, &mut line))?,
             };
             match row {
                 Ok(row) => rows.push((lines.len(), row)),
@@ -108,7 +96,7 @@ impl<B: Kernels> TableRunner<B> {
             lines.push(line);
         }
         if let Some(rounds) = self.settings.rounds {
-            let baseline = self.network_of(&plan.baseline()).map_err(Error::msg)?;
+            let baseline = self.network_of(&plan.baseline())?;
             let baseline = PreparedRow::new(&baseline, Method::Full);
             self.time_rows(rounds, &baseline, &rows, &mut lines)?;
         }
@@ -135,10 +123,26 @@ impl<B: Kernels> TableRunner<B> {
         self.draw_key(&PreparedRow::new(network, method), &draw)
     }
 
-    fn network_of(&self, entry: &RowSpec) -> Result<TableNetwork<B>, String> {
+    fn network_of(&self, entry: &RowSpec) -> Result<TableNetwork<B>> {
         let variant = entry.variant.as_deref();
         let network = self.networks.with(variant, entry.solver, entry.steps);
-        network.ok_or_else(|| "not measured: the network is not loaded".to_owned())
+        let missing = || Missing("not measured: the network is not loaded".to_owned());
+        Ok(network.ok_or_else(missing)?)
+    }
+
+    /// The row of an entry, with what of it is not judged yet judged.
+    fn judged_row<'n>(
+        &mut self,
+        entry: &RowSpec,
+        network: &'n TableNetwork<B>,
+        target: &PreparedRow<'_, B>,
+        line: &mut RecordedRow,
+    ) -> Result<PreparedRow<'n, B>> {
+        let method = self.choose(entry, network, target, line)?;
+        self.networks.ensure_companion(network, method)?;
+        let row = PreparedRow::new(network, method);
+        self.judge_row(&row, line)?;
+        Ok(row)
     }
 
     /// The method of an entry, found at equal time where it is to be.
@@ -148,9 +152,9 @@ impl<B: Kernels> TableRunner<B> {
         network: &TableNetwork<B>,
         target: &PreparedRow<'_, B>,
         line: &mut RecordedRow,
-    ) -> Result<Result<Method, String>> {
+    ) -> Result<Method> {
         let family = match entry.choice {
-            Choice::Given(method) => return Ok(Ok(method)),
+            Choice::Given(method) => return Ok(method),
             Choice::EqualTime(family) => family,
         };
         // Found once, it is not asked for again, and needs no time of its own.
@@ -170,25 +174,21 @@ impl<B: Kernels> TableRunner<B> {
             rounds,
         };
         let found = match self.results.matches.find(&key)? {
-            Some(found) => Ok(*found),
-            None if self.settings.rounds.is_none() => Err(
+            Some(found) => *found,
+            None if self.settings.rounds.is_none() => bail!(Missing(
                 "not measured: its setting is chosen at equal measured time, which --no-timing \
                  leaves out"
                     .to_owned(),
-            ),
+            )),
             None => {
                 let found = self.nearest_setting(family, network, target, rounds)?;
-                if let Ok(found) = &found {
-                    self.results.matches.add(key.clone(), *found)?;
-                }
+                self.results.matches.add(key.clone(), found)?;
                 found
             }
         };
-        if let Ok(found) = &found {
-            line.matched = Some(record_id(&key)?);
-            line.label = found.method.to_string();
-        }
-        Ok(found.map(|found| found.method))
+        line.matched = Some(record_id(&key)?);
+        line.label = found.method.to_string();
+        Ok(found.method)
     }
 
     /// The setting of a family whose time is nearest to the target's, by turns with it.
@@ -198,24 +198,18 @@ impl<B: Kernels> TableRunner<B> {
         network: &TableNetwork<B>,
         target: &PreparedRow<'_, B>,
         rounds: usize,
-    ) -> Result<Result<EqualTimeMatch, String>> {
-        let aim = match target.prepared(&self.terminal)? {
-            Ok(aim) => aim,
-            Err(missing) => return Ok(Err(missing)),
-        };
+    ) -> Result<EqualTimeMatch> {
+        let aim = target.prepared(&self.terminal)?;
         let loaded = &network.loaded;
         let steps = loaded.preset().sampling.steps;
         let settings = family.entry().settings(loaded.pipeline().blocks(), steps);
-        let needed = settings
-            .first()
-            .and_then(|&method| self.networks.missing_companion(network, method));
-        if let Some(missing) = needed {
-            return Ok(Err(missing));
+        if let Some(&method) = settings.first() {
+            self.networks.ensure_companion(network, method)?;
         }
         let mut missing = "not measured: it has no setting to choose".to_owned();
         let found = nearest(settings.len(), |setting| {
             let row = PreparedRow::new(network, settings[setting]);
-            let prepared = match row.prepared(&self.terminal)? {
+            let prepared = match or_missing(row.prepared(&self.terminal))? {
                 Ok(prepared) => prepared,
                 Err(reason) => {
                     missing = reason;
@@ -234,21 +228,15 @@ impl<B: Kernels> TableRunner<B> {
                 times[1].seconds_per_image / times[0].seconds_per_image,
             ))
         })?;
-        Ok(match found {
-            Some((setting, time_ratio)) => Ok(EqualTimeMatch {
-                method: settings[setting],
-                time_ratio,
-            }),
-            None => Err(missing),
+        let (setting, time_ratio) = found.ok_or(Missing(missing))?;
+        Ok(EqualTimeMatch {
+            method: settings[setting],
+            time_ratio,
         })
     }
 
     /// Draws and judges the seeds of a row that are not there yet.
-    fn judge_row(
-        &mut self,
-        row: &PreparedRow<'_, B>,
-        line: &mut RecordedRow,
-    ) -> Result<Result<(), String>> {
+    fn judge_row(&mut self, row: &PreparedRow<'_, B>, line: &mut RecordedRow) -> Result<()> {
         for seed in self.settings.seeds.clone() {
             let loaded = &row.network.loaded;
             let draw = SamplePlan {
@@ -262,10 +250,7 @@ impl<B: Kernels> TableRunner<B> {
             };
             let id = record_id(&key)?;
             if self.results.quality.get(&id).is_none() && self.settings.quality {
-                let prepared = match row.prepared(&self.terminal)? {
-                    Ok(prepared) => prepared,
-                    Err(missing) => return Ok(Err(missing)),
-                };
+                let prepared = row.prepared(&self.terminal)?;
                 self.terminal.stage(&format!("{}, seed {seed}", line.label));
                 self.terminal.expect((draw.samples * prepared.steps) as u64);
                 let store = self.results.unfinished(&key)?;
@@ -293,7 +278,7 @@ impl<B: Kernels> TableRunner<B> {
                 line.quality.push(id);
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Times the rows that were not timed yet, by turns with each other and with the full network.
@@ -322,7 +307,7 @@ impl<B: Kernels> TableRunner<B> {
         if missing.is_empty() {
             return Ok(());
         }
-        let full = baseline.prepared(&self.terminal)?.map_err(Error::msg)?;
+        let full = baseline.prepared(&self.terminal)?;
         let mut turns = vec![TimedMethod::new(
             baseline.network.undecoded.pipeline(),
             full,
@@ -335,7 +320,7 @@ impl<B: Kernels> TableRunner<B> {
                 timed.push((place, key, 0));
                 continue;
             }
-            match row.prepared(&self.terminal)? {
+            match or_missing(row.prepared(&self.terminal))? {
                 Ok(prepared) => {
                     timed.push((place, key, turns.len()));
                     turns.push(TimedMethod::new(

@@ -15,18 +15,14 @@ pub struct RowSpec {
     pub variant: Option<String>,
     /// How samples are drawn.
     pub choice: Choice,
-    /// The solver.
     pub solver: SolverConfig,
-    /// Solver steps.
     pub steps: usize,
-    /// What was published of it.
     pub published: Option<PublishedFigures>,
 }
 
 /// A method, or one that is still to be chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Choice {
-    /// This one.
     Given(Method),
     /// The one of a family whose measured time is nearest to AdaDiff's.
     EqualTime(MethodKind),
@@ -38,7 +34,6 @@ impl RowSpec {
         Self::on(preset, None, method)
     }
 
-    /// A method on a network.
     pub fn on(preset: &Preset, variant: Option<&str>, method: Method) -> Self {
         Self {
             label: method.to_string(),

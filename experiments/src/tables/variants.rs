@@ -10,14 +10,12 @@ use crate::presets::Preset;
 /// Where the bundled checkpoint lies, seen from the repository's root.
 const BUNDLED: &str = "experiments/assets/fashion_mnist/weights.safetensors";
 
-/// Where variants are looked for.
 #[derive(Clone, Debug)]
 pub struct Variants {
     /// The program's name, for the command that trains a variant.
     pub program: &'static str,
     /// The checkpoint itself, if it is not the bundled one.
     pub checkpoint: Option<PathBuf>,
-    /// The folder of the variants.
     pub folder: PathBuf,
     /// Files that were named, by variant.
     pub files: Vec<(String, PathBuf)>,

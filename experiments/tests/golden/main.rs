@@ -13,7 +13,6 @@ use std::process::{Command, Output};
 
 const FASHION_MNIST: &str = env!("CARGO_BIN_EXE_fashion_mnist");
 
-/// Every program by its name.
 const PROGRAMS: [(&str, &str); 7] = [
     ("fashion_mnist", FASHION_MNIST),
     ("celeba", env!("CARGO_BIN_EXE_celeba")),

@@ -12,6 +12,8 @@ use std::{
 use serde_json::Value;
 use tempfile::tempdir;
 
+#[cfg(unix)]
+use crate::made::command;
 use crate::made::{fail, run};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fashion_mnist");
@@ -20,16 +22,12 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_fashion_mnist");
 fn devices_are_compared_and_missing_ones_are_told() {
     let folder = tempdir().unwrap();
     // The second is there under no circumstances.
-    let backends = ["backends", "--devices", "flex:1,flex", "--steps", "2"];
-    let more = [
-        "--samples",
-        "4",
-        "--reduction",
-        "0.4",
-        "--out",
-        "lines.jsonl",
-    ];
-    let told = run(PROGRAM, folder.path(), &[&backends[..], &more].concat());
+    let backends = "backends --devices flex:1,flex --steps 2 --samples 4 --reduction 0.4";
+    let told = run(
+        PROGRAM,
+        folder.path(),
+        &format!("{backends} --out lines.jsonl"),
+    );
     assert!(told.contains("flex: the reference"), "{told}");
     assert!(told.contains("flex:1: not usable"), "{told}");
     assert!(told.contains("only one flex device"), "{told}");
@@ -54,16 +52,12 @@ fn devices_are_compared_and_missing_ones_are_told() {
 #[test]
 fn one_device_agrees_with_itself_to_the_last_bit() {
     let folder = tempdir().unwrap();
-    let backends = ["backends", "--devices", "flex,flex", "--steps", "2"];
-    let more = [
-        "--samples",
-        "3",
-        "--reduction",
-        "0.4",
-        "--out",
-        "lines.jsonl",
-    ];
-    let told = run(PROGRAM, folder.path(), &[&backends[..], &more].concat());
+    let backends = "backends --devices flex,flex --steps 2 --samples 3 --reduction 0.4";
+    let told = run(
+        PROGRAM,
+        folder.path(),
+        &format!("{backends} --out lines.jsonl"),
+    );
     assert!(told.contains("100.0 %"), "{told}");
     let lines = fs::read_to_string(folder.path().join("lines.jsonl")).unwrap();
     for line in lines.lines() {
@@ -71,7 +65,7 @@ fn one_device_agrees_with_itself_to_the_last_bit() {
         assert_eq!(row["noise_difference"], 0.0);
         assert_eq!(row["adaptive_image_difference"], 0.0);
     }
-    let told = fail(PROGRAM, folder.path(), &["backends", "--devices", "flex:1"]);
+    let told = fail(PROGRAM, folder.path(), "backends --devices flex:1");
     assert!(told.contains("no device could be used"), "{told}");
 }
 
@@ -79,9 +73,8 @@ fn one_device_agrees_with_itself_to_the_last_bit() {
 #[test]
 fn a_signal_to_the_comparison_alone_ends_its_processes() {
     let folder = tempdir().unwrap();
-    let mut child = Command::new(PROGRAM)
-        .current_dir(folder.path())
-        .args(["backends", "--devices", "flex", "--samples", "100000"])
+    let endless = "backends --devices flex --samples 100000";
+    let mut child = command(PROGRAM, folder.path(), endless)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

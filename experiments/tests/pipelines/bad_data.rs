@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::made::{
-    IMAGES, PREPARE_COCO, fail, jpeg, picture, run, save_networks, write_celeba, write_coco,
+    IMAGES, fail, jpeg, picture, prepare_coco, run, save_networks, write_celeba, write_coco,
 };
 
 const COCO: &str = env!("CARGO_BIN_EXE_coco");
@@ -35,17 +35,14 @@ fn images_of_every_kind_are_used_or_named_and_counted() {
     fs::remove_file(coco_image(folder, 6)).unwrap();
     fs::write(coco_image(folder, 7), b"this is no image").unwrap();
 
+    let prepare = prepare_coco();
     let told = fail(
         COCO,
         folder,
-        &[&PREPARE_COCO[..], &["--skip-bad", "2", "--out", "strict"]].concat(),
+        &format!("{prepare} --skip-bad 2 --out strict"),
     );
     assert!(told.contains("3 images cannot be used"), "{told}");
-    let told = run(
-        COCO,
-        folder,
-        &[&PREPARE_COCO[..], &["--out", "latents"]].concat(),
-    );
+    let told = run(COCO, folder, &format!("{prepare} --out latents"));
     let index = fs::read_to_string(folder.join("latents/index.json")).unwrap();
     let index: Value = serde_json::from_str(&index).unwrap();
     let skipped = index["skipped"].as_array().unwrap();
@@ -72,11 +69,7 @@ fn captions_that_do_not_fit_their_images_are_refused() {
         let mut document = document.clone();
         change(&mut document);
         fs::write(&path, document.to_string()).unwrap();
-        let told = fail(
-            COCO,
-            folder,
-            &[&PREPARE_COCO[..], &["--out", "latents"]].concat(),
-        );
+        let told = fail(COCO, folder, &format!("{} --out latents", prepare_coco()));
         assert!(told.contains("captions_train2014.json: "), "{told}");
         assert!(!folder.join("latents").exists(), "{told}");
         told
@@ -122,11 +115,7 @@ fn captions_of_another_split_are_refused() {
         .unwrap()
         .replace("train2014", "val2014");
     fs::write(&path, of_another).unwrap();
-    let told = fail(
-        COCO,
-        folder,
-        &[&PREPARE_COCO[..], &["--out", "latents"]].concat(),
-    );
+    let told = fail(COCO, folder, &format!("{} --out latents", prepare_coco()));
     assert!(
         told.contains("train2014: none of the images that "),
         "{told}"
@@ -141,15 +130,7 @@ fn a_wrong_partition_list_is_refused() {
     write_celeba(folder);
     let list = folder.join("celeba/list_eval_partition.txt");
     let written = fs::read_to_string(&list).unwrap();
-    let train = [
-        "train",
-        "--preset",
-        "celeba-tiny",
-        "--data",
-        "celeba",
-        "--out",
-        "run",
-    ];
+    let train = "train --preset celeba-tiny --data celeba --out run";
     for (content, expected) in [
         (
             written.replace(" 0\n", " 2\n"),
@@ -163,7 +144,7 @@ fn a_wrong_partition_list_is_refused() {
         ),
     ] {
         fs::write(&list, content).unwrap();
-        let told = fail(env!("CARGO_BIN_EXE_celeba"), folder, &train);
+        let told = fail(env!("CARGO_BIN_EXE_celeba"), folder, train);
         assert!(told.contains(expected), "{told}");
         assert!(!folder.join("run").exists(), "{told}");
     }

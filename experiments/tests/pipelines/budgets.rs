@@ -5,30 +5,13 @@ use std::path::Path;
 
 use adadiff_storage::sha256_file;
 use serde_json::Value;
-use tempfile::{TempDir, tempdir};
 
-use crate::made::{fail, run};
+use crate::made::{bundled_weights, fail, run};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fashion_mnist");
 
 /// Few steps of the bundled network, which stand for many.
-const SAMPLING: [&str; 6] = [
-    "--checkpoint",
-    "weights.safetensors",
-    "--steps",
-    "2",
-    "--batch",
-    "32",
-];
-
-/// The bundled weights in a folder of their own, without their thresholds.
-fn folder() -> TempDir {
-    let folder = tempdir().unwrap();
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/fashion_mnist");
-    let weights = "weights.safetensors";
-    fs::copy(assets.join(weights), folder.path().join(weights)).unwrap();
-    folder
-}
+const SAMPLING: &str = "--checkpoint weights.safetensors --steps 2 --batch 32";
 
 fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
@@ -36,30 +19,19 @@ fn json(path: &Path) -> Value {
 
 #[test]
 fn a_distance_is_a_budget() {
-    let folder = folder();
+    let folder = bundled_weights();
     let folder = folder.path();
-    let with = |command: &'static str, budget: &[&'static str], more: &[&'static str]| {
-        [&[command][..], &SAMPLING, budget, more].concat()
-    };
-    let budget = ["--max-fd-increase", "40%", "--budget-samples", "96"];
+    let increase = "--max-fd-increase 40%";
+    let budget = format!("{SAMPLING} {increase} --budget-samples 96");
     // Several processes must not come to several thresholds.
-    let parts = [
-        "--samples",
-        "128",
-        "--out",
-        "parts",
-        "--rank",
-        "0",
-        "--world-size",
-        "2",
-    ];
-    let told = fail(PROGRAM, folder, &with("evaluate", &budget, &parts));
+    let parts = format!("evaluate {budget} --samples 128 --out parts --rank 0 --world-size 2");
+    let told = fail(PROGRAM, folder, &parts);
     assert!(
         told.contains("`calibrate --max-fd-increase 40%` first"),
         "{told}"
     );
 
-    let told = run(PROGRAM, folder, &with("calibrate", &budget, &[]));
+    let told = run(PROGRAM, folder, &format!("calibrate {budget}"));
     assert!(told.contains("40% above the full network's"), "{told}");
     let mut stored = json(&folder.join("calibration.json"))[0].take();
     // Outside the file of all weights it is told without them and the solver.
@@ -86,24 +58,17 @@ fn a_distance_is_a_budget() {
     assert!(seeds[0] != seeds[1] && seeds[0] != seeds[2] && seeds[1] != seeds[2]);
 
     // What is stored is used; without the number of samples, too.
-    let drawn = ["--samples", "8", "--out", "samples"];
-    let told = run(PROGRAM, folder, &with("sample", &budget[..2], &drawn));
+    let sample = format!("sample {SAMPLING} {increase} --samples 8 --out samples");
+    let told = run(PROGRAM, folder, &sample);
     assert!(told.contains("40% above the full network's"), "{told}");
     assert_eq!(&json(&folder.join("samples/calibration.json")), stored);
-    run(PROGRAM, folder, &with("evaluate", &budget, &parts));
+    run(PROGRAM, folder, &parts);
     let part = fs::read_dir(folder.join("parts")).unwrap().next().unwrap();
     let part = json(&part.unwrap().path());
     assert_eq!(&part["settings"]["calibration"], stored);
 
-    let told = fail(
-        PROGRAM,
-        folder,
-        &with(
-            "sample",
-            &["--max-fd-increase", "0", "--budget-samples", "60"],
-            &[],
-        ),
-    );
+    let few = format!("sample {SAMPLING} --max-fd-increase 0 --budget-samples 60");
+    let told = fail(PROGRAM, folder, &few);
     assert!(
         told.contains("more than 64 samples, 60 were asked for"),
         "{told}"
@@ -112,9 +77,9 @@ fn a_distance_is_a_budget() {
 
 #[test]
 fn a_speed_up_out_of_reach_is_told() {
-    let folder = folder();
+    let folder = bundled_weights();
     // No device is so fast at the first of thirteen blocks.
-    let sample = [&["sample"][..], &SAMPLING, &["--speedup", "1000"]].concat();
+    let sample = format!("sample {SAMPLING} --speedup 1000");
     let told = fail(PROGRAM, folder.path(), &sample);
     assert!(
         told.contains("a speed-up of 1000 was not reached on flex"),

@@ -3,38 +3,31 @@
 use std::fs;
 use std::io::pipe;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde_json::Value;
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
 
-use crate::made::run;
+use crate::made::{bundled_weights, command, run};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fashion_mnist");
 
 /// A rule that is calibrated quickly.
-const QUICK: [&str; 6] = [
-    "--checkpoint",
-    "weights.safetensors",
-    "--exit-rule",
-    "threshold",
-    "--steps",
-    "2",
-];
+const QUICK: &str = "--exit-rule threshold --steps 2 --checkpoint";
 
 /// The bundled weights in a folder of their own, with a threshold for 40 % fewer blocks.
 fn folder() -> TempDir {
-    let folder = tempdir().unwrap();
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/fashion_mnist");
-    let weights = "weights.safetensors";
-    fs::copy(assets.join(weights), folder.path().join(weights)).unwrap();
+    let folder = bundled_weights();
     calibrate(folder.path(), "0.4");
     folder
 }
 
+fn calibration(reductions: &str) -> String {
+    format!("calibrate {QUICK} weights.safetensors --reductions {reductions}")
+}
+
 fn calibrate(folder: &Path, reductions: &str) {
-    let calibrate = [&["calibrate"][..], &QUICK, &["--reductions", reductions]].concat();
-    run(PROGRAM, folder, &calibrate);
+    run(PROGRAM, folder, &calibration(reductions));
 }
 
 fn stored(folder: &Path) -> Vec<Value> {
@@ -51,13 +44,8 @@ fn reductions(folder: &Path) -> Vec<f64> {
 /// What `sample` tells with the weights in `file`.
 fn sample(folder: &Path, file: &str) -> String {
     let out = format!("samples-of-{file}");
-    let sample = [
-        &["sample"][..],
-        &QUICK[2..],
-        &["--checkpoint", file, "--reduction", "0.4"],
-        &["--samples", "2", "--out", &out],
-    ];
-    let told = run(PROGRAM, folder, &sample.concat());
+    let sample = format!("sample {QUICK} {file} --reduction 0.4 --samples 2 --out {out}");
+    let told = run(PROGRAM, folder, &sample);
     fs::remove_dir_all(folder.join(out)).unwrap();
     told
 }
@@ -105,11 +93,7 @@ fn a_calibration_that_does_not_tell_its_weights_is_passed_over() {
 }
 
 fn start(folder: &Path, reductions: &str, stdout: Stdio) -> Child {
-    Command::new(PROGRAM)
-        .current_dir(folder)
-        .arg("calibrate")
-        .args(QUICK)
-        .args(["--reductions", reductions])
+    command(PROGRAM, folder, &calibration(reductions))
         .stdout(stdout)
         .stderr(Stdio::piped())
         .spawn()

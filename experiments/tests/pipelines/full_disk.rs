@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::made::{
-    PREPARE_COCO, TRAIN_CIFAR10, fail, files, run, save_networks, write_cifar10, write_coco,
+    TRAIN_JUDGED, command, fail, files, prepare_coco, run, save_networks, write_cifar10, write_coco,
 };
 
 /// A file system in memory.
@@ -62,22 +62,18 @@ fn fill(
     disk: &SmallDisk,
     program: &str,
     folder: &Path,
-    arguments: &[&str],
+    arguments: &str,
     step: u64,
     is_whole: impl Fn(&str, &[u8]) -> bool,
 ) -> BTreeMap<String, Vec<u8>> {
     let out = disk.0.join("out");
-    let arguments = [arguments, &["--out", out.to_str().unwrap()]].concat();
+    let arguments = format!("{arguments} --out '{}'", out.display());
     for (failures, kilobytes) in (step..).step_by(step as usize).enumerate() {
         disk.resize(kilobytes);
-        let output = Command::new(program)
-            .current_dir(folder)
-            .args(&arguments)
-            .output()
-            .unwrap();
+        let output = command(program, folder, &arguments).output().unwrap();
         if output.status.success() {
-            println!("{}: {failures} times without room", arguments[0]);
-            assert!(failures > 2, "{} had room at once", arguments[0]);
+            println!("{arguments}: {failures} times without room");
+            assert!(failures > 2, "{arguments} had room at once");
             break;
         }
         let told = String::from_utf8_lossy(&output.stderr);
@@ -125,12 +121,8 @@ fn prepare() {
     write_coco(folder.path());
     save_networks(folder.path());
     let program = env!("CARGO_BIN_EXE_coco");
-    let prepare = [&PREPARE_COCO[..], &["--images-per-shard", "12"]].concat();
-    run(
-        program,
-        folder.path(),
-        &[&prepare[..], &["--out", "roomy"]].concat(),
-    );
+    let prepare = format!("{} --images-per-shard 12", prepare_coco());
+    run(program, folder.path(), &format!("{prepare} --out roomy"));
     let expected = files(&folder.path().join("roomy"));
     // A shard that is there must be that of a roomy disk; the index grows with each.
     let is_whole = |name: &str, bytes: &[u8]| match name {
@@ -153,7 +145,7 @@ fn train_and_evaluate() {
     run(
         program,
         folder.path(),
-        &[&TRAIN_CIFAR10[..], &["--out", "roomy"]].concat(),
+        &format!("{TRAIN_JUDGED} --out roomy"),
     );
     let expected = files(&folder.path().join("roomy"));
     let is_whole = |name: &str, bytes: &[u8]| {
@@ -167,7 +159,7 @@ fn train_and_evaluate() {
         let is_known = expected.contains_key(name) || name.contains("/checkpoints/step-");
         is_known && !bytes.is_empty()
     };
-    let found = fill(&disk, program, folder.path(), &TRAIN_CIFAR10, 600, is_whole);
+    let found = fill(&disk, program, folder.path(), TRAIN_JUDGED, 600, is_whole);
     assert!(found.keys().eq(expected.keys()), "{:?}", found.keys());
     for (name, bytes) in &expected {
         if name.ends_with(".safetensors") {
@@ -180,19 +172,10 @@ fn train_and_evaluate() {
     let Some(disk) = SmallDisk::mount(folder.path().join("second")) else {
         return;
     };
-    let evaluate = [
-        "evaluate",
-        "--checkpoint",
-        "roomy/joint/weights.safetensors",
-        "--features",
-        "pixels",
-        "--samples",
-        "96",
-        "--depth",
-        "1",
-    ];
+    let evaluate = "evaluate --checkpoint roomy/joint/weights.safetensors --features pixels \
+         --samples 96 --depth 1";
     let is_whole = |_: &str, bytes: &[u8]| serde_json::from_slice::<Value>(bytes).is_ok();
-    let found = fill(&disk, program, folder.path(), &evaluate, 8, is_whole);
+    let found = fill(&disk, program, folder.path(), evaluate, 8, is_whole);
     assert_eq!(found.len(), 1);
 
     // No room for a table either, and then there is.
@@ -200,18 +183,9 @@ fn train_and_evaluate() {
     let Some(disk) = SmallDisk::mount(folder.path().join("third")) else {
         return;
     };
-    let judged = [
-        "--quick",
-        "--features",
-        "pixels",
-        "--checkpoint",
-        "roomy/joint/weights.safetensors",
-        "--data",
-        "cifar-10-batches-bin",
-        "--out",
-        "third/table",
-    ];
-    let told = fail(program, folder.path(), &judged);
+    let judged = "--quick --features pixels --checkpoint roomy/joint/weights.safetensors \
+         --data cifar-10-batches-bin --out third/table";
+    let told = fail(program, folder.path(), judged);
     assert!(told.contains("space left"), "{told}");
     let names = || {
         let entries = fs::read_dir(&disk.0).unwrap();
@@ -221,7 +195,7 @@ fn train_and_evaluate() {
     // What was drawn is kept for the same command.
     assert_eq!(names(), [".table.unfinished"]);
     disk.resize(65_536);
-    run(program, folder.path(), &judged);
+    run(program, folder.path(), judged);
     assert_eq!(names(), ["table"]);
     assert!(disk.0.join("table/report.html").exists());
 }

@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use adadiff_weights::WeightFile;
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::{TempDir, tempdir};
 
-use crate::made::{fail, run};
+use crate::made::{command, fail, run};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fashion_mnist");
+
+const IMPORT: &str = "import in.safetensors --out out";
 
 /// A tensor of a file: name, type, shape and bytes.
 #[derive(Clone)]
@@ -49,7 +51,6 @@ impl Stored {
     }
 }
 
-/// The weights of a fixture.
 fn fixture(name: &str) -> Vec<Stored> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
     let file = WeightFile::open(&path.join(name).join("weights.pth")).unwrap();
@@ -77,11 +78,14 @@ fn write(path: &Path, tensors: &[Stored]) {
 
 /// Imports tensors of a diffusion model of two heads and gives back what was told and the tensors of
 /// the file that was written, bit for bit.
-fn import(tensors: &[Stored], options: &[&str]) -> (String, Vec<Vec<u8>>) {
+fn import(tensors: &[Stored], options: &str) -> (String, Vec<Vec<u8>>) {
     let folder = tempdir().unwrap();
     write(&folder.path().join("in.safetensors"), tensors);
-    let arguments = ["import", "in.safetensors", "--heads", "2", "--out", "out"];
-    let told = run(PROGRAM, folder.path(), &[&arguments, options].concat());
+    let told = run(
+        PROGRAM,
+        folder.path(),
+        &format!("{IMPORT} --heads 2 {options}"),
+    );
     let written = WeightFile::open(&folder.path().join("out")).unwrap();
     let names = written.tensors().keys();
     let values = names.map(|name| written.read(name).unwrap().as_bytes().to_vec());
@@ -89,10 +93,9 @@ fn import(tensors: &[Stored], options: &[&str]) -> (String, Vec<Vec<u8>>) {
 }
 
 /// What is said of a file of these tensors by `import`, which writes nothing.
-fn refusal(folder: &TempDir, tensors: &[Stored], options: &[&str]) -> String {
+fn refusal(folder: &TempDir, tensors: &[Stored], options: &str) -> String {
     write(&folder.path().join("in.safetensors"), tensors);
-    let arguments = ["import", "in.safetensors", "--out", "out"];
-    let told = fail(PROGRAM, folder.path(), &[&arguments, options].concat());
+    let told = fail(PROGRAM, folder.path(), &format!("{IMPORT} {options}"));
     assert!(!folder.path().join("out").exists(), "{told}");
     told
 }
@@ -104,7 +107,7 @@ fn the_average_is_imported_and_what_was_read_is_told() {
     let of = |tensors: &[Stored], part: &str| -> Vec<_> {
         tensors.iter().map(|tensor| tensor.within(part)).collect()
     };
-    let (_, expected) = import(&average, &[]);
+    let (_, expected) = import(&average, "");
     for (raw_part, average_part) in [
         ("model", "ema"),
         ("model", "model_ema"),
@@ -112,29 +115,29 @@ fn the_average_is_imported_and_what_was_read_is_told() {
         ("nnet", "nnet_ema"),
     ] {
         let both = [of(&raw, raw_part), of(&average, average_part)].concat();
-        let (told, found) = import(&both, &[]);
+        let (told, found) = import(&both, "");
         assert!(found == expected, "{average_part}: other weights");
         assert!(told.contains(&format!("under '{average_part}'")), "{told}");
         assert!(told.contains("not read"), "{told}");
         assert!(told.contains(&format!("under '{raw_part}'")), "{told}");
-        let (told, found) = import(&both, &["--state-dict", raw_part]);
+        let (told, found) = import(&both, &format!("--state-dict {raw_part}"));
         assert!(found != expected, "{raw_part}: the averaged weights");
         assert!(told.contains(&format!("under '{raw_part}'")), "{told}");
     }
     let folder = tempdir().unwrap();
     let both = [of(&raw, "first"), of(&average, "second")].concat();
-    let told = refusal(&folder, &both, &["--heads", "2"]);
+    let told = refusal(&folder, &both, "--heads 2");
     assert!(told.contains("(first, second)"), "{told}");
     assert!(told.contains("--state-dict"), "{told}");
-    assert!(import(&both, &["--state-dict", "second"]).1 == expected);
-    let told = refusal(&folder, &both, &["--state-dict", "third"]);
+    assert!(import(&both, "--state-dict second").1 == expected);
+    let told = refusal(&folder, &both, "--state-dict third");
     assert!(told.contains("first, second"), "{told}");
 }
 
 #[test]
 fn prefixes_and_what_lies_beside_a_network_do_not_stop_an_import() {
     let weights = fixture("exit_uncond");
-    let (_, expected) = import(&weights, &[]);
+    let (_, expected) = import(&weights, "");
     for prefix in [
         "module",
         "_orig_mod",
@@ -144,7 +147,7 @@ fn prefixes_and_what_lies_beside_a_network_do_not_stop_an_import() {
         "net.0",
     ] {
         let renamed: Vec<_> = weights.iter().map(|tensor| tensor.within(prefix)).collect();
-        let (told, found) = import(&renamed, &[]);
+        let (told, found) = import(&renamed, "");
         assert!(found == expected, "{prefix}: other weights");
         assert!(told.contains(&format!("under '{prefix}'")), "{told}");
     }
@@ -155,18 +158,14 @@ fn prefixes_and_what_lies_beside_a_network_do_not_stop_an_import() {
         Stored::new("mask", Dtype::BOOL, &[2], [0, 1]),
         Stored::new("blocks.freqs", Dtype::C64, &[1], [0; 8]),
     ] {
-        let (told, found) = import(&[&weights[..], std::slice::from_ref(&beside)].concat(), &[]);
+        let (told, found) = import(&[&weights[..], std::slice::from_ref(&beside)].concat(), "");
         assert!(found == expected, "{}: other weights", beside.name);
         assert!(told.contains(&beside.name), "{told}");
     }
     // A tensor that could be a weight is not passed over.
     let folder = tempdir().unwrap();
     let other = Stored::new("extra.weight", Dtype::F32, &[1], [0; 4]);
-    let told = refusal(
-        &folder,
-        &[&weights[..], &[other]].concat(),
-        &["--heads", "2"],
-    );
+    let told = refusal(&folder, &[&weights[..], &[other]].concat(), "--heads 2");
     assert!(told.contains("extra.weight [1] is not part"), "{told}");
 }
 
@@ -197,7 +196,7 @@ fn values_that_are_no_weights_are_refused_by_name() {
                 .iter()
                 .flat_map(|value| value.to_le_bytes())
                 .collect();
-            let told = refusal(&folder, &tensors, &["--heads", heads]);
+            let told = refusal(&folder, &tensors, &format!("--heads {heads}"));
             assert!(told.contains(name) && told.contains(words), "{told}");
             assert!(told.contains("in.safetensors"), "{told}");
         }
@@ -211,9 +210,7 @@ fn an_import_does_not_need_a_reader() {
         &folder.path().join("in.safetensors"),
         &fixture("exit_uncond"),
     );
-    let mut child = Command::new(PROGRAM)
-        .current_dir(folder.path())
-        .args(["import", "in.safetensors", "--heads", "2", "--out", "out"])
+    let mut child = command(PROGRAM, folder.path(), &format!("{IMPORT} --heads 2"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -232,10 +229,10 @@ fn a_piece_of_several_is_told_as_such_by_every_command() {
     let name = "model-00001-of-00002.safetensors";
     write(&folder.path().join(name), &fixture("exit_uncond")[..9]);
     for arguments in [
-        &["import", name, "--heads", "2", "--out", "out"][..],
-        &["sample", "--checkpoint", name],
+        format!("import {name} --heads 2 --out out"),
+        format!("sample --checkpoint {name}"),
     ] {
-        let told = fail(PROGRAM, folder.path(), arguments);
+        let told = fail(PROGRAM, folder.path(), &arguments);
         assert!(told.contains("piece 1 of 2"), "{told}");
     }
 }

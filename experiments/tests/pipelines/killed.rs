@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 use crate::made::{
-    PREPARE_COCO, TRAIN_CIFAR10, files, run, save_networks, write_cifar10, write_coco,
+    TRAIN_JUDGED, command, files, prepare_coco, run, save_networks, write_cifar10, write_coco,
 };
 
 /// Kills of each command, all of them while it runs; `ADADIFF_KILLS` sets another number.
@@ -28,12 +28,12 @@ const LONGEST: f64 = 0.8;
 fn ends_as_if_never_killed<T: PartialEq>(
     program: &str,
     folder: &Path,
-    arguments: &[&str],
+    arguments: &str,
     out: [&str; 2],
     contents: impl Fn(&Path) -> T,
 ) -> T {
     let [whole, killed] = out.map(|out| folder.join(out));
-    let to = |out| [arguments, &["--out", out]].concat();
+    let to = |out| format!("{arguments} --out {out}");
     let start = Instant::now();
     run(program, folder, &to(out[0]));
     let duration = start.elapsed();
@@ -43,9 +43,7 @@ fn ends_as_if_never_killed<T: PartialEq>(
     let mut random = StdRng::seed_from_u64(5);
     let (mut kills, mut ends) = (0, 0);
     while kills < wanted {
-        let mut child = Command::new(program)
-            .current_dir(folder)
-            .args(to(out[1]))
+        let mut child = command(program, folder, &to(out[1]))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -63,7 +61,7 @@ fn ends_as_if_never_killed<T: PartialEq>(
     }
     run(program, folder, &to(out[1]));
     assert!(contents(&killed) == expected, "the last end is another");
-    println!("{}: {kills} kills, {} ends", arguments[0], ends + 1);
+    println!("{arguments}: {kills} kills, {} ends", ends + 1);
     expected
 }
 
@@ -83,11 +81,7 @@ fn prepare() {
     let prepared = ends_as_if_never_killed(
         env!("CARGO_BIN_EXE_coco"),
         folder.path(),
-        &[
-            &PREPARE_COCO[..],
-            &["--images-per-shard", "7", "--batch", "4"],
-        ]
-        .concat(),
+        &format!("{} --images-per-shard 7 --batch 4", prepare_coco()),
         ["whole", "killed"],
         files,
     );
@@ -124,7 +118,7 @@ fn train() {
     ends_as_if_never_killed(
         CIFAR10,
         folder.path(),
-        &TRAIN_CIFAR10,
+        TRAIN_JUDGED,
         ["whole", "killed"],
         trained,
     );
@@ -134,27 +128,14 @@ fn train() {
 fn with_a_network() -> TempDir {
     let folder = tempdir().unwrap();
     write_cifar10(folder.path());
-    run(
-        CIFAR10,
-        folder.path(),
-        &[&TRAIN_CIFAR10[..], &["--out", "run"]].concat(),
-    );
+    run(CIFAR10, folder.path(), &format!("{TRAIN_JUDGED} --out run"));
     folder
 }
 
 #[test]
 fn evaluate() {
-    let evaluate = [
-        "evaluate",
-        "--checkpoint",
-        "run/joint/weights.safetensors",
-        "--features",
-        "pixels",
-        "--samples",
-        "1100",
-        "--depth",
-        "2",
-    ];
+    let evaluate = "evaluate --checkpoint run/joint/weights.safetensors --features pixels \
+         --samples 1100 --depth 2";
     let part = |folder: &Path| {
         let part = fs::read(folder.join("part-00000-of-00001.json")).unwrap();
         let mut part: Value = serde_json::from_slice(&part).unwrap();
@@ -163,7 +144,7 @@ fn evaluate() {
     };
     let folder = with_a_network();
     let out = ["whole", "killed"];
-    let part = ends_as_if_never_killed(CIFAR10, folder.path(), &evaluate, out, part);
+    let part = ends_as_if_never_killed(CIFAR10, folder.path(), evaluate, out, part);
     assert_eq!(part["effort"]["samples"], 1100);
 }
 
@@ -172,38 +153,18 @@ fn evaluate() {
 fn calibrate_and_reference() {
     let folder = with_a_network();
     let content = |path: &Path| fs::read(path).unwrap();
-    let calibrate = [
-        "calibrate",
-        "--checkpoint",
-        "run/joint/weights.safetensors",
-        "--reductions",
-        "0.2,0.3,0.4",
-    ];
+    let calibrate = "calibrate --checkpoint run/joint/weights.safetensors --reductions 0.2,0.3,0.4";
     let out = ["whole.json", "killed.json"];
-    ends_as_if_never_killed(CIFAR10, folder.path(), &calibrate, out, content);
-    let reference = [
-        "reference",
-        "--data",
-        "cifar-10-batches-bin",
-        "--features",
-        "pixels",
-    ];
+    ends_as_if_never_killed(CIFAR10, folder.path(), calibrate, out, content);
+    let reference = "reference --data cifar-10-batches-bin --features pixels";
     let out = ["whole.npz", "killed.npz"];
-    ends_as_if_never_killed(CIFAR10, folder.path(), &reference, out, content);
+    ends_as_if_never_killed(CIFAR10, folder.path(), reference, out, content);
 }
 
 #[test]
 fn the_comparison() {
-    let compare = [
-        "--samples",
-        "300",
-        "--features",
-        "pixels",
-        "--checkpoint",
-        "run/joint/weights.safetensors",
-        "--data",
-        "cifar-10-batches-bin",
-    ];
+    let compare = "--samples 300 --features pixels --checkpoint run/joint/weights.safetensors \
+         --data cifar-10-batches-bin";
     let folder = with_a_network();
     let results = |out: &Path| {
         let rows = ["results.jsonl", "curve.jsonl"].map(|name| {
@@ -221,7 +182,7 @@ fn the_comparison() {
         (rows, pictures.map(|name| fs::read(out.join(name)).unwrap()))
     };
     let out = ["whole", "killed"];
-    let (rows, _) = ends_as_if_never_killed(CIFAR10, folder.path(), &compare, out, results);
+    let (rows, _) = ends_as_if_never_killed(CIFAR10, folder.path(), compare, out, results);
     assert_eq!(rows.map(|rows| rows.len()), [4, 11]);
     let left = files(folder.path()).into_keys();
     let left: Vec<_> = left.filter(|name| name.contains("unfinished")).collect();

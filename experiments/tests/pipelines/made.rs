@@ -11,34 +11,48 @@ use adadiff_model::clip::ClipTextConfig;
 use adadiff_weights::native::{WeightPrecision, save};
 use burn_flex::{Flex, FlexDevice};
 use image::{ImageFormat, Rgb, RgbImage};
+use tempfile::{TempDir, tempdir};
 
 /// Images of each made data set: more than the 48 features that samples are judged by.
 pub const IMAGES: usize = 60;
 
+/// A program with a command line, in which one word is between quotes where it has spaces.
+pub fn command(program: &str, folder: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder);
+    for (part, text) in arguments.split('\'').enumerate() {
+        if part % 2 == 0 {
+            command.args(text.split_whitespace());
+        } else {
+            command.arg(text);
+        }
+    }
+    command
+}
+
 /// Runs a program, which must succeed, and gives back what it told on both outputs.
 #[track_caller]
-pub fn run(program: &str, folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .unwrap();
+pub fn run(program: &str, folder: &Path, arguments: &str) -> String {
+    succeeds(&mut command(program, folder, arguments))
+}
+
+/// [`run`] of a command.
+#[track_caller]
+pub fn succeeds(command: &mut Command) -> String {
+    let output = command.output().unwrap();
     let told = [output.stdout, output.stderr].concat();
     let told = String::from_utf8_lossy(&told).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {told}");
+    assert!(output.status.success(), "{command:?}: {told}");
+    assert!(!told.contains("panicked"), "{told}");
     told
 }
 
 /// Runs a program, which must fail without a panic, and gives back what it told.
 #[track_caller]
-pub fn fail(program: &str, folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .unwrap();
+pub fn fail(program: &str, folder: &Path, arguments: &str) -> String {
+    let output = command(program, folder, arguments).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+    assert_eq!(output.status.code(), Some(1), "{arguments}: {told}");
     assert!(!told.contains("panicked"), "{told}");
     told
 }
@@ -137,43 +151,36 @@ pub fn save_networks(folder: &Path) {
     save::<Flex, _>(&network, WeightPrecision::Single, &metadata, &path).unwrap();
 }
 
-/// The published vocabulary of CLIP's tokenizer.
-pub const VOCABULARY: &str = concat!(
+/// The bundled weights in a folder of their own, without their thresholds.
+pub fn bundled_weights() -> TempDir {
+    let folder = tempdir().unwrap();
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/fashion_mnist");
+    let weights = "weights.safetensors";
+    fs::copy(assets.join(weights), folder.path().join(weights)).unwrap();
+    folder
+}
+
+/// The text model that [`save_networks`] wrote, with the published vocabulary of CLIP's tokenizer.
+pub const TEXT_MODEL: &str = concat!(
+    "--text-model clip.safetensors --vocabulary '",
     env!("CARGO_MANIFEST_DIR"),
-    "/../tests/fixtures/clip_tokenizer/bpe_simple_vocab_16e6.txt.gz"
+    "/../tests/fixtures/clip_tokenizer/bpe_simple_vocab_16e6.txt.gz'"
 );
 
 /// Prepares what [`write_coco`] and [`save_networks`] wrote; where to is left open.
-pub const PREPARE_COCO: [&str; 13] = [
-    "prepare",
-    "--preset",
-    "coco-tiny",
-    "--data",
-    "train2014",
-    "--captions",
-    "captions_train2014.json",
-    "--autoencoder",
-    "autoencoder.safetensors",
-    "--text-model",
-    "clip.safetensors",
-    "--vocabulary",
-    VOCABULARY,
-];
+pub fn prepare_coco() -> String {
+    format!(
+        "prepare --preset coco-tiny --data train2014 --captions captions_train2014.json \
+         --autoencoder autoencoder.safetensors {TEXT_MODEL}"
+    )
+}
 
-/// Trains on what [`write_cifar10`] wrote, judging samples on the way; where to is left open.
-pub const TRAIN_CIFAR10: [&str; 11] = [
-    "train",
-    "--preset",
-    "cifar10-tiny",
-    "--data",
-    "cifar-10-batches-bin",
-    "--judge-every",
-    "4",
-    "--judge-samples",
-    "49",
-    "--features",
-    "pixels",
-];
+/// Trains on what [`write_cifar10`] wrote; where to is left open.
+pub const TRAIN: &str = "train --preset cifar10-tiny --data cifar-10-batches-bin";
+
+/// [`TRAIN`], judging samples on the way.
+pub const TRAIN_JUDGED: &str = "train --preset cifar10-tiny --data cifar-10-batches-bin \
+     --judge-every 4 --judge-samples 49 --features pixels";
 
 /// Images with two or three captions each.
 pub fn write_coco(folder: &Path) {

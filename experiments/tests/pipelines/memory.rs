@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use adadiff_experiments::{DataSet, Preset};
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::made::{jpeg, picture, run, save_networks};
+use crate::made::{command, jpeg, picture, run, save_networks};
 
 const IMAGENET_PROGRAM: &str = env!("CARGO_BIN_EXE_imagenet");
 
@@ -78,21 +78,11 @@ fn prepare_and_training_take_the_same_memory_for_any_number_of_images() {
     fs::write(folder.join("small.toml"), preset().to_toml().unwrap()).unwrap();
     println!("{images} images are written");
 
-    let mut child = Command::new(IMAGENET_PROGRAM)
-        .current_dir(folder)
-        .args(["prepare", "--preset", "small.toml", "--data", "train"])
-        .args([
-            "--autoencoder",
-            "autoencoder.safetensors",
-            "--out",
-            "latents",
-        ])
-        .args([
-            "--batch",
-            &BATCH.to_string(),
-            "--images-per-shard",
-            &IMAGES_PER_SHARD.to_string(),
-        ])
+    let prepare = format!(
+        "prepare --preset small.toml --data train --autoencoder autoencoder.safetensors \
+         --out latents --batch {BATCH} --images-per-shard {IMAGES_PER_SHARD}"
+    );
+    let mut child = command(IMAGENET_PROGRAM, folder, &prepare)
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
@@ -127,9 +117,8 @@ fn prepare_and_training_take_the_same_memory_for_any_number_of_images() {
         "{first} MiB, then {last} MiB"
     );
 
-    let train = ["train", "--preset", "small.toml", "--latents", "latents"];
-    let rest = ["--backbone-only", "--out", "run"];
-    run(IMAGENET_PROGRAM, folder, &[&train[..], &rest].concat());
+    let train = "train --preset small.toml --latents latents --backbone-only --out run";
+    run(IMAGENET_PROGRAM, folder, train);
     let log = fs::read_to_string(folder.join("run/backbone/training.jsonl")).unwrap();
     let peaks: Vec<f64> = log
         .lines()

@@ -11,17 +11,9 @@ use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::made::{run, write_cifar10};
+use crate::made::{TRAIN, run, write_cifar10};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cifar10");
-
-const TRAIN: [&str; 5] = [
-    "train",
-    "--preset",
-    "cifar10-tiny",
-    "--data",
-    "cifar-10-batches-bin",
-];
 
 /// The longest time that a training lives after it should have ended.
 const SECONDS: Duration = Duration::from_secs(20);
@@ -43,7 +35,10 @@ fn mpirun(folder: &Path) -> Command {
 fn start(folder: &Path, processes: usize, out: &str, settings: &[&str]) -> Child {
     let mut command = mpirun(folder);
     command.args(["-n", &processes.to_string(), PROGRAM]);
-    command.args(TRAIN).args(["--out", out]).args(settings);
+    command
+        .args(TRAIN.split(' '))
+        .args(["--out", out])
+        .args(settings);
     command.spawn().unwrap()
 }
 
@@ -80,7 +75,7 @@ fn processes_that_share_a_training_take_its_steps_the_same_each_time() {
     let folder = tempdir().unwrap();
     let folder = folder.path();
     write_cifar10(folder);
-    run(PROGRAM, folder, &[&TRAIN[..], &["--out", "alone"]].concat());
+    run(PROGRAM, folder, &format!("{TRAIN} --out alone"));
     let expected = losses(&folder.join("alone"));
     assert_eq!(expected.len(), 6);
     for processes in [2, 4] {
@@ -242,9 +237,8 @@ fn processes_with_other_weights_or_data_are_told_apart() {
     bytes[5] ^= 1;
     fs::write(&batch, bytes).unwrap();
     for (out, seed) in [("a", "1"), ("b", "2")] {
-        let seed = format!("backbone_training.seed={seed}");
-        let arguments = ["--backbone-only", "--set", &seed, "--out", out];
-        run(PROGRAM, folder, &[&TRAIN[..], &arguments].concat());
+        let train = format!("{TRAIN} --backbone-only --set backbone_training.seed={seed}");
+        run(PROGRAM, folder, &format!("{train} --out {out}"));
     }
     let apart = |words: &str, first: &[&str], second: &[&str]| {
         let mut command = mpirun(folder);

@@ -29,15 +29,8 @@ fn published() -> TempDir {
         let picture = picture(number, 12, 12);
         picture.save(class.join(format!("{number}.png"))).unwrap();
     }
-    let import = [
-        "import",
-        "published.pth",
-        "--heads",
-        "4",
-        "--out",
-        "ours.safetensors",
-    ];
-    run(PROGRAM, folder.path(), &import);
+    let import = "import published.pth --heads 4 --out ours.safetensors";
+    run(PROGRAM, folder.path(), import);
     let ours = path("ours.safetensors");
     let metadata = metadata(&fs::read(&ours).unwrap(), &ours).unwrap();
     fs::write(path("preset.toml"), &metadata["preset"]).unwrap();
@@ -58,24 +51,11 @@ fn published() -> TempDir {
 fn adadiff_is_evaluated_from_the_published_file() {
     let folder = published();
     let folder = folder.path();
-    let sample = [
-        "sample",
-        "--samples",
-        "4",
-        "--steps",
-        "3",
-        "--depth",
-        "2",
-        "--checkpoint",
-    ];
-    let told = run(
-        PROGRAM,
-        folder,
-        &[&sample[..], &["ours.safetensors", "--out", "a"]].concat(),
-    );
+    let sample = "sample --samples 4 --steps 3 --depth 2 --checkpoint";
+    let imported = format!("{sample} ours.safetensors --out a");
+    let told = run(PROGRAM, folder, &imported);
     assert!(told.contains("2.00 of 5 blocks"), "{told}");
-    let preset = ["--preset", "preset.toml"];
-    let direct = [&sample[..], &["published.pth", "--out", "b"], &preset].concat();
+    let direct = format!("{sample} published.pth --out b --preset preset.toml");
     let told = run(PROGRAM, folder, &direct);
     assert!(
         told.contains("3x8x8, patch 2, width 32, 5 blocks"),
@@ -85,21 +65,9 @@ fn adadiff_is_evaluated_from_the_published_file() {
     assert_eq!(a.len(), 4);
     assert!(a == b, "the samples are others");
 
-    let checkpoint = ["--checkpoint", "published.pth"];
-    let judged = [
-        "--quick",
-        "--features",
-        "pixels",
-        "--data",
-        "photographs",
-        "--out",
-        "table",
-    ];
-    run(
-        PROGRAM,
-        folder,
-        &[&checkpoint[..], &preset, &judged].concat(),
-    );
+    let published = "--checkpoint published.pth --preset preset.toml";
+    let judged = "--quick --features pixels --data photographs --out table";
+    run(PROGRAM, folder, &format!("{published} {judged}"));
     let results = fs::read_to_string(folder.join("table/results.jsonl")).unwrap();
     let rows = results
         .lines()
@@ -107,21 +75,17 @@ fn adadiff_is_evaluated_from_the_published_file() {
     let methods: Vec<Value> = rows.map(|row: Value| row["method"].clone()).collect();
     assert_eq!(methods, ["full", "static", "static", "adadiff"]);
 
-    let told = fail(PROGRAM, folder, &[&["sample"], &checkpoint[..]].concat());
+    let told = fail(PROGRAM, folder, "sample --checkpoint published.pth");
     assert!(
         told.contains("width 32") && told.contains("--preset"),
         "{told}"
     );
-    let own = ["sample", "--checkpoint", "ours.safetensors"];
-    let told = fail(PROGRAM, folder, &[&own[..], &preset].concat());
+    let own = "sample --checkpoint ours.safetensors --preset preset.toml";
+    let told = fail(PROGRAM, folder, own);
     assert!(told.contains("--preset is for published weights"), "{told}");
     let bytes = fs::read(folder.join("published.pth")).unwrap();
     fs::write(folder.join("published.pth"), &bytes[..bytes.len() - 999]).unwrap();
-    let told = fail(
-        PROGRAM,
-        folder,
-        &[&["sample"], &checkpoint[..], &preset].concat(),
-    );
+    let told = fail(PROGRAM, folder, &format!("sample {published}"));
     assert!(told.contains("not a usable weight file"), "{told}");
 }
 
@@ -144,11 +108,9 @@ fn the_second_phase_starts_from_a_published_backbone() {
     fs::write(folder.join("backbone.safetensors"), bytes).unwrap();
 
     // Labels are dropped, as the network has one for "no class".
-    let dropped = ["--set", "joint_training.label_dropout=0.1"];
-    let train = ["train", "--preset", "preset.toml", "--data", "photographs"];
-    let train = [&train[..], &dropped].concat();
-    let start = ["--backbone", "backbone.safetensors", "--out", "run"];
-    let told = run(PROGRAM, folder, &[&train[..], &start].concat());
+    let train = "train --preset preset.toml --data photographs --backbone backbone.safetensors \
+         --set joint_training.label_dropout=0.1 --out run";
+    let told = run(PROGRAM, folder, train);
     assert!(told.contains("joint: done"), "{told}");
     assert!(!folder.join("run/backbone").exists());
 

@@ -22,15 +22,12 @@ const FIGURES: [(&str, bool); 9] = [
 
 /// All tables and all figures of `run/joint/weights.safetensors`, which are measured once.
 #[track_caller]
-pub fn tables_and_figures(program: &str, folder: &Path, around: &[&str], images: &[&str]) {
-    let options = [
-        &["--quick", "--features", "pixels", "--results", "results"],
-        &["--checkpoint", "run/joint/weights.safetensors"][..],
-        around,
-        images,
-    ]
-    .concat();
-    let command = |name| [&[name, "all"], &options[..]].concat();
+pub fn tables_and_figures(program: &str, folder: &Path, around: &str, images: &str) {
+    let options = format!(
+        "--quick --features pixels --results results --checkpoint run/joint/weights.safetensors \
+         {around} {images}"
+    );
+    let command = |name| format!("{name} all {options}");
     let told = run(program, folder, &command("table"));
     let results = folder.join("results");
     let quality = lines(&results.join("quality.jsonl"));
@@ -63,11 +60,7 @@ pub fn tables_and_figures(program: &str, folder: &Path, around: &[&str], images:
     // What was drawn by a build without PNG is drawn again by one with it.
     let png = results.join("figures/exit_depth.png");
     fs::remove_file(&png).unwrap();
-    run(
-        program,
-        folder,
-        &[&["figure", "exits"], &options[..]].concat(),
-    );
+    run(program, folder, &format!("figure exits {options}"));
     assert!(png.exists());
 
     // Figure 5 has the rows of the table of the trade-off: nothing is measured twice.
@@ -76,11 +69,7 @@ pub fn tables_and_figures(program: &str, folder: &Path, around: &[&str], images:
     assert_eq!(lines(&results.join("quality.jsonl")), quality);
     assert_eq!(lines(&results.join("timing.jsonl")), timing);
 
-    run(
-        program,
-        folder,
-        &["study", "--results", "results", "--out", "study.md"],
-    );
+    run(program, folder, "study --results results --out study.md");
     let study = fs::read_to_string(folder.join("study.md")).unwrap();
     for part in [
         "- Samples of a row: 96",
@@ -136,12 +125,8 @@ fn check_tables(results: &Path, told: &str) {
 /// Asking for the other kind of main comparison is told from a defect.
 #[track_caller]
 pub fn refuses_the_other_main_table(program: &str, folder: &Path, other: &str) {
-    let checkpoint = ["--checkpoint", "run/joint/weights.safetensors"];
-    let told = fail(
-        program,
-        folder,
-        &[&["table", other], &checkpoint[..]].concat(),
-    );
+    let table = format!("table {other} --checkpoint run/joint/weights.safetensors");
+    let told = fail(program, folder, &table);
     assert!(told.contains("its main comparison is `table "), "{told}");
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::made::{
-    IMAGES, VOCABULARY, fail, jpeg, picture, run, save_networks, write_celeba, write_cifar10,
+    IMAGES, TEXT_MODEL, fail, jpeg, picture, run, save_networks, write_celeba, write_cifar10,
     write_coco,
 };
 use crate::results::{refuses_the_other_main_table, tables_and_figures};
@@ -19,15 +19,12 @@ fn train_to_table(
     program: &str,
     folder: &Path,
     preset: &str,
-    train: &[&str],
-    around: &[&str],
-    images: &[&str],
+    train: &str,
+    around: &str,
+    images: &str,
 ) {
-    let told = run(
-        program,
-        folder,
-        &[&["train", "--preset", preset, "--out", "run"], train].concat(),
-    );
+    let train = format!("train --preset {preset} --out run {train}");
+    let told = run(program, folder, &train);
     assert!(told.contains("joint: done"), "{told}");
     let log = fs::read_to_string(folder.join("run/joint/training.jsonl")).unwrap();
     let lines: Vec<Value> = log
@@ -40,35 +37,19 @@ fn train_to_table(
         assert!(last[name].as_f64().unwrap() > 0.0, "{last}");
     }
 
-    let checkpoint = ["--checkpoint", "run/joint/weights.safetensors"];
-    let told = run(
-        program,
-        folder,
-        &[&["calibrate"], &checkpoint[..], around].concat(),
-    );
+    let checkpoint = format!("--checkpoint run/joint/weights.safetensors {around}");
+    let told = run(program, folder, &format!("calibrate {checkpoint}"));
     assert!(
         told.contains("30 % fewer blocks: bounds and a threshold"),
         "{told}"
     );
-    let told = run(
-        program,
-        folder,
-        &[
-            &["sample", "--samples", "8", "--out", "samples"],
-            &checkpoint[..],
-            around,
-        ]
-        .concat(),
-    );
+    let sample = format!("sample --samples 8 --out samples {checkpoint}");
+    let told = run(program, folder, &sample);
     assert!(told.contains("of 5 blocks"), "{told}");
     assert!(folder.join("samples/samples.png").exists());
 
-    let judged = ["--quick", "--features", "pixels", "--out", "table"];
-    run(
-        program,
-        folder,
-        &[&judged[..], &checkpoint, around, images].concat(),
-    );
+    let judged = format!("--quick --features pixels --out table {checkpoint} {images}");
+    run(program, folder, &judged);
     let results = fs::read_to_string(folder.join("table/results.jsonl")).unwrap();
     let rows: Vec<Value> = results
         .lines()
@@ -92,15 +73,11 @@ fn cifar10_from_its_binary_batches_to_a_table() {
     let program = env!("CARGO_BIN_EXE_cifar10");
     let folder = tempdir().unwrap();
     write_cifar10(folder.path());
-    let data = ["--data", "cifar-10-batches-bin"];
-    let reference = ["--features", "pixels", "--out", "reference.npz"];
-    let told = run(
-        program,
-        folder.path(),
-        &[&["reference"], &data[..], &reference].concat(),
-    );
+    let data = "--data cifar-10-batches-bin";
+    let reference = format!("reference {data} --features pixels --out reference.npz");
+    let told = run(program, folder.path(), &reference);
     assert!(told.contains("60 images over 48 features"), "{told}");
-    train_to_table(program, folder.path(), "cifar10-tiny", &data, &[], &data);
+    train_to_table(program, folder.path(), "cifar10-tiny", data, "", data);
     refuses_the_other_main_table(program, folder.path(), "conditional");
 }
 
@@ -109,8 +86,8 @@ fn celeba_from_its_aligned_faces_to_a_table() {
     let program = env!("CARGO_BIN_EXE_celeba");
     let folder = tempdir().unwrap();
     write_celeba(folder.path());
-    let data = ["--data", "celeba"];
-    train_to_table(program, folder.path(), "celeba-tiny", &data, &[], &data);
+    let data = "--data celeba";
+    train_to_table(program, folder.path(), "celeba-tiny", data, "", data);
 }
 
 #[test]
@@ -125,22 +102,15 @@ fn a_folder_of_images_to_a_table() {
         let picture = picture(number, 40 + number as u32 % 7, 36 + number as u32 % 5);
         picture.save(class.join(format!("{number}.png"))).unwrap();
     }
-    let data = ["--data", "photographs"];
-    train_to_table(program, folder.path(), "folder-tiny", &data, &[], &data);
+    let data = "--data photographs";
+    train_to_table(program, folder.path(), "folder-tiny", data, "", data);
 }
 
-const PREPARE: [&str; 6] = [
-    "prepare",
-    "--autoencoder",
-    "autoencoder.safetensors",
-    "--out",
-    "latents",
-    "--half",
-];
+const PREPARE: &str = "prepare --autoencoder autoencoder.safetensors --out latents --half";
 
-const LATENTS: [&str; 2] = ["--latents", "latents"];
+const LATENTS: &str = "--latents latents";
 
-const DECODER: [&str; 2] = ["--autoencoder", "autoencoder.safetensors"];
+const DECODER: &str = "--autoencoder autoencoder.safetensors";
 
 #[test]
 fn imagenet_from_its_synsets_over_latents_to_a_table() {
@@ -161,23 +131,15 @@ fn imagenet_from_its_synsets_over_latents_to_a_table() {
         fs::write(synset.join(format!("{number}.JPEG")), &bytes[..length]).unwrap();
     }
     save_networks(folder.path());
-    let data = ["--data", "train"];
-    let preset = ["--preset", "imagenet-tiny"];
-    let told = run(
-        program,
-        folder.path(),
-        &[&PREPARE[..], &data, &preset].concat(),
-    );
+    let data = "--data train";
+    let prepare = format!("{PREPARE} {data} --preset imagenet-tiny");
+    let told = run(program, folder.path(), &prepare);
     assert!(told.contains("7.JPEG is cut off"), "{told}");
     let index = fs::read_to_string(folder.path().join("latents/index.json")).unwrap();
     let index: Value = serde_json::from_str(&index).unwrap();
     assert_eq!(index["complete"], true);
     assert_eq!(index["skipped"].as_array().unwrap().len(), 1);
-    let told = run(
-        program,
-        folder.path(),
-        &[&PREPARE[..], &data, &preset].concat(),
-    );
+    let told = run(program, folder.path(), &prepare);
     assert!(told.contains("prepared already"), "{told}");
 
     // Another autoencoder: neither may its latents join these, nor may it decode them.
@@ -187,22 +149,14 @@ fn imagenet_from_its_synsets_over_latents_to_a_table() {
     )
     .unwrap();
     save_networks(folder.path());
-    let told = fail(
-        program,
-        folder.path(),
-        &[&PREPARE[..], &data, &preset].concat(),
-    );
+    let told = fail(program, folder.path(), &prepare);
     assert!(told.contains("autoencoder"), "{told}");
     let path = |name: &str| folder.path().join(name);
     fs::rename(path("autoencoder.safetensors"), path("other.safetensors")).unwrap();
     fs::rename(path("first.safetensors"), path("autoencoder.safetensors")).unwrap();
-    let train = ["train", "--out", "other"];
     // Latents of another data set.
-    let told = fail(
-        env!("CARGO_BIN_EXE_coco"),
-        folder.path(),
-        &[&train[..], &LATENTS, &DECODER, &["--preset", "coco-tiny"]].concat(),
-    );
+    let other = format!("train --out other {LATENTS} {DECODER} --preset coco-tiny");
+    let told = fail(env!("CARGO_BIN_EXE_coco"), folder.path(), &other);
     assert!(
         told.contains("ImageNet") && told.contains("MS-COCO"),
         "{told}"
@@ -214,16 +168,13 @@ fn imagenet_from_its_synsets_over_latents_to_a_table() {
         program,
         folder.path(),
         "imagenet-tiny",
-        &LATENTS,
-        &DECODER,
-        &data,
+        LATENTS,
+        DECODER,
+        data,
     );
-    let sample = ["sample", "--checkpoint", "run/joint/weights.safetensors"];
-    let told = fail(
-        program,
-        folder.path(),
-        &[&sample[..], &["--autoencoder", "other.safetensors"]].concat(),
-    );
+    let sample =
+        "sample --checkpoint run/joint/weights.safetensors --autoencoder other.safetensors";
+    let told = fail(program, folder.path(), sample);
     assert!(
         told.contains("was trained on latents of another autoencoder than other.safetensors"),
         "{told}"
@@ -236,48 +187,22 @@ fn coco_from_images_and_captions_over_latents_to_pictures_of_prompts_and_a_table
     let folder = tempdir().unwrap();
     write_coco(folder.path());
     save_networks(folder.path());
-    let text = [
-        "--text-model",
-        "clip.safetensors",
-        "--vocabulary",
-        VOCABULARY,
-    ];
-    let data = [
-        "--data",
-        "train2014",
-        "--captions",
-        "captions_train2014.json",
-    ];
-    let preset = ["--preset", "coco-tiny"];
-    let told = run(
-        program,
-        folder.path(),
-        &[&PREPARE[..], &data, &preset, &text].concat(),
-    );
+    let data = "--data train2014 --captions captions_train2014.json";
+    let prepare = format!("{PREPARE} {data} --preset coco-tiny {TEXT_MODEL}");
+    let told = run(program, folder.path(), &prepare);
     assert!(told.contains("prepared: latents"), "{told}");
     train_to_table(
         program,
         folder.path(),
         "coco-tiny",
-        &LATENTS,
-        &[&DECODER[..], &LATENTS].concat(),
-        &data,
+        LATENTS,
+        &format!("{DECODER} {LATENTS}"),
+        data,
     );
-    let prompts = ["--prompt", "a red bus", "--prompt", "two cats on a sofa"];
-    let sample = [
-        "sample",
-        "--checkpoint",
-        "run/joint/weights.safetensors",
-        "--samples",
-        "4",
-        "--out",
-        "prompts",
-    ];
-    let told = run(
-        program,
-        folder.path(),
-        &[&sample[..], &prompts, &text, &DECODER].concat(),
-    );
+    let prompts = "--prompt 'a red bus' --prompt 'two cats on a sofa'";
+    let sample = "sample --checkpoint run/joint/weights.safetensors --samples 4 --out prompts";
+    let sample = format!("{sample} {prompts} {TEXT_MODEL} {DECODER}");
+    let told = run(program, folder.path(), &sample);
     assert!(told.contains("4 samples of 2 prompts in turn"), "{told}");
     for number in 0..4 {
         let path = folder

@@ -8,46 +8,35 @@ use std::time::{Duration, Instant};
 
 use tempfile::{TempDir, tempdir};
 
-use crate::made::{fail, files, run, write_cifar10};
+use crate::made::{TRAIN, command, fail, files, run, succeeds, write_cifar10};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cifar10");
 
-const TRAIN: [&str; 5] = [
-    "train",
-    "--preset",
-    "cifar10-tiny",
-    "--data",
-    "cifar-10-batches-bin",
-];
-
 /// Settings under which a rate that is too high makes the weights no numbers within a step.
-const UNCLIPPED: [&str; 8] = [
-    "--backbone-only",
-    "--change-optimizer",
-    "--set",
-    "backbone_training.warmup_steps=1000",
-    "--set",
-    "backbone_training.clip_norm=1e30",
-    "--set",
-    "backbone_training.checkpoint_every=20",
-];
+const UNCLIPPED: &str = "--backbone-only --change-optimizer \
+     --set backbone_training.warmup_steps=1000 --set backbone_training.clip_norm=1e30 \
+     --set backbone_training.checkpoint_every=20";
 
-fn train(arguments: &[&str]) -> Vec<String> {
-    let arguments = TRAIN.iter().chain(arguments);
-    arguments.map(|&argument| argument.to_owned()).collect()
+/// A training with more options.
+fn train(folder: &Path, options: &str) -> Command {
+    command(PROGRAM, folder, &format!("{TRAIN} {options}"))
 }
 
 #[track_caller]
-fn trains(folder: &Path, arguments: &[&str]) -> String {
-    run(PROGRAM, folder, &[&TRAIN[..], arguments].concat())
+fn trains(folder: &Path, options: &str) -> String {
+    succeeds(&mut train(folder, options))
+}
+
+#[track_caller]
+fn fails(folder: &Path, options: &str) -> String {
+    fail(PROGRAM, folder, &format!("{TRAIN} {options}"))
 }
 
 /// Trains, which must be refused and change no file of the run `out`.
 #[track_caller]
-fn refuses(folder: &Path, out: &str, arguments: &[&str]) -> String {
+fn refuses(folder: &Path, out: &str, options: &str) -> String {
     let before = files(&folder.join(out));
-    let arguments = [&TRAIN[..], &["--out", out], arguments].concat();
-    let told = fail(PROGRAM, folder, &arguments);
+    let told = fails(folder, &format!("--out {out} {options}"));
     let after = files(&folder.join(out));
     let changed: Vec<_> = after
         .iter()
@@ -72,31 +61,20 @@ fn with_data() -> TempDir {
 fn the_joint_phase_belongs_to_the_backbone_that_it_began_with() {
     let folder = with_data();
     let folder = folder.path();
-    let seed = ["--set", "backbone_training.seed=99"];
-    trains(folder, &["--backbone-only", "--out", "a"]);
+    trains(folder, "--backbone-only --out a");
     trains(
         folder,
-        &[&["--backbone-only", "--out", "b"], &seed[..]].concat(),
+        "--backbone-only --out b --set backbone_training.seed=99",
     );
-    trains(
-        folder,
-        &["--backbone", "a/backbone/weights.safetensors", "--out", "x"],
-    );
-    let told = refuses(
-        folder,
-        "x",
-        &["--backbone", "b/backbone/weights.safetensors"],
-    );
+    let from_a = "--backbone a/backbone/weights.safetensors --out x";
+    trains(folder, from_a);
+    let told = refuses(folder, "x", "--backbone b/backbone/weights.safetensors");
     assert!(told.contains("the weights that it began with"), "{told}");
     // The same ones are no other ones.
-    trains(
-        folder,
-        &["--backbone", "a/backbone/weights.safetensors", "--out", "x"],
-    );
+    trains(folder, from_a);
 
-    trains(folder, &["--out", "y"]);
-    let longer = ["--set", "backbone_training.steps=16"];
-    let told = refuses(folder, "y", &longer);
+    trains(folder, "--out y");
+    let told = refuses(folder, "y", "--set backbone_training.steps=16");
     assert!(
         told.contains("y/joint began from a backbone of fewer steps"),
         "{told}"
@@ -107,14 +85,14 @@ fn the_joint_phase_belongs_to_the_backbone_that_it_began_with() {
 fn a_refused_run_changes_nothing() {
     let folder = with_data();
     let folder = folder.path();
-    trains(folder, &["--out", "x"]);
+    trains(folder, "--out x");
     for (setting, words) in [
         ("backbone_training.learning_rate=0.5", "learning_rate: 0.5"),
         ("joint_training.learning_rate=0.5", "learning_rate: 0.5"),
         ("joint_training.steps=5", "12 steps already, but only 5"),
         ("backbone_training.steps=5", "12 steps already, but only 5"),
     ] {
-        let told = refuses(folder, "x", &["--set", setting]);
+        let told = refuses(folder, "x", &format!("--set {setting}"));
         assert!(told.contains(words), "{told}");
     }
 
@@ -123,11 +101,10 @@ fn a_refused_run_changes_nothing() {
     let mut bytes = fs::read(&batch).unwrap();
     bytes[700] ^= 0x40;
     fs::write(&batch, bytes).unwrap();
-    let told = refuses(folder, "x", &[]);
+    let told = refuses(folder, "x", "");
     assert!(told.contains("its data set, of as many images"), "{told}");
 
-    let missing = ["--out", "new", "--backbone", "missing.safetensors"];
-    fail(PROGRAM, folder, &[&TRAIN[..], &missing].concat());
+    fails(folder, "--out new --backbone missing.safetensors");
     assert!(!folder.join("new").exists(), "a folder is left");
 }
 
@@ -135,24 +112,17 @@ fn a_refused_run_changes_nothing() {
 fn the_last_label_is_a_class_where_none_stands_for_no_class() {
     let folder = with_data();
     let folder = folder.path();
-    let eleven = ["--out", "x", "--set", "model.backbone.classes=11"];
-    let told = fail(PROGRAM, folder, &[&TRAIN[..], &eleven].concat());
+    let told = fails(folder, "--out x --set model.backbone.classes=11");
     assert!(told.contains("there are 10 classes and 0 for"), "{told}");
-    trains(
-        folder,
-        &["--out", "x", "--set", "model.backbone.classes=10"],
-    );
-    let sample = |options: &[&'static str]| {
-        let network = ["sample", "--checkpoint", "x/joint/weights.safetensors"];
-        [&network[..], &["--full", "--samples", "1"], options].concat()
-    };
-    run(PROGRAM, folder, &sample(&["--class", "9", "--out", "s"]));
+    trains(folder, "--out x --set model.backbone.classes=10");
+    let sample = "sample --checkpoint x/joint/weights.safetensors --full --samples 1";
+    run(PROGRAM, folder, &format!("{sample} --class 9 --out s"));
     for (options, words) in [
-        (&["--class", "10"][..], "classes are 0 to 9"),
-        (&["--unconditional"], "and were trained without them"),
-        (&["--guidance", "1"], "and was trained without them"),
+        ("--class 10", "classes are 0 to 9"),
+        ("--unconditional", "and were trained without them"),
+        ("--guidance 1", "and was trained without them"),
     ] {
-        let told = fail(PROGRAM, folder, &sample(options));
+        let told = fail(PROGRAM, folder, &format!("{sample} {options}"));
         assert!(told.contains(words), "{told}");
     }
 }
@@ -161,12 +131,9 @@ fn the_last_label_is_a_class_where_none_stands_for_no_class() {
 fn best_weights_that_were_judged_by_something_else_refuse_the_run_before_it_writes() {
     let folder = with_data();
     let folder = folder.path();
-    let judged = |samples| {
-        let by = ["--features", "pixels", "--judge-every", "4"];
-        [&by[..], &["--judge-samples", samples]].concat()
-    };
-    trains(folder, &[&["--out", "x"], &judged("64")[..]].concat());
-    let told = refuses(folder, "x", &judged("80"));
+    let judged = "--features pixels --judge-every 4 --judge-samples";
+    trains(folder, &format!("--out x {judged} 64"));
+    let told = refuses(folder, "x", &format!("{judged} 80"));
     assert!(told.contains("were judged by pixels"), "{told}");
 }
 
@@ -176,19 +143,19 @@ fn a_training_that_diverges_keeps_good_checkpoints_and_can_be_continued() {
     let folder = folder.path();
     for log_every in ["10", "200"] {
         let out = format!("every-{log_every}");
-        let log_every = format!("backbone_training.log_every={log_every}");
-        let common = [&UNCLIPPED[..], &["--out", &out, "--set", &log_every]].concat();
-        let with = |rate, steps| [&common[..], &["--set", rate, "--set", steps]].concat();
-        let few = "backbone_training.steps=40";
-        trains(folder, &with("backbone_training.learning_rate=1e-3", few));
+        let with = |rate: &str, steps: u64| {
+            format!(
+                "{UNCLIPPED} --out {out} --set backbone_training.log_every={log_every} \
+                 --set backbone_training.learning_rate={rate} --set backbone_training.steps={steps}"
+            )
+        };
+        trains(folder, &with("1e-3", 40));
         let phase = folder.join(&out).join("backbone");
         let weights = || fs::read(phase.join("weights.safetensors")).unwrap();
         let good = weights();
 
-        let many = "backbone_training.steps=400";
-        let bad = with("backbone_training.learning_rate=1e20", many);
         for _ in 0..2 {
-            let told = fail(PROGRAM, folder, &[&TRAIN[..], &bad].concat());
+            let told = fails(folder, &with("1e20", 400));
             let advice = "--change-optimizer --set backbone_training.learning_rate=1";
             assert!(
                 told.contains("has diverged") && told.contains(advice),
@@ -204,8 +171,7 @@ fn a_training_that_diverges_keeps_good_checkpoints_and_can_be_continued() {
         }
 
         // The advice, with a rate that is low enough.
-        let more = "backbone_training.steps=130";
-        let told = trains(folder, &with("backbone_training.learning_rate=1e-5", more));
+        let told = trains(folder, &with("1e-5", 130));
         assert!(told.contains("backbone: done"), "{told}");
         assert!(weights() != good, "it went on");
     }
@@ -215,17 +181,9 @@ fn a_training_that_diverges_keeps_good_checkpoints_and_can_be_continued() {
 fn weights_that_are_no_numbers_are_never_done() {
     let folder = with_data();
     let folder = folder.path();
-    let at_once = [
-        "--set",
-        "backbone_training.learning_rate=1e30",
-        "--set",
-        "backbone_training.clip_norm=1e30",
-        "--set",
-        "backbone_training.log_every=100",
-        "--backbone-only",
-    ];
-    let arguments = [&TRAIN[..], &["--out", "x"], &at_once].concat();
-    let told = fail(PROGRAM, folder, &arguments);
+    let at_once = "--out x --backbone-only --set backbone_training.learning_rate=1e30 \
+         --set backbone_training.clip_norm=1e30 --set backbone_training.log_every=100";
+    let told = fails(folder, at_once);
     assert!(told.contains("has diverged"), "{told}");
     assert!(!folder.join("x/backbone/weights.safetensors").exists());
 }
@@ -234,10 +192,7 @@ fn weights_that_are_no_numbers_are_never_done() {
 fn two_trainings_cannot_share_a_folder() {
     let folder = with_data();
     let folder = folder.path();
-    let endless = train(&["--out", "x", "--set", "backbone_training.steps=1000000"]);
-    let mut first = Command::new(PROGRAM)
-        .current_dir(folder)
-        .args(endless)
+    let mut first = train(folder, "--out x --set backbone_training.steps=1000000")
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
@@ -245,8 +200,7 @@ fn two_trainings_cannot_share_a_folder() {
     while !folder.join("x/preset.toml").exists() && start.elapsed() < Duration::from_secs(60) {
         sleep(Duration::from_millis(10));
     }
-    let arguments = [&TRAIN[..], &["--out", "x"]].concat();
-    let told = fail(PROGRAM, folder, &arguments);
+    let told = fails(folder, "--out x");
     let preset = fs::read_to_string(folder.join("x/preset.toml")).unwrap();
     first.kill().unwrap();
     first.wait().unwrap();
@@ -258,10 +212,8 @@ fn two_trainings_cannot_share_a_folder() {
 fn processes_that_do_not_know_each_other_are_noticed() {
     let folder = with_data();
     let folder = folder.path();
-    let command = |rank: &str, arguments: &[&str]| {
-        let output = Command::new(PROGRAM)
-            .current_dir(folder)
-            .args(train(arguments))
+    let command = |rank: &str, options: &str| {
+        let output = train(folder, options)
             .env("SLURM_PROCID", rank)
             .env("SLURM_NTASKS", "2")
             .output()
@@ -270,7 +222,7 @@ fn processes_that_do_not_know_each_other_are_noticed() {
         (output.status.code(), told)
     };
     for rank in ["0", "1"] {
-        let (code, told) = command(rank, &["--out", "x"]);
+        let (code, told) = command(rank, "--out x");
         assert_eq!(code, Some(1), "{told}");
         assert!(
             told.contains(&format!("process {rank} of 2")) && told.contains("mpirun"),
@@ -278,24 +230,12 @@ fn processes_that_do_not_know_each_other_are_noticed() {
         );
         assert!(!folder.join("x").exists());
     }
-    let alone = [
-        "--rank",
-        "0",
-        "--world-size",
-        "1",
-        "--backbone-only",
-        "--out",
-        "x",
-    ];
-    let (code, told) = command("0", &alone);
+    let (code, told) = command("0", "--rank 0 --world-size 1 --backbone-only --out x");
     assert_eq!(code, Some(0), "{told}");
 
-    for old in [["--devices", "cuda:0,cuda:1"], ["--leader", "node0:29500"]] {
-        let told = fail(PROGRAM, folder, &[&TRAIN[..], &old].concat());
-        assert!(
-            told.contains(old[0]) && told.contains("mpirun -n 4"),
-            "{told}"
-        );
+    for (old, value) in [("--devices", "cuda:0,cuda:1"), ("--leader", "node0:29500")] {
+        let told = fails(folder, &format!("{old} {value}"));
+        assert!(told.contains(old) && told.contains("mpirun -n 4"), "{told}");
     }
 }
 
@@ -306,9 +246,7 @@ fn a_training_outlives_its_terminal() {
     let folder = folder.path();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let status = Command::new(PROGRAM)
-        .current_dir(folder)
-        .args(train(&["--out", "x"]))
+    let status = train(folder, "--out x")
         .stdout(writer.try_clone().unwrap())
         .stderr(writer)
         .status()

@@ -4,7 +4,6 @@
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use adadiff_backends::DeviceTask;
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{
     Condition, DecisionScope, Denoiser, EasyCache, FeatureCache, SpeCa, TaylorSeer, UVit,
@@ -13,7 +12,7 @@ use adadiff_sampler::{
     Ddim, DpmSolver, Guided, NoiseSource, Progress, SampleRequest, Sampler, SamplerOutput,
     ScheduleConfig, SinglestepOrders, SolverConfig,
 };
-use adadiff_tests::{Network, NetworkKind, assert_close, on_every_device, values};
+use adadiff_tests::{Network, NetworkKind, assert_close, test_on_every_device, values};
 use adadiff_uem::ExitTrace;
 use anyhow::Result;
 use burn::tensor::{Tensor, TensorData};
@@ -131,44 +130,34 @@ impl<B: Kernels> Walk<'_, B> {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Walks;
-
-impl DeviceTask for Walks {
-    type Output = Result<()>;
-
-    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        for (kind, solver) in walks() {
-            let network = Network::new(kind, DEPTH);
-            let model = network.lively::<B>(&device);
-            let walk = Walk {
-                sampler: Sampler {
-                    schedule: ScheduleConfig::default().build()?,
-                    solver: solver.build(),
-                    steps: STEPS,
-                },
-                network: &network,
-                device: &device,
-            };
-            for (name, denoiser) in denoisers(&model.backbone) {
-                if kind == NetworkKind::Class {
-                    let none = TensorData::from([Network::CLASSES as i64 - 1]);
-                    let none = Condition::Class(Tensor::from_data(none, &device));
-                    let guided = Guided::new(denoiser.as_ref(), none, 0.7)?;
-                    let trace = walk.check(&format!("guided {name}"), &guided);
-                    let mut blocks = trace.steps.iter().flat_map(|step| &step.blocks);
-                    // Both predictions of a sample run as many.
-                    assert!(blocks.all(|blocks| blocks % 2 == 0), "{name}");
-                } else {
-                    walk.check(name, denoiser.as_ref());
-                }
+fn memories_are_of_one_walk_and_one_sample<B: Kernels>(device: &B::Device) -> Result<()> {
+    for (kind, solver) in walks() {
+        let network = Network::new(kind, DEPTH);
+        let model = network.lively::<B>(device);
+        let walk = Walk {
+            sampler: Sampler {
+                schedule: ScheduleConfig::default().build()?,
+                solver: solver.build(),
+                steps: STEPS,
+            },
+            network: &network,
+            device,
+        };
+        for (name, denoiser) in denoisers(&model.backbone) {
+            if kind == NetworkKind::Class {
+                let none = TensorData::from([Network::CLASSES as i64 - 1]);
+                let none = Condition::Class(Tensor::from_data(none, device));
+                let guided = Guided::new(denoiser.as_ref(), none, 0.7)?;
+                let trace = walk.check(&format!("guided {name}"), &guided);
+                let mut blocks = trace.steps.iter().flat_map(|step| &step.blocks);
+                // Both predictions of a sample run as many.
+                assert!(blocks.all(|blocks| blocks % 2 == 0), "{name}");
+            } else {
+                walk.check(name, denoiser.as_ref());
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
-#[test]
-fn memories_are_of_one_walk_and_one_sample() {
-    on_every_device("memories_are_of_one_walk_and_one_sample", Walks);
-}
+test_on_every_device!(memories_are_of_one_walk_and_one_sample);

@@ -2,10 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use adadiff_backends::DeviceTask;
 use adadiff_model::Denoiser;
 use adadiff_model::kernels::Kernels;
-use adadiff_tests::{Network, TestScale, on_every_device, values};
+use adadiff_tests::{Network, TestScale, test_on_every_device, values};
 use adadiff_uem::{
     AdaptiveUVit, DepthSchedule, ExitPolicy, FixedDepth, FullDepth, ScheduledDepth, Threshold,
 };
@@ -25,52 +24,41 @@ fn policies() -> [(Box<dyn ExitPolicy>, u32); 3] {
     ]
 }
 
-#[derive(Clone, Copy)]
-struct SpoiltEstimators;
-
-impl DeviceTask for SpoiltEstimators {
-    type Output = Result<()>;
-
-    fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        for network in Network::all(4) {
-            let sound = network.lively::<B>(&device);
-            let mut spoilt = sound.clone();
-            let mut spoil = TestScale { factor: -50.0 };
-            spoilt.estimators = spoilt
-                .estimators
-                .into_iter()
-                .map(|one| one.map(&mut spoil))
-                .collect();
-            let (noisy, condition) = network.inputs::<B>(3, &device);
-            let predict = |model, policy| {
-                AdaptiveUVit::new(model, policy).predict(noisy.clone(), 500.0, &condition)
-            };
-            for ((policy, blocks), (same, _)) in policies().into_iter().zip(policies()) {
-                let what = format!("{:?}, {policy:?}", network.kind);
-                let (expected, found) = (predict(&sound, policy)?, predict(&spoilt, same)?);
-                assert_eq!(found.blocks, [blocks; 3], "{what}");
-                assert!(found.exit_signal.iter().all(Vec::is_empty), "{what}");
-                assert!(found.uncertainty_map.is_none(), "{what}");
-                assert_eq!(values(found.noise), values(expected.noise), "{what}");
-            }
-
-            // The same weights show themselves to a policy that does ask.
-            let ask = |model| {
-                let asking = AdaptiveUVit::new(model, Threshold { uncertainty: 0.0 });
-                asking.predict(noisy.clone(), 500.0, &condition)
-            };
-            let (expected, found) = (ask(&sound)?, ask(&spoilt)?);
-            assert_eq!(found.blocks, [5; 3]);
-            assert_ne!(found.exit_signal, expected.exit_signal);
+fn a_policy_that_needs_no_uncertainty_runs_no_estimator<B: Kernels>(
+    device: &B::Device,
+) -> Result<()> {
+    for network in Network::all(4) {
+        let sound = network.lively::<B>(device);
+        let mut spoilt = sound.clone();
+        let mut spoil = TestScale { factor: -50.0 };
+        spoilt.estimators = spoilt
+            .estimators
+            .into_iter()
+            .map(|one| one.map(&mut spoil))
+            .collect();
+        let (noisy, condition) = network.inputs::<B>(3, device);
+        let predict = |model, policy| {
+            AdaptiveUVit::new(model, policy).predict(noisy.clone(), 500.0, &condition)
+        };
+        for ((policy, blocks), (same, _)) in policies().into_iter().zip(policies()) {
+            let what = format!("{:?}, {policy:?}", network.kind);
+            let (expected, found) = (predict(&sound, policy)?, predict(&spoilt, same)?);
+            assert_eq!(found.blocks, [blocks; 3], "{what}");
+            assert!(found.exit_signal.iter().all(Vec::is_empty), "{what}");
+            assert!(found.uncertainty_map.is_none(), "{what}");
+            assert_eq!(values(found.noise), values(expected.noise), "{what}");
         }
-        Ok(())
+
+        // The same weights show themselves to a policy that does ask.
+        let ask = |model| {
+            let asking = AdaptiveUVit::new(model, Threshold { uncertainty: 0.0 });
+            asking.predict(noisy.clone(), 500.0, &condition)
+        };
+        let (expected, found) = (ask(&sound)?, ask(&spoilt)?);
+        assert_eq!(found.blocks, [5; 3]);
+        assert_ne!(found.exit_signal, expected.exit_signal);
     }
+    Ok(())
 }
 
-#[test]
-fn a_policy_that_needs_no_uncertainty_runs_no_estimator() {
-    on_every_device(
-        "a_policy_that_needs_no_uncertainty_runs_no_estimator",
-        SpoiltEstimators,
-    );
-}
+test_on_every_device!(a_policy_that_needs_no_uncertainty_runs_no_estimator);

@@ -15,9 +15,7 @@ use crate::report::Rule;
 
 /// A schedule, a solver and the number of network evaluations.
 pub struct Algorithm {
-    /// The schedule.
     pub schedule: Box<dyn NoiseSchedule>,
-    /// The solver.
     pub solver: SolverConfig,
     /// Network evaluations.
     pub steps: usize,
@@ -151,7 +149,6 @@ fn time_grid(fixture: &Fixture, schedule: &DiscreteSchedule) -> Result<TimeGrid>
 }
 
 impl Algorithm {
-    /// The algorithm of a fixture.
     pub fn from_fixture(fixture: &Fixture) -> Result<Self> {
         let name: Option<String> = fixture.optional("algorithm")?;
         let name = name.as_deref().unwrap_or("euler_maruyama_ode");

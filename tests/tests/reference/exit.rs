@@ -14,7 +14,6 @@ use crate::report::{FixtureReport, Rule};
 
 const RULE: Rule = Rule::Scaled(1e-4);
 
-/// The inputs of a batch.
 struct Batch<B: Backend> {
     x: Tensor<B, 4>,
     timesteps: Vec<f32>,

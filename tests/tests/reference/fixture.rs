@@ -37,12 +37,10 @@ impl Fixture {
         Ok(Self { folder, config })
     }
 
-    /// Its name.
     pub fn name(&self) -> &str {
         self.text("name").unwrap_or("a fixture without a name")
     }
 
-    /// What is compared.
     pub fn kind(&self) -> &str {
         self.text("kind").unwrap_or_default()
     }
@@ -85,7 +83,6 @@ impl Fixture {
         Ok(WeightFile::open(&self.file("tensors")?)?)
     }
 
-    /// The file for a use.
     pub fn file(&self, use_: &str) -> Result<PathBuf> {
         let files: serde_json::Map<String, Value> = self.get("files")?;
         let name = files.get(use_).and_then(Value::as_str);
@@ -106,7 +103,6 @@ pub fn input<B: Backend, const AXES: usize>(
     ))
 }
 
-/// Values of a tensor.
 pub fn values<T: burn::tensor::Element>(tensors: &WeightFile, name: &str) -> Result<Vec<T>> {
     let values = tensors.read(name)?.convert::<T>().into_vec::<T>();
     values.map_err(|error| anyhow!("{name}: {error:?}"))

@@ -32,7 +32,6 @@ use anyhow::{Result, bail};
 use crate::fixture::Fixture;
 use crate::report::FixtureReport;
 
-/// The folder of fixtures.
 fn folder() -> PathBuf {
     match std::env::var_os("ADADIFF_FIXTURES") {
         Some(folder) => folder.into(),

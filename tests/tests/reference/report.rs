@@ -99,7 +99,6 @@ impl FixtureReport {
         }
     }
 
-    /// The fixture's tensors.
     pub fn tensors(&self) -> &WeightFile {
         self.tensors.as_ref().expect("a fixture with tensors")
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{Condition, Denoiser, ModelError, Prediction};
+use adadiff_model::{Denoiser, ModelError, NoisyBatch, Prediction};
 use adadiff_sampler::{Guided, NoiseSource, SampleRequest, Sampler, SamplerOutput};
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
@@ -22,13 +22,8 @@ struct Recorder<'a, B: Backend> {
 }
 
 impl<B: Backend> Denoiser<B> for Recorder<'_, B> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        let prediction = self.denoiser.predict(noisy, timestep, condition)?;
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        let prediction = self.denoiser.predict_batch(batch)?;
         self.noise.borrow_mut().push(prediction.noise.clone());
         Ok(prediction)
     }
@@ -66,7 +61,6 @@ fn traced(fixture: &Fixture, count: usize) -> Result<Vec<usize>> {
 
 /// What a run leaves behind beside its states.
 pub struct Run<B: Backend> {
-    /// The samples.
     pub samples: SamplerOutput<B>,
     /// The noise prediction of every evaluation.
     pub noise: Vec<Tensor<B, 4>>,

@@ -1,6 +1,6 @@
-use std::fs;
 use std::io::{Cursor, Write};
 
+use adadiff_storage::write_atomically;
 use image::{ImageFormat, Rgb, RgbImage};
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
@@ -33,9 +33,7 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
 fn folder(files: &[(&str, Vec<u8>)]) -> TempDir {
     let folder = TempDir::new().unwrap();
     for (name, bytes) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
+        write_atomically(&folder.path().join(name), bytes).unwrap();
     }
     folder
 }

@@ -9,7 +9,7 @@ use burn::tensor::{FloatDType, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use crate::kernels::Kernels;
 use crate::{
-    Block, Condition, Denoiser, ModelError, Prediction, UVit, UVitConfig, UVitFlops, read_back,
+    Block, Denoiser, ModelError, NoisyBatch, Prediction, UVit, UVitConfig, UVitFlops, read_back,
 };
 use partition::{Merge, Partition};
 
@@ -89,16 +89,10 @@ impl<'a, B: Kernels> TokenMerging<'a, B> {
         Ok(pairs.map(merge).collect())
     }
 
-    /// [`Denoiser::predict`] on the thread that calls it.
-    fn evaluate(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
+    /// [`Denoiser::predict_batch`] on the thread that calls it.
+    fn evaluate(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
         let network = self.network;
-        let [batch, ..] = noisy.dims();
-        let state = network.embed(noisy, &vec![timestep as f32; batch], condition)?;
+        let state = network.embed_batch(batch)?;
         let run = |block: &Block<B>, x, skip| match self.merged {
             0 => Ok(block.forward(x, skip)),
             _ => self.on_merged(block.join(x, skip), |means| block.transform(means)),
@@ -111,13 +105,8 @@ impl<'a, B: Kernels> TokenMerging<'a, B> {
 }
 
 impl<B: Kernels> Denoiser<B> for TokenMerging<'_, B> {
-    fn predict(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-    ) -> Result<Prediction<B>, ModelError> {
-        B::on_worker(|| self.evaluate(noisy, timestep, condition))
+    fn predict_batch(&self, batch: NoisyBatch<B>) -> Result<Prediction<B>, ModelError> {
+        B::on_worker(|| self.evaluate(batch))
     }
 
     fn blocks_per_prediction(&self) -> u32 {
@@ -151,6 +140,7 @@ impl UVitConfig {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
+    use crate::Condition;
     use crate::testing::{uniform, values};
     use burn_flex::Flex;
 

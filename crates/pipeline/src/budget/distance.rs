@@ -36,7 +36,7 @@ impl<B: Kernels> Calibrator<B> {
         let dims = evaluator.dims();
         let samples = samples
             .unwrap_or_else(|| SAMPLES.max((dims + dims / 2).next_multiple_of(CHUNK as usize)));
-        let asked = format!("{samples} were asked for with --budget-samples");
+        let asked = format!("{samples} were asked for");
         ensure_enough(samples as u64, dims, &asked)?;
         let plan = self.budget_plan(samples)?;
         monitor.stage("the full network's distance");

@@ -15,16 +15,6 @@ pub enum BudgetTarget {
     FdIncrease(FdIncrease),
 }
 
-impl BudgetTarget {
-    /// The target as the command line has it.
-    pub fn option(self) -> String {
-        match self {
-            Self::Speedup(speedup) => format!("--speedup {speedup}"),
-            Self::FdIncrease(increase) => format!("--max-fd-increase {increase}"),
-        }
-    }
-}
-
 /// How far a Fréchet distance may exceed the full network's; not negative.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

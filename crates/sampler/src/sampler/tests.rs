@@ -1,6 +1,6 @@
 //! Tests of the loop: what it hands out and what it refuses.
 
-use adadiff_model::{Condition, ModelError};
+use adadiff_model::{Condition, ModelError, NoisyBatch};
 
 use super::*;
 use crate::testing::{Labelled, Plain, device, values};

@@ -10,7 +10,7 @@ use burn::tensor::backend::AutodiffBackend;
 use super::{CHECKPOINTS, Trainer};
 use crate::checkpoint::{self, TrainState};
 use crate::digest::{check_half, weights_sha256};
-use crate::{Communicator, TrainConfig, TrainError};
+use crate::{Communicator, TrainError};
 
 impl<B> Trainer<B>
 where
@@ -25,7 +25,7 @@ where
     /// numbers of steps and of images that may be bad, and how often something is logged, saved or
     /// judged, may change.
     pub fn resume(self, folder: &Path) -> Result<Self, TrainError> {
-        self.resume_where(folder, |config| config)
+        self.resume_with(folder, false)
     }
 
     /// [`Self::resume`] where learning rate, its warm-up and cool-down, betas, epsilon, weight decay
@@ -34,40 +34,16 @@ where
     /// # Errors
     /// As [`Self::resume`].
     pub fn resume_changed(self, folder: &Path) -> Result<Self, TrainError> {
-        let TrainConfig {
-            learning_rate,
-            betas,
-            epsilon,
-            weight_decay,
-            warmup_steps,
-            cooldown_steps,
-            clip_norm,
-            ..
-        } = self.config;
-        self.resume_where(folder, |config| TrainConfig {
-            learning_rate,
-            betas,
-            epsilon,
-            weight_decay,
-            warmup_steps,
-            cooldown_steps,
-            clip_norm,
-            ..config
-        })
+        self.resume_with(folder, true)
     }
 
-    /// Resumes where the settings of the checkpoint, after `forgiven`, are those of this run.
-    fn resume_where(
-        mut self,
-        folder: &Path,
-        forgiven: impl FnOnce(TrainConfig) -> TrainConfig,
-    ) -> Result<Self, TrainError> {
+    fn resume_with(mut self, folder: &Path, optimizer: bool) -> Result<Self, TrainError> {
         let checkpoints = folder.join(CHECKPOINTS);
         let Some((state, files)) = checkpoint::latest(&checkpoints)? else {
             return Ok(self);
         };
         let state = TrainState {
-            config: forgiven(state.config),
+            config: state.config.changed_to(&self.config, optimizer),
             ..state
         };
         if let Some(difference) = self.difference(&state) {
@@ -105,21 +81,12 @@ where
         Ok(self)
     }
 
-    /// What keeps this run from continuing another one.
+    /// What keeps this run from continuing another one, whose settings are [`TrainConfig::changed_to`] its own.
     fn difference(&self, state: &TrainState) -> Option<String> {
-        let comparable = |config: &TrainConfig| TrainConfig {
-            steps: 0,
-            log_every: 0,
-            sample_every: 0,
-            checkpoint_every: 0,
-            judge: None,
-            most_bad_images: 0,
-            ..config.clone()
-        };
-        let (now, then) = (comparable(&self.config), comparable(&state.config));
-        if now != then {
+        if self.config != state.config {
             return Some(format!(
-                "its training settings were {then:?}, now they are {now:?}"
+                "its training settings were {:?}, now they are {:?}",
+                state.config, self.config
             ));
         }
         let model = serde_json::to_value(&self.model_config).unwrap_or_default();

@@ -1,14 +1,9 @@
 //! What is kept from one evaluation to the next.
 
-use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
-
+use adadiff_model::bytes_per_row;
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{Condition, ModelError, Prediction, bytes_per_row};
-use burn::tensor::Tensor;
 
 use super::AdaptiveUVit;
-use crate::memory::Memory;
 use crate::{BlockContext, ExitPolicy, ExitSignal, Kept};
 
 impl<B: Kernels, P: ExitPolicy> AdaptiveUVit<'_, B, P> {
@@ -47,33 +42,5 @@ impl<B: Kernels, P: ExitPolicy> AdaptiveUVit<'_, B, P> {
         };
         let most = timesteps.iter().map(rows).max().unwrap_or(0);
         most * bytes_per_row(&backbone.pos_embed.val())
-    }
-
-    pub(super) fn memory(&self) -> MutexGuard<'_, Memory<B>> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// [`Denoiser::predict`] by what is remembered, which is written once nothing can fail any more. No lock is held
-    /// in between.
-    pub(super) fn predict_from_memory(
-        &self,
-        noisy: Tensor<B, 4>,
-        timestep: f64,
-        condition: &Condition<B>,
-        pairs: bool,
-    ) -> Result<Prediction<B>, ModelError> {
-        let [batch, ..] = noisy.dims();
-        let known = self.memory().clone();
-        let known = if known.batch() == batch {
-            known
-        } else {
-            Memory::new(batch)
-        };
-        let (prediction, memory) =
-            B::on_worker(|| self.evaluate(noisy, timestep, condition, known, pairs))?;
-        self.most_kept
-            .fetch_max(memory.bytes_per_sample(), Ordering::Relaxed);
-        *self.memory() = memory;
-        Ok(prediction)
     }
 }

@@ -21,6 +21,7 @@ pub use threshold::Threshold;
 pub use window::{ExitWindow, ExitWindows};
 
 use std::fmt::Debug;
+use std::ops::Deref;
 
 use crate::{Forecast, Kept};
 
@@ -90,29 +91,8 @@ pub trait ExitPolicy: Debug + Send + Sync {
     }
 }
 
-impl<P: ExitPolicy + ?Sized> ExitPolicy for Box<P> {
-    fn signal(&self, context: BlockContext) -> ExitSignal {
-        (**self).signal(context)
-    }
-
-    fn should_exit(&self, context: BlockContext, signals: &[f32]) -> bool {
-        (**self).should_exit(context, signals)
-    }
-
-    fn forecast(&self, context: BlockContext) -> Option<Forecast> {
-        (**self).forecast(context)
-    }
-
-    fn keeps(&self, context: BlockContext) -> Option<Kept> {
-        (**self).keeps(context)
-    }
-
-    fn forecast_time(&self, timestep: f64) -> f64 {
-        (**self).forecast_time(timestep)
-    }
-}
-
-impl<P: ExitPolicy + ?Sized> ExitPolicy for &P {
+/// What points to a policy, as `&P` and `Box<P>` do.
+impl<T: Deref<Target: ExitPolicy> + Debug + Send + Sync> ExitPolicy for T {
     fn signal(&self, context: BlockContext) -> ExitSignal {
         (**self).signal(context)
     }

@@ -46,7 +46,6 @@ pub struct Agreement {
     pub full_image_difference: f64,
     /// Of AdaDiff's images, likewise.
     pub adaptive_image_difference: f64,
-    /// What that means.
     pub verdict: AgreementVerdict,
 }
 

@@ -32,7 +32,6 @@ use row::{BackendRow, table};
 /// The time between two looks at a device's process.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The comparison.
 #[derive(Debug)]
 pub struct Backends<'a> {
     /// The preset with the command line's changes.

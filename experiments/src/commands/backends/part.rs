@@ -15,12 +15,10 @@ use crate::terminal::Terminal;
 /// Runs that are timed; the full network and AdaDiff take turns.
 const REPETITIONS: usize = 3;
 
-/// What to compute.
 #[derive(Debug)]
 pub struct PartTask {
     /// What to sample from, and what samples are judged by.
     pub inputs: Inputs,
-    /// Number of samples.
     pub samples: usize,
     /// The threshold of all devices; the device's own where it is the first.
     pub calibration: Option<Calibration>,
@@ -45,9 +43,7 @@ pub struct Part {
     pub adaptive_seconds_per_image: f64,
     /// The most memory of the host that the process had resident, in MiB, where the system tells.
     pub peak_memory_mib: Option<u64>,
-    /// Samples of a batch.
     pub batch: usize,
-    /// The threshold.
     pub calibration: Calibration,
 }
 

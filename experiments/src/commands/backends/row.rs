@@ -12,7 +12,6 @@ use crate::presets::Preset;
 pub struct BackendRow {
     /// The experiment's name.
     pub experiment: String,
-    /// The device.
     pub device: String,
     /// The device that it is compared with.
     pub reference: Option<String>,
@@ -22,21 +21,16 @@ pub struct BackendRow {
     pub reason: Option<String>,
     /// The type of the network's numbers.
     pub dtype: String,
-    /// Solver steps.
     pub steps: usize,
-    /// The seed of the noise.
     pub seed: u64,
-    /// What was measured.
     #[serde(flatten)]
     pub measured: Option<MeasuredDevice>,
     /// The version of the crate that measured.
     pub crate_version: String,
 }
 
-/// What was measured of a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredDevice {
-    /// Samples drawn.
     pub samples: usize,
     /// Samples computed together.
     pub batch: usize,
@@ -105,7 +99,6 @@ impl BackendRow {
     }
 }
 
-/// The table of all devices.
 pub fn table(rows: &[BackendRow]) -> Table {
     let heading = [
         "device",
@@ -152,11 +145,8 @@ pub fn table(rows: &[BackendRow]) -> Table {
 
 #[cfg(test)]
 pub(super) mod testing {
-    use std::num::NonZeroUsize;
-
-    use adadiff_pipeline::{Calibration, ExitSetting};
-
     use super::Part;
+    use crate::commands::calibrate::tests::calibration;
 
     /// Two samples of one pixel and two evaluations.
     pub fn part() -> Part {
@@ -170,17 +160,7 @@ pub(super) mod testing {
             adaptive_seconds_per_image: 0.25,
             peak_memory_mib: None,
             batch: 2,
-            calibration: Calibration {
-                exits: ExitSetting::Threshold { uncertainty: 0.1 },
-                check_every: NonZeroUsize::MIN,
-                reduction: 0.4,
-                reached: 0.41,
-                steps: 2,
-                guidance: 0.0,
-                samples: 64,
-                seed: 7,
-                result: None,
-            },
+            calibration: calibration(),
         }
     }
 }

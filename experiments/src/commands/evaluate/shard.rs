@@ -26,11 +26,8 @@ pub struct ShardSettings {
     pub calibration: Option<Calibration>,
     /// The features that samples are judged by.
     pub features: String,
-    /// Samples of all parts.
     pub samples: u64,
-    /// Number of parts.
     pub parts: u64,
-    /// The device.
     pub device: String,
 }
 
@@ -40,9 +37,7 @@ pub struct ShardSettings {
 pub struct Shard {
     /// What the part has in common with the others.
     pub settings: ShardSettings,
-    /// Its number.
     pub part: u64,
-    /// The number of its first sample.
     pub first_sample: u64,
     /// The samples that it is to have.
     pub planned: u64,
@@ -56,7 +51,6 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Where a part lies.
     pub fn path(folder: &Path, part: u64, parts: u64) -> PathBuf {
         folder.join(format!("part-{part:05}-of-{parts:05}.json"))
     }
@@ -121,7 +115,6 @@ impl Shard {
         Ok(write_atomically(&path, &serde_json::to_vec(self)?)?)
     }
 
-    /// Whether all samples are there.
     pub fn is_complete(&self) -> bool {
         self.counts.samples == self.planned
     }

@@ -22,10 +22,8 @@ use crate::terminal::say;
 /// The most tensors that a note names.
 const MOST_NAMED: usize = 3;
 
-/// What to import.
 #[derive(Debug)]
 pub struct Import {
-    /// The published file.
     pub file: PathBuf,
     /// The file to write.
     pub out: PathBuf,

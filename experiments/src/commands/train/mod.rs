@@ -41,7 +41,6 @@ pub const PRESET_FILE: &str = "preset.toml";
 /// What to train, on what, and where to put it.
 #[derive(Debug)]
 pub struct Train<'a> {
-    /// The hyperparameters.
     pub preset: Preset,
     /// Where the images lie.
     pub dataset: DatasetPath,
@@ -59,7 +58,6 @@ pub struct Train<'a> {
     pub backbone_only: bool,
     /// Whether the optimizer's settings may differ from those that a phase was begun with.
     pub change_optimizer: bool,
-    /// The processes that share the training.
     pub processes: &'a dyn Communicator,
     /// The folder that checkpoints, logs and weights go to.
     pub out: PathBuf,
@@ -130,9 +128,7 @@ struct Phases<'a, B: Kernels> {
 /// Where the second phase's backbone comes from.
 #[expect(clippy::large_enum_variant, reason = "a training has one of them")]
 enum Backbone<'a, B: Kernels> {
-    /// From a file.
     Given(AdaDiff<B>),
-    /// From the first phase.
     Trained(Phase<'a, B>),
 }
 

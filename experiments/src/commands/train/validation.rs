@@ -232,7 +232,6 @@ impl<'a, B: Kernels> BestCheckpoint<'a, B> {
         Ok(())
     }
 
-    /// Tells of the best weights.
     pub fn tell(&self) {
         if let Some((step, distance)) = self.found {
             note_line(format_args!(

@@ -21,20 +21,15 @@ use exits::{beats_static_depths, little_loss, time_is_saved};
 /// A statement and what was measured of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The statement.
     pub statement: &'static str,
-    /// Whether it holds.
     pub verdict: ClaimVerdict,
-    /// The numbers.
     pub evidence: String,
 }
 
 /// Whether a statement holds on this data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimVerdict {
-    /// It does.
     Holds,
-    /// It does not.
     Fails,
     /// The difference is no larger than that between seeds, or there is one seed only.
     Unclear,
@@ -109,7 +104,6 @@ pub fn claims(results: &Results, preset: &Preset) -> Result<Vec<Claim>> {
     Ok(found.into_iter().flatten().collect())
 }
 
-/// The data of a figure.
 fn data<T: serde::de::DeserializeOwned>(results: &Results, name: FigureName) -> Result<Option<T>> {
     let Some(file) = name.file_names().first() else {
         return Ok(None);

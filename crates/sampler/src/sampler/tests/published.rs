@@ -13,13 +13,8 @@ use crate::{
 struct Wave;
 
 impl Denoiser<Plain> for Wave {
-    fn predict(
-        &self,
-        noisy: Tensor<Plain, 4>,
-        timestep: f64,
-        _condition: &Condition<Plain>,
-    ) -> Result<Prediction<Plain>, ModelError> {
-        let noise = noisy * 0.4 + 0.3 * (timestep / 200.0).sin();
+    fn predict_batch(&self, batch: NoisyBatch<Plain>) -> Result<Prediction<Plain>, ModelError> {
+        let noise = batch.noisy * 0.4 + 0.3 * (batch.timestep / 200.0).sin();
         Ok(Prediction::new(noise, 1))
     }
 
