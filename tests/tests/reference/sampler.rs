@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use adadiff_model::kernels::Kernels;
-use adadiff_model::{Denoiser, ModelError, NoisyBatch, Prediction};
+use adadiff_model::{Condition, Denoiser, ModelError, NoisyBatch, Prediction};
 use adadiff_sampler::{Guided, NoiseSource, SampleRequest, Sampler, SamplerOutput};
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use adadiff_pipeline::ExitRule;
-
 use super::super::comparison::{Comparison, Order, mean_and_spread};
-use super::rows::{adadiff, change, metric, rows};
+use super::rows::{change, is_adadiff, metric, of_method, rows};
 use super::{Claim, ClaimVerdict, LITTLE, all};
 use crate::methods::Method;
 use crate::results::{MeanAndSpread, RecordedRow, RecordedTable, ResultRow, Results};
@@ -74,12 +72,9 @@ fn order_in_time(order: Order, ratio: f64, tolerance: f64) -> Order {
     }
 }
 
-pub fn best_at_equal_time(
-    results: &Results,
-    table: &RecordedTable,
-    rule: ExitRule,
-) -> Option<Claim> {
-    let (target, adaptive) = adadiff(results, table, rule)?;
+pub fn best_at_equal_time(results: &Results, table: &RecordedTable) -> Option<Claim> {
+    // The first one, whose time the others have.
+    let (target, adaptive) = of_method(results, table, is_adadiff)?;
     let mut orders = Vec::new();
     let mut evidence = Vec::new();
     for entry in &table.entries {

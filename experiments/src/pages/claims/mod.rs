@@ -99,7 +99,7 @@ pub fn claims(results: &Results, preset: &Preset) -> Result<Vec<Claim>> {
         table(TableName::Ual)?.and_then(|ual| ual_helps(results, &ual)),
         table(TableName::Ablations)?.and_then(|table| parts_help(results, &table)),
         table(TableName::Solvers)?.and_then(|table| goes_with_solvers(results, &table)),
-        table(TableName::Methods)?.and_then(|table| best_at_equal_time(results, &table, rule)),
+        table(TableName::Methods)?.and_then(|table| best_at_equal_time(results, &table)),
     ];
     Ok(found.into_iter().flatten().collect())
 }
@@ -137,7 +137,9 @@ mod tests {
     fn statements_are_filled_with_measured_numbers() {
         let folder = tempfile::tempdir().unwrap();
         let (results, _) = example(folder.path(), TableName::Conditional);
-        let preset = Preset::fashion_mnist().unwrap();
+        let mut preset = Preset::fashion_mnist().unwrap();
+        // The example's.
+        preset.sampling.exit_rule = ExitRule::Distance;
         let found = claims(&results, &preset).unwrap();
         let found: Vec<String> = found.iter().map(Claim::to_string).collect();
         assert_eq!(
