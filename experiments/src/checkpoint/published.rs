@@ -2,6 +2,7 @@
 
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{ImportHints, UVitConfig};
+use adadiff_pipeline::ExitRule;
 use adadiff_uem::{AdaDiff, AdaDiffConfig, EstimatorForm};
 use adadiff_weights::WeightFile;
 use anyhow::{Result, bail, ensure};
@@ -173,6 +174,8 @@ impl PublishedCheckpoint<'_> {
             notes.push(format!("preset: {}", preset.name));
         } else if let Some(name) = self.file.path().file_stem() {
             preset.name = name.to_string_lossy().into_owned();
+            // Of its images nothing is known, which others would ask for.
+            preset.sampling.exit_rule = ExitRule::Allocated;
         }
         preset.model = found;
         Ok(preset)

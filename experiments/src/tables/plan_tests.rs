@@ -32,9 +32,9 @@ fn every_variant_is_ablated_but_those_that_methods_need() {
     assert_eq!(labels.len(), 2 * (1 + variant_names().count() - 2) + 4);
     for label in [
         "all parts: full model",
-        "without UAL: AdaDiff (distance), target 45 %",
+        "without UAL: exit and forecast, target 56 %",
         "without timestep: full model",
-        "exit rule schedule: AdaDiff (schedule), target 45 %",
+        "exit rule schedule: AdaDiff (schedule), target 56 %",
     ] {
         assert!(labels.contains(&label.to_owned()), "{label}: {labels:?}");
     }
@@ -48,7 +48,7 @@ fn every_solver_stands_beside_the_full_model_with_it() {
     // preset's own rows are not there twice.
     assert_eq!(labels.len(), 4 * 3 * 2);
     assert!(labels.contains(&"ddim, 16 steps: full model".to_owned()));
-    assert!(labels.contains(&"unipc, 4 steps: AdaDiff (distance), target 45 %".to_owned()));
+    assert!(labels.contains(&"unipc, 4 steps: exit and forecast, target 56 %".to_owned()));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn methods_that_are_not_named_are_left_out() {
         labels,
         [
             "full model",
-            "AdaDiff (distance), target 45 %",
+            "exit and forecast, target 56 %",
             "AdaDiff, one threshold (paper)",
             "TaylorSeer"
         ]
