@@ -23,11 +23,11 @@ use search::{Found, Search};
 
 pub(crate) use search::SegmentCosts;
 
-/// Exits of all segments together that are measured for a budget.
-const PROBES: usize = 24;
+/// Exits of all segments together that are measured for a budget, for each segment.
+const PROBES: usize = 3;
 
-/// The fewest samples of their distances.
-const SAMPLES: usize = 512;
+/// The fewest samples of their distances, for each segment: among more ways to leave more are nearly alike.
+const SAMPLES: usize = 64;
 
 /// How many of the best are measured once more, on samples that none was chosen by.
 const FINALISTS: usize = 3;
@@ -132,14 +132,14 @@ impl<B: Kernels> Bench<'_, B> {
         reduction: f64,
         plan: &SamplePlan,
     ) -> Result<Choice, PipelineError> {
-        let path = self.path;
+        let (path, segments) = (self.path, self.path.segments.len());
         let search = Search {
             path,
             costs,
             budget: ((1.0 - reduction) * path.blocks_total() as f64 + 1e-9) as usize,
         };
         let plan = SamplePlan {
-            samples: SAMPLES.max(samples_of_distance(self.evaluator.dims())),
+            samples: (SAMPLES * segments).max(samples_of_distance(self.evaluator.dims())),
             ..plan.clone()
         };
         let held_out = SamplePlan {
@@ -148,8 +148,9 @@ impl<B: Kernels> Bench<'_, B> {
         };
         let evaluations = (plan.samples * plan.steps) as u64;
         self.monitor.stage("measuring exits and forecasts together");
-        self.monitor.expect((PROBES + 1) as u64 * evaluations);
-        let found = search.run(PROBES, |exits| self.distance(&path.windows(exits), &plan))?;
+        let probes = PROBES * segments;
+        self.monitor.expect((probes + 1) as u64 * evaluations);
+        let found = search.run(probes, |exits| self.distance(&path.windows(exits), &plan))?;
 
         self.monitor.stage("choosing on other samples");
         self.monitor.expect((FINALISTS + 1) as u64 * evaluations);
