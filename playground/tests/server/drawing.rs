@@ -237,9 +237,10 @@ fn a_network_of_ones_own_is_shown_first() {
             .filter(|event| event["event"] == "drawn")
             .collect::<Vec<_>>()
     };
-    let own = drawn("/api/draw?images=2");
+    let path = "/api/draw?images=2&method=forecast&budget=55";
+    let own = drawn(path);
     assert_eq!(own.len(), 2);
-    assert_eq!(own, drawn("/api/draw?images=2&network=fashion_mnist"));
+    assert_eq!(own, drawn(&format!("{path}&network=fashion_mnist")));
 
     // Of a backbone alone nobody knows how uncertain it is.
     let backbone = root.join("docs/ablations/variants/backbone.safetensors");
