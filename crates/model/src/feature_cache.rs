@@ -69,30 +69,19 @@ impl<'a, B: Kernels> FeatureCache<'a, B> {
         let state = network.embed_batch(batch)?;
         let mut state = network.run_blocks(0..outer, state);
         let before = state.hidden();
-        let (run, memory) = match memory.filter(|memory| memory.age + 1 < interval) {
-            Some(Memory {
-                change: Some(change),
-                age,
-            }) => {
-                state = state.with_hidden(before + change.clone());
-                let change = Some(change);
-                (
-                    2 * outer,
-                    Memory {
-                        change,
-                        age: age + 1,
-                    },
-                )
-            }
-            _ => {
-                state = network.run_blocks(outer..blocks - outer, state);
-                let change = (interval > 1).then(|| state.hidden() - before);
-                (blocks, Memory { change, age: 0 })
-            }
+        let usable = memory.filter(|memory| memory.age + 1 < interval);
+        let usable = usable.and_then(|memory| Some((memory.change?, memory.age + 1)));
+        let (run, change, age) = if let Some((change, age)) = usable {
+            state = state.with_hidden(before + change.clone());
+            (2 * outer, Some(change), age)
+        } else {
+            state = network.run_blocks(outer..blocks - outer, state);
+            let change = (interval > 1).then(|| state.hidden() - before);
+            (blocks, change, 0)
         };
         let state = network.run_blocks(blocks - outer..blocks, state);
         let noise = network.decode(state.hidden());
-        Ok((Prediction::new(noise, run), memory))
+        Ok((Prediction::new(noise, run), Memory { change, age }))
     }
 }
 
