@@ -130,7 +130,7 @@ impl<B: Kernels> Block<B> {
     pub(crate) fn transform(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let (attn, mlp) = (&self.attn, &self.mlp);
         let qkv = after_norm(&self.norm1, &attn.qkv, x.clone());
-        let attended = self_attention(qkv, attn.heads);
+        let attended = self_attention(qkv, attn.heads, attn.qkv.weight.dtype());
         let x = linear_onto(attended, attn.proj.weight.val(), bias(&attn.proj), x);
         let hidden = after_norm(&self.norm2, &mlp.fc1, x.clone());
         gelu_linear_onto(hidden, mlp.fc2.weight.val(), bias(&mlp.fc2), x)

@@ -174,7 +174,10 @@ impl DeviceTask for Evaluate {
             Operation::SelfAttention { heads } if self.by_formula => {
                 plain::self_attention(x, heads)
             }
-            Operation::SelfAttention { heads } => kernels::self_attention(x, heads),
+            Operation::SelfAttention { heads } => {
+                let products = x.dtype();
+                kernels::self_attention(x, heads, products)
+            }
             Operation::MeanSigmoid { outputs, skipped } => {
                 let [batch, count, _] = shape;
                 let (stored_weight, weight) = inputs.draw([width, outputs], 1.0);

@@ -57,7 +57,11 @@ impl<B: Kernels> ClipAttention<B> {
     fn forward(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
         let parts = [&self.q_proj, &self.k_proj, &self.v_proj];
         let parts = parts.map(|layer| apply(layer, tokens.clone()));
-        let attended = self_attention(Tensor::cat(parts.to_vec(), 2), self.heads);
+        let attended = self_attention(
+            Tensor::cat(parts.to_vec(), 2),
+            self.heads,
+            self.q_proj.weight.dtype(),
+        );
         apply(&self.out_proj, attended)
     }
 

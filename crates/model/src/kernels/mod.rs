@@ -13,9 +13,9 @@ pub use tensor::{
     mean_cosine, mean_sigmoid, norm_linear, self_attention, sigmoid,
 };
 
-use burn::tensor::FloatDType;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
+use burn::tensor::{DType, FloatDType};
 
 /// One step of AdamW (Loshchilov & Hutter 2019, algorithm 2) with PyTorch's meaning of its numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -168,8 +168,13 @@ pub trait Kernels: Backend {
         Self::linear_x_backward(weight, grad)
     }
 
-    /// `x^T grad`: the gradient of [`Self::affine`]'s weight.
-    fn affine_weight_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+    /// `x^T grad`: the gradient of [`Self::affine`]'s weight, which is stored in `_weight` and which a backend that
+    /// [mixes](Self::mixes) rounds both factors to.
+    fn affine_weight_backward(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        _weight: DType,
+    ) -> FloatTensor<Self> {
         default::affine_weight_backward::<Self>(x, grad)
     }
 
@@ -180,8 +185,13 @@ pub trait Kernels: Backend {
 
     /// Multi-head self-attention of `qkv` `[batch, tokens, 3 width]`, ordered (K H D) as U-ViT has
     /// it: query, key and value, each of `heads` heads. Returns `[batch, tokens, width]`; scores
-    /// are scaled by `head_width^-0.5`.
-    fn fused_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+    /// are scaled by `head_width^-0.5`. A backend that [mixes](Self::mixes) rounds the factors of the products to
+    /// `_products`.
+    fn fused_attention(
+        qkv: FloatTensor<Self>,
+        heads: usize,
+        _products: DType,
+    ) -> FloatTensor<Self> {
         default::attention::<Self>(qkv, heads)
     }
 
@@ -191,6 +201,7 @@ pub trait Kernels: Backend {
         qkv: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         heads: usize,
+        _products: DType,
     ) -> FloatTensor<Self> {
         default::attention_backward::<Self>(qkv, grad, heads)
     }

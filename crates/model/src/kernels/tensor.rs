@@ -1,7 +1,7 @@
 //! The operations on Burn's tensors.
 
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{DType, Tensor, TensorPrimitive};
 
 use super::{AdamWStep, Kernels};
 
@@ -150,8 +150,13 @@ pub fn adam_w<B: Kernels, const D: usize>(
     (parameter, [first, second])
 }
 
-/// Multi-head self-attention of `qkv` `[batch, tokens, 3 width]`; returns `[batch, tokens, width]`.
-pub fn self_attention<B: Kernels>(qkv: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
-    let qkv = qkv.into_primitive().tensor();
-    Tensor::from_primitive(TensorPrimitive::Float(B::fused_attention(qkv, heads)))
+/// Multi-head self-attention of `qkv` `[batch, tokens, 3 width]`; returns `[batch, tokens, width]`. `products` is the
+/// type of the layers' weights, in which a backend that [mixes](Kernels::mixes) types takes its products.
+pub fn self_attention<B: Kernels>(
+    qkv: Tensor<B, 3>,
+    heads: usize,
+    products: DType,
+) -> Tensor<B, 3> {
+    let attended = B::fused_attention(primitive(qkv), heads, products);
+    Tensor::from_primitive(TensorPrimitive::Float(attended))
 }

@@ -27,7 +27,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for Affine {
         } else {
             x.clone()
         };
-        step.product(factor, [1, 2 + usize::from(self.onto)]);
+        step.product(factor, weight.dtype(), [1, 2 + usize::from(self.onto)]);
         if step.wants(0) {
             let gradient = B::affine_x_backward(weight, step.grad.clone());
             let gradient = if self.gelu {
@@ -75,10 +75,10 @@ pub(super) fn affine<B: Kernels, C: CheckpointStrategy>(
 }
 
 impl<B: Kernels, S, const N: usize> Step<'_, B, S, N> {
-    /// Gives the gradients of the weight and the bias that made the output of `x`.
-    pub(super) fn product(&mut self, x: FloatTensor<B>, [weight, bias]: [usize; 2]) {
+    /// Gives the gradients of the weight, which is stored in `dtype`, and of the bias that made the output of `x`.
+    pub(super) fn product(&mut self, x: FloatTensor<B>, dtype: DType, [weight, bias]: [usize; 2]) {
         if self.wants(weight) {
-            let gradient = B::affine_weight_backward(x, self.grad.clone());
+            let gradient = B::affine_weight_backward(x, self.grad.clone(), dtype);
             self.give(weight, gradient);
         }
         if self.wants(bias) {

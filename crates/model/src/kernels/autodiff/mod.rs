@@ -7,6 +7,7 @@ mod elementwise;
 mod row_norm;
 
 use burn::tensor::ops::FloatTensor;
+use burn::tensor::{DType, TensorMetadata};
 use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
@@ -72,8 +73,8 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         row_norm::norm_affine::<B, C>(x, scale, shift, epsilon, weight, bias)
     }
 
-    fn fused_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
-        attention::fused_attention::<B, C>(qkv, heads)
+    fn fused_attention(qkv: FloatTensor<Self>, heads: usize, products: DType) -> FloatTensor<Self> {
+        attention::fused_attention::<B, C>(qkv, heads, products)
     }
 }
 

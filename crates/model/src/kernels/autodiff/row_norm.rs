@@ -67,7 +67,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for NormAffine {
         } = norm;
         if step.wants(3) || step.wants(4) {
             let rows = B::row_norm(x.clone(), scale.clone(), shift, epsilon);
-            step.product(rows, [3, 4]);
+            step.product(rows, weight.dtype(), [3, 4]);
         }
         if (0..3).any(|index| step.wants(index)) {
             let gradient = B::affine_x_backward(weight, step.grad.clone());

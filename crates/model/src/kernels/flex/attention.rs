@@ -7,32 +7,113 @@ use faer::Par;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::bfloat16::{COLUMNS, Factor, Panel, Rows, Target};
 use super::math::exp;
 use super::product::{Onto, View, product};
 use super::{Elements, Output, tensor_from, written};
 
-/// A product of one head, which has a core to itself.
-///
-/// # Safety
-/// As [`product`].
-unsafe fn of_head(
-    sizes: [usize; 3],
-    out: *mut f32,
-    out_stride: usize,
-    factors: [View; 2],
-    scale: f32,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        product(
-            sizes,
-            out,
-            out_stride,
-            Onto::Nothing,
-            factors,
-            scale,
-            Par::Seq,
-        );
+/// The products of one head, which has a core to itself.
+enum Products {
+    /// In single precision.
+    Single,
+    /// Of factors rounded to bfloat16.
+    Half(Box<Scratch>),
+}
+
+/// What the rounded factors of a product are kept in.
+#[derive(Default)]
+struct Scratch {
+    rows: Rows,
+    panel: Panel,
+    product: Vec<f32>,
+}
+
+impl Products {
+    fn new(in_halves: bool) -> Self {
+        if in_halves {
+            Self::Half(Box::default())
+        } else {
+            Self::Single
+        }
+    }
+
+    /// `out [m, n] = scale * a [m, k] b [k, n]`; `out` has rows `stride` apart.
+    ///
+    /// # Safety
+    /// `out` must be valid for writes and overlap neither view.
+    unsafe fn write(
+        &mut self,
+        sizes: [usize; 3],
+        out: *mut f32,
+        stride: usize,
+        factors: [View; 2],
+        scale: f32,
+    ) {
+        let [m, n, k] = sizes;
+        let [a, b] = factors;
+        match self {
+            // SAFETY: the caller's promise.
+            Self::Single => unsafe {
+                product(sizes, out, stride, Onto::Nothing, factors, scale, Par::Seq);
+            },
+            // Turning the large factor costs more than turning the product: `(a b)^T = b^T a^T`.
+            Self::Half(scratch) if a.is_transposed() => {
+                scratch.rows.set_columns(b, k, n);
+                let mut product = std::mem::take(&mut scratch.product);
+                product.resize(m * n, 0.0);
+                let factor = Factor::Plain(a.transposed());
+                // SAFETY: the product has `n` rows of `m` values.
+                unsafe { scratch.write(product.as_mut_ptr(), m, factor, m, scale) };
+                for row in 0..m {
+                    for column in 0..n {
+                        // SAFETY: the caller's promise.
+                        unsafe {
+                            out.add(row * stride + column)
+                                .write(product[column * m + row])
+                        };
+                    }
+                }
+                scratch.product = product;
+            }
+            Self::Half(scratch) => {
+                scratch.rows.set(a, m, k);
+                let factor = if b.is_transposed() {
+                    Factor::Transposed(b.transposed())
+                } else {
+                    Factor::Plain(b)
+                };
+                // SAFETY: the caller's promise.
+                unsafe { scratch.write(out, stride, factor, n, scale) };
+            }
+        }
+    }
+}
+
+impl Scratch {
+    /// The product of all rows with a factor of `columns` columns.
+    ///
+    /// # Safety
+    /// `out` must be valid for writes of all rows, which lie `stride` apart.
+    unsafe fn write(
+        &mut self,
+        out: *mut f32,
+        stride: usize,
+        factor: Factor<f32>,
+        columns: usize,
+        scale: f32,
+    ) {
+        for first in (0..columns).step_by(COLUMNS) {
+            let target = Target {
+                scale,
+                bias: None,
+                out: out.wrapping_add(first),
+                stride,
+                adds: false,
+            };
+            let (rows, part) = (0..self.rows.count(), first..columns.min(first + COLUMNS));
+            // SAFETY: the caller's promise.
+            unsafe { self.panel.product(&self.rows, rows, factor, part, target) };
+        }
     }
 }
 
@@ -69,20 +150,28 @@ impl Sizes {
         sample * self.tokens * 3 * self.width + part * self.width + head * self.head_width()
     }
 
-    fn views(self, qkv: &[f32], sample: usize, head: usize) -> [View; 3] {
+    fn views(self, qkv: &[f32], sample: usize, head: usize) -> [View<'_>; 3] {
         [0, 1, 2].map(|part| View::new(qkv, self.offset(sample, head, part), 3 * self.width))
     }
 
-    /// Runs `task(scratch, sample, head)` for every head of every sample, on all cores.
-    fn for_each_head(self, scratch: usize, task: impl Fn(&mut [f32], usize, usize) + Sync) {
+    /// Runs `task(products, scratch, sample, head)` for every head of every sample, on all cores.
+    fn for_each_head(
+        self,
+        in_halves: bool,
+        scratch: usize,
+        task: impl Fn(&mut Products, &mut [f32], usize, usize) + Sync,
+    ) {
         (0..self.batch * self.heads).into_par_iter().for_each_init(
-            || vec![0.0; scratch],
-            |scratch, index| task(scratch, index / self.heads, index % self.heads),
+            || (Products::new(in_halves), vec![0.0; scratch]),
+            |(products, scratch), index| {
+                task(products, scratch, index / self.heads, index % self.heads);
+            },
         );
     }
 }
 
-pub(super) fn forward(qkv: FlexTensor, heads: usize) -> FlexTensor {
+/// Products are of factors in single precision or rounded to bfloat16; all else is in single precision.
+pub(super) fn forward(qkv: FlexTensor, heads: usize, in_halves: bool) -> FlexTensor {
     let sizes = Sizes::new(&qkv, heads);
     let Sizes {
         batch,
@@ -93,38 +182,50 @@ pub(super) fn forward(qkv: FlexTensor, heads: usize) -> FlexTensor {
     let head_width = sizes.head_width();
     let qkv = Elements::new(qkv);
     let qkv = qkv.slice();
-    // SAFETY: every head of every sample writes all its columns of the output, each element once;
-    // the views cover `tokens` rows of `head_width` columns inside `qkv`.
+    // SAFETY: every head of every sample writes all its columns of the output, each element once.
     let values = unsafe {
         written(batch * tokens * width, |out| {
             let out = Output(out.as_mut_ptr().cast());
-            sizes.for_each_head(tokens * tokens, |scores, sample, head| {
-                let [query, key, value] = sizes.views(qkv, sample, head);
-                let out = out.at(sample * tokens * width + head * head_width);
-                attention_weights(sizes, query, key, scores);
-                let weights = View::new(scores, 0, tokens);
-                let sizes = [tokens, head_width, tokens];
-                of_head(sizes, out, width, [weights, value], 1.0);
-            });
+            sizes.for_each_head(
+                in_halves,
+                tokens * tokens,
+                |products, scores, sample, head| {
+                    let [query, key, value] = sizes.views(qkv, sample, head);
+                    let out = out.at(sample * tokens * width + head * head_width);
+                    attention_weights(products, sizes, query, key, scores);
+                    let weights = View::new(scores, 0, tokens);
+                    let sizes = [tokens, head_width, tokens];
+                    products.write(sizes, out, width, [weights, value], 1.0);
+                },
+            );
         })
     };
     tensor_from(values, Shape::new([batch, tokens, width]))
 }
 
-/// # Safety
-/// The views must cover `[tokens, head_width]`.
-unsafe fn attention_weights(sizes: Sizes, query: View, key: View, scores: &mut [f32]) {
+/// The weights of one head, from `[tokens, head_width]` of query and key.
+fn attention_weights(
+    products: &mut Products,
+    sizes: Sizes,
+    query: View,
+    key: View,
+    scores: &mut [f32],
+) {
     let tokens = sizes.tokens;
+    assert_eq!(scores.len(), tokens * tokens, "a score of each two tokens");
     let shape = [tokens, tokens, sizes.head_width()];
-    // SAFETY: the caller's promise; `scores` holds `tokens * tokens` elements.
-    unsafe {
-        let factors = [query, key.transposed()];
-        of_head(shape, scores.as_mut_ptr(), tokens, factors, sizes.scale());
-    }
+    let factors = [query, key.transposed()];
+    // SAFETY: the scores are borrowed mutably and as many as the product has.
+    unsafe { products.write(shape, scores.as_mut_ptr(), tokens, factors, sizes.scale()) };
     softmax_rows(scores, tokens);
 }
 
-pub(super) fn backward(qkv: FlexTensor, grad: FlexTensor, heads: usize) -> FlexTensor {
+pub(super) fn backward(
+    qkv: FlexTensor,
+    grad: FlexTensor,
+    heads: usize,
+    in_halves: bool,
+) -> FlexTensor {
     let sizes = Sizes::new(&qkv, heads);
     let Sizes {
         batch,
@@ -136,30 +237,29 @@ pub(super) fn backward(qkv: FlexTensor, grad: FlexTensor, heads: usize) -> FlexT
     let (qkv, grad) = (Elements::new(qkv), Elements::new(grad));
     let (qkv, grad) = (qkv.slice(), grad.slice());
     let square = tokens * tokens;
-    // SAFETY: every head of every sample writes all columns of its three parts, each element once;
-    // the views cover `tokens` rows of `head_width` columns inside `qkv` and `grad`.
+    // SAFETY: every head of every sample writes all columns of its three parts, each element once.
     let values = unsafe {
         written(batch * tokens * 3 * width, |out| {
             let out = Output(out.as_mut_ptr().cast());
-            sizes.for_each_head(2 * square, |scratch, sample, head| {
+            sizes.for_each_head(in_halves, 2 * square, |products, scratch, sample, head| {
                 let [query, key, value] = sizes.views(qkv, sample, head);
                 let grad = View::new(grad, sample * tokens * width + head * head_width, width);
                 let part = |part| out.at(sizes.offset(sample, head, part));
                 let (weights, scores) = scratch.split_at_mut(square);
-                attention_weights(sizes, query, key, weights);
+                attention_weights(products, sizes, query, key, weights);
                 let transposed = View::new(weights, 0, tokens).transposed();
                 let by_tokens = [tokens, head_width, tokens];
-                of_head(by_tokens, part(2), 3 * width, [transposed, grad], 1.0);
+                products.write(by_tokens, part(2), 3 * width, [transposed, grad], 1.0);
 
                 let shape = [tokens, tokens, head_width];
                 let factors = [grad, value.transposed()];
-                of_head(shape, scores.as_mut_ptr(), tokens, factors, 1.0);
+                products.write(shape, scores.as_mut_ptr(), tokens, factors, 1.0);
                 softmax_backward_rows(weights, scores, tokens);
                 let scores = View::new(scores, 0, tokens);
                 let scale = sizes.scale();
-                of_head(by_tokens, part(0), 3 * width, [scores, key], scale);
+                products.write(by_tokens, part(0), 3 * width, [scores, key], scale);
                 let factors = [scores.transposed(), query];
-                of_head(by_tokens, part(1), 3 * width, factors, scale);
+                products.write(by_tokens, part(1), 3 * width, factors, scale);
             });
         })
     };

@@ -178,16 +178,23 @@ impl Kernels for Flex {
     }
 
     fn affine_x_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let weight = weight_for(&grad, weight);
+        if is_mixed(&grad, &weight) {
+            return bfloat16::x_backward(weight, grad);
+        }
         match grad.dtype() {
             DType::F32 => linear::x_backward(weight, grad),
             _ => <Self as burn_backend::ops::ModuleOps<Self>>::linear_x_backward(weight, grad),
         }
     }
 
-    fn affine_weight_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        match grad.dtype() {
-            DType::F32 => linear::weight_backward(x, grad),
+    fn affine_weight_backward(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        weight: DType,
+    ) -> FloatTensor<Self> {
+        match (grad.dtype(), weight) {
+            (DType::F32, DType::BF16) => bfloat16::weight_backward(x, grad),
+            (DType::F32, _) => linear::weight_backward(x, grad),
             _ => <Self as burn_backend::ops::ModuleOps<Self>>::linear_weight_backward(x, grad),
         }
     }
@@ -199,9 +206,9 @@ impl Kernels for Flex {
         }
     }
 
-    fn fused_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+    fn fused_attention(qkv: FloatTensor<Self>, heads: usize, products: DType) -> FloatTensor<Self> {
         match qkv.dtype() {
-            DType::F32 => attention::forward(qkv, heads),
+            DType::F32 => attention::forward(qkv, heads, products == DType::BF16),
             _ => default::attention::<Self>(qkv, heads),
         }
     }
@@ -210,9 +217,10 @@ impl Kernels for Flex {
         qkv: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         heads: usize,
+        products: DType,
     ) -> FloatTensor<Self> {
         match qkv.dtype() {
-            DType::F32 => attention::backward(qkv, grad, heads),
+            DType::F32 => attention::backward(qkv, grad, heads, products == DType::BF16),
             _ => default::attention_backward::<Self>(qkv, grad, heads),
         }
     }

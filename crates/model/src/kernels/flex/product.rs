@@ -1,6 +1,7 @@
 //! Matrix products of single-precision views, by a library whose kernels are chosen at run time.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -8,20 +9,19 @@ use faer::{Accum, MatMut, MatRef, Par};
 /// Multiply-adds above which a product is spread over threads, as Burn's Flex has it.
 const PARALLEL_PRODUCT: usize = 192 * 192 * 192;
 
-/// A matrix inside a larger row-major array: where it starts and how far its rows and columns lie
-/// apart.
+/// A matrix inside a larger row-major array: how far its rows and columns lie apart.
 #[derive(Clone, Copy)]
-pub(super) struct View {
-    start: *const f32,
+pub(super) struct View<'a, T = f32> {
+    values: &'a [T],
     row_stride: usize,
     column_stride: usize,
 }
 
-impl View {
+impl<'a, T: Copy> View<'a, T> {
     /// The matrix that starts at `start` of an array whose rows are `row_stride` long.
-    pub(super) fn new(values: &[f32], start: usize, row_stride: usize) -> Self {
+    pub(super) fn new(values: &'a [T], start: usize, row_stride: usize) -> Self {
         Self {
-            start: values[start..].as_ptr(),
+            values: &values[start..],
             row_stride,
             column_stride: 1,
         }
@@ -35,12 +35,28 @@ impl View {
         }
     }
 
-    /// # Safety
-    /// The view must cover `rows` and `columns` for as long as the matrix is used.
-    unsafe fn matrix<'a>(self, rows: usize, columns: usize) -> MatRef<'a, f32> {
+    /// Whether it is the transpose of what lies there.
+    pub(super) fn is_transposed(self) -> bool {
+        self.column_stride != 1
+    }
+
+    /// Some neighbours of a row of a matrix that is not transposed.
+    pub(super) fn row(self, row: usize, columns: Range<usize>) -> &'a [T] {
+        debug_assert!(!self.is_transposed());
+        let start = row * self.row_stride;
+        &self.values[start + columns.start..start + columns.end]
+    }
+
+    /// # Panics
+    /// Where the array ends before the last element.
+    fn matrix(self, rows: usize, columns: usize) -> MatRef<'a, T> {
+        let last = |count: usize, stride: usize| count.saturating_sub(1) * stride;
+        let end = last(rows, self.row_stride) + last(columns, self.column_stride);
+        assert!(rows * columns == 0 || end < self.values.len());
         let (row_stride, column_stride) = (self.row_stride as isize, self.column_stride as isize);
-        // SAFETY: the caller's promise.
-        unsafe { MatRef::from_raw_parts(self.start, rows, columns, row_stride, column_stride) }
+        let start = self.values.as_ptr();
+        // SAFETY: the last element lies within the array.
+        unsafe { MatRef::from_raw_parts(start, rows, columns, row_stride, column_stride) }
     }
 }
 
@@ -56,7 +72,7 @@ pub(super) enum Onto {
 /// `out [m, n] = scale * a [m, k] b [k, n]`, or added onto it; `out` has rows `out_stride` apart.
 ///
 /// # Safety
-/// The views must cover the given sizes and `out` must be valid for writes and overlap neither.
+/// `out` must be valid for writes and overlap neither view.
 pub(super) unsafe fn product(
     [m, n, k]: [usize; 3],
     out: *mut f32,
@@ -71,14 +87,8 @@ pub(super) unsafe fn product(
         Onto::Values => Accum::Add,
     };
     // SAFETY: the caller's promise.
-    let (out, a, b) = unsafe {
-        (
-            MatMut::from_raw_parts_mut(out, m, n, out_stride as isize, 1),
-            a.matrix(m, k),
-            b.matrix(k, n),
-        )
-    };
-    matmul(out, onto, a, b, scale, threads);
+    let out = unsafe { MatMut::from_raw_parts_mut(out, m, n, out_stride as isize, 1) };
+    matmul(out, onto, a.matrix(m, k), b.matrix(k, n), scale, threads);
 }
 
 /// Adds `a [m, k] b [k, n]`, each of them an array or the transpose of one, to `out` `[m, n]`: on all
@@ -120,7 +130,7 @@ unsafe fn multiply(
         Par::Seq
     };
     let views = [a.view(m, k), b.view(k, n)];
-    // SAFETY: the views are of slices of exactly their sizes; the rest is the caller's promise.
+    // SAFETY: the caller's promise.
     unsafe { product(sizes, out, n, onto, views, 1.0, threads) };
 }
 
@@ -133,8 +143,8 @@ pub(super) enum Operand<'a> {
     Transposed(&'a [f32]),
 }
 
-impl Operand<'_> {
-    fn view(self, rows: usize, columns: usize) -> View {
+impl<'a> Operand<'a> {
+    fn view(self, rows: usize, columns: usize) -> View<'a> {
         let (values, view) = match self {
             Self::Plain(values) => (values, View::new(values, 0, columns)),
             Self::Transposed(values) => (values, View::new(values, 0, rows).transposed()),

@@ -5,17 +5,19 @@
 //! instructions of AVX-512 BF16. Where the processor has none, the same numbers are rounded and multiplied in single
 //! precision.
 
+mod pairs;
 mod panel;
 mod rows;
 
-use burn::tensor::{Shape, TensorMetadata, bf16};
+use burn::tensor::{Shape, TensorMetadata};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::product::{Operand, add_product};
+use super::product::View;
 use super::{Elements, Output, changed, tensor_from, written};
-use panel::{COLUMNS, Panel, Target};
-use rows::Rows;
+use pairs::Source;
+pub(super) use panel::{COLUMNS, Factor, Panel, Target};
+pub(super) use rows::Rows;
 
 /// What becomes of rows before they are rounded.
 pub(super) enum RowInput {
@@ -27,16 +29,11 @@ pub(super) enum RowInput {
     Gelu,
 }
 
-/// Rows of a task at least: fewer are not worth packing a panel of the weight for.
+/// Rows of a task at least: fewer are not worth packing a panel for.
 const LEAST_ROWS: usize = 96;
 
 /// Tasks for each thread, so that all end at about the same time.
 const TASKS: usize = 4;
-
-/// Whether the processor has the instructions.
-pub(super) fn is_fast() -> bool {
-    panel::is_supported()
-}
 
 /// `f(x) W + b` of `x` `[rows, inputs]` and the bfloat16 weight `[inputs, outputs]`.
 pub(super) fn forward(
@@ -45,15 +42,16 @@ pub(super) fn forward(
     weight: FlexTensor,
     bias: Option<FlexTensor>,
 ) -> FlexTensor {
-    let product = Product::new(x, input, weight, bias);
-    let [rows, outputs] = [product.rows.count(), product.outputs];
-    // SAFETY: the product sets every element.
-    let values = unsafe {
-        written(rows * outputs, |out| {
-            product.write(Output(out.as_mut_ptr().cast()), false);
-        })
-    };
-    tensor_from(values, Shape::new([rows, outputs]))
+    let [rows, inputs] = x.shape().dims();
+    let outputs = outputs_of(&weight, inputs);
+    let (x, weight, bias) = (
+        Elements::new(x),
+        Elements::new(weight),
+        bias.map(Elements::new),
+    );
+    let factor = Factor::Plain(View::new(weight.halves(), 0, outputs));
+    let bias = bias.as_ref().map(Elements::slice);
+    fresh(&Rows::new(&x, inputs, input), [rows, outputs], factor, bias)
 }
 
 /// [`forward`] added onto `onto` `[rows, outputs]`, in place where nobody else holds it.
@@ -64,126 +62,154 @@ pub(super) fn onto(
     bias: Option<FlexTensor>,
     onto: FlexTensor,
 ) -> FlexTensor {
-    let product = Product::new(x, input, weight, bias);
-    let length = product.rows.count() * product.outputs;
-    let mut out = changed(onto, length.max(1), |_| ());
+    let [rows, inputs] = x.shape().dims();
+    let outputs = outputs_of(&weight, inputs);
+    let (x, weight, bias) = (
+        Elements::new(x),
+        Elements::new(weight),
+        bias.map(Elements::new),
+    );
+    let mut out = changed(onto, (rows * outputs).max(1), |_| ());
     let values = out.storage_mut::<f32>();
     assert_eq!(
         values.len(),
-        length,
+        rows * outputs,
         "what a product is added to has its shape"
     );
+    let factor = Factor::Plain(View::new(weight.halves(), 0, outputs));
+    let bias = bias.as_ref().map(Elements::slice);
     // SAFETY: the values are borrowed mutably, and all of them are set.
-    unsafe { product.write(Output(values.as_mut_ptr()), true) };
+    unsafe {
+        let out = Output(values.as_mut_ptr());
+        write(
+            &Rows::new(&x, inputs, input),
+            outputs,
+            factor,
+            bias,
+            out,
+            true,
+        );
+    }
     out
 }
 
-struct Product {
-    rows: Rows,
-    weight: FlexTensor,
-    bias: Option<Elements>,
-    outputs: usize,
+fn outputs_of(weight: &FlexTensor, inputs: usize) -> usize {
+    let [weight_inputs, outputs] = weight.shape().dims();
+    assert_eq!(
+        inputs, weight_inputs,
+        "a weight has a row for each of its inputs"
+    );
+    outputs
 }
 
-impl Product {
-    fn new(x: FlexTensor, input: &RowInput, weight: FlexTensor, bias: Option<FlexTensor>) -> Self {
-        let [_, inputs] = x.shape().dims();
-        let [weight_inputs, outputs] = weight.shape().dims();
-        assert_eq!(
-            inputs, weight_inputs,
-            "a weight has a row for each of its inputs"
-        );
-        let bias = bias.map(Elements::new);
-        let outputs_of_bias = bias.as_ref().map_or(outputs, |bias| bias.slice().len());
-        assert_eq!(outputs, outputs_of_bias, "a bias for each output");
-        Self {
-            rows: Rows::new(&Elements::new(x), inputs, input),
-            weight,
-            bias,
-            outputs,
-        }
-    }
-
-    /// # Safety
-    /// `out` must be valid for writes of all outputs of all rows and, where `adds`, hold values.
-    unsafe fn write(self, out: Output, adds: bool) {
-        let Self {
-            rows,
-            weight,
-            bias,
-            outputs,
-        } = self;
-        let weight = Elements::new(weight);
-        let weight = weight.halves();
-        let bias: Option<&[f32]> = bias.as_ref().map(Elements::slice);
-        if !is_fast() {
-            // SAFETY: the caller's promise.
-            return unsafe { in_single_precision(&rows, weight, outputs, bias, out, adds) };
-        }
-        let panels = outputs.div_ceil(COLUMNS);
-        let blocks = (TASKS * rayon::current_num_threads()).div_ceil(panels.max(1));
-        let block = rows.count().div_ceil(blocks.max(1)).max(LEAST_ROWS);
-        let blocks = rows.count().div_ceil(block);
-        (0..panels * blocks)
-            .into_par_iter()
-            .for_each_init(Panel::default, |panel, task| {
-                let first = task / blocks * COLUMNS;
-                panel.pack(weight, outputs, first);
-                let start = task % blocks * block;
-                let target = Target {
-                    bias: bias.map(|bias| &bias[first..outputs.min(first + COLUMNS)]),
-                    out: out.at(start * outputs + first),
-                    stride: outputs,
-                    adds,
-                };
-                // SAFETY: tasks write disjoint blocks of rows and columns, which lie within `out`, and the
-                // processor has the instructions.
-                unsafe { panel.multiply(&rows, start..rows.count().min(start + block), target) };
-            });
-    }
+/// `grad W^T` of `grad` `[rows, outputs]`: the gradient of the layer's input.
+pub(super) fn x_backward(weight: FlexTensor, grad: FlexTensor) -> FlexTensor {
+    let [rows, outputs] = grad.shape().dims();
+    let [inputs, _] = weight.shape().dims();
+    let (grad, weight) = (Elements::new(grad), Elements::new(weight));
+    let factor = Factor::Transposed(View::new(weight.halves(), 0, outputs));
+    let grad = Rows::new(&grad, outputs, &RowInput::Plain);
+    fresh(&grad, [rows, inputs], factor, None)
 }
 
-/// The same from factors that are rounded alike.
+/// `x^T grad` of `x` `[rows, inputs]` and `grad` `[rows, outputs]`, both rounded: the gradient of the layer's weight.
+pub(super) fn weight_backward(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
+    let [_, inputs] = x.shape().dims();
+    let [_, outputs] = grad.shape().dims();
+    let (grad, x) = (Elements::new(grad), Elements::new(x));
+    let factor = Factor::Plain(View::new(grad.slice(), 0, outputs));
+    let x = Rows::transposed(&x, inputs);
+    fresh(&x, [inputs, outputs], factor, None)
+}
+
+/// A product in memory of its own.
+fn fresh<T: Source>(
+    rows: &Rows,
+    [count, columns]: [usize; 2],
+    factor: Factor<T>,
+    bias: Option<&[f32]>,
+) -> FlexTensor {
+    // SAFETY: the product sets every element.
+    let values = unsafe {
+        written(count * columns, |out| {
+            let out = Output(out.as_mut_ptr().cast());
+            write(rows, columns, factor, bias, out, false);
+        })
+    };
+    tensor_from(values, Shape::new([count, columns]))
+}
+
+/// Writes the product of `rows` and a factor of `columns` columns, on all cores.
 ///
 /// # Safety
-/// As [`Product::write`].
-unsafe fn in_single_precision(
+/// `out` must be valid for writes of all columns of all rows and, where it `adds`, hold values.
+unsafe fn write<T: Source>(
     rows: &Rows,
-    weight: &[bf16],
-    outputs: usize,
+    columns: usize,
+    factor: Factor<T>,
     bias: Option<&[f32]>,
     out: Output,
     adds: bool,
 ) {
-    let length = rows.count() * outputs;
-    let (values, weight) = (
-        rows.single(),
-        weight.iter().map(|w| w.to_f32()).collect::<Vec<_>>(),
-    );
-    if !adds {
-        // SAFETY: the caller's promise; zero is a value of every element.
-        unsafe { std::ptr::write_bytes(out.at(0), 0, length) };
-    }
-    // SAFETY: all elements are set now.
-    let out = unsafe { std::slice::from_raw_parts_mut(out.at(0), length) };
     if let Some(bias) = bias {
-        for row in out.chunks_exact_mut(outputs) {
-            for (value, bias) in row.iter_mut().zip(bias) {
-                *value += bias;
-            }
-        }
+        assert_eq!(bias.len(), columns, "a bias for each output");
     }
-    let sizes = [rows.count(), outputs, rows.inputs()];
-    add_product(sizes, out, Operand::Plain(&values), Operand::Plain(&weight));
+    let panels = columns.div_ceil(COLUMNS);
+    let blocks = (TASKS * rayon::current_num_threads()).div_ceil(panels.max(1));
+    let block = rows.count().div_ceil(blocks.max(1)).max(LEAST_ROWS);
+    let blocks = rows.count().div_ceil(block);
+    (0..panels * blocks)
+        .into_par_iter()
+        .for_each_init(Panel::default, |panel, task| {
+            let first = task / blocks * COLUMNS;
+            let part = first..columns.min(first + COLUMNS);
+            let start = task % blocks * block;
+            let target = Target {
+                scale: 1.0,
+                bias: bias.map(|bias| &bias[part.clone()]),
+                out: out.at(start * columns + first),
+                stride: columns,
+                adds,
+            };
+            let range = start..rows.count().min(start + block);
+            // SAFETY: tasks write disjoint blocks of rows and columns, which lie within `out`.
+            unsafe { panel.product(rows, range, factor, part, target) };
+        });
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{FloatDType, Tensor, bf16};
+    use burn::tensor::{DType, FloatDType, Tensor, bf16};
+    use burn_autodiff::Autodiff;
     use burn_flex::Flex;
 
-    use crate::kernels::{gelu, gelu_linear_onto, layer_norm, linear, linear_onto, norm_linear};
+    use crate::kernels::{
+        gelu, gelu_linear_onto, layer_norm, linear, linear_onto, norm_linear, self_attention,
+    };
     use crate::testing::{uniform, values};
+
+    // Not by a cast of Flex's, which rounds twice.
+    fn rounded<const D: usize>(tensor: Tensor<Flex, D>) -> Vec<f32> {
+        let values = values(tensor).into_iter();
+        values.map(|value| bf16::from_f32(value).to_f32()).collect()
+    }
+
+    fn assert_close<const D: usize>(
+        what: &str,
+        found: Tensor<Flex, D>,
+        expected: &[f32],
+        terms: usize,
+    ) {
+        let found = values(found);
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.into_iter().zip(expected) {
+            let error = (found - expected).abs();
+            assert!(
+                error < 1e-5 * (terms as f32).sqrt(),
+                "{what}, sums of {terms}: {found} for {expected}"
+            );
+        }
+    }
 
     /// Products of rounded factors in double precision, and what ours are.
     fn assert_product([rows, inputs, outputs]: [usize; 3]) {
@@ -191,11 +217,6 @@ mod tests {
         let weight = uniform::<Flex, 2>([inputs, outputs]).cast(FloatDType::BF16);
         let bias = uniform::<Flex, 1>([outputs]);
         let base = uniform::<Flex, 3>([1, rows, outputs]);
-        // Not by a cast of Flex's, which rounds twice.
-        let rounded = |tensor: Tensor<Flex, 3>| -> Vec<f32> {
-            let values = values(tensor).into_iter();
-            values.map(|value| bf16::from_f32(value).to_f32()).collect()
-        };
         let weights = values(weight.clone().cast(FloatDType::F32));
         let expect = |x: Tensor<Flex, 3>, start: &dyn Fn(usize, usize) -> f32| {
             let x = rounded(x);
@@ -212,13 +233,7 @@ mod tests {
             expected
         };
         let close = |what: &str, found: Tensor<Flex, 3>, expected: Vec<f32>| {
-            for (found, expected) in values(found).into_iter().zip(expected) {
-                let error = (found - expected).abs();
-                assert!(
-                    error < 1e-5 * (inputs as f32).sqrt(),
-                    "{what} of {rows} rows of {inputs} to {outputs}: {found} for {expected}"
-                );
-            }
+            assert_close(what, found, &expected, inputs);
         };
         let biases = values(bias.clone());
         let bases = values(base.clone());
@@ -260,6 +275,88 @@ mod tests {
         );
     }
 
+    /// Both gradients of a product as products of rounded factors in double precision, and what ours are.
+    fn assert_gradients([rows, inputs, outputs]: [usize; 3]) {
+        let x = uniform::<Flex, 3>([1, rows, inputs]);
+        let weight = uniform::<Flex, 2>([inputs, outputs]).cast(FloatDType::BF16);
+        let grad = uniform::<Flex, 3>([1, rows, outputs]);
+        let tracked_x = Tensor::<Autodiff<Flex>, 3>::from_inner(x.clone()).require_grad();
+        let tracked = Tensor::<Autodiff<Flex>, 2>::from_inner(weight.clone()).require_grad();
+        let output = linear(tracked_x.clone(), tracked.clone(), None);
+        let gradients = (output * Tensor::from_inner(grad.clone())).sum().backward();
+        let (x, grad) = (rounded(x), rounded(grad));
+        let weights = values(weight.cast(FloatDType::F32));
+        let sum = |count: usize, term: &dyn Fn(usize) -> [f32; 2]| {
+            let products = (0..count).map(term).map(|pair| pair.map(f64::from));
+            products.map(|[a, b]| a * b).sum::<f64>() as f32
+        };
+        let (mut for_x, mut for_weight) = (Vec::new(), Vec::new());
+        for row in 0..rows {
+            for input in 0..inputs {
+                for_x.push(sum(outputs, &|output| {
+                    [
+                        grad[row * outputs + output],
+                        weights[input * outputs + output],
+                    ]
+                }));
+            }
+        }
+        for input in 0..inputs {
+            for output in 0..outputs {
+                for_weight.push(sum(rows, &|row| {
+                    [x[row * inputs + input], grad[row * outputs + output]]
+                }));
+            }
+        }
+        assert_close(
+            "input",
+            tracked_x.grad(&gradients).unwrap(),
+            &for_x,
+            outputs,
+        );
+        let found = tracked.grad(&gradients).unwrap();
+        assert_eq!(found.dtype(), DType::F32, "sums keep all their digits");
+        assert_close("weight", found, &for_weight, rows);
+    }
+
+    #[test]
+    fn gradients_are_products_of_rounded_factors() {
+        println!("device: flex");
+        // As below, and more rows than are packed at once.
+        for sizes in [
+            [12, 64, 128],
+            [7, 33, 70],
+            [1, 5, 3],
+            [2100, 6, 9],
+            [129, 65, 67],
+        ] {
+            assert_gradients(sizes);
+        }
+    }
+
+    #[test]
+    fn attention_of_rounded_factors_is_close_to_that_in_single_precision() {
+        println!("device: flex");
+        // Whole panels, ragged ones, odd tokens and heads of odd width.
+        for (tokens, heads, width) in [(64, 2, 128), (65, 3, 27), (130, 1, 70)] {
+            let qkv = uniform::<Flex, 3>([2, tokens, 3 * width]) * 2.0;
+            let grad = uniform::<Flex, 3>([2, tokens, width]);
+            let [single, half] = [DType::F32, DType::BF16].map(|products| {
+                let qkv = Tensor::<Autodiff<Flex>, 3>::from_inner(qkv.clone()).require_grad();
+                let output = self_attention(qkv.clone(), heads, products);
+                let loss = (output.clone() * Tensor::from_inner(grad.clone())).sum();
+                let gradient = qkv.grad(&loss.backward()).unwrap();
+                [output.inner(), gradient]
+            });
+            for (single, half) in single.into_iter().zip(half) {
+                let difference = (half - single.clone()).square().sum() / single.square().sum();
+                let difference = difference.into_scalar().sqrt();
+                println!("{tokens} tokens: {difference:.1e}");
+                assert!((1e-5..5e-3).contains(&difference), "{difference}");
+            }
+        }
+    }
+
     #[test]
     fn products_are_those_of_rounded_factors() {
         println!("device: flex");
@@ -270,6 +367,7 @@ mod tests {
             [1, 5, 3],
             [300, 48, 16],
             [129, 2, 65],
+            [5, 2050, 66],
         ] {
             assert_product(sizes);
         }

@@ -1,78 +1,102 @@
-//! The rows of a product, rounded to bfloat16.
+//! The left factor of a product: rows, rounded to bfloat16.
 
 use std::ops::Range;
 
 use burn::tensor::bf16;
-use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::super::{Elements, elementwise, row_norm, written};
+use super::super::product::View;
+use super::super::{Elements, elementwise, row_norm};
 use super::RowInput;
+use super::pairs::{Pair, columns_to_rows, round_row};
 
 /// Rows that a task rounds.
 const ROWS: usize = 16;
 
-/// Rows in bfloat16, each followed by a zero where their number of values is odd: the instructions multiply pairs.
-pub(super) struct Rows {
-    values: Vec<u16>,
+/// Columns that a task turns: as many values as a cache line holds.
+const COLUMNS: usize = 64;
+
+/// Rows in bfloat16, each followed by a zero where their number of values is odd.
+#[derive(Default)]
+pub(in super::super) struct Rows {
+    values: Vec<Pair>,
     inputs: usize,
-    count: usize,
 }
 
 impl Rows {
     /// Rounds all rows of `x` `[rows, inputs]` after what `input` does to them.
     pub(super) fn new(x: &Elements, inputs: usize, input: &RowInput) -> Self {
         let x = x.slice();
-        let count = x.len() / inputs.max(1);
-        let stride = inputs.next_multiple_of(2);
-        // SAFETY: every row of every chunk is set, with the zero behind it.
-        let values = unsafe {
-            written(count * stride, |out| {
-                out.par_chunks_mut(ROWS * stride.max(1))
-                    .zip(x.par_chunks(ROWS * inputs.max(1)))
-                    .for_each_init(Vec::new, |scratch, (out, x)| {
-                        let x = prepared(x, input, scratch);
-                        let rows = x.chunks_exact(inputs).zip(out.chunks_exact_mut(stride));
-                        for (row, out) in rows {
-                            round(row, &mut out[..inputs]);
-                            for padding in &mut out[inputs..] {
-                                padding.write(0);
-                            }
-                        }
-                    });
-            })
-        };
-        Self {
-            values,
-            inputs,
-            count,
+        let pairs = inputs.div_ceil(2);
+        let mut values = vec![Pair::default(); x.len() / inputs.max(1) * pairs];
+        values
+            .par_chunks_mut(ROWS * pairs.max(1))
+            .zip(x.par_chunks(ROWS * inputs.max(1)))
+            .for_each_init(Vec::new, |scratch, (out, x)| {
+                let x = prepared(x, input, scratch);
+                for (row, out) in x.chunks_exact(inputs).zip(out.chunks_exact_mut(pairs)) {
+                    round_row(row, out);
+                }
+            });
+        Self { values, inputs }
+    }
+
+    /// The columns of `x` `[inputs, columns]` as rows.
+    pub(super) fn transposed(x: &Elements, columns: usize) -> Self {
+        let x = x.slice();
+        let inputs = x.len() / columns.max(1);
+        let view = View::new(x, 0, columns);
+        let pairs = inputs.div_ceil(2);
+        let mut values = vec![Pair::default(); columns * pairs];
+        values
+            .par_chunks_mut(COLUMNS * pairs.max(1))
+            .enumerate()
+            .for_each(|(index, out)| {
+                let first = index * COLUMNS;
+                columns_to_rows(view, inputs, first..columns.min(first + COLUMNS), out);
+            });
+        Self { values, inputs }
+    }
+
+    /// Takes the rows of `view` `[rows, inputs]`.
+    pub(in super::super) fn set(&mut self, view: View, rows: usize, inputs: usize) {
+        self.inputs = inputs;
+        self.values.resize(rows * self.pairs(), Pair::default());
+        for (row, out) in self.values.chunks_exact_mut(inputs.div_ceil(2)).enumerate() {
+            round_row(view.row(row, 0..inputs), out);
         }
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.count
+    /// Takes the columns of `view` `[inputs, columns]`.
+    pub(in super::super) fn set_columns(&mut self, view: View, inputs: usize, columns: usize) {
+        self.inputs = inputs;
+        self.values.resize(columns * self.pairs(), Pair::default());
+        columns_to_rows(view, inputs, 0..columns, &mut self.values);
+    }
+
+    pub(in super::super) fn count(&self) -> usize {
+        self.values.len() / self.pairs().max(1)
     }
 
     pub(super) fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// From a row's start to the next one's.
-    pub(super) fn stride(&self) -> usize {
-        self.inputs.next_multiple_of(2)
+    /// Pairs of a row.
+    pub(super) fn pairs(&self) -> usize {
+        self.inputs.div_ceil(2)
     }
 
-    /// The values of some rows.
-    pub(super) fn of(&self, rows: Range<usize>) -> &[u16] {
-        &self.values[rows.start * self.stride()..rows.end * self.stride()]
+    /// The pairs from the given one of the first row to the end of the last.
+    pub(super) fn of(&self, rows: Range<usize>, first_pair: usize) -> &[Pair] {
+        &self.values[rows.start * self.pairs() + first_pair..rows.end * self.pairs()]
     }
+}
 
-    /// The rounded values in single precision, without what pads them.
-    pub(super) fn single(&self) -> Vec<f32> {
-        let rows = self.values.chunks_exact(self.stride().max(1));
-        let values = rows.flat_map(|row| &row[..self.inputs]);
-        values.map(|&bits| bf16::from_bits(bits).to_f32()).collect()
-    }
+/// Both values of pairs in single precision.
+pub(super) fn singles(pairs: &[Pair]) -> impl Iterator<Item = f32> {
+    let bits = pairs.as_flattened().iter();
+    bits.map(|&bits| bf16::from_bits(bits).to_f32())
 }
 
 /// Rows after what is done to them, in `scratch` unless that is nothing.
@@ -95,16 +119,4 @@ fn prepared<'a>(x: &'a [f32], input: &RowInput, scratch: &'a mut Vec<f32>) -> &'
         }
     }
     scratch
-}
-
-/// To the nearest bfloat16, the even one of two; what is no number stays none.
-#[multiversion(targets = "simd")]
-fn round(values: &[f32], out: &mut [std::mem::MaybeUninit<u16>]) {
-    for (value, out) in values.iter().zip(out) {
-        let bits = value.to_bits();
-        let even = (bits >> 16) & 1;
-        let rounded = bits.wrapping_add(0x7fff + even) >> 16;
-        let quiet = (bits >> 16) | 0x40;
-        out.write(if value.is_nan() { quiet } else { rounded } as u16);
-    }
 }
