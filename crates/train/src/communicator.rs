@@ -26,11 +26,13 @@ pub trait Communicator: Debug {
     /// Where this process has waited for the others in vain.
     fn sum(&self, values: Vec<f32>) -> Result<Vec<f32>, TrainError>;
 
-    /// Waits for all processes, of which one writes, even where this one is asked to stop.
+    /// Waits for all processes, of which one writes that many bytes, even where this one is asked to stop: no longer
+    /// then than writing them takes at worst, as nobody can tell a process that writes from one that hangs.
     ///
     /// # Errors
     /// As [`Self::sum`].
-    fn wait_for_writer(&self) -> Result<(), TrainError> {
+    fn wait_for_writer(&self, bytes: usize) -> Result<(), TrainError> {
+        let _ = bytes;
         self.sum(vec![0.0]).map(drop)
     }
 }

@@ -1,11 +1,13 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::{fs, thread};
 
 use adadiff_data::{Conditioning, ImageError, Label, TrainingSet, Visit};
 use adadiff_sampler::ScheduleConfig;
 use adadiff_uem::AdaDiff;
+use burn::module::Module;
 use burn_flex::FlexDevice;
 
 use super::*;
@@ -175,6 +177,46 @@ fn processes_stop_together_and_go_on_as_if_they_had_not() {
     for (found, expected) in resumed.into_iter().zip(expected) {
         assert_eq!(found.unwrap().2, expected.unwrap().2);
     }
+}
+
+/// A process without others that adds up the bytes that it waits for.
+#[derive(Debug, Default)]
+struct Waits(AtomicUsize);
+
+impl Communicator for Waits {
+    fn rank(&self) -> usize {
+        0
+    }
+
+    fn size(&self) -> usize {
+        1
+    }
+
+    fn sum(&self, values: Vec<f32>) -> Result<Vec<f32>, TrainError> {
+        Ok(values)
+    }
+
+    fn wait_for_writer(&self, bytes: usize) -> Result<(), TrainError> {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn all_wait_for_every_checkpoint_whoever_is_asked_to_stop_meanwhile() {
+    println!("device: flex");
+    let config = TrainConfig {
+        checkpoint_every: 2,
+        ..four_steps(Objective::Simple)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let waits = Waits::default();
+    let mut trainer = trainer(&config).unwrap();
+    let bytes = 16 * trainer.average().num_params();
+    let outcome = trainer.run_as(&waits, folder.path(), &mut Watcher::default());
+    assert_eq!(outcome.unwrap(), TrainOutcome::Finished);
+    // After steps 2 and 4, and at the end.
+    assert_eq!(waits.0.into_inner(), 3 * bytes);
 }
 
 /// Stripes of which one image is missing, or has another name.

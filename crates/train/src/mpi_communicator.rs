@@ -21,11 +21,14 @@ const FIRST_WORD: Duration = Duration::from_secs(10);
 /// need for the rest of a step.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Bytes a second that a checkpoint is written with at worst, over a slow network to a busy server.
+const SLOWEST_WRITER: f64 = 4e6;
+
 /// How long a process waits for the others in an exchange.
 #[derive(Clone, Copy)]
 pub struct ExchangeLimits<'a> {
     /// Set when the user asks to stop: the others are then waited for five seconds more, to stop
-    /// after the same step, and for as long as one of them writes its checkpoint.
+    /// after the same step, and for a second more for each 4 MB of a checkpoint that one of them writes.
     pub stop: &'a AtomicBool,
     /// How long an exchange may last. The process of rank 0 judges samples and writes files while the
     /// others wait.
@@ -85,12 +88,9 @@ impl<'a> MpiCommunicator<'a> {
         self.world.abort(1)
     }
 
-    /// The sums of all processes' values; `stop` ends the wait for them.
-    fn exchange(
-        &self,
-        values: Vec<f32>,
-        stop: Option<&AtomicBool>,
-    ) -> Result<Vec<f32>, TrainError> {
+    /// The sums of all processes' values, which are waited for no longer than `grace` once this process is asked to
+    /// stop.
+    fn exchange(&self, values: Vec<f32>, grace: Duration) -> Result<Vec<f32>, TrainError> {
         let mut sums = vec![0.0_f32; values.len()];
         let count = c_int::try_from(values.len())
             .map_err(|_| TrainError::Processes("an exchange of too many values".to_owned()))?;
@@ -109,7 +109,7 @@ impl<'a> MpiCommunicator<'a> {
             );
             request
         };
-        match self.wait(&mut request, stop) {
+        match self.wait(&mut request, grace) {
             Ok(()) => Ok(sums),
             Err(error) => {
                 forget((values, sums));
@@ -119,12 +119,12 @@ impl<'a> MpiCommunicator<'a> {
     }
 
     /// Waits for an exchange to end.
-    fn wait(
-        &self,
-        request: &mut ffi::MPI_Request,
-        stop: Option<&AtomicBool>,
-    ) -> Result<(), TrainError> {
-        let ExchangeLimits { limit, waiting, .. } = self.limits;
+    fn wait(&self, request: &mut ffi::MPI_Request, grace: Duration) -> Result<(), TrainError> {
+        let ExchangeLimits {
+            stop,
+            limit,
+            waiting,
+        } = self.limits;
         let start = Instant::now();
         let mut next_word = FIRST_WORD;
         let mut stopped: Option<Duration> = None;
@@ -138,8 +138,7 @@ impl<'a> MpiCommunicator<'a> {
                     limit.as_secs() / 60
                 ));
             }
-            let is_asked = stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
-            if is_asked && elapsed > *stopped.get_or_insert(elapsed) + GRACE {
+            if stop.load(Ordering::Relaxed) && elapsed > *stopped.get_or_insert(elapsed) + grace {
                 return lost(
                     "interrupted while waiting for the others, who did not come to the end of the step"
                         .to_owned(),
@@ -171,10 +170,11 @@ impl Communicator for MpiCommunicator<'_> {
     }
 
     fn sum(&self, values: Vec<f32>) -> Result<Vec<f32>, TrainError> {
-        self.exchange(values, Some(self.limits.stop))
+        self.exchange(values, GRACE)
     }
 
-    fn wait_for_writer(&self) -> Result<(), TrainError> {
-        self.exchange(vec![0.0], None).map(drop)
+    fn wait_for_writer(&self, bytes: usize) -> Result<(), TrainError> {
+        let at_worst = Duration::from_secs_f64(bytes as f64 / SLOWEST_WRITER);
+        self.exchange(vec![0.0], GRACE + at_worst).map(drop)
     }
 }

@@ -12,7 +12,7 @@ use adadiff_data::{BadImage, BatchLoader, LoaderConfig, TrainingSet, data_sha256
 use adadiff_model::kernels::Kernels;
 use adadiff_sampler::{NoiseSchedule, ScheduleConfig};
 use adadiff_uem::{AdaDiff, AdaDiffConfig};
-use burn::module::{AutodiffModule, ModuleMapper, Param};
+use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{GradientsAccumulator, GradientsParams, Optimizer};
 use burn::tensor::Tensor;
@@ -235,8 +235,6 @@ where
             let stop = observer.step(self.step, self.config.steps).is_break();
             if processes.any(stop)? {
                 self.save_among(processes, folder)?;
-                // A process that ends now would end the one that still writes.
-                processes.wait_for_writer()?;
                 return Ok(TrainOutcome::Interrupted);
             }
         }
@@ -255,13 +253,14 @@ where
         }
     }
 
-    /// Writes a checkpoint if that is this process's task.
+    /// Writes a checkpoint if that is this process's task. All wait for it: a process that is asked to
+    /// stop meanwhile, or ends, would end the one that writes.
     fn save_among(&self, processes: &dyn Communicator, folder: &Path) -> Result<(), TrainError> {
         if processes.leads() {
-            self.save(folder)
-        } else {
-            Ok(())
+            self.save(folder)?;
         }
+        // The weights, their average and two moments.
+        processes.wait_for_writer(4 * size_of::<f32>() * self.model.num_params())
     }
 
     /// The batches from the next step on.

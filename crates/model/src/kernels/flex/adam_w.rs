@@ -88,7 +88,11 @@ pub(super) fn update(
     [tensor_from(values, shape), first, second]
 }
 
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn update_chunk(
     values: &mut [f32],
     first: &mut [f32],

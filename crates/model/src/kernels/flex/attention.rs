@@ -285,7 +285,11 @@ fn reduce(row: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 {
         .fold(start, |total, &value| combine(total, value))
 }
 
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn softmax_rows(scores: &mut [f32], tokens: usize) {
     for row in scores.chunks_exact_mut(tokens) {
         let largest = reduce(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
@@ -300,7 +304,11 @@ fn softmax_rows(scores: &mut [f32], tokens: usize) {
 }
 
 /// `scores` holds the gradient of the weights and gets that of the scores.
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn softmax_backward_rows(weights: &[f32], scores: &mut [f32], tokens: usize) {
     for (weights, scores) in weights
         .chunks_exact(tokens)

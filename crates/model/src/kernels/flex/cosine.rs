@@ -34,7 +34,11 @@ pub(super) fn mean(a: FlexTensor, b: FlexTensor, skipped: usize) -> FlexTensor {
     tensor_from(means, Shape::new([groups]))
 }
 
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let (mut dot, mut of_a, mut of_b) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
     let (whole_a, whole_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));

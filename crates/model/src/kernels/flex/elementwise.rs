@@ -19,7 +19,11 @@ pub(super) fn gelu_backward(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
     changed_beside(grad, &x, PARALLEL_ELEMENTS, gelu_backward_chunk)
 }
 
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub(super) fn gelu_chunk(values: &mut [f32]) {
     for value in values {
         let x = *value;
@@ -28,7 +32,11 @@ pub(super) fn gelu_chunk(values: &mut [f32]) {
 }
 
 /// Multiplies gradients by the derivative of GELU at `x`.
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn gelu_backward_chunk(grad: &mut [f32], x: &[f32]) {
     const INVERSE_SQRT_2PI: f32 = 0.398_942_3;
     for (grad, &x) in grad.iter_mut().zip(x) {
@@ -38,7 +46,11 @@ fn gelu_backward_chunk(grad: &mut [f32], x: &[f32]) {
     }
 }
 
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn logistic_chunk(values: &mut [f32]) {
     for value in values {
         *value = 1.0 / (1.0 + exp(-*value));

@@ -122,7 +122,11 @@ fn fresh(sizes: [usize; 3], a: Operand, b: Operand) -> FlexTensor {
     tensor_from(values, Shape::new([m, n]))
 }
 
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn add_to_rows(bias: &[f32], rows: &mut [f32]) {
     for row in rows.chunks_exact_mut(bias.len()) {
         for (value, bias) in row.iter_mut().zip(bias) {
@@ -150,7 +154,11 @@ pub(super) fn bias_backward(grad: FlexTensor) -> FlexTensor {
     tensor_from(total, Shape::new([outputs]))
 }
 
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn add_rows(rows: &[f32], sum: &mut [f32]) {
     for row in rows.chunks_exact(sum.len()) {
         for (sum, value) in sum.iter_mut().zip(row) {

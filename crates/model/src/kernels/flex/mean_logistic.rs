@@ -90,7 +90,11 @@ fn panels(weight: &[f32], outputs: usize) -> Cow<'_, [f32]> {
 }
 
 /// The sum over all rows of the logistic of the outputs of a panel and its biases.
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn sum_of_logistic(rows: &[f32], panel: &[f32], biases: &[f32]) -> f32 {
     // Where the processor has no such instruction, a fused multiply-add is a call of a function.
     let fused = target_cfg_f!(target_feature = "fma");

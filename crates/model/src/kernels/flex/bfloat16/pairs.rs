@@ -58,21 +58,33 @@ impl Source for bf16 {
     }
 }
 
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn round_singles(row: &[f32], out: &mut [u16]) {
     for (out, &value) in out.iter_mut().zip(row) {
         *out = nearest(value);
     }
 }
 
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn pair_singles(first: &[f32], second: &[f32], out: &mut [Pair]) {
     for ((out, &first), &second) in out.iter_mut().zip(first).zip(second) {
         *out = [nearest(first), nearest(second)];
     }
 }
 
-#[multiversion(targets = "simd")]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn pair_halves(first: &[bf16], second: &[bf16], out: &mut [Pair]) {
     for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
         *out = [first.to_bits(), second.to_bits()];
