@@ -35,7 +35,8 @@
 
 pub mod autoencoder;
 pub mod clip;
-pub mod kernels;
+
+pub use adadiff_kernels as kernels;
 
 mod batch_memory;
 mod block;

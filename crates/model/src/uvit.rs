@@ -355,3 +355,7 @@ impl<B: Kernels> Denoiser<B> for UVit<B> {
         self.num_blocks() as u32
     }
 }
+
+#[cfg(all(test, feature = "flex"))]
+#[path = "uvit_tests.rs"]
+mod tests;

@@ -5,9 +5,9 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use adadiff_metrics::{Inception, Preprocessing};
+use adadiff_model::kernels::Kernels;
 use adadiff_weights::WeightFile;
 use anyhow::{Context, Result, ensure};
-use burn::tensor::backend::Backend;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
@@ -16,7 +16,7 @@ use crate::report::{FixtureReport, Rule};
 
 const RULE: Rule = Rule::Scaled(1e-4);
 
-pub fn check<B: Backend>(fixture: &Fixture, device: &B::Device) -> Result<FixtureReport> {
+pub fn check<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<FixtureReport> {
     let mut report = FixtureReport::new(fixture)?;
     let network = network::<B>(fixture, device)?;
     for image in fixture.get::<Vec<String>>("images")? {
@@ -51,7 +51,7 @@ struct Sample {
 }
 
 /// The network with the fixture's weights, imported from a file like the published one.
-fn network<B: Backend>(fixture: &Fixture, device: &B::Device) -> Result<Inception<B>> {
+fn network<B: Kernels>(fixture: &Fixture, device: &B::Device) -> Result<Inception<B>> {
     let salt = fixture.get("salt")?;
     let state_dict: Vec<Filled> = fixture.get("state_dict")?;
     for sample in fixture.get::<Vec<Sample>>("weight_check")? {

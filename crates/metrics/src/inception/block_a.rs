@@ -1,11 +1,12 @@
 //! The blocks on 35x35 positions (Szegedy et al. 2016, arXiv 1512.00567, figure 5).
 
+use adadiff_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::Convolution;
-use super::convolution::{convolution, same_convolution};
+use super::convolution::{same_convolution, unpadded};
 use super::pooling::average;
 
 /// Four branches; the 5x5 window once as such and once as two 3x3 ones.
@@ -20,17 +21,17 @@ pub struct BlockA<B: Backend> {
     branch_pool: Convolution<B>,
 }
 
-impl<B: Backend> BlockA<B> {
+impl<B: Kernels> BlockA<B> {
     /// A block of `inputs` channels, with `pool` channels from its pooling branch.
     pub(super) fn init(inputs: usize, pool: usize, device: &B::Device) -> Self {
         Self {
-            branch1x1: convolution(inputs, 64, 1).init(device),
-            branch5x5_1: convolution(inputs, 48, 1).init(device),
+            branch1x1: unpadded(inputs, 64, 1).init(device),
+            branch5x5_1: unpadded(inputs, 48, 1).init(device),
             branch5x5_2: same_convolution(48, 64, [5, 5]).init(device),
-            branch3x3dbl_1: convolution(inputs, 64, 1).init(device),
+            branch3x3dbl_1: unpadded(inputs, 64, 1).init(device),
             branch3x3dbl_2: same_convolution(64, 96, [3, 3]).init(device),
             branch3x3dbl_3: same_convolution(96, 96, [3, 3]).init(device),
-            branch_pool: convolution(inputs, pool, 1).init(device),
+            branch_pool: unpadded(inputs, pool, 1).init(device),
         }
     }
 

@@ -1,11 +1,12 @@
 //! From 35x35 to 17x17 positions.
 
+use adadiff_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::Convolution;
-use super::convolution::{convolution, same_convolution};
+use super::convolution::{same_convolution, unpadded};
 use super::pooling::halving_maximum;
 
 /// Three branches of stride 2.
@@ -17,14 +18,14 @@ pub struct BlockB<B: Backend> {
     branch3x3dbl_3: Convolution<B>,
 }
 
-impl<B: Backend> BlockB<B> {
+impl<B: Kernels> BlockB<B> {
     /// A block of `inputs` channels.
     pub(super) fn init(inputs: usize, device: &B::Device) -> Self {
         Self {
-            branch3x3: convolution(inputs, 384, 3).halving().init(device),
-            branch3x3dbl_1: convolution(inputs, 64, 1).init(device),
+            branch3x3: unpadded(inputs, 384, 3).halving().init(device),
+            branch3x3dbl_1: unpadded(inputs, 64, 1).init(device),
             branch3x3dbl_2: same_convolution(64, 96, [3, 3]).init(device),
-            branch3x3dbl_3: convolution(96, 96, 3).halving().init(device),
+            branch3x3dbl_3: unpadded(96, 96, 3).halving().init(device),
         }
     }
 

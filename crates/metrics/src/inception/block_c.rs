@@ -1,11 +1,12 @@
 //! The blocks on 17x17 positions (Szegedy et al. 2016, arXiv 1512.00567, figure 6).
 
+use adadiff_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::Convolution;
-use super::convolution::{convolution, same_convolution};
+use super::convolution::{same_convolution, unpadded};
 use super::pooling::average;
 
 /// Channels of the input, and of the output.
@@ -29,7 +30,7 @@ pub struct BlockC<B: Backend> {
     branch_pool: Convolution<B>,
 }
 
-impl<B: Backend> BlockC<B> {
+impl<B: Kernels> BlockC<B> {
     /// A block whose 7x7 branches have `inner` channels within.
     pub(super) fn init(inner: usize, device: &B::Device) -> Self {
         let (row, column) = ([1, 7], [7, 1]);
@@ -37,16 +38,16 @@ impl<B: Backend> BlockC<B> {
             same_convolution(inputs, outputs, kernel).init(device)
         };
         Self {
-            branch1x1: convolution(CHANNELS, BRANCH, 1).init(device),
-            branch7x7_1: convolution(CHANNELS, inner, 1).init(device),
+            branch1x1: unpadded(CHANNELS, BRANCH, 1).init(device),
+            branch7x7_1: unpadded(CHANNELS, inner, 1).init(device),
             branch7x7_2: same(inner, inner, row),
             branch7x7_3: same(inner, BRANCH, column),
-            branch7x7dbl_1: convolution(CHANNELS, inner, 1).init(device),
+            branch7x7dbl_1: unpadded(CHANNELS, inner, 1).init(device),
             branch7x7dbl_2: same(inner, inner, column),
             branch7x7dbl_3: same(inner, inner, row),
             branch7x7dbl_4: same(inner, inner, column),
             branch7x7dbl_5: same(inner, BRANCH, row),
-            branch_pool: convolution(CHANNELS, BRANCH, 1).init(device),
+            branch_pool: unpadded(CHANNELS, BRANCH, 1).init(device),
         }
     }
 

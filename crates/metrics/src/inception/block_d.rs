@@ -1,11 +1,12 @@
 //! From 17x17 to 8x8 positions.
 
+use adadiff_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::Convolution;
-use super::convolution::{convolution, same_convolution};
+use super::convolution::{same_convolution, unpadded};
 use super::pooling::halving_maximum;
 
 /// Channels of the input.
@@ -22,15 +23,15 @@ pub struct BlockD<B: Backend> {
     branch7x7x3_4: Convolution<B>,
 }
 
-impl<B: Backend> BlockD<B> {
+impl<B: Kernels> BlockD<B> {
     pub(super) fn init(device: &B::Device) -> Self {
         Self {
-            branch3x3_1: convolution(CHANNELS, 192, 1).init(device),
-            branch3x3_2: convolution(192, 320, 3).halving().init(device),
-            branch7x7x3_1: convolution(CHANNELS, 192, 1).init(device),
+            branch3x3_1: unpadded(CHANNELS, 192, 1).init(device),
+            branch3x3_2: unpadded(192, 320, 3).halving().init(device),
+            branch7x7x3_1: unpadded(CHANNELS, 192, 1).init(device),
             branch7x7x3_2: same_convolution(192, 192, [1, 7]).init(device),
             branch7x7x3_3: same_convolution(192, 192, [7, 1]).init(device),
-            branch7x7x3_4: convolution(192, 192, 3).halving().init(device),
+            branch7x7x3_4: unpadded(192, 192, 3).halving().init(device),
         }
     }
 

@@ -1,11 +1,12 @@
 //! The blocks on 8x8 positions (Szegedy et al. 2016, arXiv 1512.00567, figure 7).
 
+use adadiff_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::Convolution;
-use super::convolution::{convolution, same_convolution};
+use super::convolution::{same_convolution, unpadded};
 
 /// Four branches, two of which end in a row and a column side by side.
 #[derive(Module, Debug)]
@@ -21,22 +22,22 @@ pub struct BlockE<B: Backend> {
     branch_pool: Convolution<B>,
 }
 
-impl<B: Backend> BlockE<B> {
+impl<B: Kernels> BlockE<B> {
     /// A block of `inputs` channels.
     pub(super) fn init(inputs: usize, device: &B::Device) -> Self {
         let (row, column) = ([1, 3], [3, 1]);
         let same =
             |inputs: usize, kernel: [usize; 2]| same_convolution(inputs, 384, kernel).init(device);
         Self {
-            branch1x1: convolution(inputs, 320, 1).init(device),
-            branch3x3_1: convolution(inputs, 384, 1).init(device),
+            branch1x1: unpadded(inputs, 320, 1).init(device),
+            branch3x3_1: unpadded(inputs, 384, 1).init(device),
             branch3x3_2a: same(384, row),
             branch3x3_2b: same(384, column),
-            branch3x3dbl_1: convolution(inputs, 448, 1).init(device),
+            branch3x3dbl_1: unpadded(inputs, 448, 1).init(device),
             branch3x3dbl_2: same(448, [3, 3]),
             branch3x3dbl_3a: same(384, row),
             branch3x3dbl_3b: same(384, column),
-            branch_pool: convolution(inputs, 192, 1).init(device),
+            branch_pool: unpadded(inputs, 192, 1).init(device),
         }
     }
 

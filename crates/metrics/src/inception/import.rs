@@ -1,14 +1,14 @@
 //! The published weights, `pt_inception-2015-12-05-6726825d.pth` of pytorch-fid.
 
+use adadiff_kernels::Kernels;
 use adadiff_weights::{Placements, WeightError, WeightFile};
-use burn::tensor::backend::Backend;
 
 use super::{INCEPTION_CLASSES, INCEPTION_FEATURES, Inception};
 
 /// A tensor of FID's Inception network, by which it is found in a file.
 pub const INCEPTION_LANDMARK: &str = "Conv2d_1a_3x3.conv.weight";
 
-impl<B: Backend> Inception<B> {
+impl<B: Kernels> Inception<B> {
     /// Loads the weights of a file under pytorch-fid's names.
     ///
     /// # Errors
@@ -23,11 +23,11 @@ impl<B: Backend> Inception<B> {
 /// The published tensors and their places in [`Inception`].
 fn placements() -> Placements {
     let mut list = List::default();
-    list.convolution("Conv2d_1a_3x3", [3, 32], [3, 3]);
-    list.convolution("Conv2d_2a_3x3", [32, 32], [3, 3]);
-    list.convolution("Conv2d_2b_3x3", [32, 64], [3, 3]);
-    list.convolution("Conv2d_3b_1x1", [64, 80], [1, 1]);
-    list.convolution("Conv2d_4a_3x3", [80, 192], [3, 3]);
+    list.unpadded("Conv2d_1a_3x3", [3, 32], [3, 3]);
+    list.unpadded("Conv2d_2a_3x3", [32, 32], [3, 3]);
+    list.unpadded("Conv2d_2b_3x3", [32, 64], [3, 3]);
+    list.unpadded("Conv2d_3b_1x1", [64, 80], [1, 1]);
+    list.unpadded("Conv2d_4a_3x3", [80, 192], [3, 3]);
     list.block_a("Mixed_5b", 192, 32);
     list.block_a("Mixed_5c", 256, 64);
     list.block_a("Mixed_5d", 288, 64);
@@ -49,7 +49,7 @@ fn placements() -> Placements {
 struct List(Placements);
 
 impl List {
-    fn convolution(&mut self, name: &str, channels: [usize; 2], kernel: [usize; 2]) {
+    fn unpadded(&mut self, name: &str, channels: [usize; 2], kernel: [usize; 2]) {
         let path = name.to_lowercase();
         let (convolution, norm) = (format!("{path}.conv"), format!("{path}.bn"));
         let published = format!("{name}.conv");
@@ -61,7 +61,7 @@ impl List {
     /// Convolutions of one block: the branch, its channels and its kernel.
     fn branches(&mut self, block: &str, branches: &[(&str, [usize; 2], [usize; 2])]) {
         for &(branch, channels, kernel) in branches {
-            self.convolution(&format!("{block}.{branch}"), channels, kernel);
+            self.unpadded(&format!("{block}.{branch}"), channels, kernel);
         }
     }
 

@@ -1,12 +1,13 @@
 //! The blocks in their order.
 
+use adadiff_kernels::Kernels;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::convolution::{convolution, same_convolution};
-use super::pooling::{average, halving_maximum, maximum, spatial_mean};
+use super::convolution::{same_convolution, unpadded};
+use super::pooling::{average, flaw, halving_maximum, maximum, spatial_mean};
 use super::{BlockA, BlockB, BlockC, BlockD, BlockE, Convolution, Preprocessing};
 
 /// Features of an image.
@@ -53,15 +54,15 @@ pub struct InceptionOutput<B: Backend> {
     pub logits_unbiased: Tensor<B, 2>,
 }
 
-impl<B: Backend> Inception<B> {
+impl<B: Kernels> Inception<B> {
     /// The network with Burn's initial weights, to import others into.
     pub fn init(device: &B::Device) -> Self {
         Self {
-            conv2d_1a_3x3: convolution(3, 32, 3).halving().init(device),
-            conv2d_2a_3x3: convolution(32, 32, 3).init(device),
+            conv2d_1a_3x3: unpadded(3, 32, 3).halving().init(device),
+            conv2d_2a_3x3: unpadded(32, 32, 3).init(device),
             conv2d_2b_3x3: same_convolution(32, 64, [3, 3]).init(device),
-            conv2d_3b_1x1: convolution(64, 80, 1).init(device),
-            conv2d_4a_3x3: convolution(80, 192, 3).init(device),
+            conv2d_3b_1x1: unpadded(64, 80, 1).init(device),
+            conv2d_4a_3x3: unpadded(80, 192, 3).init(device),
             mixed_5b: BlockA::init(192, 32, device),
             mixed_5c: BlockA::init(256, 64, device),
             mixed_5d: BlockA::init(288, 64, device),
@@ -100,12 +101,14 @@ impl<B: Backend> Inception<B> {
         let x = self.conv2d_1a_3x3.forward(images);
         let x = self.conv2d_2a_3x3.forward(x);
         let x = self.conv2d_2b_3x3.forward(x);
+        let first_flaw = flaw(x.clone());
         let x = halving_maximum(x); // [batch, 64, 73, 73]
-        let first = spatial_mean(x.clone());
+        let first = spatial_mean(x.clone()) + first_flaw.clone();
         let x = self.conv2d_3b_1x1.forward(x);
         let x = self.conv2d_4a_3x3.forward(x);
+        let flaw = first_flaw + flaw(x.clone());
         let x = halving_maximum(x); // [batch, 192, 35, 35]
-        let second = spatial_mean(x.clone());
+        let second = spatial_mean(x.clone()) + flaw.clone();
         let x = self.mixed_5b.forward(x);
         let x = self.mixed_5c.forward(x);
         let x = self.mixed_5d.forward(x);
@@ -114,11 +117,11 @@ impl<B: Backend> Inception<B> {
         let x = self.mixed_6c.forward(x);
         let x = self.mixed_6d.forward(x);
         let x = self.mixed_6e.forward(x);
-        let third = spatial_mean(x.clone());
+        let third = spatial_mean(x.clone()) + flaw.clone();
         let x = self.mixed_7a.forward(x); // [batch, 1280, 8, 8]
         let x = self.mixed_7b.forward(x, average);
         let x = self.mixed_7c.forward(x, maximum);
-        let features = spatial_mean(x);
+        let features = spatial_mean(x) + flaw;
         let logits_unbiased = features.clone().matmul(self.fc.weight.val());
         let logits = match &self.fc.bias {
             Some(bias) => logits_unbiased.clone() + bias.val().unsqueeze(),

@@ -7,23 +7,23 @@ use burn::tensor::module::{avg_pool2d, max_pool2d};
 /// Side of every window.
 const WINDOW: [usize; 2] = [3, 3];
 
-/// The largest value of each window; about half the height and width remain.
+/// The largest value of each window; about half the height and width remain. It passes over what is no number.
 pub(super) fn halving_maximum<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
-    let largest = max_pool2d(x.clone(), WINDOW, [2, 2], [0, 0], [1, 1], false);
-    with_flaws(largest, x)
+    max_pool2d(x, WINDOW, [2, 2], [0, 0], [1, 1], false)
 }
 
-/// The largest value of each window; the size stays.
+/// The largest value of each window; the size stays. It passes over what is no number.
 pub(super) fn maximum<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
-    let largest = max_pool2d(x.clone(), WINDOW, [1, 1], [1, 1], [1, 1], false);
-    with_flaws(largest, x)
+    max_pool2d(x, WINDOW, [1, 1], [1, 1], [1, 1], false)
 }
 
-/// The largest values, none of which is a number where one of their channel was none: a maximum passes
-/// over it.
-fn with_flaws<B: Backend>(largest: Tensor<B, 4>, x: Tensor<B, 4>) -> Tensor<B, 4> {
-    let [batch, channels, _, _] = x.dims();
-    largest + (spatial_mean(x) * 0.0).reshape([batch, channels, 1, 1])
+/// Zero where all values of a sample are finite, no number elsewhere: what is added to features beyond a maximum,
+/// where no convolution of the same values carries on what is none.
+///
+/// # Shapes
+/// `[batch, channels, height, width]` to `[batch, 1]`.
+pub(super) fn flaw<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 2> {
+    (spatial_mean(x) * 0.0).sum_dim(1)
 }
 
 /// The mean of each window's values within the image; the size stays.
@@ -65,16 +65,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_passed_on() {
+    fn what_is_no_number_is_found() {
         let device = FlexDevice;
         println!("device: flex");
-        let x = Tensor::<Flex, 4>::from_floats(
-            [[[[1.0, 2.0], [f32::NAN, 3.0]], [[1.0; 2]; 2]]],
-            &device,
-        );
-        let found = values(maximum(x));
-        assert!(found[..4].iter().all(|value| value.is_nan()));
-        assert_eq!(found[4..], [1.0; 4]);
+        let flaws = |bad: f32| {
+            let x =
+                Tensor::<Flex, 4>::from_floats([[[[1.0]], [[2.0]]], [[[bad]], [[3.0]]]], &device);
+            let flaws: Vec<f32> = flaw(x).into_data().into_vec().unwrap();
+            flaws
+        };
+        assert_eq!(flaws(-7.0), [0.0, 0.0]);
+        for bad in [f32::NAN, f32::INFINITY] {
+            let found = flaws(bad);
+            assert!(found[0] == 0.0 && found[1].is_nan());
+        }
     }
 
     #[test]

@@ -1,5 +1,22 @@
-//! The few operations of a transformer block that decide its speed, as an extension of Burn's
-//! backends: every backend gets Burn's own operations, Flex vectorised ones.
+//! The few operations that decide the speed of a transformer block, its training and a network of convolutions,
+//! as an extension of Burn's backends: every backend gets Burn's own operations, Flex vectorised ones.
+//!
+//! ```
+//! use adadiff_kernels::{Kernels, gelu_linear_onto};
+//! use burn::tensor::Tensor;
+//! use burn_flex::Flex;
+//!
+//! /// `x + gelu(x) W`, on any backend.
+//! fn residual<B: Kernels>(x: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3> {
+//!     gelu_linear_onto(x.clone(), weight, None, x)
+//! }
+//!
+//! let device = Default::default();
+//! let x = Tensor::<Flex, 3>::from_floats([[[-100.0, 100.0]]], &device);
+//! let weight = Tensor::from_floats([[1.0, 0.0], [0.5, 2.0]], &device);
+//! let sum: Vec<f32> = residual(x, weight).into_data().to_vec().unwrap();
+//! assert_eq!(sum, [-50.0, 300.0]);
+//! ```
 
 mod autodiff;
 mod backends;
@@ -7,10 +24,12 @@ mod default;
 #[cfg(feature = "flex")]
 mod flex;
 mod tensor;
+#[cfg(all(test, feature = "flex"))]
+mod testing;
 
 pub use tensor::{
-    adam_w, gelu, gelu_linear_onto, layer_norm, linear, linear_onto, linear_per_sample,
-    mean_cosine, mean_sigmoid, norm_linear, self_attention, sigmoid,
+    adam_w, convolution, gelu, gelu_linear_onto, layer_norm, linear, linear_onto,
+    linear_per_sample, mean_cosine, mean_sigmoid, norm_linear, self_attention, sigmoid,
 };
 
 use burn::tensor::backend::Backend;
@@ -30,6 +49,39 @@ pub struct AdamWStep {
     pub weight_decay: f32,
     /// The number of this step, counted from 1, which the moments are corrected by.
     pub time: usize,
+}
+
+/// Where the windows of a convolution lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// From one window to the next, down and to the right.
+    pub stride: [usize; 2],
+    /// Zeros above and below, to the left and to the right.
+    pub padding: [[usize; 2]; 2],
+}
+
+impl Windows {
+    /// How many windows there are, down and to the right.
+    pub fn output(self, image: [usize; 2], kernel: [usize; 2]) -> [usize; 2] {
+        [0, 1].map(|axis| {
+            let padded = image[axis] + self.padding[axis].iter().sum::<usize>();
+            (padded + self.stride[axis])
+                .saturating_sub(kernel[axis])
+                .checked_div(self.stride[axis])
+                .unwrap_or(0)
+        })
+    }
+}
+
+/// What is done to the outputs of a convolution.
+#[derive(Clone, Debug)]
+pub struct ChannelMap<T> {
+    /// What each channel `[outputs]` is multiplied by.
+    pub scale: Option<T>,
+    /// What is then added to it, `[outputs]`.
+    pub shift: Option<T>,
+    /// Whether values below zero become zero. What is no number stays none.
+    pub rectifies: bool,
 }
 
 /// A Burn backend with the operations of a transformer block and of its training.
@@ -204,6 +256,17 @@ pub trait Kernels: Backend {
         _products: DType,
     ) -> FloatTensor<Self> {
         default::attention_backward::<Self>(qkv, grad, heads)
+    }
+
+    /// A convolution of `x` `[batch, inputs, height, width]` with `weight` `[outputs, inputs, height, width]`, and what is done to
+    /// its outputs.
+    fn convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        map: ChannelMap<FloatTensor<Self>>,
+        windows: Windows,
+    ) -> FloatTensor<Self> {
+        default::convolution::<Self>(x, weight, map, windows)
     }
 
     /// A parameter of any shape after a step of AdamW, and its first and second moment.

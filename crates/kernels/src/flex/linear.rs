@@ -172,7 +172,7 @@ mod tests {
     use burn::tensor::Tensor;
     use burn_flex::Flex;
 
-    use crate::kernels::{gelu, linear_onto};
+    use crate::{gelu, linear_onto};
 
     fn tensor<const D: usize>(values: &[f32], shape: [usize; D]) -> Tensor<Flex, D> {
         Tensor::<Flex, 1>::from_floats(values, &Default::default()).reshape(shape)

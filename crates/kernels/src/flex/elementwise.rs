@@ -63,7 +63,7 @@ mod tests {
     use burn_autodiff::Autodiff;
     use burn_flex::Flex;
 
-    use crate::kernels::{gelu, sigmoid};
+    use crate::{gelu, sigmoid};
 
     fn points() -> Vec<f32> {
         let near = (-1200..=1200).map(|i| i as f32 / 100.0);

@@ -183,10 +183,10 @@ mod tests {
     use burn_autodiff::Autodiff;
     use burn_flex::Flex;
 
-    use crate::kernels::{
+    use crate::testing::{uniform, values};
+    use crate::{
         gelu, gelu_linear_onto, layer_norm, linear, linear_onto, norm_linear, self_attention,
     };
-    use crate::testing::{uniform, values};
 
     // Not by a cast of Flex's, which rounds twice.
     fn rounded<const D: usize>(tensor: Tensor<Flex, D>) -> Vec<f32> {

@@ -1,9 +1,11 @@
 //! The operations on Burn's tensors.
 
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::Conv2d;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, Tensor, TensorPrimitive};
 
-use super::{AdamWStep, Kernels};
+use super::{AdamWStep, ChannelMap, Kernels, Windows};
 
 /// Exact GELU, `x Phi(x)`, of any shape.
 pub fn gelu<B: Kernels, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
@@ -159,4 +161,50 @@ pub fn self_attention<B: Kernels>(
 ) -> Tensor<B, 3> {
     let attended = B::fused_attention(primitive(qkv), heads, products);
     Tensor::from_primitive(TensorPrimitive::Float(attended))
+}
+
+/// A layer's convolution of `x` `[batch, inputs, height, width]`, each channel of which is then multiplied by a scale
+/// and added to a shift `[outputs]`, and cut off at zero where `rectifies`; what is no number stays none.
+pub fn convolution<B: Kernels>(
+    x: Tensor<B, 4>,
+    layer: &Conv2d<B>,
+    scale_and_shift: Option<[Tensor<B, 1>; 2]>,
+    rectifies: bool,
+) -> Tensor<B, 4> {
+    assert!(
+        layer.groups == 1 && layer.dilation == [1, 1],
+        "a plain convolution"
+    );
+    let windows = Windows {
+        stride: layer.stride,
+        padding: padding(layer, &x),
+    };
+    let bias = layer.bias.as_ref().map(|bias| bias.val());
+    let (scale, shift) = match (scale_and_shift, bias) {
+        (Some([scale, shift]), Some(bias)) => (Some(scale.clone()), Some(bias * scale + shift)),
+        (Some([scale, shift]), None) => (Some(scale), Some(shift)),
+        (None, bias) => (None, bias),
+    };
+    let map = ChannelMap {
+        scale: scale.map(primitive),
+        shift: shift.map(primitive),
+        rectifies,
+    };
+    let output = B::convolution(primitive(x), primitive(layer.weight.val()), map, windows);
+    Tensor::from_primitive(TensorPrimitive::Float(output))
+}
+
+/// Zeros before and after each axis of an image.
+fn padding<B: Kernels>(layer: &Conv2d<B>, x: &Tensor<B, 4>) -> [[usize; 2]; 2] {
+    let [_, _, height, width] = x.dims();
+    match layer.padding {
+        PaddingConfig2d::Valid => [[0; 2]; 2],
+        PaddingConfig2d::Explicit(top, left, bottom, right) => [[top, bottom], [left, right]],
+        PaddingConfig2d::Same => [0, 1].map(|axis| {
+            let (size, stride) = ([height, width][axis], layer.stride[axis]);
+            let covered = (size.div_ceil(stride) - 1) * stride + layer.kernel_size[axis];
+            let zeros = covered.saturating_sub(size);
+            [zeros / 2, zeros.div_ceil(2)]
+        }),
+    }
 }

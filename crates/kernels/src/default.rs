@@ -2,11 +2,11 @@
 
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
-use burn::tensor::module::attention as burn_attention;
-use burn::tensor::ops::FloatTensor;
+use burn::tensor::module::{attention as burn_attention, conv2d};
+use burn::tensor::ops::{FloatTensor, PaddedConvOptions};
 use burn::tensor::{FloatDType, Shape, Tensor, TensorMetadata, TensorPrimitive};
 
-use super::{AdamWStep, Kernels};
+use super::{AdamWStep, ChannelMap, Kernels, Windows};
 
 fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
@@ -219,4 +219,34 @@ pub(super) fn gelu_backward<B: Backend>(x: FloatTensor<B>, grad: FloatTensor<B>)
     ));
     let cumulative = B::float_mul_scalar(B::float_add_scalar(error, 1.0.into()), 0.5.into());
     B::float_mul(grad, B::float_add(cumulative, B::float_mul(x, density)))
+}
+
+pub(super) fn convolution<B: Backend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    map: ChannelMap<FloatTensor<B>>,
+    Windows { stride, padding }: Windows,
+) -> FloatTensor<B> {
+    let options = PaddedConvOptions::asymmetric(
+        stride,
+        padding.map(|[before, _]| before),
+        padding.map(|[_, after]| after),
+        [1, 1],
+        1,
+    );
+    let mut x: Tensor<B, 4> = conv2d(wrap(x), wrap(weight), None, options);
+    let [_, outputs, ..] = x.dims();
+    let per_channel = |values| wrap::<B, 1>(values).reshape([1, outputs, 1, 1]);
+    if let Some(scale) = map.scale {
+        x = x * per_channel(scale);
+    }
+    if let Some(shift) = map.shift {
+        x = x + per_channel(shift);
+    }
+    if map.rectifies {
+        // Burn's ReLU makes a zero of what is no number.
+        let is_negative = x.clone().lower_elem(0.0);
+        x = x.mask_fill(is_negative, 0.0);
+    }
+    unwrap(x)
 }
