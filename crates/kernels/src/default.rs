@@ -1,12 +1,12 @@
 //! The operations that Burn does not have as one, in Burn's operations.
 
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{silu, softmax};
 use burn::tensor::backend::Backend;
-use burn::tensor::module::{attention as burn_attention, conv2d};
+use burn::tensor::module::{attention as burn_attention, avg_pool2d, conv2d, max_pool2d};
 use burn::tensor::ops::{FloatTensor, PaddedConvOptions};
 use burn::tensor::{FloatDType, Shape, Tensor, TensorMetadata, TensorPrimitive};
 
-use super::{AdamWStep, ChannelMap, Kernels, Windows};
+use super::{AdamWStep, ChannelMap, Grouping, Kernels, Pooling, Windows};
 
 fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
@@ -249,4 +249,39 @@ pub(super) fn convolution<B: Backend>(
         x = x.mask_fill(is_negative, 0.0);
     }
     unwrap(x)
+}
+
+pub(super) fn pool<B: Backend>(
+    x: FloatTensor<B>,
+    pooling: Pooling,
+    kernel: [usize; 2],
+    Windows { stride, padding }: Windows,
+) -> FloatTensor<B> {
+    let x: Tensor<B, 4> = wrap(x);
+    let padding = padding.map(|[before, _]| before);
+    unwrap(match pooling {
+        Pooling::Average => avg_pool2d(x, kernel, stride, padding, false, false),
+        Pooling::Maximum => {
+            // Burn's maximum passes over what is no number.
+            let flaws = (x.clone() * 0.0).sum_dim(3).sum_dim(2);
+            max_pool2d(x, kernel, stride, padding, [1, 1], false) + flaws
+        }
+    })
+}
+
+pub(super) fn group_norm<B: Backend>(
+    x: FloatTensor<B>,
+    scale: FloatTensor<B>,
+    shift: FloatTensor<B>,
+    grouping: Grouping,
+) -> FloatTensor<B> {
+    let x: Tensor<B, 4> = wrap(x);
+    let shape @ [batch, channels, height, width] = x.dims();
+    let values = channels / grouping.groups * height * width;
+    let groups = x.reshape([batch, grouping.groups, values]);
+    let (variance, mean) = groups.clone().var_mean_bias(2);
+    let normalised = (groups - mean) / (variance + grouping.epsilon).sqrt();
+    let per_channel = |values| wrap::<B, 1>(values).reshape([1, channels, 1, 1]);
+    let x = normalised.reshape(shape) * per_channel(scale) + per_channel(shift);
+    unwrap(if grouping.swish { silu(x) } else { x })
 }

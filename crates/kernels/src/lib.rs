@@ -28,8 +28,8 @@ mod tensor;
 mod testing;
 
 pub use tensor::{
-    adam_w, convolution, gelu, gelu_linear_onto, layer_norm, linear, linear_onto,
-    linear_per_sample, mean_cosine, mean_sigmoid, norm_linear, self_attention, sigmoid,
+    adam_w, convolution, gelu, gelu_linear_onto, group_norm, layer_norm, linear, linear_onto,
+    linear_per_sample, mean_cosine, mean_sigmoid, norm_linear, pool, self_attention, sigmoid,
 };
 
 use burn::tensor::backend::Backend;
@@ -51,7 +51,7 @@ pub struct AdamWStep {
     pub time: usize,
 }
 
-/// Where the windows of a convolution lie.
+/// Where the windows of a convolution or a pooling lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
     /// From one window to the next, down and to the right.
@@ -82,6 +82,26 @@ pub struct ChannelMap<T> {
     pub shift: Option<T>,
     /// Whether values below zero become zero. What is no number stays none.
     pub rectifies: bool,
+}
+
+/// What becomes of the values of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// The largest of them; no number where one of them is none.
+    Maximum,
+    /// The mean of those that lie within the image.
+    Average,
+}
+
+/// How channels are normalised together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grouping {
+    /// Number of groups, of equally many channels.
+    pub groups: usize,
+    /// What is added to a group's variance.
+    pub epsilon: f64,
+    /// Whether swish, `x sigmoid(x)`, follows.
+    pub swish: bool,
 }
 
 /// A Burn backend with the operations of a transformer block and of its training.
@@ -267,6 +287,26 @@ pub trait Kernels: Backend {
         windows: Windows,
     ) -> FloatTensor<Self> {
         default::convolution::<Self>(x, weight, map, windows)
+    }
+
+    /// What `pooling` makes of each window of `x` `[batch, channels, height, width]`, each of which covers some of it.
+    fn pool(
+        x: FloatTensor<Self>,
+        pooling: Pooling,
+        kernel: [usize; 2],
+        windows: Windows,
+    ) -> FloatTensor<Self> {
+        default::pool::<Self>(x, pooling, kernel, windows)
+    }
+
+    /// Group normalisation of `x` `[batch, channels, height, width]` with `scale` and `shift` `[channels]`.
+    fn group_norm(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        grouping: Grouping,
+    ) -> FloatTensor<Self> {
+        default::group_norm::<Self>(x, scale, shift, grouping)
     }
 
     /// A parameter of any shape after a step of AdamW, and its first and second moment.

@@ -1,11 +1,12 @@
 //! The operations on Burn's tensors.
 
-use burn::nn::PaddingConfig2d;
+use burn::module::Param;
 use burn::nn::conv::Conv2d;
+use burn::nn::{GroupNorm, PaddingConfig2d};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, Tensor, TensorPrimitive};
 
-use super::{AdamWStep, ChannelMap, Kernels, Windows};
+use super::{AdamWStep, ChannelMap, Grouping, Kernels, Pooling, Windows};
 
 /// Exact GELU, `x Phi(x)`, of any shape.
 pub fn gelu<B: Kernels, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
@@ -192,6 +193,43 @@ pub fn convolution<B: Kernels>(
     };
     let output = B::convolution(primitive(x), primitive(layer.weight.val()), map, windows);
     Tensor::from_primitive(TensorPrimitive::Float(output))
+}
+
+/// A layer's normalisation of `x` `[batch, channels, height, width]`, and swish after it where that is asked for.
+pub fn group_norm<B: Kernels>(x: Tensor<B, 4>, layer: &GroupNorm<B>, swish: bool) -> Tensor<B, 4> {
+    let channels = [layer.num_channels];
+    let parameter = |values: &Option<Param<Tensor<B, 1>>>, otherwise: f64| match values {
+        Some(values) => values.val(),
+        None => Tensor::full(channels, otherwise, &x.device()),
+    };
+    let (scale, shift) = (parameter(&layer.gamma, 1.0), parameter(&layer.beta, 0.0));
+    let grouping = Grouping {
+        groups: layer.num_groups,
+        epsilon: layer.epsilon,
+        swish,
+    };
+    let output = B::group_norm(primitive(x), primitive(scale), primitive(shift), grouping);
+    Tensor::from_primitive(TensorPrimitive::Float(output))
+}
+
+/// What `pooling` makes of each window of `x` `[batch, channels, height, width]`.
+///
+/// # Panics
+/// Where the zeros before and after an axis differ, or a window could lie beyond the image.
+pub fn pool<B: Kernels>(
+    x: Tensor<B, 4>,
+    pooling: Pooling,
+    kernel: [usize; 2],
+    windows: Windows,
+) -> Tensor<B, 4> {
+    for (axis, [before, after]) in windows.padding.into_iter().enumerate() {
+        assert!(
+            before == after && before < kernel[axis],
+            "a window of zeros alone"
+        );
+    }
+    let pooled = B::pool(primitive(x), pooling, kernel, windows);
+    Tensor::from_primitive(TensorPrimitive::Float(pooled))
 }
 
 /// Zeros before and after each axis of an image.

@@ -7,9 +7,11 @@ mod bfloat16;
 mod convolution;
 mod cosine;
 mod elementwise;
+mod group_norm;
 mod linear;
 mod math;
 mod mean_logistic;
+mod pool;
 mod product;
 mod row_norm;
 
@@ -23,7 +25,7 @@ use burn_flex::{Flex, FlexTensor, Layout};
 use burn_std::Bytes;
 use rayon::prelude::*;
 
-use super::{AdamWStep, ChannelMap, Kernels, Windows, default};
+use super::{AdamWStep, ChannelMap, Grouping, Kernels, Pooling, Windows, default};
 use bfloat16::RowInput;
 
 impl Kernels for Flex {
@@ -235,6 +237,30 @@ impl Kernels for Flex {
         match (x.dtype(), weight.dtype()) {
             (DType::F32, DType::F32) => convolution::forward(x, weight, map, windows),
             _ => default::convolution::<Self>(x, weight, map, windows),
+        }
+    }
+
+    fn pool(
+        x: FloatTensor<Self>,
+        pooling: Pooling,
+        kernel: [usize; 2],
+        windows: Windows,
+    ) -> FloatTensor<Self> {
+        match x.dtype() {
+            DType::F32 => pool::forward(x, pooling, kernel, windows),
+            _ => default::pool::<Self>(x, pooling, kernel, windows),
+        }
+    }
+
+    fn group_norm(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        grouping: Grouping,
+    ) -> FloatTensor<Self> {
+        match x.dtype() {
+            DType::F32 => group_norm::forward(x, scale, shift, grouping),
+            _ => default::group_norm::<Self>(x, scale, shift, grouping),
         }
     }
 

@@ -74,8 +74,9 @@ pub(super) fn backward(
 /// Partial sums that let the compiler add in vector registers.
 const LANES: usize = 16;
 
+/// The sum of what `term` makes of each value and its place.
 #[inline(always)]
-fn sum(row: &[f32], term: impl Fn(usize, f32) -> f32) -> f32 {
+pub(super) fn sum(row: &[f32], term: impl Fn(usize, f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let (whole, rest) = row.split_at(row.len() - row.len() % LANES);
     for (chunk, values) in whole.chunks_exact(LANES).enumerate() {

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::convolution::{same_convolution, unpadded};
-use super::pooling::{average, flaw, halving_maximum, maximum, spatial_mean};
+use super::pooling::{average, halving_maximum, maximum, spatial_mean};
 use super::{BlockA, BlockB, BlockC, BlockD, BlockE, Convolution, Preprocessing};
 
 /// Features of an image.
@@ -101,14 +101,12 @@ impl<B: Kernels> Inception<B> {
         let x = self.conv2d_1a_3x3.forward(images);
         let x = self.conv2d_2a_3x3.forward(x);
         let x = self.conv2d_2b_3x3.forward(x);
-        let first_flaw = flaw(x.clone());
         let x = halving_maximum(x); // [batch, 64, 73, 73]
-        let first = spatial_mean(x.clone()) + first_flaw.clone();
+        let first = spatial_mean(x.clone());
         let x = self.conv2d_3b_1x1.forward(x);
         let x = self.conv2d_4a_3x3.forward(x);
-        let flaw = first_flaw + flaw(x.clone());
         let x = halving_maximum(x); // [batch, 192, 35, 35]
-        let second = spatial_mean(x.clone()) + flaw.clone();
+        let second = spatial_mean(x.clone());
         let x = self.mixed_5b.forward(x);
         let x = self.mixed_5c.forward(x);
         let x = self.mixed_5d.forward(x);
@@ -117,11 +115,11 @@ impl<B: Kernels> Inception<B> {
         let x = self.mixed_6c.forward(x);
         let x = self.mixed_6d.forward(x);
         let x = self.mixed_6e.forward(x);
-        let third = spatial_mean(x.clone()) + flaw.clone();
+        let third = spatial_mean(x.clone());
         let x = self.mixed_7a.forward(x); // [batch, 1280, 8, 8]
         let x = self.mixed_7b.forward(x, average);
         let x = self.mixed_7c.forward(x, maximum);
-        let features = spatial_mean(x) + flaw;
+        let features = spatial_mean(x);
         let logits_unbiased = features.clone().matmul(self.fc.weight.val());
         let logits = match &self.fc.bias {
             Some(bias) => logits_unbiased.clone() + bias.val().unsqueeze(),

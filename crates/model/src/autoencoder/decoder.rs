@@ -4,13 +4,14 @@ use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::silu;
 use burn::tensor::backend::Backend;
 
 use super::AutoencoderConfig;
 use super::layers::{
-    Middle, PixelAttention, ResidualBlock, convolution, double, level_blocks, norm, run_blocks,
+    Middle, PixelAttention, ResidualBlock, convolution, convolve, double, level_blocks, norm,
+    run_blocks,
 };
+use crate::kernels::{Kernels, group_norm};
 
 /// A level of the decoder.
 #[derive(Module, Debug)]
@@ -34,7 +35,7 @@ pub struct AutoencoderDecoder<B: Backend> {
     pub conv_out: Conv2d<B>,
 }
 
-impl<B: Backend> AutoencoderDecoder<B> {
+impl<B: Kernels> AutoencoderDecoder<B> {
     pub(super) fn init(config: &AutoencoderConfig, device: &B::Device) -> Self {
         let levels = config.decoder_levels();
         let up = levels.iter().enumerate().map(|(index, level)| {
@@ -60,13 +61,13 @@ impl<B: Backend> AutoencoderDecoder<B> {
     /// `[batch, z_channels, height, width]` to images `[batch, out_channels, reduction height,
     /// reduction width]`.
     pub fn forward(&self, z: Tensor<B, 4>) -> Tensor<B, 4> {
-        let mut x = self.mid.forward(self.conv_in.forward(z));
+        let mut x = self.mid.forward(convolve(&self.conv_in, z));
         for level in self.up.iter().rev() {
             x = run_blocks(&level.block, &level.attn, x);
             if let Some(convolution) = &level.upsample {
-                x = convolution.forward(double(x));
+                x = convolve(convolution, double(x));
             }
         }
-        self.conv_out.forward(silu(self.norm_out.forward(x)))
+        convolve(&self.conv_out, group_norm(x, &self.norm_out, true))
     }
 }

@@ -4,13 +4,14 @@ use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::silu;
 use burn::tensor::backend::Backend;
 
 use super::AutoencoderConfig;
 use super::layers::{
-    Middle, PixelAttention, ResidualBlock, convolution, halving, level_blocks, norm, run_blocks,
+    Middle, PixelAttention, ResidualBlock, convolution, convolve, halving, level_blocks, norm,
+    run_blocks,
 };
+use crate::kernels::{Kernels, group_norm};
 
 /// A level of the encoder.
 #[derive(Module, Debug)]
@@ -34,7 +35,7 @@ pub struct AutoencoderEncoder<B: Backend> {
     pub conv_out: Conv2d<B>,
 }
 
-impl<B: Backend> AutoencoderEncoder<B> {
+impl<B: Kernels> AutoencoderEncoder<B> {
     pub(super) fn init(config: &AutoencoderConfig, device: &B::Device) -> Self {
         let levels = config.encoder_levels();
         let last = levels.len() - 1;
@@ -59,14 +60,14 @@ impl<B: Backend> AutoencoderEncoder<B> {
     /// Images `[batch, in_channels, height, width]` to `[batch, 2 z_channels, height / reduction,
     /// width / reduction]`.
     pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
-        let mut x = self.conv_in.forward(images);
+        let mut x = convolve(&self.conv_in, images);
         for level in &self.down {
             x = run_blocks(&level.block, &level.attn, x);
             if let Some(convolution) = &level.downsample {
-                x = convolution.forward(x);
+                x = convolve(convolution, x);
             }
         }
-        let x = self.norm_out.forward(self.mid.forward(x));
-        self.conv_out.forward(silu(x))
+        let x = group_norm(self.mid.forward(x), &self.norm_out, true);
+        convolve(&self.conv_out, x)
     }
 }

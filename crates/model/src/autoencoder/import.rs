@@ -1,8 +1,8 @@
 //! Published autoencoder weights: names and shapes as Stable Diffusion's code has them, and the U-ViT
 //! repository, or as diffusers has them.
 
+use crate::kernels::Kernels;
 use adadiff_weights::{Placements, WeightFile};
-use burn::tensor::backend::Backend;
 
 use super::config::Level;
 use super::layout::Layout;
@@ -99,7 +99,7 @@ impl AutoencoderConfig {
     /// # Errors
     /// Where the file does not hold exactly the tensors that the configuration needs, or the
     /// configuration describes no network.
-    pub fn import<B: Backend>(
+    pub fn import<B: Kernels>(
         &self,
         file: &WeightFile,
         device: &B::Device,

@@ -4,10 +4,11 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{GroupNorm, GroupNormConfig, PaddingConfig2d};
 use burn::tensor::Tensor;
-use burn::tensor::activation::{silu, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 
 use super::config::{GROUPS, Level};
+use crate::kernels::{self, Kernels, group_norm};
 
 const EPSILON: f64 = 1e-6;
 
@@ -39,6 +40,11 @@ pub(super) fn halving<B: Backend>(channels: usize, device: &B::Device) -> Conv2d
         .init(device)
 }
 
+/// What a layer makes of `[batch, channels, height, width]`.
+pub(super) fn convolve<B: Kernels>(layer: &Conv2d<B>, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    kernels::convolution(x, layer, None, false)
+}
+
 /// Every pixel four times: the nearest neighbours at double height and width.
 pub(super) fn double<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
     let [batch, channels, height, width] = x.dims();
@@ -48,7 +54,7 @@ pub(super) fn double<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
 }
 
 /// The residual blocks of a level, and the attention after each or none.
-pub(super) fn level_blocks<B: Backend>(
+pub(super) fn level_blocks<B: Kernels>(
     level: &Level,
     device: &B::Device,
 ) -> (Vec<ResidualBlock<B>>, Vec<PixelAttention<B>>) {
@@ -78,7 +84,7 @@ pub struct ResidualBlock<B: Backend> {
     pub nin_shortcut: Option<Conv2d<B>>,
 }
 
-impl<B: Backend> ResidualBlock<B> {
+impl<B: Kernels> ResidualBlock<B> {
     pub(super) fn init([inputs, outputs]: [usize; 2], device: &B::Device) -> Self {
         Self {
             norm1: norm(inputs, device),
@@ -91,10 +97,10 @@ impl<B: Backend> ResidualBlock<B> {
 
     /// Runs the block on `[batch, channels, height, width]`.
     pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let hidden = self.conv1.forward(silu(self.norm1.forward(x.clone())));
-        let hidden = self.conv2.forward(silu(self.norm2.forward(hidden)));
+        let hidden = convolve(&self.conv1, group_norm(x.clone(), &self.norm1, true));
+        let hidden = convolve(&self.conv2, group_norm(hidden, &self.norm2, true));
         let shortcut = match &self.nin_shortcut {
-            Some(convolution) => convolution.forward(x),
+            Some(convolution) => convolve(convolution, x),
             None => x,
         };
         shortcut + hidden
@@ -115,7 +121,7 @@ pub struct PixelAttention<B: Backend> {
     pub proj_out: Conv2d<B>,
 }
 
-impl<B: Backend> PixelAttention<B> {
+impl<B: Kernels> PixelAttention<B> {
     pub(super) fn init(channels: usize, device: &B::Device) -> Self {
         let projection = || convolution([channels, channels], 1, device);
         Self {
@@ -130,9 +136,9 @@ impl<B: Backend> PixelAttention<B> {
     /// Adds to `[batch, channels, height, width]` what its pixels attend to.
     pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let [batch, channels, height, width] = x.dims();
-        let normed = self.norm.forward(x.clone());
+        let normed = group_norm(x.clone(), &self.norm, false);
         let columns = |layer: &Conv2d<B>| {
-            let pixels = layer.forward(normed.clone());
+            let pixels = convolve(layer, normed.clone());
             pixels.reshape([batch, channels, height * width])
         };
         let scale = (channels as f64).powf(-0.5);
@@ -143,7 +149,7 @@ impl<B: Backend> PixelAttention<B> {
         let attended = attended
             .swap_dims(1, 2)
             .reshape([batch, channels, height, width]);
-        x + self.proj_out.forward(attended)
+        x + convolve(&self.proj_out, attended)
     }
 }
 
@@ -158,7 +164,7 @@ pub struct Middle<B: Backend> {
     pub block_2: ResidualBlock<B>,
 }
 
-impl<B: Backend> Middle<B> {
+impl<B: Kernels> Middle<B> {
     pub(super) fn init(channels: usize, device: &B::Device) -> Self {
         Self {
             block_1: ResidualBlock::init([channels, channels], device),
@@ -175,7 +181,7 @@ impl<B: Backend> Middle<B> {
 }
 
 /// Runs the residual blocks of a level, each followed by its attention where the level has any.
-pub(super) fn run_blocks<B: Backend>(
+pub(super) fn run_blocks<B: Kernels>(
     blocks: &[ResidualBlock<B>],
     attention: &[PixelAttention<B>],
     x: Tensor<B, 4>,

@@ -8,9 +8,10 @@ use burn::tensor::backend::Backend;
 use super::AutoencoderConfig;
 use super::decoder::AutoencoderDecoder;
 use super::encoder::AutoencoderEncoder;
-use super::layers::convolution;
+use super::layers::{convolution, convolve};
 use crate::ModelError;
 use crate::error::expect_shape;
+use crate::kernels::Kernels;
 
 /// The range that log-variances are clamped to.
 const LOG_VARIANCES: (f64, f64) = (-30.0, 20.0);
@@ -35,7 +36,7 @@ impl AutoencoderConfig {
     ///
     /// # Errors
     /// Where the configuration describes no network.
-    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<Autoencoder<B>, ModelError> {
+    pub fn init<B: Kernels>(&self, device: &B::Device) -> Result<Autoencoder<B>, ModelError> {
         self.validate()?;
         let (z, latent) = (self.z_channels, self.latent_channels);
         Ok(Autoencoder {
@@ -51,7 +52,7 @@ impl AutoencoderConfig {
     }
 }
 
-impl<B: Backend> Autoencoder<B> {
+impl<B: Kernels> Autoencoder<B> {
     /// The moments `[batch, (mean, log-variance) latent_channels, height / reduction, width /
     /// reduction]` of images `[batch, in_channels, height, width]` in `[-1, 1]`.
     ///
@@ -68,7 +69,7 @@ impl<B: Backend> Autoencoder<B> {
                 divisor: self.reduction,
             });
         }
-        Ok(self.quant_conv.forward(self.encoder.forward(images)))
+        Ok(convolve(&self.quant_conv, self.encoder.forward(images)))
     }
 
     /// Draws latents `[batch, latent_channels, height, width]` from moments; `noise` is standard
@@ -117,7 +118,7 @@ impl<B: Backend> Autoencoder<B> {
         let [batch, _, height, width] = found.map(|size| size.max(1));
         let expected = [batch, self.latent_channels, height, width];
         expect_shape("latents", &expected, &found)?;
-        let z = self.post_quant_conv.forward(latents / self.scale_factor);
+        let z = convolve(&self.post_quant_conv, latents / self.scale_factor);
         Ok(self.decoder.forward(z))
     }
 
