@@ -97,26 +97,37 @@ def cpu_cases(quick: bool) -> list[dict]:
                 network=small,
                 batch=batch,
                 repeats=max(1, 8 // batch),
-                forms=["float32", f"{OPENVINO}float32", *half, *(OPENVINO + form for form in half)],
+                forms=["float32", f"{OPENVINO}float32"],
             )
             for batch in batches
         ),
-        case(
-            "training_step",
-            f"{name}, training step",
-            network=small,
-            batch=batches[1],
-            forms=["float32", *half],
-            **ADAM_W,
+        *(
+            case(
+                "noise_prediction_bfloat16",
+                f"{name}, noise prediction in bfloat16",
+                work="noise_prediction",
+                network=small,
+                batch=batch,
+                repeats=max(1, 8 // batch),
+                precision="bf16",
+                forms=[form, OPENVINO + form],
+                tolerance=HALF,
+            )
+            for form in half
+            for batch in batches
+        ),
+        *training_cases(f"{name}, training step", small, "training_step", batches[1], half),
+        *training_cases(
+            "bundled network, training step",
+            bundled,
+            "bundled_training_step",
+            4 if quick else 128,
+            half,
         ),
         case(
-            "bundled_training_step",
-            "bundled network, training step",
-            work="training_step",
-            network=bundled,
-            batch=4 if quick else 128,
-            forms=["float32", *half],
-            **ADAM_W,
+            "fid_features",
+            "FID's network, images of 32x32",
+            batch=2 if quick else 32,
         ),
         case(
             "sampling",
@@ -138,6 +149,19 @@ def cpu_cases(quick: bool) -> list[dict]:
             batch=1,
             dims=64 if quick else 2048,
             tolerance=1e-6,
+        ),
+    ]
+
+
+def training_cases(title: str, network: dict, name: str, batch: int, half: list[str]) -> list[dict]:
+    """A training step in float32 and, where the processor computes in it, in mixed precision."""
+    step = {"work": "training_step", "network": network, "batch": batch, **ADAM_W}
+    mixed = {"precision": "bf16", "tolerance": MIXED, "compared": ["losses"]}
+    return [
+        case(name, title, **step),
+        *(
+            case(f"{name}_{form}", f"{title} in {form}", forms=[form], **mixed, **step)
+            for form in half
         ),
     ]
 

@@ -46,6 +46,7 @@ def summary(case: dict, rows: list[dict], peaks: dict[str, float]) -> dict | Non
         "peer_working_mb": peaks_mb[peer] - started_mb[peer],
         "runs": len(runs[ours]),
         "form": ours[1],
+        "peer": "SciPy" if case["name"] == "frechet_distance" else engine(peer[1]),
         "peer_form": peer[1],
         "ours_spread": spread(runs[ours]),
         "peer_spread": spread(runs[peer]),
@@ -156,7 +157,7 @@ def comparison(entry: dict) -> list[str]:
         str(entry["batch"]),
         with_spread(entry["ours_seconds"], entry["ours_spread"]),
         with_spread(entry["peer_seconds"], entry["peer_spread"]),
-        "SciPy" if entry["case"] == "frechet_distance" else engine(entry["peer_form"]),
+        entry["peer"],
         f"**{entry['ratio']:.2f}**",
         f"{entry['ours_peak_mb']:.0f} ({entry['ours_working_mb']:.0f})",
         f"{entry['peer_peak_mb']:.0f} ({entry['peer_working_mb']:.0f})",
@@ -194,8 +195,7 @@ def all_peers(entries: list[dict]) -> str:
         [entry["title"], str(entry["batch"]), f"{entry['ours_seconds']:.4g}", *cells]
         for entry, cells in zip(entries, seconds)
     ]
-    ours = f"ours {entries[0]['form']}, s"
-    return markdown(["case", "batch", ours, *names], lines)
+    return markdown(["case", "batch", "ours, s", *names], lines)
 
 
 def peaks(rows: list[dict]) -> str:

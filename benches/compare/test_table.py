@@ -105,6 +105,7 @@ class Summaries(unittest.TestCase):
     def test_we_are_measured_against_the_fastest_peer_of_the_same_precision(self):
         entry = self.entries["prediction"]
         self.assertEqual((entry["form"], entry["peer_form"]), ("float32", "openvino-float32"))
+        self.assertEqual(entry["peer"], "OpenVINO")
         entry = self.entries["step"]
         self.assertEqual((entry["peer_form"], entry["ratio"]), ("float32", 2.0))
         self.assertEqual((entry["peer_peak_mb"], entry["peer_working_mb"]), (30, 28))
@@ -118,7 +119,7 @@ class Document(unittest.TestCase):
             "2030-01-02, flex, Some CPU, 2 of 4 cores, adadiff 1.2.3 against PyTorch 2.0, OpenVINO 3.0 and SciPy 1.0.",
             "Medians of 5 runs",
             "| Prediction |     8 | 0.2 (0.2–0.3) | 0.5 (0.5–0.6) | OpenVINO |      **2.50** |  100 (80) | 250 (100) |",
-            "| Step       |     4 |               2 |                  4 |                   – |                    – |                   1 |",
+            "| Step       |     4 |       2 |                  4 |                   – |                    – |                   1 |",
             "our samples ran 7.00 ± 2.12 blocks, PyTorch's batch 7.",
             "multiply-adds on registers alone: 200 GFLOP/s in float32.",
             "| Prediction |     8 |  10.0 |            50 |  25 % |            20 |  10 % |",

@@ -116,6 +116,13 @@ def sample_threshold(certainty: Tensor, blocks: int) -> Tensor:
     return candidates[max(suitable, key=lambda i: gaps[i])]
 
 
+def fid_features(case: dict, folder: Path) -> dict[str, Tensor]:
+    import fid_network  # torchvision is no part of the other cases' memory
+
+    save_file(fid_network.random_weights(), folder / exchange.WEIGHTS)
+    return {"images": torch.randint(256, (case["batch"], 3, 32, 32)).float()}
+
+
 def frechet_distance(case: dict, folder: Path) -> dict[str, Tensor]:
     """Two sets of features with a falling spectrum, more samples than dimensions."""
     dims = case["dims"]
@@ -165,6 +172,7 @@ PREPARATIONS = {
     "training_step": training_step,
     "sampling": sampling,
     "early_exit": early_exit,
+    "fid_features": fid_features,
     "frechet_distance": frechet_distance,
     "matrix_product": matrix_product,
 }

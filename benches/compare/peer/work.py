@@ -155,6 +155,23 @@ class EarlyExit:
         return {"noise": noise.cpu(), "blocks": blocks.cpu(), "blocks_together": together}
 
 
+class FidFeatures:
+    """pytorch-fid's own network, as its command runs it."""
+
+    def __init__(self, case: dict, folder: Path) -> None:
+        import fid_network  # torchvision is no part of the other cases' memory
+
+        self.network = fid_network.load(folder / exchange.WEIGHTS)
+        self.images = load_file(folder / exchange.INPUTS)["images"] / 255
+
+    @torch.inference_mode()
+    def run(self):
+        return self.network(self.images)[0].flatten(1)
+
+    def outputs(self) -> dict:
+        return {"features": self.run()}
+
+
 class FrechetDistance:
     def __init__(self, case: dict, folder: Path) -> None:
         import frechet  # SciPy is no part of the other cases' memory
@@ -192,6 +209,7 @@ WORKS = {
     "training_step": TrainingStep,
     "sampling": Sampling,
     "early_exit": EarlyExit,
+    "fid_features": FidFeatures,
     "frechet_distance": FrechetDistance,
     "matrix_product": MatrixProduct,
 }

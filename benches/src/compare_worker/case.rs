@@ -16,6 +16,9 @@ pub enum Case {
     /// Forward, backward and AdamW.
     TrainingStep {
         network: UVitConfig,
+        /// What matrices are multiplied in; weights stay in single precision.
+        #[serde(default)]
+        precision: Precision,
         /// AdamW's settings.
         #[serde(flatten)]
         optimizer: OptimizerSettings,
@@ -31,6 +34,8 @@ pub enum Case {
         /// The backbone; the estimators are of the published form.
         network: UVitConfig,
     },
+    /// FID's features of images.
+    FidFeatures,
     /// The Fréchet distance of two normal distributions.
     FrechetDistance,
     /// Multiply-adds on registers alone.

@@ -4,6 +4,7 @@
 mod arrays;
 mod case;
 mod early_exit;
+mod fid_features;
 mod frechet_distance;
 mod matrix_product;
 mod memory;

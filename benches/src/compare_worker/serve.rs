@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::arrays::Folder;
 use crate::case::Case;
 use crate::early_exit::EarlyExit;
+use crate::fid_features::FidFeatures;
 use crate::frechet_distance::FrechetDistance;
 use crate::matrix_product::MatrixProduct;
 use crate::memory;
@@ -109,8 +110,12 @@ fn load<B: Kernels>(case: &Case, folder: &Folder, device: &B::Device) -> Result<
         Case::NoisePrediction { network, precision } => Box::new(NoisePrediction::<B>::load(
             network, *precision, folder, device,
         )?),
-        Case::TrainingStep { network, optimizer } => Box::new(TrainingStep::<B>::load(
-            network, *optimizer, folder, device,
+        Case::TrainingStep {
+            network,
+            precision,
+            optimizer,
+        } => Box::new(TrainingStep::<B>::load(
+            network, *precision, *optimizer, folder, device,
         )?),
         Case::Sampling {
             network,
@@ -121,6 +126,7 @@ fn load<B: Kernels>(case: &Case, folder: &Folder, device: &B::Device) -> Result<
         )?),
         Case::EarlyExit { network } => Box::new(EarlyExit::<B>::load(network, folder, device)?),
         Case::MultiplyAdds { precision } => Box::new(MultiplyAdds::new(*precision)?),
+        Case::FidFeatures => Box::new(FidFeatures::<B>::load(folder, device)?),
         Case::FrechetDistance => Box::new(FrechetDistance::load(folder)?),
         Case::MatrixProduct { precision } => {
             Box::new(MatrixProduct::<B>::load(*precision, folder, device)?)

@@ -2,12 +2,13 @@
 
 use std::hint::black_box;
 
+use adadiff_backends::Precision;
 use adadiff_losses::simple_loss;
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, UVit, UVitConfig};
 use adadiff_train::{AdamW, trainable};
 use anyhow::{Context, Result};
-use burn::module::Param;
+use burn::module::{AutodiffModule, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::AutodiffBackend;
@@ -27,14 +28,18 @@ pub struct TrainingStep<B: Kernels> {
     noise: Tensor<Autodiff<B>, 4>,
     timesteps: Vec<f32>,
     condition: Condition<Autodiff<B>>,
+    precision: Precision,
     device: B::Device,
 }
 
 type Gradients<B> = <Autodiff<B> as AutodiffBackend>::Gradients;
 
+type Backward<B> = (Tensor<Autodiff<B>, 1>, Gradients<B>, UVit<Autodiff<B>>);
+
 impl<B: Kernels> TrainingStep<B> {
     pub fn load(
         config: &UVitConfig,
+        precision: Precision,
         settings: OptimizerSettings,
         folder: &Folder,
         device: &B::Device,
@@ -53,21 +58,26 @@ impl<B: Kernels> TrainingStep<B> {
             noise: inputs.tensor("noise", device)?,
             timesteps: inputs.values("timesteps")?,
             condition: inputs.condition(device)?,
+            precision,
             device: device.clone(),
         })
     }
 
-    fn backward(&self) -> Result<(Tensor<Autodiff<B>, 1>, Gradients<B>)> {
-        let noise = self
-            .model
-            .forward(self.noisy.clone(), &self.timesteps, &self.condition)?;
+    /// The loss, its gradients and the network that they are of.
+    fn backward(&self) -> Result<Backward<B>> {
+        let model = match self.precision {
+            Precision::F32 => self.model.clone(),
+            // As a training does it in mixed precision: the weights that a step moves keep their digits.
+            precision => trainable(precision.cast(self.model.valid(), &self.device)?),
+        };
+        let noise = model.forward(self.noisy.clone(), &self.timesteps, &self.condition)?;
         let loss = simple_loss(noise, self.noise.clone()).mean();
         let gradients = loss.backward();
-        Ok((loss, gradients))
+        Ok((loss, gradients, model))
     }
 
-    fn update(&mut self, gradients: Gradients<B>) {
-        let gradients = GradientsParams::from_grads(gradients, &self.model);
+    fn update(&mut self, gradients: Gradients<B>, of: &UVit<Autodiff<B>>) {
+        let gradients = GradientsParams::from_grads(gradients, of);
         let model = self.model.clone();
         self.model = self.optimizer.step(self.rate, model, gradients);
     }
@@ -78,8 +88,7 @@ impl<B: Kernels> TrainingStep<B> {
     }
 
     /// Gradients of tensors of every kind, as PyTorch names and lays them out.
-    fn compared(&self, gradients: &Gradients<B>) -> Result<Outputs> {
-        let model = &self.model;
+    fn compared(model: &UVit<Autodiff<B>>, gradients: &Gradients<B>) -> Result<Outputs> {
         let blocks = &model.blocks;
         let middle = blocks.len() / 2;
         let out_block = blocks.get(middle + 1).and_then(|b| b.skip_linear.as_ref());
@@ -134,20 +143,20 @@ fn transposed<B: Kernels>(
 
 impl<B: Kernels> Work for TrainingStep<B> {
     fn run(&mut self) -> Result<()> {
-        let (loss, gradients) = self.backward()?;
-        self.update(gradients);
+        let (loss, gradients, model) = self.backward()?;
+        self.update(gradients, &model);
         black_box(loss);
         Ok(B::sync(&self.device)?)
     }
 
     fn outputs(&mut self) -> Result<Outputs> {
-        let (first, gradients) = self.backward()?;
-        let mut outputs = self.compared(&gradients)?;
+        let (first, gradients, model) = self.backward()?;
+        let mut outputs = Self::compared(&model, &gradients)?;
         let before = self.optimized_weight();
-        self.update(gradients);
+        self.update(gradients, &model);
         let update = (self.optimized_weight() - before).transpose();
         outputs.push(("update.in_blocks.0.attn.qkv.weight", update.into_data()));
-        let (second, _) = self.backward()?;
+        let (second, ..) = self.backward()?;
         outputs.push(("losses", Tensor::cat(vec![first, second], 0).into_data()));
         Ok(outputs)
     }

@@ -66,8 +66,8 @@ pub struct MeasuringOptions {
     /// A small run that shows that everything works: 96 samples, few rows
     #[arg(long)]
     pub quick: bool,
-    /// Compare AdaDiff with these methods only, by commas, in the tables methods and trade-off and in
-    /// figure 5, for example paper_rule,static_depth
+    /// Compare AdaDiff with these methods only, by commas, in the tables unconditional, conditional,
+    /// methods and trade-off and in figure 5, for example paper_rule,static_depth
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = method_argument)]
     pub methods: Vec<MethodKind>,
     /// Folder of networks that were trained otherwise, NAME/ as `train --out` leaves it or

@@ -1,4 +1,4 @@
-//! Tables of the README and of the model card, made from committed results.
+//! Tables of the README, of the page on performance and of the model card, made from committed results.
 
 use std::fs;
 use std::path::Path;
@@ -42,6 +42,8 @@ pub fn named_comparison(readme: &str) -> Result<&Path> {
 struct Compared {
     title: String,
     batch: usize,
+    /// The fastest that computes in the same precision.
+    peer: String,
     ratio: f64,
     ours_peak_mb: f64,
     peer_peak_mb: f64,
@@ -141,10 +143,11 @@ fn speed_table(compared: &[Compared]) -> Table {
     let heading = [
         "case",
         "batch",
+        "fastest peer",
         "times as fast",
         "memory",
         "share of the machine's peak",
-        "PyTorch's share",
+        "the peer's share",
     ];
     let share = |share: Option<f64>| {
         share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", 100.0 * share))
@@ -157,6 +160,7 @@ fn speed_table(compared: &[Compared]) -> Table {
                 vec![
                     entry.title.clone(),
                     entry.batch.to_string(),
+                    entry.peer.clone(),
                     format!("{:.2}", entry.ratio),
                     format!("{:.2}", entry.ours_peak_mb / entry.peer_peak_mb),
                     share(entry.ours_share_of_peak),
@@ -165,6 +169,21 @@ fn speed_table(compared: &[Compared]) -> Table {
             })
             .collect(),
     }
+}
+
+/// The page on performance with the comparison that the README is of.
+///
+/// # Errors
+/// Where the comparison's table is missing, or the page lacks a marker.
+pub fn update_performance(page: &str, comparison: &Path) -> Result<String> {
+    let path = comparison.join("table.md");
+    let table =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(update_between_markers(
+        page,
+        "comparison",
+        table.trim_end(),
+    )?)
 }
 
 /// The model card with its table made anew from the training logs in `folder`.
@@ -222,6 +241,10 @@ mod tests {
         };
         let made = update_readme(&readme, sources).unwrap();
         assert!(readme == made, "the README's {ADVICE}");
+
+        let page = fs::read_to_string(root.join("docs/performance.md")).unwrap();
+        let made = update_performance(&page, sources.comparison).unwrap();
+        assert!(page == made, "the page on performance's {ADVICE}");
 
         let assets = root.join("experiments/assets/fashion_mnist");
         let card = fs::read_to_string(assets.join("MODEL_CARD.md")).unwrap();

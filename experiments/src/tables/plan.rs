@@ -94,7 +94,23 @@ impl TablePlan<'_> {
                 })
             }));
         }
+        entries.retain(|entry| self.is_asked_for(entry));
         entries
+    }
+
+    /// Whether a row of a main table is one of the full network, of AdaDiff as the preset has it, or of a method that
+    /// is named: of all, where none is.
+    fn is_asked_for(&self, row: &RowSpec) -> bool {
+        let Choice::Given(method) = row.choice else {
+            return true;
+        };
+        let kind = match method {
+            Method::AdaDiff { rule, .. } => MethodKind::of_rule(rule),
+            other => other.kind(),
+        };
+        let of_preset = [Method::Full, self.preset_method()].contains(&method);
+        let named = row.variant.is_none() && self.methods.contains(&kind);
+        self.methods.is_empty() || of_preset || named
     }
 
     /// The full network after each way of training.

@@ -131,4 +131,14 @@ fn methods_that_are_not_named_are_left_out() {
             "TaylorSeer"
         ]
     );
+    let entries = plan.entries(TableName::Conditional);
+    let labels: Vec<&str> = entries.iter().map(|entry| entry.label.as_str()).collect();
+    assert_eq!(
+        labels,
+        [
+            "full model",
+            "AdaDiff, target 45 %",
+            "exit and forecast, target 56 %"
+        ]
+    );
 }

@@ -30,10 +30,10 @@ pub(super) enum RowInput {
 }
 
 /// Rows of a task at least: fewer are not worth packing a panel for.
-const LEAST_ROWS: usize = 96;
+const LEAST_ROWS: usize = 256;
 
 /// Tasks for each thread, so that all end at about the same time.
-const TASKS: usize = 4;
+const TASKS: usize = 8;
 
 /// `f(x) W + b` of `x` `[rows, inputs]` and the bfloat16 weight `[inputs, outputs]`.
 pub(super) fn forward(
