@@ -41,6 +41,7 @@ impl<'a, T: Copy> View<'a, T> {
     }
 
     /// Some neighbours of a row of a matrix that is not transposed.
+    #[inline(always)]
     pub(super) fn row(self, row: usize, columns: Range<usize>) -> &'a [T] {
         debug_assert!(!self.is_transposed());
         let start = row * self.row_stride;

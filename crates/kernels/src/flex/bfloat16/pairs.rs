@@ -15,98 +15,79 @@ const TURNED: usize = 16;
 
 /// What a factor may be stored in.
 pub(in super::super) trait Source: Copy + Sync {
-    /// Rounds a row.
-    fn round(row: &[Self], out: &mut [u16]);
-
-    /// Rounds two rows and puts their values beside each other; where there is no second, zeros.
-    fn pair(first: &[Self], second: Option<&[Self]>, out: &mut [Pair]);
+    /// The bits of the nearest bfloat16, the even one of two; what is no number stays none.
+    fn bits(self) -> u16;
 }
 
 impl Source for f32 {
-    fn round(row: &[Self], out: &mut [u16]) {
-        round_singles(row, out);
-    }
-
-    fn pair(first: &[Self], second: Option<&[Self]>, out: &mut [Pair]) {
-        match second {
-            Some(second) => pair_singles(first, second, out),
-            None => {
-                for (out, &value) in out.iter_mut().zip(first) {
-                    *out = [nearest(value), 0];
-                }
-            }
-        }
+    #[inline(always)]
+    fn bits(self) -> u16 {
+        let bits = self.to_bits();
+        let even = (bits >> 16) & 1;
+        let rounded = bits.wrapping_add(0x7fff + even) >> 16;
+        let quiet = (bits >> 16) | 0x40;
+        (if self.is_nan() { quiet } else { rounded }) as u16
     }
 }
 
 impl Source for bf16 {
-    fn round(row: &[Self], out: &mut [u16]) {
-        for (out, value) in out.iter_mut().zip(row) {
-            *out = value.to_bits();
+    #[inline(always)]
+    fn bits(self) -> u16 {
+        self.to_bits()
+    }
+}
+
+/// Some columns of some rows, each row as pairs of neighbours, the last with a zero where they are of odd number.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
+pub(super) fn round_rows<T: Source>(
+    view: View<T>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    out: &mut [Pair],
+) {
+    let pairs = columns.len().div_ceil(2);
+    for (row, out) in rows.zip(out.chunks_exact_mut(pairs)) {
+        if let Some(last) = out.last_mut() {
+            last[1] = 0;
+        }
+        let values = view.row(row, columns.clone());
+        for (out, value) in out.as_flattened_mut().iter_mut().zip(values) {
+            *out = value.bits();
         }
     }
+}
 
-    fn pair(first: &[Self], second: Option<&[Self]>, out: &mut [Pair]) {
-        match second {
-            Some(second) => pair_halves(first, second, out),
-            None => {
-                for (out, value) in out.iter_mut().zip(first) {
-                    *out = [value.to_bits(), 0];
-                }
+/// Some columns of some rows, each two rows' values beside each other in a row of `out`, which is `width` wide; zeros
+/// stand beside the last row of an odd number.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
+pub(super) fn pair_rows<T: Source>(
+    view: View<T>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    out: &mut [Pair],
+    width: usize,
+) {
+    for (row, out) in rows.clone().step_by(2).zip(out.chunks_exact_mut(width)) {
+        let first = view.row(row, columns.clone());
+        if row + 1 < rows.end {
+            let second = view.row(row + 1, columns.clone());
+            for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
+                *out = [first.bits(), second.bits()];
+            }
+        } else {
+            for (out, value) in out.iter_mut().zip(first) {
+                *out = [value.bits(), 0];
             }
         }
     }
-}
-
-#[multiversion(targets(
-    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
-    "x86_64+avx2+fma",
-    "aarch64+neon"
-))]
-fn round_singles(row: &[f32], out: &mut [u16]) {
-    for (out, &value) in out.iter_mut().zip(row) {
-        *out = nearest(value);
-    }
-}
-
-#[multiversion(targets(
-    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
-    "x86_64+avx2+fma",
-    "aarch64+neon"
-))]
-fn pair_singles(first: &[f32], second: &[f32], out: &mut [Pair]) {
-    for ((out, &first), &second) in out.iter_mut().zip(first).zip(second) {
-        *out = [nearest(first), nearest(second)];
-    }
-}
-
-#[multiversion(targets(
-    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
-    "x86_64+avx2+fma",
-    "aarch64+neon"
-))]
-fn pair_halves(first: &[bf16], second: &[bf16], out: &mut [Pair]) {
-    for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
-        *out = [first.to_bits(), second.to_bits()];
-    }
-}
-
-/// The nearest bfloat16, the even one of two; what is no number stays none.
-#[inline(always)]
-fn nearest(value: f32) -> u16 {
-    let bits = value.to_bits();
-    let even = (bits >> 16) & 1;
-    let rounded = bits.wrapping_add(0x7fff + even) >> 16;
-    let quiet = (bits >> 16) | 0x40;
-    (if value.is_nan() { quiet } else { rounded }) as u16
-}
-
-/// Rounds a row to pairs, the last with a zero where the row is of odd length.
-pub(super) fn round_row<T: Source>(row: &[T], out: &mut [Pair]) {
-    if let Some(last) = out.last_mut() {
-        last[1] = 0;
-    }
-    T::round(row, out.as_flattened_mut());
 }
 
 /// The columns of `view`, each as a row of pairs of its `inner` neighbours: `out` `[columns, pairs]`.
@@ -120,15 +101,8 @@ pub(super) fn columns_to_rows<T: Source>(
     let mut block = vec![Pair::default(); TURNED * columns.len()];
     for start in (0..pairs).step_by(TURNED) {
         let height = TURNED.min(pairs - start);
-        for (pair, block) in block
-            .chunks_exact_mut(columns.len())
-            .take(height)
-            .enumerate()
-        {
-            let row = 2 * (start + pair);
-            let second = (row + 1 < inner).then(|| view.row(row + 1, columns.clone()));
-            T::pair(view.row(row, columns.clone()), second, block);
-        }
+        let rows = 2 * start..inner.min(2 * (start + height));
+        pair_rows(view, rows, columns.clone(), &mut block, columns.len());
         for (column, out) in out.chunks_exact_mut(pairs).enumerate() {
             for (pair, out) in out[start..start + height].iter_mut().enumerate() {
                 *out = block[pair * columns.len() + column];
@@ -146,14 +120,15 @@ pub(super) fn rows_to_columns<T: Source>(
     out: &mut [Pair],
     width: usize,
 ) {
-    let mut block = [Pair::default(); TURNED];
-    for (column, row) in rows.enumerate() {
-        let row = view.row(row, inner.clone());
-        for (values, out) in row.chunks(2 * TURNED).zip(out.chunks_mut(TURNED * width)) {
-            let pairs = values.len().div_ceil(2);
-            round_row(values, &mut block[..pairs]);
-            for (out, &pair) in out[column..].iter_mut().step_by(width).zip(&block[..pairs]) {
-                *out = pair;
+    let mut block = vec![Pair::default(); TURNED * rows.len()];
+    let parts = inner.clone().step_by(2 * TURNED);
+    for (start, out) in parts.zip(out.chunks_mut(TURNED * width)) {
+        let part = start..inner.end.min(start + 2 * TURNED);
+        let height = part.len().div_ceil(2);
+        round_rows(view, rows.clone(), part, &mut block[..height * rows.len()]);
+        for (pair, out) in out.chunks_exact_mut(width).take(height).enumerate() {
+            for (column, out) in out[..rows.len()].iter_mut().enumerate() {
+                *out = block[column * height + pair];
             }
         }
     }

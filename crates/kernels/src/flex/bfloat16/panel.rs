@@ -5,7 +5,7 @@ use std::ops::Range;
 use faer::Par;
 
 use super::super::product::{Onto, View, product};
-use super::pairs::{Pair, Source, rows_to_columns};
+use super::pairs::{Pair, Source, pair_rows, rows_to_columns};
 use super::rows::{Rows, singles};
 
 /// Columns of a panel: four registers of sixteen.
@@ -103,14 +103,7 @@ impl Panel {
         }
         self.pairs.resize(pairs * COLUMNS, Pair::default());
         match factor {
-            Factor::Plain(view) => {
-                let rows = self.pairs.chunks_exact_mut(COLUMNS);
-                for (first, out) in inner.clone().step_by(2).zip(rows) {
-                    let second = first + 1;
-                    let second = (second < inner.end).then(|| view.row(second, columns.clone()));
-                    T::pair(view.row(first, columns.clone()), second, out);
-                }
-            }
+            Factor::Plain(view) => pair_rows(view, inner, columns, &mut self.pairs, COLUMNS),
             Factor::Transposed(view) => {
                 rows_to_columns(view, columns, inner, &mut self.pairs, COLUMNS);
             }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::super::product::View;
 use super::super::{Elements, elementwise, row_norm};
 use super::RowInput;
-use super::pairs::{Pair, columns_to_rows, round_row};
+use super::pairs::{Pair, columns_to_rows, round_rows};
 
 /// Rows that a task rounds.
 const ROWS: usize = 16;
@@ -34,9 +34,8 @@ impl Rows {
             .zip(x.par_chunks(ROWS * inputs.max(1)))
             .for_each_init(Vec::new, |scratch, (out, x)| {
                 let x = prepared(x, input, scratch);
-                for (row, out) in x.chunks_exact(inputs).zip(out.chunks_exact_mut(pairs)) {
-                    round_row(row, out);
-                }
+                let rows = x.len() / inputs.max(1);
+                round_rows(View::new(x, 0, inputs), 0..rows, 0..inputs, out);
             });
         Self { values, inputs }
     }
@@ -62,9 +61,7 @@ impl Rows {
     pub(in super::super) fn set(&mut self, view: View, rows: usize, inputs: usize) {
         self.inputs = inputs;
         self.values.resize(rows * self.pairs(), Pair::default());
-        for (row, out) in self.values.chunks_exact_mut(inputs.div_ceil(2)).enumerate() {
-            round_row(view.row(row, 0..inputs), out);
-        }
+        round_rows(view, 0..rows, 0..inputs, &mut self.values);
     }
 
     /// Takes the columns of `view` `[inputs, columns]`.
