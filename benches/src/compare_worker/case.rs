@@ -2,6 +2,7 @@
 
 use adadiff_backends::Precision;
 use adadiff_model::UVitConfig;
+use adadiff_train::ComputeType;
 use serde::Deserialize;
 
 /// A case; keys that only the driver or the peer reads are ignored.
@@ -17,8 +18,8 @@ pub enum Case {
     TrainingStep {
         network: UVitConfig,
         /// What matrices are multiplied in; weights stay in single precision.
-        #[serde(default)]
-        precision: Precision,
+        #[serde(default, rename = "precision")]
+        compute: ComputeType,
         /// AdamW's settings.
         #[serde(flatten)]
         optimizer: OptimizerSettings,

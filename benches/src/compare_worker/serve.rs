@@ -112,10 +112,10 @@ fn load<B: Kernels>(case: &Case, folder: &Folder, device: &B::Device) -> Result<
         )?),
         Case::TrainingStep {
             network,
-            precision,
+            compute,
             optimizer,
         } => Box::new(TrainingStep::<B>::load(
-            network, *precision, *optimizer, folder, device,
+            network, *compute, *optimizer, folder, device,
         )?),
         Case::Sampling {
             network,

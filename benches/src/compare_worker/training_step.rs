@@ -2,13 +2,12 @@
 
 use std::hint::black_box;
 
-use adadiff_backends::Precision;
 use adadiff_losses::simple_loss;
 use adadiff_model::kernels::Kernels;
 use adadiff_model::{Condition, UVit, UVitConfig};
-use adadiff_train::{AdamW, trainable};
+use adadiff_train::{AdamW, ComputeType, trainable};
 use anyhow::{Context, Result};
-use burn::module::{AutodiffModule, Param};
+use burn::module::Param;
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::AutodiffBackend;
@@ -28,7 +27,7 @@ pub struct TrainingStep<B: Kernels> {
     noise: Tensor<Autodiff<B>, 4>,
     timesteps: Vec<f32>,
     condition: Condition<Autodiff<B>>,
-    precision: Precision,
+    compute: ComputeType,
     device: B::Device,
 }
 
@@ -39,7 +38,7 @@ type Backward<B> = (Tensor<Autodiff<B>, 1>, Gradients<B>, UVit<Autodiff<B>>);
 impl<B: Kernels> TrainingStep<B> {
     pub fn load(
         config: &UVitConfig,
-        precision: Precision,
+        compute: ComputeType,
         settings: OptimizerSettings,
         folder: &Folder,
         device: &B::Device,
@@ -58,18 +57,14 @@ impl<B: Kernels> TrainingStep<B> {
             noise: inputs.tensor("noise", device)?,
             timesteps: inputs.values("timesteps")?,
             condition: inputs.condition(device)?,
-            precision,
+            compute,
             device: device.clone(),
         })
     }
 
     /// The loss, its gradients and the network that they are of.
     fn backward(&self) -> Result<Backward<B>> {
-        let model = match self.precision {
-            Precision::F32 => self.model.clone(),
-            // As a training does it in mixed precision: the weights that a step moves keep their digits.
-            precision => trainable(precision.cast(self.model.valid(), &self.device)?),
-        };
+        let model = self.compute.working_copy(&self.model);
         let noise = model.forward(self.noisy.clone(), &self.timesteps, &self.condition)?;
         let loss = simple_loss(noise, self.noise.clone()).mean();
         let gradients = loss.backward();
@@ -78,6 +73,7 @@ impl<B: Kernels> TrainingStep<B> {
 
     fn update(&mut self, gradients: Gradients<B>, of: &UVit<Autodiff<B>>) {
         let gradients = GradientsParams::from_grads(gradients, of);
+        let gradients = self.compute.in_single(&self.model, gradients, 1.0);
         let model = self.model.clone();
         self.model = self.optimizer.step(self.rate, model, gradients);
     }

@@ -3,7 +3,6 @@
 
 use adadiff_model::cast;
 use adadiff_model::kernels::Kernels;
-use adadiff_uem::AdaDiff;
 use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -55,10 +54,11 @@ impl ComputeType {
     }
 
     /// The network that a step computes with, with the parameters' identities.
-    pub(crate) fn working_copy<B>(self, model: &AdaDiff<B>) -> AdaDiff<B>
+    pub fn working_copy<B, M>(self, model: &M) -> M
     where
         B: AutodiffBackend + Kernels,
         B::InnerBackend: Kernels,
+        M: AutodiffModule<B>,
     {
         match self.half() {
             None => model.clone(),
@@ -67,9 +67,9 @@ impl ComputeType {
     }
 
     /// The gradients in single precision times `factor`.
-    pub(crate) fn in_single<B: AutodiffBackend>(
+    pub fn in_single<B: AutodiffBackend, M: Module<B>>(
         self,
-        model: &AdaDiff<B>,
+        model: &M,
         gradients: GradientsParams,
         factor: f64,
     ) -> GradientsParams {
