@@ -99,8 +99,9 @@ pub enum PipelineError {
     Reference(Box<dyn Error + Send + Sync>),
     /// Nothing was given to measure distances by.
     #[error(
-        "the exit rule `distance` is calibrated by how far samples are from a data set's images: \
-         give the calibrator features and statistics of them; `allocated` needs neither"
+        "the exit rules `distance` and `forecast` are calibrated by how far samples are from a data set's \
+         images: give the calibrator features and statistics of them (`with_reference`), or ask for \
+         another rule, of which `allocated` needs neither"
     )]
     NoReference,
     /// Statistics of other features.
