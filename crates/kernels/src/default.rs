@@ -6,7 +6,7 @@ use burn::tensor::module::{attention as burn_attention, avg_pool2d, conv2d, max_
 use burn::tensor::ops::{FloatTensor, PaddedConvOptions};
 use burn::tensor::{FloatDType, Shape, Tensor, TensorMetadata, TensorPrimitive};
 
-use super::{AdamWStep, ChannelMap, Grouping, Kernels, Pooling, Windows};
+use super::{AdamWStep, Epilogue, Grouping, Kernels, Pooling, Windows};
 
 fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
@@ -224,7 +224,7 @@ pub(super) fn gelu_backward<B: Backend>(x: FloatTensor<B>, grad: FloatTensor<B>)
 pub(super) fn convolution<B: Backend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
-    map: ChannelMap<FloatTensor<B>>,
+    epilogue: Epilogue<FloatTensor<B>>,
     Windows { stride, padding }: Windows,
 ) -> FloatTensor<B> {
     let options = PaddedConvOptions::asymmetric(
@@ -234,16 +234,19 @@ pub(super) fn convolution<B: Backend>(
         [1, 1],
         1,
     );
-    let mut x: Tensor<B, 4> = conv2d(wrap(x), wrap(weight), None, options);
-    let [_, outputs, ..] = x.dims();
-    let per_channel = |values| wrap::<B, 1>(values).reshape([1, outputs, 1, 1]);
-    if let Some(scale) = map.scale {
-        x = x * per_channel(scale);
-    }
-    if let Some(shift) = map.shift {
-        x = x + per_channel(shift);
-    }
-    if map.rectifies {
+    let per_channel = |values: Tensor<B, 1>| values.reshape([1, -1, 1, 1]);
+    let [scale, shift] = [epilogue.scale, epilogue.shift].map(|values| values.map(wrap::<B, 1>));
+    let mut x: Tensor<B, 4> = match scale {
+        None => conv2d(wrap(x), wrap(weight), shift, options),
+        Some(scale) => {
+            let scaled = conv2d(wrap(x), wrap(weight), None, options) * per_channel(scale);
+            match shift {
+                None => scaled,
+                Some(shift) => scaled + per_channel(shift),
+            }
+        }
+    };
+    if epilogue.rectifies {
         // Burn's ReLU makes a zero of what is no number.
         let is_negative = x.clone().lower_elem(0.0);
         x = x.mask_fill(is_negative, 0.0);

@@ -73,9 +73,9 @@ impl Windows {
     }
 }
 
-/// What is done to the outputs of a convolution.
+/// What is done to the outputs of a convolution before they are stored.
 #[derive(Clone, Debug)]
-pub struct ChannelMap<T> {
+pub struct Epilogue<T> {
     /// What each channel `[outputs]` is multiplied by.
     pub scale: Option<T>,
     /// What is then added to it, `[outputs]`.
@@ -283,10 +283,10 @@ pub trait Kernels: Backend {
     fn convolution(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        map: ChannelMap<FloatTensor<Self>>,
+        epilogue: Epilogue<FloatTensor<Self>>,
         windows: Windows,
     ) -> FloatTensor<Self> {
-        default::convolution::<Self>(x, weight, map, windows)
+        default::convolution::<Self>(x, weight, epilogue, windows)
     }
 
     /// What `pooling` makes of each window of `x` `[batch, channels, height, width]`, each of which covers some of it.

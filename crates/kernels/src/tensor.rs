@@ -6,7 +6,7 @@ use burn::nn::{GroupNorm, PaddingConfig2d};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, Tensor, TensorPrimitive};
 
-use super::{AdamWStep, ChannelMap, Grouping, Kernels, Pooling, Windows};
+use super::{AdamWStep, Epilogue, Grouping, Kernels, Pooling, Windows};
 
 /// Exact GELU, `x Phi(x)`, of any shape.
 pub fn gelu<B: Kernels, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
@@ -186,12 +186,17 @@ pub fn convolution<B: Kernels>(
         (Some([scale, shift]), None) => (Some(scale), Some(shift)),
         (None, bias) => (None, bias),
     };
-    let map = ChannelMap {
+    let epilogue = Epilogue {
         scale: scale.map(primitive),
         shift: shift.map(primitive),
         rectifies,
     };
-    let output = B::convolution(primitive(x), primitive(layer.weight.val()), map, windows);
+    let output = B::convolution(
+        primitive(x),
+        primitive(layer.weight.val()),
+        epilogue,
+        windows,
+    );
     Tensor::from_primitive(TensorPrimitive::Float(output))
 }
 

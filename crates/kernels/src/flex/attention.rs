@@ -7,7 +7,7 @@ use faer::Par;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::bfloat16::{COLUMNS, Factor, Panel, Rows, Target};
+use super::bfloat16::{COLUMNS, Panel, Rows, Target};
 use super::math::exp;
 use super::product::{Onto, View, product};
 use super::{Elements, Output, tensor_from, written};
@@ -61,9 +61,8 @@ impl Products {
                 scratch.rows.set_columns(b, k, n);
                 let mut product = std::mem::take(&mut scratch.product);
                 product.resize(m * n, 0.0);
-                let factor = Factor::Plain(a.transposed());
                 // SAFETY: the product has `n` rows of `m` values.
-                unsafe { scratch.write(product.as_mut_ptr(), m, factor, m, scale) };
+                unsafe { scratch.write(product.as_mut_ptr(), m, a.transposed(), m, scale) };
                 for row in 0..m {
                     for column in 0..n {
                         // SAFETY: the caller's promise.
@@ -77,13 +76,8 @@ impl Products {
             }
             Self::Half(scratch) => {
                 scratch.rows.set(a, m, k);
-                let factor = if b.is_transposed() {
-                    Factor::Transposed(b.transposed())
-                } else {
-                    Factor::Plain(b)
-                };
                 // SAFETY: the caller's promise.
-                unsafe { scratch.write(out, stride, factor, n, scale) };
+                unsafe { scratch.write(out, stride, b, n, scale) };
             }
         }
     }
@@ -98,7 +92,7 @@ impl Scratch {
         &mut self,
         out: *mut f32,
         stride: usize,
-        factor: Factor<f32>,
+        factor: View,
         columns: usize,
         scale: f32,
     ) {

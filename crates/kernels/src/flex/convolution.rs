@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::product::{Onto, View, product};
 use super::{Elements, Output, tensor_from, written};
-use crate::{ChannelMap, Windows};
+use crate::{Epilogue, Windows};
 
 /// Values of the windows that are gathered at once, which a core's cache holds beside a part of the weight.
 const TILE: usize = 1 << 16;
@@ -67,13 +67,13 @@ impl Sizes {
 pub(super) fn forward(
     x: FlexTensor,
     weight: FlexTensor,
-    map: ChannelMap<FlexTensor>,
+    epilogue: Epilogue<FlexTensor>,
     windows: Windows,
 ) -> FlexTensor {
     let sizes = Sizes::new(&x, &weight, windows);
     let (x, weight) = (Elements::new(x), Elements::new(weight));
     let (x, weight) = (x.slice(), weight.slice());
-    let [scale, shift] = [map.scale, map.shift].map(|values| values.map(Elements::new));
+    let [scale, shift] = [epilogue.scale, epilogue.shift].map(|values| values.map(Elements::new));
     let [scale, shift] = [&scale, &shift].map(|values| values.as_ref().map(Elements::slice));
     let (positions, window) = (sizes.positions(), sizes.window());
     let tile = (TILE / window.max(1)).clamp(LEAST_POSITIONS, positions.max(LEAST_POSITIONS));
@@ -111,7 +111,7 @@ pub(super) fn forward(
                         let row = std::slice::from_raw_parts_mut(row, range.len());
                         let scale = scale.map_or(1.0, |scale| scale[channel]);
                         let shift = shift.map_or(0.0, |shift| shift[channel]);
-                        finish(row, scale, shift, map.rectifies);
+                        finish(row, scale, shift, epilogue.rectifies);
                     }
                 },
             );

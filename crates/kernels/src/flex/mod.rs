@@ -25,7 +25,7 @@ use burn_flex::{Flex, FlexTensor, Layout};
 use burn_std::Bytes;
 use rayon::prelude::*;
 
-use super::{AdamWStep, ChannelMap, Grouping, Kernels, Pooling, Windows, default};
+use super::{AdamWStep, Epilogue, Grouping, Kernels, Pooling, Windows, default};
 use bfloat16::RowInput;
 
 impl Kernels for Flex {
@@ -231,12 +231,12 @@ impl Kernels for Flex {
     fn convolution(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        map: ChannelMap<FloatTensor<Self>>,
+        epilogue: Epilogue<FloatTensor<Self>>,
         windows: Windows,
     ) -> FloatTensor<Self> {
         match (x.dtype(), weight.dtype()) {
-            (DType::F32, DType::F32) => convolution::forward(x, weight, map, windows),
-            _ => default::convolution::<Self>(x, weight, map, windows),
+            (DType::F32, DType::F32) => convolution::forward(x, weight, epilogue, windows),
+            _ => default::convolution::<Self>(x, weight, epilogue, windows),
         }
     }
 

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::product::View;
 use super::{Elements, Output, changed, tensor_from, written};
 use pairs::Source;
-pub(super) use panel::{COLUMNS, Factor, Panel, Target};
+pub(super) use panel::{COLUMNS, Panel, Target};
 pub(super) use rows::Rows;
 
 /// What becomes of rows before they are rounded.
@@ -49,7 +49,7 @@ pub(super) fn forward(
         Elements::new(weight),
         bias.map(Elements::new),
     );
-    let factor = Factor::Plain(View::new(weight.halves(), 0, outputs));
+    let factor = View::new(weight.halves(), 0, outputs);
     let bias = bias.as_ref().map(Elements::slice);
     fresh(&Rows::new(&x, inputs, input), [rows, outputs], factor, bias)
 }
@@ -76,7 +76,7 @@ pub(super) fn onto(
         rows * outputs,
         "what a product is added to has its shape"
     );
-    let factor = Factor::Plain(View::new(weight.halves(), 0, outputs));
+    let factor = View::new(weight.halves(), 0, outputs);
     let bias = bias.as_ref().map(Elements::slice);
     // SAFETY: the values are borrowed mutably, and all of them are set.
     unsafe {
@@ -107,7 +107,7 @@ pub(super) fn x_backward(weight: FlexTensor, grad: FlexTensor) -> FlexTensor {
     let [rows, outputs] = grad.shape().dims();
     let [inputs, _] = weight.shape().dims();
     let (grad, weight) = (Elements::new(grad), Elements::new(weight));
-    let factor = Factor::Transposed(View::new(weight.halves(), 0, outputs));
+    let factor = View::new(weight.halves(), 0, outputs).transposed();
     let grad = Rows::new(&grad, outputs, &RowInput::Plain);
     fresh(&grad, [rows, inputs], factor, None)
 }
@@ -117,7 +117,7 @@ pub(super) fn weight_backward(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
     let [_, inputs] = x.shape().dims();
     let [_, outputs] = grad.shape().dims();
     let (grad, x) = (Elements::new(grad), Elements::new(x));
-    let factor = Factor::Plain(View::new(grad.slice(), 0, outputs));
+    let factor = View::new(grad.slice(), 0, outputs);
     let x = Rows::transposed(&x, inputs);
     fresh(&x, [inputs, outputs], factor, None)
 }
@@ -126,7 +126,7 @@ pub(super) fn weight_backward(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
 fn fresh<T: Source>(
     rows: &Rows,
     [count, columns]: [usize; 2],
-    factor: Factor<T>,
+    factor: View<T>,
     bias: Option<&[f32]>,
 ) -> FlexTensor {
     // SAFETY: the product sets every element.
@@ -146,7 +146,7 @@ fn fresh<T: Source>(
 unsafe fn write<T: Source>(
     rows: &Rows,
     columns: usize,
-    factor: Factor<T>,
+    factor: View<T>,
     bias: Option<&[f32]>,
     out: Output,
     adds: bool,

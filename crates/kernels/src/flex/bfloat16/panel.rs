@@ -25,15 +25,6 @@ pub(in super::super) struct Panel {
     columns: usize,
 }
 
-/// The right factor of a product.
-#[derive(Clone, Copy)]
-pub(in super::super) enum Factor<'a, T> {
-    /// `[inner, columns]`.
-    Plain(View<'a, T>),
-    /// The transpose of `[columns, inner]`.
-    Transposed(View<'a, T>),
-}
-
 /// Where a product goes.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Target<'a> {
@@ -60,7 +51,7 @@ pub(super) fn is_supported() -> bool {
 }
 
 impl Panel {
-    /// Writes the product of some rows with some columns of a factor, no more than [`COLUMNS`].
+    /// Writes the product of some rows with some columns of a factor `[inputs, columns]`, no more than [`COLUMNS`].
     ///
     /// # Safety
     /// The target must be valid for writes of all rows and columns and, where it adds, hold values.
@@ -68,7 +59,7 @@ impl Panel {
         &mut self,
         rows: &Rows,
         range: Range<usize>,
-        factor: Factor<T>,
+        factor: View<T>,
         columns: Range<usize>,
         target: Target<'_>,
     ) {
@@ -95,18 +86,18 @@ impl Panel {
         }
     }
 
-    fn pack<T: Source>(&mut self, factor: Factor<T>, inner: Range<usize>, columns: Range<usize>) {
+    fn pack<T: Source>(&mut self, factor: View<T>, inner: Range<usize>, columns: Range<usize>) {
         self.columns = columns.len();
         let pairs = inner.len().div_ceil(2);
         if self.columns < COLUMNS {
             self.pairs.clear();
         }
         self.pairs.resize(pairs * COLUMNS, Pair::default());
-        match factor {
-            Factor::Plain(view) => pair_rows(view, inner, columns, &mut self.pairs, COLUMNS),
-            Factor::Transposed(view) => {
-                rows_to_columns(view, columns, inner, &mut self.pairs, COLUMNS);
-            }
+        if factor.is_transposed() {
+            let stored = factor.transposed();
+            rows_to_columns(stored, columns, inner, &mut self.pairs, COLUMNS);
+        } else {
+            pair_rows(factor, inner, columns, &mut self.pairs, COLUMNS);
         }
     }
 
@@ -300,11 +291,7 @@ mod tests {
         let mut a = Rows::default();
         a.set(View::new(&left, 0, inner), rows, inner);
         let mut panel = Panel::default();
-        panel.pack(
-            Factor::Plain(View::new(&right, 0, columns)),
-            0..inner,
-            0..columns,
-        );
+        panel.pack(View::new(&right, 0, columns), 0..inner, 0..columns);
         let bias: Vec<f32> = (0..columns).map(value).collect();
         let product = |fast: bool| {
             let mut out = vec![1.0; rows * columns];
