@@ -6,7 +6,9 @@ use burn::tensor::module::{attention as burn_attention, avg_pool2d, conv2d, max_
 use burn::tensor::ops::{FloatTensor, PaddedConvOptions};
 use burn::tensor::{FloatDType, Shape, Tensor, TensorMetadata, TensorPrimitive};
 
-use super::{AdamWStep, Epilogue, Grouping, Kernels, Pooling, Windows};
+use super::{
+    AdamWStep, AffineParameters, Epilogue, Grouping, Kernels, NormParameters, Pooling, Windows,
+};
 
 fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
@@ -66,6 +68,59 @@ pub(super) fn affine_weight_backward<B: Backend>(
     }
     let products = wrap::<B, 2>(x) * wrap::<B, 2>(grad);
     unwrap(products.sum_dim(0).transpose())
+}
+
+pub(super) fn mlp_onto<B: Kernels>(
+    x: FloatTensor<B>,
+    norm: NormParameters<FloatTensor<B>>,
+    [first, second]: [AffineParameters<FloatTensor<B>>; 2],
+) -> FloatTensor<B> {
+    let hidden = norm_affine::<B>(x.clone(), norm, first);
+    B::gelu_affine_onto(hidden, second.weight, second.bias, x)
+}
+
+fn norm_affine<B: Kernels>(
+    x: FloatTensor<B>,
+    norm: NormParameters<FloatTensor<B>>,
+    layer: AffineParameters<FloatTensor<B>>,
+) -> FloatTensor<B> {
+    let NormParameters {
+        scale,
+        shift,
+        epsilon,
+    } = norm;
+    B::norm_affine(x, scale, shift, epsilon, layer.weight, layer.bias)
+}
+
+pub(super) fn attention_onto<B: Kernels>(
+    x: FloatTensor<B>,
+    norm: NormParameters<FloatTensor<B>>,
+    [qkv, projection]: [AffineParameters<FloatTensor<B>>; 2],
+    heads: usize,
+) -> FloatTensor<B> {
+    let [batch, tokens, width] = x.shape().dims();
+    let rows = Shape::new([batch * tokens, width]);
+    let products = qkv.weight.dtype();
+    let [_, outputs] = qkv.weight.shape().dims();
+    let x = B::float_reshape(x, rows.clone());
+    let qkv = norm_affine::<B>(x.clone(), norm, qkv);
+    let qkv = B::float_reshape(qkv, Shape::new([batch, tokens, outputs]));
+    let attended = B::float_reshape(B::fused_attention(qkv, heads, products), rows);
+    let output = B::affine_onto(attended, projection.weight, projection.bias, x);
+    B::float_reshape(output, Shape::new([batch, tokens, width]))
+}
+
+/// As the sum of two products, which saves copying both into one tensor.
+pub(super) fn joined_affine<B: Kernels>(
+    x: FloatTensor<B>,
+    skip: FloatTensor<B>,
+    layer: AffineParameters<FloatTensor<B>>,
+) -> FloatTensor<B> {
+    let weight: Tensor<B, 2> = wrap(layer.weight);
+    let [inputs, _] = weight.dims();
+    let [for_x, for_skip] =
+        [0, inputs / 2].map(|start| unwrap(weight.clone().narrow(0, start, inputs / 2)));
+    B::affine_onto(skip, for_skip, None, B::affine(x, for_x, layer.bias))
 }
 
 pub(super) fn grouped_affine<B: Kernels>(

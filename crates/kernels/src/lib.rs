@@ -28,8 +28,9 @@ mod tensor;
 mod testing;
 
 pub use tensor::{
-    adam_w, convolution, gelu, gelu_linear_onto, group_norm, layer_norm, linear, linear_onto,
-    linear_per_sample, mean_cosine, mean_sigmoid, norm_linear, pool, self_attention, sigmoid,
+    adam_w, attention_onto, convolution, gelu, gelu_linear_onto, group_norm, joined_linear,
+    layer_norm, linear, linear_onto, linear_per_sample, mean_cosine, mean_sigmoid, mlp_onto,
+    norm_linear, pool, self_attention, sigmoid,
 };
 
 use burn::tensor::backend::Backend;
@@ -82,6 +83,26 @@ pub struct Epilogue<T> {
     pub shift: Option<T>,
     /// Whether values below zero become zero. What is no number stays none.
     pub rectifies: bool,
+}
+
+/// Layer normalisation with parameters of its own.
+#[derive(Clone, Debug)]
+pub struct NormParameters<T> {
+    /// What normalised values are multiplied by, `[width]`.
+    pub scale: T,
+    /// What is then added to them, `[width]`.
+    pub shift: T,
+    /// What is added to the variance.
+    pub epsilon: f64,
+}
+
+/// An affine layer.
+#[derive(Clone, Debug)]
+pub struct AffineParameters<T> {
+    /// `[inputs, outputs]`.
+    pub weight: T,
+    /// `[outputs]`.
+    pub bias: Option<T>,
 }
 
 /// What becomes of the values of a window.
@@ -202,6 +223,35 @@ pub trait Kernels: Backend {
         bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
         Self::affine(Self::row_norm(x, scale, shift, epsilon), weight, bias)
+    }
+
+    /// `x + second(gelu(first(norm(x))))` of `x` `[rows, width]`: the half of a block that mixes features.
+    fn mlp_onto(
+        x: FloatTensor<Self>,
+        norm: NormParameters<FloatTensor<Self>>,
+        layers: [AffineParameters<FloatTensor<Self>>; 2],
+    ) -> FloatTensor<Self> {
+        default::mlp_onto::<Self>(x, norm, layers)
+    }
+
+    /// `x + projection(attention(qkv(norm(x))))` of `x` `[batch, tokens, width]` and `layers` qkv and projection: the
+    /// half of a block that mixes tokens, with [`Self::fused_attention`] of `heads` heads.
+    fn attention_onto(
+        x: FloatTensor<Self>,
+        norm: NormParameters<FloatTensor<Self>>,
+        layers: [AffineParameters<FloatTensor<Self>>; 2],
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        default::attention_onto::<Self>(x, norm, layers, heads)
+    }
+
+    /// `[x | skip] W + b` of `x` and `skip` `[rows, width]`.
+    fn joined_affine(
+        x: FloatTensor<Self>,
+        skip: FloatTensor<Self>,
+        layer: AffineParameters<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        default::joined_affine::<Self>(x, skip, layer)
     }
 
     /// `x W + b` where each of `biases` `[groups, outputs]` serves an equal run of the rows of `x`

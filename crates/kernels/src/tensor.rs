@@ -2,11 +2,13 @@
 
 use burn::module::Param;
 use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, PaddingConfig2d};
+use burn::nn::{GroupNorm, LayerNorm, Linear, PaddingConfig2d};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, Tensor, TensorPrimitive};
 
-use super::{AdamWStep, Epilogue, Grouping, Kernels, Pooling, Windows};
+use super::{
+    AdamWStep, AffineParameters, Epilogue, Grouping, Kernels, NormParameters, Pooling, Windows,
+};
 
 /// Exact GELU, `x Phi(x)`, of any shape.
 pub fn gelu<B: Kernels, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
@@ -106,6 +108,72 @@ pub fn norm_linear<B: Kernels>(
         bias.map(primitive),
     );
     tokens(output, [batch, count, outputs])
+}
+
+fn norm_parameters<B: Kernels>(
+    norm: &LayerNorm<B>,
+    epsilon: f64,
+) -> NormParameters<FloatTensor<B>> {
+    let scale = norm.gamma.val();
+    let shift = match &norm.beta {
+        Some(shift) => shift.val(),
+        None => scale.zeros_like(),
+    };
+    NormParameters {
+        scale: primitive(scale),
+        shift: primitive(shift),
+        epsilon,
+    }
+}
+
+fn affine_parameters<B: Kernels>(layer: &Linear<B>) -> AffineParameters<FloatTensor<B>> {
+    AffineParameters {
+        weight: primitive(layer.weight.val()),
+        bias: layer.bias.as_ref().map(|bias| primitive(bias.val())),
+    }
+}
+
+/// `x + second(gelu(first(norm(x))))` of `x` `[batch, tokens, width]`.
+pub fn mlp_onto<B: Kernels>(
+    x: Tensor<B, 3>,
+    norm: &LayerNorm<B>,
+    epsilon: f64,
+    layers: [&Linear<B>; 2],
+) -> Tensor<B, 3> {
+    let shape = x.dims();
+    let output = B::mlp_onto(
+        rows(x),
+        norm_parameters(norm, epsilon),
+        layers.map(affine_parameters),
+    );
+    tokens(output, shape)
+}
+
+/// `x + projection(attention(qkv(norm(x))))` of `x` `[batch, tokens, width]` and `layers` qkv and projection, with
+/// [`self_attention`] of `heads` heads.
+pub fn attention_onto<B: Kernels>(
+    x: Tensor<B, 3>,
+    norm: &LayerNorm<B>,
+    epsilon: f64,
+    layers: [&Linear<B>; 2],
+    heads: usize,
+) -> Tensor<B, 3> {
+    let norm = norm_parameters(norm, epsilon);
+    let output = B::attention_onto(primitive(x), norm, layers.map(affine_parameters), heads);
+    Tensor::from_primitive(TensorPrimitive::Float(output))
+}
+
+/// `layer [x | skip]` of `x` and `skip` `[batch, tokens, width]`.
+pub fn joined_linear<B: Kernels>(
+    x: Tensor<B, 3>,
+    skip: Tensor<B, 3>,
+    layer: &Linear<B>,
+) -> Tensor<B, 3> {
+    let shape = x.dims();
+    tokens(
+        B::joined_affine(rows(x), rows(skip), affine_parameters(layer)),
+        shape,
+    )
 }
 
 /// [`linear`] with a bias of its own for each sample: `biases` `[batch, outputs]`.

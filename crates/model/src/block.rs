@@ -7,45 +7,18 @@ use burn::tensor::backend::Backend;
 
 use crate::UVitConfig;
 use crate::init::Initializer;
-use crate::kernels::{
-    Kernels, gelu_linear_onto, layer_norm, linear, linear_onto, norm_linear, self_attention,
-};
+use crate::kernels::{Kernels, attention_onto, joined_linear, layer_norm, mlp_onto};
 
 /// PyTorch's default, which U-ViT uses.
 const LAYER_NORM_EPSILON: f64 = 1e-5;
 
 /// Layer normalisation of tokens `[batch, tokens, width]`.
 pub(crate) fn normalise<B: Kernels>(norm: &LayerNorm<B>, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
-    layer_norm(tokens, norm.gamma.val(), shift(norm), LAYER_NORM_EPSILON)
-}
-
-fn shift<B: Backend>(norm: &LayerNorm<B>) -> Tensor<B, 1> {
-    match &norm.beta {
+    let shift = match &norm.beta {
         Some(shift) => shift.val(),
         None => norm.gamma.val().zeros_like(),
-    }
-}
-
-fn bias<B: Backend>(layer: &Linear<B>) -> Option<Tensor<B, 1>> {
-    layer.bias.as_ref().map(|bias| bias.val())
-}
-
-/// `layer(norm(tokens))`.
-fn after_norm<B: Kernels>(
-    norm: &LayerNorm<B>,
-    layer: &Linear<B>,
-    tokens: Tensor<B, 3>,
-) -> Tensor<B, 3> {
-    let scale = norm.gamma.val();
-    let weight = layer.weight.val();
-    norm_linear(
-        tokens,
-        scale,
-        shift(norm),
-        LAYER_NORM_EPSILON,
-        weight,
-        bias(layer),
-    )
+    };
+    layer_norm(tokens, norm.gamma.val(), shift, LAYER_NORM_EPSILON)
 }
 
 /// Multi-head self-attention.
@@ -121,7 +94,7 @@ impl<B: Kernels> Block<B> {
     /// The input of attention and MLP: `x` with the skip joined, where there is one.
     pub(crate) fn join(&self, x: Tensor<B, 3>, skip: Option<Tensor<B, 3>>) -> Tensor<B, 3> {
         match (&self.skip_linear, skip) {
-            (Some(layer), Some(skip)) => join_skip(layer, x, skip),
+            (Some(layer), Some(skip)) => joined_linear(x, skip, layer),
             _ => x,
         }
     }
@@ -129,19 +102,8 @@ impl<B: Kernels> Block<B> {
     /// Attention and MLP, each added onto its input, of any number of tokens.
     pub(crate) fn transform(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let (attn, mlp) = (&self.attn, &self.mlp);
-        let qkv = after_norm(&self.norm1, &attn.qkv, x.clone());
-        let attended = self_attention(qkv, attn.heads, attn.qkv.weight.dtype());
-        let x = linear_onto(attended, attn.proj.weight.val(), bias(&attn.proj), x);
-        let hidden = after_norm(&self.norm2, &mlp.fc1, x.clone());
-        gelu_linear_onto(hidden, mlp.fc2.weight.val(), bias(&mlp.fc2), x)
+        let layers = [&attn.qkv, &attn.proj];
+        let x = attention_onto(x, &self.norm1, LAYER_NORM_EPSILON, layers, attn.heads);
+        mlp_onto(x, &self.norm2, LAYER_NORM_EPSILON, [&mlp.fc1, &mlp.fc2])
     }
-}
-
-/// `skip_linear [x | skip]` as the sum of two products, which saves copying both into one tensor.
-fn join_skip<B: Kernels>(layer: &Linear<B>, x: Tensor<B, 3>, skip: Tensor<B, 3>) -> Tensor<B, 3> {
-    let [_, _, width] = x.dims();
-    let weight = layer.weight.val();
-    let for_x = weight.clone().narrow(0, 0, width);
-    let for_skip = weight.narrow(0, width, width);
-    linear_onto(skip, for_skip, None, linear(x, for_x, bias(layer)))
 }

@@ -13,7 +13,7 @@ use burn::tensor::{FloatDType, Int, Tensor};
 use crate::block::{Block, normalise};
 use crate::error::expect_shape;
 use crate::init::Initializer;
-use crate::kernels::{Kernels, linear};
+use crate::kernels::{Kernels, convolution as convolve, linear};
 use crate::timestep::{TimeMlp, apply, timestep_embedding};
 use crate::{Condition, Denoiser, ModelError, NoisyBatch, Prediction, TokenState, UVitConfig};
 
@@ -317,7 +317,7 @@ impl<B: Kernels> UVit<B> {
         let patches = apply(decoder, normalise(norm, hidden));
         let image = self.unpatchify(self.image_tokens(patches));
         let image = match convolution {
-            Some(convolution) => convolution.forward(image),
+            Some(layer) => convolve(image, layer, None, false),
             None => image,
         };
         image.cast(FloatDType::F32)

@@ -7,8 +7,8 @@ use faer::Par;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::bfloat16::{COLUMNS, Panel, Rows, Target};
 use super::math::exp;
+use super::packed::{COLUMNS, Out, Panel, Rows, Target};
 use super::product::{Onto, View, product};
 use super::{Elements, Output, tensor_from, written};
 
@@ -100,13 +100,18 @@ impl Scratch {
             let target = Target {
                 scale,
                 bias: None,
-                out: out.wrapping_add(first),
+                gelu: false,
+                onto: None,
+                out: Out::Single(out.wrapping_add(first)),
                 stride,
-                adds: false,
             };
-            let (rows, part) = (0..self.rows.count(), first..columns.min(first + COLUMNS));
+            let (range, part) = (0..self.rows.count(), first..columns.min(first + COLUMNS));
+            let (rows, inputs) = (self.rows.units(), self.rows.inputs());
             // SAFETY: the caller's promise.
-            unsafe { self.panel.product(&self.rows, rows, factor, part, target) };
+            unsafe {
+                self.panel
+                    .product(rows, range, factor, inputs, part, target)
+            };
         }
     }
 }
@@ -182,14 +187,10 @@ pub(super) fn forward(qkv: FlexTensor, heads: usize, in_halves: bool) -> FlexTen
             let out = Output(out.as_mut_ptr().cast());
             sizes.for_each_head(
                 in_halves,
-                tokens * tokens,
+                (tokens + 1) * tokens,
                 |products, scores, sample, head| {
-                    let [query, key, value] = sizes.views(qkv, sample, head);
                     let out = out.at(sample * tokens * width + head * head_width);
-                    attention_weights(products, sizes, query, key, scores);
-                    let weights = View::new(scores, 0, tokens);
-                    let sizes = [tokens, head_width, tokens];
-                    products.write(sizes, out, width, [weights, value], 1.0);
+                    forward_head(products, scores, sizes, qkv, [sample, head], out);
                 },
             );
         })
@@ -197,8 +198,81 @@ pub(super) fn forward(qkv: FlexTensor, heads: usize, in_halves: bool) -> FlexTen
     tensor_from(values, Shape::new([batch, tokens, width]))
 }
 
-/// The weights of one head, from `[tokens, head_width]` of query and key.
-fn attention_weights(
+/// One head's output, in rows `width` apart; `scores` has room for those of each two tokens and a row more.
+///
+/// # Safety
+/// `out` must be valid for writes of the head's columns of all rows.
+unsafe fn forward_head(
+    products: &mut Products,
+    scores: &mut [f32],
+    sizes: Sizes,
+    qkv: &[f32],
+    [sample, head]: [usize; 2],
+    out: *mut f32,
+) {
+    let [query, key, value] = sizes.views(qkv, sample, head);
+    let (tokens, head_width) = (sizes.tokens, sizes.head_width());
+    let (scores, totals) = scores.split_at_mut(tokens * tokens);
+    attention_scores(products, sizes, query, key, scores);
+    exponential_rows(scores, totals);
+    let factors = [View::new(scores, 0, tokens), value];
+    // SAFETY: the caller's promise.
+    unsafe {
+        products.write([tokens, head_width, tokens], out, sizes.width, factors, 1.0);
+        // What remains of the softmax is done to the outputs, which are fewer than the scores.
+        for (row, total) in totals.iter().enumerate() {
+            let out = out.wrapping_add(row * sizes.width);
+            let inverse = 1.0 / total;
+            for value in std::slice::from_raw_parts_mut(out, head_width) {
+                *value *= inverse;
+            }
+        }
+    }
+}
+
+/// What one core needs to attend to the tokens of one sample after another.
+#[derive(Default)]
+pub(super) struct Sample {
+    products: Option<Products>,
+    scores: Vec<f32>,
+    attended: Vec<f32>,
+}
+
+impl Sample {
+    /// The outputs of all heads `[tokens, width]` of one sample's `qkv` `[tokens, 3 width]`.
+    pub(super) fn attend(
+        &mut self,
+        qkv: &[f32],
+        width: usize,
+        heads: usize,
+        in_halves: bool,
+    ) -> &[f32] {
+        let tokens = qkv.len() / (3 * width).max(1);
+        let sizes = Sizes {
+            batch: 1,
+            tokens,
+            width,
+            heads,
+        };
+        self.scores.resize((tokens + 1) * tokens, 0.0);
+        self.attended.resize(tokens * width, 0.0);
+        let products = self
+            .products
+            .get_or_insert_with(|| Products::new(in_halves));
+        for head in 0..heads {
+            let out = self
+                .attended
+                .as_mut_ptr()
+                .wrapping_add(head * sizes.head_width());
+            // SAFETY: all rows of the outputs are there.
+            unsafe { forward_head(products, &mut self.scores, sizes, qkv, [0, head], out) };
+        }
+        &self.attended
+    }
+}
+
+/// The scores of one head, from `[tokens, head_width]` of query and key.
+fn attention_scores(
     products: &mut Products,
     sizes: Sizes,
     query: View,
@@ -211,7 +285,6 @@ fn attention_weights(
     let factors = [query, key.transposed()];
     // SAFETY: the scores are borrowed mutably and as many as the product has.
     unsafe { products.write(shape, scores.as_mut_ptr(), tokens, factors, sizes.scale()) };
-    softmax_rows(scores, tokens);
 }
 
 pub(super) fn backward(
@@ -240,7 +313,8 @@ pub(super) fn backward(
                 let grad = View::new(grad, sample * tokens * width + head * head_width, width);
                 let part = |part| out.at(sizes.offset(sample, head, part));
                 let (weights, scores) = scratch.split_at_mut(square);
-                attention_weights(products, sizes, query, key, weights);
+                attention_scores(products, sizes, query, key, weights);
+                softmax_rows(weights, tokens);
                 let transposed = View::new(weights, 0, tokens).transposed();
                 let by_tokens = [tokens, head_width, tokens];
                 products.write(by_tokens, part(2), 3 * width, [transposed, grad], 1.0);
@@ -279,6 +353,28 @@ fn reduce(row: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 {
         .fold(start, |total, &value| combine(total, value))
 }
 
+/// Makes each score `e` to the power of its distance to the largest, and returns their sum.
+#[inline(always)]
+fn exponentials(row: &mut [f32]) -> f32 {
+    let largest = reduce(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
+    for value in row.iter_mut() {
+        *value = exp(*value - largest);
+    }
+    reduce(row, 0.0, |a, b| a + b)
+}
+
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
+fn exponential_rows(scores: &mut [f32], totals: &mut [f32]) {
+    let tokens = totals.len();
+    for (row, total) in scores.chunks_exact_mut(tokens).zip(totals) {
+        *total = exponentials(row);
+    }
+}
+
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
     "x86_64+avx2+fma",
@@ -286,11 +382,7 @@ fn reduce(row: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 {
 ))]
 fn softmax_rows(scores: &mut [f32], tokens: usize) {
     for row in scores.chunks_exact_mut(tokens) {
-        let largest = reduce(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
-        for value in row.iter_mut() {
-            *value = exp(*value - largest);
-        }
-        let inverse = 1.0 / reduce(row, 0.0, |a, b| a + b);
+        let inverse = 1.0 / exponentials(row);
         for value in row.iter_mut() {
             *value *= inverse;
         }

@@ -25,19 +25,25 @@ pub(super) fn exp(x: f32) -> f32 {
 /// `erf(x)`, absolute error under 4e-7: the rational approximation of Eigen and XLA.
 #[inline(always)]
 pub(super) fn erf(x: f32) -> f32 {
+    erf_by(x, |a, b, c| a * b + c)
+}
+
+/// [`erf`] where `multiply_add(a, b, c)` is `a b + c`: in one instruction where the caller knows that there is one.
+#[inline(always)]
+pub(super) fn erf_by(x: f32, multiply_add: impl Fn(f32, f32, f32) -> f32) -> f32 {
     let x2 = x * x;
     let p = -2.726_142_3e-10;
-    let p = p * x2 + 2.770_681_4e-8;
-    let p = p * x2 - 2.101_024e-6;
-    let p = p * x2 - 5.692_506_5e-5;
-    let p = p * x2 - 7.349_906_4e-4;
-    let p = p * x2 - 2.954_6e-3;
-    let p = p * x2 - 1.609_603_3e-2;
+    let p = multiply_add(p, x2, 2.770_681_4e-8);
+    let p = multiply_add(p, x2, -2.101_024e-6);
+    let p = multiply_add(p, x2, -5.692_506_5e-5);
+    let p = multiply_add(p, x2, -7.349_906_4e-4);
+    let p = multiply_add(p, x2, -2.954_6e-3);
+    let p = multiply_add(p, x2, -1.609_603_3e-2);
     let q = -1.456_607_2e-5;
-    let q = q * x2 - 2.133_740_5e-4;
-    let q = q * x2 - 1.682_827e-3;
-    let q = q * x2 - 7.373_329_2e-3;
-    let q = q * x2 - 1.426_473_9e-2;
+    let q = multiply_add(q, x2, -2.133_740_5e-4);
+    let q = multiply_add(q, x2, -1.682_827e-3);
+    let q = multiply_add(q, x2, -7.373_329_2e-3);
+    let q = multiply_add(q, x2, -1.426_473_9e-2);
     // The fraction ends just below one, where large arguments would multiply what is missing.
     if x.abs() < 4.0 {
         x * p / q

@@ -3,7 +3,6 @@
 
 mod adam_w;
 mod attention;
-mod bfloat16;
 mod convolution;
 mod cosine;
 mod elementwise;
@@ -11,6 +10,7 @@ mod group_norm;
 mod linear;
 mod math;
 mod mean_logistic;
+mod packed;
 mod pool;
 mod product;
 mod row_norm;
@@ -25,8 +25,11 @@ use burn_flex::{Flex, FlexTensor, Layout};
 use burn_std::Bytes;
 use rayon::prelude::*;
 
-use super::{AdamWStep, Epilogue, Grouping, Kernels, Pooling, Windows, default};
-use bfloat16::RowInput;
+use super::{
+    AdamWStep, AffineParameters, Epilogue, Grouping, Kernels, NormParameters, Pooling, Windows,
+    default,
+};
+use packed::{Format, Half, RowInput, Single};
 
 impl Kernels for Flex {
     fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
@@ -93,7 +96,7 @@ impl Kernels for Flex {
         bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
         if is_mixed(&x, &weight) {
-            return bfloat16::forward(x, &RowInput::Plain, weight, bias);
+            return packed::forward(x, &RowInput::Plain, weight, bias);
         }
         match (x.dtype(), bias) {
             (DType::F32, Some(bias)) => linear::forward(x, weight, bias),
@@ -144,7 +147,7 @@ impl Kernels for Flex {
         onto: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         if is_mixed(&x, &weight) {
-            return bfloat16::onto(x, &RowInput::Plain, weight, bias, onto);
+            return packed::onto(x, &RowInput::Plain, weight, bias, onto);
         }
         match x.dtype() {
             DType::F32 => linear::onto(x, weight, bias, onto),
@@ -159,7 +162,7 @@ impl Kernels for Flex {
         onto: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         if is_mixed(&x, &weight) {
-            return bfloat16::onto(x, &RowInput::Gelu, weight, bias, onto);
+            return packed::onto(x, &RowInput::Gelu, weight, bias, onto);
         }
         Self::affine_onto(Self::exact_gelu(x), weight, bias, onto)
     }
@@ -175,14 +178,51 @@ impl Kernels for Flex {
         if is_mixed(&x, &weight) {
             let affine = Box::new([scale, shift].map(Elements::new));
             let norm = RowInput::Norm(affine, epsilon as f32);
-            return bfloat16::forward(x, &norm, weight, bias);
+            return packed::forward(x, &norm, weight, bias);
         }
         Self::affine(Self::row_norm(x, scale, shift, epsilon), weight, bias)
     }
 
+    fn mlp_onto(
+        x: FloatTensor<Self>,
+        norm: NormParameters<FloatTensor<Self>>,
+        layers: [AffineParameters<FloatTensor<Self>>; 2],
+    ) -> FloatTensor<Self> {
+        match packing(&x, &layers) {
+            Some(DType::BF16) => packed::mlp_onto::<Half>(x, norm, layers),
+            Some(_) => packed::mlp_onto::<Single>(x, norm, layers),
+            None => default::mlp_onto::<Self>(x, norm, layers),
+        }
+    }
+
+    fn attention_onto(
+        x: FloatTensor<Self>,
+        norm: NormParameters<FloatTensor<Self>>,
+        layers: [AffineParameters<FloatTensor<Self>>; 2],
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        match packing(&x, &layers) {
+            Some(DType::BF16) => packed::attention_onto::<Half>(x, norm, layers, heads),
+            Some(_) => packed::attention_onto::<Single>(x, norm, layers, heads),
+            None => default::attention_onto::<Self>(x, norm, layers, heads),
+        }
+    }
+
+    fn joined_affine(
+        x: FloatTensor<Self>,
+        skip: FloatTensor<Self>,
+        layer: AffineParameters<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        match packing(&x, std::slice::from_ref(&layer)) {
+            Some(DType::BF16) => packed::joined::<Half>(x, skip, layer),
+            Some(_) => packed::joined::<Single>(x, skip, layer),
+            None => default::joined_affine::<Self>(x, skip, layer),
+        }
+    }
+
     fn affine_x_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         if is_mixed(&grad, &weight) {
-            return bfloat16::x_backward(weight, grad);
+            return packed::x_backward(weight, grad);
         }
         match grad.dtype() {
             DType::F32 => linear::x_backward(weight, grad),
@@ -196,7 +236,7 @@ impl Kernels for Flex {
         weight: DType,
     ) -> FloatTensor<Self> {
         match (grad.dtype(), weight) {
-            (DType::F32, DType::BF16) => bfloat16::weight_backward(x, grad),
+            (DType::F32, DType::BF16) => packed::weight_backward(x, grad),
             (DType::F32, _) => linear::weight_backward(x, grad),
             _ => <Self as burn_backend::ops::ModuleOps<Self>>::linear_weight_backward(x, grad),
         }
@@ -328,6 +368,19 @@ impl Output {
 /// Whether a product of `x` is one of single-precision rows with a bfloat16 weight.
 fn is_mixed(x: &FlexTensor, weight: &FlexTensor) -> bool {
     (x.dtype(), weight.dtype()) == (DType::F32, DType::BF16)
+}
+
+/// What the layers' weights, all of them, are stored in, where single-precision rows have a packed product with it on
+/// this processor.
+fn packing(x: &FlexTensor, layers: &[AffineParameters<FlexTensor>]) -> Option<DType> {
+    let dtype = layers[0].weight.dtype();
+    let is_supported = match dtype {
+        DType::F32 => Single::is_supported(),
+        DType::BF16 => Half::is_supported(),
+        _ => false,
+    };
+    let all = layers.iter().all(|layer| layer.weight.dtype() == dtype);
+    (x.dtype() == DType::F32 && all && is_supported).then_some(dtype)
 }
 
 /// A weight of few outputs in the precision of the rows that it meets.

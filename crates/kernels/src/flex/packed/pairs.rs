@@ -6,6 +6,7 @@ use burn::tensor::bf16;
 use multiversion::multiversion;
 
 use super::super::product::View;
+use super::format::{Format, Half};
 
 /// The bits of two neighbours.
 pub(super) type Pair = [u16; 2];
@@ -14,9 +15,17 @@ pub(super) type Pair = [u16; 2];
 const TURNED: usize = 16;
 
 /// What a factor may be stored in.
-pub(in super::super) trait Source: Copy + Sync {
+pub(in super::super) trait Source: Copy + Sync + Sized {
     /// The bits of the nearest bfloat16, the even one of two; what is no number stays none.
     fn bits(self) -> u16;
+
+    /// [`Self::bits`] of as many values as there is room for.
+    #[inline(always)]
+    fn round(values: &[Self], out: &mut [u16]) {
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = value.bits();
+        }
+    }
 }
 
 impl Source for f32 {
@@ -27,6 +36,48 @@ impl Source for f32 {
         let rounded = bits.wrapping_add(0x7fff + even) >> 16;
         let quiet = (bits >> 16) | 0x40;
         (if self.is_nan() { quiet } else { rounded }) as u16
+    }
+
+    #[inline]
+    fn round(values: &[Self], out: &mut [u16]) {
+        #[cfg(target_arch = "x86_64")]
+        if Half::is_supported() {
+            // SAFETY: the processor has the instructions.
+            return unsafe { x86::round(values, out) };
+        }
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = value.bits();
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::super::tile::LANES;
+
+    /// As many values as there is room for; those too small for a normal number become zero, as they count in
+    /// products.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(super) fn round(values: &[f32], out: &mut [u16]) {
+        let chunks = out.chunks_mut(LANES).zip(values.chunks(LANES));
+        for (out, values) in chunks {
+            if let (Ok(out), Ok(values)) = (
+                <&mut [u16; LANES]>::try_from(&mut *out),
+                <&[f32; LANES]>::try_from(values),
+            ) {
+                // SAFETY: both arrays have as many values as the registers.
+                unsafe {
+                    let rounded = _mm512_cvtneps_pbh(_mm512_loadu_ps(values.as_ptr()));
+                    out.as_mut_ptr().cast::<__m256bh>().write_unaligned(rounded);
+                }
+            } else {
+                for (out, value) in out.iter_mut().zip(values) {
+                    *out = super::Source::bits(*value);
+                }
+            }
+        }
     }
 }
 
@@ -54,10 +105,7 @@ pub(super) fn round_rows<T: Source>(
         if let Some(last) = out.last_mut() {
             last[1] = 0;
         }
-        let values = view.row(row, columns.clone());
-        for (out, value) in out.as_flattened_mut().iter_mut().zip(values) {
-            *out = value.bits();
-        }
+        T::round(view.row(row, columns.clone()), out.as_flattened_mut());
     }
 }
 
@@ -88,6 +136,12 @@ pub(super) fn pair_rows<T: Source>(
             }
         }
     }
+}
+
+/// Both values of pairs in single precision.
+pub(super) fn singles(pairs: &[Pair]) -> impl Iterator<Item = f32> {
+    let bits = pairs.as_flattened().iter();
+    bits.map(|&bits| bf16::from_bits(bits).to_f32())
 }
 
 /// The columns of `view`, each as a row of pairs of its `inner` neighbours: `out` `[columns, pairs]`.

@@ -5,9 +5,15 @@
 //! instructions of AVX-512 BF16. Where the processor has none, the same numbers are rounded and multiplied in single
 //! precision.
 
+mod block;
+#[cfg(test)]
+mod block_tests;
+mod format;
+mod kept;
 mod pairs;
 mod panel;
 mod rows;
+mod tile;
 
 use burn::tensor::{Shape, TensorMetadata};
 use burn_flex::FlexTensor;
@@ -15,9 +21,15 @@ use rayon::prelude::*;
 
 use super::product::View;
 use super::{Elements, Output, changed, tensor_from, written};
+pub(super) use block::{attention_onto, joined, mlp_onto};
+pub(super) use format::{Format, Half, Single};
 use pairs::Source;
-pub(super) use panel::{COLUMNS, Panel, Target};
+pub(super) use panel::Panel;
 pub(super) use rows::Rows;
+pub(super) use tile::{Out, Target};
+
+/// Columns of a panel: four registers of sixteen.
+pub(super) const COLUMNS: usize = 64;
 
 /// What becomes of rows before they are rounded.
 pub(super) enum RowInput {
@@ -156,7 +168,8 @@ unsafe fn write<T: Source>(
     }
     let panels = columns.div_ceil(COLUMNS);
     let blocks = (TASKS * rayon::current_num_threads()).div_ceil(panels.max(1));
-    let block = rows.count().div_ceil(blocks.max(1)).max(LEAST_ROWS);
+    let blocks = blocks.min(rows.count() / LEAST_ROWS).max(1);
+    let block = rows.count().div_ceil(blocks).max(1);
     let blocks = rows.count().div_ceil(block);
     (0..panels * blocks)
         .into_par_iter()
@@ -164,16 +177,18 @@ unsafe fn write<T: Source>(
             let first = task / blocks * COLUMNS;
             let part = first..columns.min(first + COLUMNS);
             let start = task % blocks * block;
+            let begin = out.at(start * columns + first);
             let target = Target {
                 scale: 1.0,
                 bias: bias.map(|bias| &bias[part.clone()]),
-                out: out.at(start * columns + first),
+                gelu: false,
+                onto: adds.then_some(begin.cast_const()),
+                out: Out::Single(begin),
                 stride: columns,
-                adds,
             };
             let range = start..rows.count().min(start + block);
             // SAFETY: tasks write disjoint blocks of rows and columns, which lie within `out`.
-            unsafe { panel.product(rows, range, factor, part, target) };
+            unsafe { panel.product(rows.units(), range, factor, rows.inputs(), part, target) };
         });
 }
 

@@ -1,14 +1,13 @@
 //! The left factor of a product: rows, rounded to bfloat16.
 
-use std::ops::Range;
-
-use burn::tensor::bf16;
 use rayon::prelude::*;
 
 use super::super::product::View;
 use super::super::{Elements, elementwise, row_norm};
 use super::RowInput;
+use super::format::Half;
 use super::pairs::{Pair, columns_to_rows, round_rows};
+use super::panel::RowUnits;
 
 /// Rows that a task rounds.
 const ROWS: usize = 16;
@@ -75,29 +74,25 @@ impl Rows {
         self.values.len() / self.pairs().max(1)
     }
 
-    pub(super) fn inputs(&self) -> usize {
+    pub(in super::super) fn inputs(&self) -> usize {
         self.inputs
     }
 
     /// Pairs of a row.
-    pub(super) fn pairs(&self) -> usize {
+    fn pairs(&self) -> usize {
         self.inputs.div_ceil(2)
     }
 
-    /// The pairs from the given one of the first row to the end of the last.
-    pub(super) fn of(&self, rows: Range<usize>, first_pair: usize) -> &[Pair] {
-        &self.values[rows.start * self.pairs() + first_pair..rows.end * self.pairs()]
+    pub(in super::super) fn units(&self) -> RowUnits<'_, Half> {
+        RowUnits {
+            units: &self.values,
+            stride: self.pairs(),
+        }
     }
 }
 
-/// Both values of pairs in single precision.
-pub(super) fn singles(pairs: &[Pair]) -> impl Iterator<Item = f32> {
-    let bits = pairs.as_flattened().iter();
-    bits.map(|&bits| bf16::from_bits(bits).to_f32())
-}
-
 /// Rows after what is done to them, in `scratch` unless that is nothing.
-fn prepared<'a>(x: &'a [f32], input: &RowInput, scratch: &'a mut Vec<f32>) -> &'a [f32] {
+pub(super) fn prepared<'a>(x: &'a [f32], input: &RowInput, scratch: &'a mut Vec<f32>) -> &'a [f32] {
     match input {
         RowInput::Plain => return x,
         RowInput::Gelu => {

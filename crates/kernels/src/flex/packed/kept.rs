@@ -1,0 +1,101 @@
+//! Weights packed whole, and kept for as long as the tensors that they were packed from.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+use burn_std::Bytes;
+use rayon::prelude::*;
+
+use super::super::Elements;
+use super::super::product::View;
+use super::COLUMNS;
+use super::format::Format;
+use super::panel::Columns;
+
+/// Products of more rows than this pack the weight each time, which is then little work beside them: what is kept
+/// takes as much memory again as the weights.
+const MOST_ROWS: usize = 4096;
+
+/// A weight `[inputs, outputs]` as panels of [`COLUMNS`] columns.
+pub(super) struct Packed<F: Format> {
+    units: Vec<F::Unit>,
+    /// Units of a panel.
+    panel: usize,
+    outputs: usize,
+}
+
+impl<F: Format> Packed<F> {
+    fn new(weight: View<F::Value>, inputs: usize, outputs: usize) -> Self {
+        let panel = inputs.div_ceil(F::VALUES) * COLUMNS;
+        let mut units = vec![F::Unit::default(); outputs.div_ceil(COLUMNS) * panel];
+        units
+            .par_chunks_mut(panel.max(1))
+            .enumerate()
+            .for_each(|(index, out)| {
+                let first = index * COLUMNS;
+                let columns = first..outputs.min(first + COLUMNS);
+                F::pack(weight, 0..inputs, columns, out, COLUMNS);
+            });
+        Self {
+            units,
+            panel,
+            outputs,
+        }
+    }
+
+    /// The panels, each with the number of its first column.
+    pub(super) fn panels(&self) -> impl Iterator<Item = (usize, Columns<'_, F>)> {
+        let panels = self.units.chunks_exact(self.panel.max(1));
+        panels.enumerate().map(|(index, units)| {
+            let first = index * COLUMNS;
+            let count = COLUMNS.min(self.outputs - first);
+            (first, Columns { units, count })
+        })
+    }
+}
+
+/// What tells a weight from others: where its array lies and which part of it it is, its sizes, and the format.
+type Key = (usize, usize, [usize; 2], TypeId);
+
+/// An array that still has its owner, and what was packed from it.
+type Entry = (Weak<Bytes>, Arc<dyn Any + Send + Sync>);
+
+// A weak pointer keeps the address from being given to another array, and whoever wants to change an array to
+// which there is one changes a copy. So what is found under an address whose owner lives was packed from what is
+// there.
+static KEPT: LazyLock<Mutex<HashMap<Key, Entry>>> = LazyLock::new(Mutex::default);
+
+/// The weight `[inputs, outputs]`, packed for products of `rows` rows.
+pub(super) fn packed<F: Format>(
+    weight: &Elements,
+    [inputs, outputs]: [usize; 2],
+    rows: usize,
+) -> Arc<Packed<F>> {
+    let array = weight.tensor.data_arc();
+    let address = Arc::as_ptr(&array).addr();
+    let key = (
+        address,
+        weight.range.start,
+        [inputs, outputs],
+        TypeId::of::<F>(),
+    );
+    let find = || {
+        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, found) = kept
+            .get(&key)
+            .filter(|(owner, _)| owner.strong_count() > 0)?;
+        Arc::clone(found).downcast().ok()
+    };
+    if let Some(found) = find() {
+        return found;
+    }
+    let view = View::new(F::values(weight), 0, outputs);
+    let packed = Arc::new(Packed::<F>::new(view, inputs, outputs));
+    if rows <= MOST_ROWS {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, (owner, _)| owner.strong_count() > 0);
+        kept.insert(key, (Arc::downgrade(&array), packed.clone()));
+    }
+    packed
+}
