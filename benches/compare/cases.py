@@ -130,6 +130,12 @@ def cpu_cases(quick: bool) -> list[dict]:
             batch=2 if quick else 32,
         ),
         case(
+            "decoding",
+            "Stable Diffusion's decoder, an image of {0}x{0}".format(64 if quick else 256),
+            batch=1,
+            image_size=64 if quick else 256,
+        ),
+        case(
             "sampling",
             "bundled network, 20 steps of DPM-Solver++(2M)",
             network={name: value for name, value in bundled.items() if name != "classes"},

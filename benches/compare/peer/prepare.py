@@ -123,6 +123,14 @@ def fid_features(case: dict, folder: Path) -> dict[str, Tensor]:
     return {"images": torch.randint(256, (case["batch"], 3, 32, 32)).float()}
 
 
+def decoding(case: dict, folder: Path) -> dict[str, Tensor]:
+    import autoencoder  # no part of the other cases
+
+    save_file(autoencoder.Autoencoder().state_dict(), folder / exchange.WEIGHTS)
+    side = case["image_size"] // 8
+    return {"latents": torch.randn(case["batch"], autoencoder.LATENT_CHANNELS, side, side)}
+
+
 def frechet_distance(case: dict, folder: Path) -> dict[str, Tensor]:
     """Two sets of features with a falling spectrum, more samples than dimensions."""
     dims = case["dims"]
@@ -173,6 +181,7 @@ PREPARATIONS = {
     "sampling": sampling,
     "early_exit": early_exit,
     "fid_features": fid_features,
+    "decoding": decoding,
     "frechet_distance": frechet_distance,
     "matrix_product": matrix_product,
 }

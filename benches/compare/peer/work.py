@@ -172,6 +172,23 @@ class FidFeatures:
         return {"features": self.run()}
 
 
+class Decoding:
+    """Latents to images."""
+
+    def __init__(self, case: dict, folder: Path) -> None:
+        import autoencoder  # no part of the other cases
+
+        self.network = autoencoder.load(folder / exchange.WEIGHTS)
+        self.latents = load_file(folder / exchange.INPUTS)["latents"]
+
+    @torch.inference_mode()
+    def run(self):
+        return self.network.decode(self.latents)
+
+    def outputs(self) -> dict:
+        return {"images": self.run()}
+
+
 class FrechetDistance:
     def __init__(self, case: dict, folder: Path) -> None:
         import frechet  # SciPy is no part of the other cases' memory
@@ -210,6 +227,7 @@ WORKS = {
     "sampling": Sampling,
     "early_exit": EarlyExit,
     "fid_features": FidFeatures,
+    "decoding": Decoding,
     "frechet_distance": FrechetDistance,
     "matrix_product": MatrixProduct,
 }

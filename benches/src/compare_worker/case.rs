@@ -37,6 +37,8 @@ pub enum Case {
     },
     /// FID's features of images.
     FidFeatures,
+    /// Latents to images by Stable Diffusion's autoencoder.
+    Decoding,
     /// The Fréchet distance of two normal distributions.
     FrechetDistance,
     /// Multiply-adds on registers alone.

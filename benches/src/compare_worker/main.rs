@@ -3,6 +3,7 @@
 
 mod arrays;
 mod case;
+mod decoding;
 mod early_exit;
 mod fid_features;
 mod frechet_distance;

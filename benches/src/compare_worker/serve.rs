@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arrays::Folder;
 use crate::case::Case;
+use crate::decoding::Decoding;
 use crate::early_exit::EarlyExit;
 use crate::fid_features::FidFeatures;
 use crate::frechet_distance::FrechetDistance;
@@ -127,6 +128,7 @@ fn load<B: Kernels>(case: &Case, folder: &Folder, device: &B::Device) -> Result<
         Case::EarlyExit { network } => Box::new(EarlyExit::<B>::load(network, folder, device)?),
         Case::MultiplyAdds { precision } => Box::new(MultiplyAdds::new(*precision)?),
         Case::FidFeatures => Box::new(FidFeatures::<B>::load(folder, device)?),
+        Case::Decoding => Box::new(Decoding::<B>::load(folder, device)?),
         Case::FrechetDistance => Box::new(FrechetDistance::load(folder)?),
         Case::MatrixProduct { precision } => {
             Box::new(MatrixProduct::<B>::load(*precision, folder, device)?)

@@ -28,7 +28,7 @@ mod tensor;
 mod testing;
 
 pub use tensor::{
-    adam_w, attention_onto, convolution, gelu, gelu_linear_onto, group_norm, joined_linear,
+    adam_w, attention_onto, cast, convolution, gelu, gelu_linear_onto, group_norm, joined_linear,
     layer_norm, linear, linear_onto, linear_per_sample, mean_cosine, mean_sigmoid, mlp_onto,
     norm_linear, pool, self_attention, sigmoid,
 };
@@ -145,6 +145,11 @@ pub trait Kernels: Backend {
     /// kin then multiply with single-precision rows.
     fn mixes(_dtype: FloatDType) -> bool {
         false
+    }
+
+    /// `x` of any shape in another type.
+    fn convert(x: FloatTensor<Self>, dtype: FloatDType) -> FloatTensor<Self> {
+        Self::float_cast(x, dtype)
     }
 
     /// Exact GELU, `x Phi(x)`, of any shape.

@@ -1,10 +1,9 @@
 //! Networks in other precisions than they were trained in.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Tensor};
 
-use crate::kernels::Kernels;
+use crate::kernels::{self, Kernels};
 
 struct Cast {
     dtype: FloatDType,
@@ -12,13 +11,13 @@ struct Cast {
     mixed: bool,
 }
 
-impl<B: Backend> ModuleMapper<B> for Cast {
+impl<B: Kernels> ModuleMapper<B> for Cast {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         if self.mixed && D != 2 {
             return param;
         }
         let (id, tensor, mapper) = param.consume();
-        Param::from_mapped_value(id, tensor.cast(self.dtype), mapper)
+        Param::from_mapped_value(id, kernels::cast(tensor, self.dtype), mapper)
     }
 }
 

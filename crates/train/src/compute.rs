@@ -95,7 +95,12 @@ struct InSingle {
 impl<B: AutodiffBackend> ModuleVisitor<B> for InSingle {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if let Some(gradient) = self.found.remove::<B::InnerBackend, D>(param.id) {
-            let gradient = gradient.cast(FloatDType::F32) * self.factor;
+            let gradient = gradient.cast(FloatDType::F32);
+            let gradient = if self.factor == 1.0 {
+                gradient
+            } else {
+                gradient * self.factor
+            };
             self.cast.register(param.id, gradient);
         }
     }

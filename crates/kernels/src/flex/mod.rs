@@ -3,6 +3,7 @@
 
 mod adam_w;
 mod attention;
+mod cast;
 mod convolution;
 mod cosine;
 mod elementwise;
@@ -34,6 +35,14 @@ use packed::{Format, Half, RowInput, Single};
 impl Kernels for Flex {
     fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
         rayon::scope(|_| work())
+    }
+
+    fn convert(x: FloatTensor<Self>, dtype: FloatDType) -> FloatTensor<Self> {
+        match (x.dtype(), dtype) {
+            (DType::F32, FloatDType::BF16) => cast::to_halves(x),
+            (DType::BF16, FloatDType::F32) => cast::to_singles(x),
+            _ => Self::float_cast(x, dtype),
+        }
     }
 
     fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -386,7 +395,7 @@ fn packing(x: &FlexTensor, layers: &[AffineParameters<FlexTensor>]) -> Option<DT
 /// A weight of few outputs in the precision of the rows that it meets.
 fn weight_for(x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
     if is_mixed(x, &weight) {
-        Flex::float_cast(weight, FloatDType::F32)
+        cast::to_singles(weight)
     } else {
         weight
     }
@@ -420,6 +429,29 @@ fn in_place(x: &mut FlexTensor) -> Option<&mut [f32]> {
     } else {
         None
     }
+}
+
+/// What `add` makes of a tensor's elements: it is given where they lie and where to write all that they become, which
+/// is the same place where nobody else holds the tensor.
+///
+/// # Safety
+/// `add` must write every element, and read none that it has written.
+unsafe fn added_to(mut x: FlexTensor, add: impl FnOnce(Output, Output)) -> FlexTensor {
+    if let Some(values) = in_place(&mut x) {
+        let values = Output(values.as_mut_ptr());
+        add(values, values);
+        return x;
+    }
+    let shape = x.shape();
+    let x = Elements::new(x);
+    let from = Output(x.slice().as_ptr().cast_mut());
+    // SAFETY: the caller's promise.
+    let values = unsafe {
+        written(x.slice().len(), |out| {
+            add(from, Output(out.as_mut_ptr().cast()));
+        })
+    };
+    tensor_from(values, shape)
 }
 
 /// [`changed`] with the number of each chunk.
@@ -482,10 +514,10 @@ fn copied<'a>(out: &'a mut [MaybeUninit<f32>], values: &[f32]) -> &'a mut [f32] 
 /// The slice as values.
 ///
 /// # Safety
-/// Every element must be set.
-unsafe fn all_set(values: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+/// Every element must be set, or be written before it is read.
+unsafe fn all_set<T>(values: &mut [MaybeUninit<T>]) -> &mut [T] {
     // SAFETY: the two types have one layout, and the caller promises that there are values.
-    unsafe { &mut *(std::ptr::from_mut(values) as *mut [f32]) }
+    unsafe { &mut *(std::ptr::from_mut(values) as *mut [T]) }
 }
 
 #[cfg(test)]

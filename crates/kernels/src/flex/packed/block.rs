@@ -7,7 +7,7 @@ use burn::tensor::{DType, Shape, TensorMetadata};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::super::{Elements, Output, attention, in_place, tensor_from, written};
+use super::super::{Elements, Output, added_to, attention, tensor_from, written};
 use super::format::Format;
 use super::kept::{Packed, packed};
 use super::panel::{ROWS, RowUnits};
@@ -117,36 +117,24 @@ fn for_each_block<F: Format>(
     });
 }
 
-/// What `task` adds to `x`, of `width` values a row, block by block: it is given a block's rows, and where to write
-/// what they become. In place where nobody else holds `x`.
+/// What `task` adds to `x`, of `width` values a row, block by block: it is given a block's rows, where they lie and
+/// where to write all that they become.
 fn added<F: Format>(
-    mut x: FlexTensor,
+    x: FlexTensor,
     width: usize,
     block: usize,
     task: impl Fn(&mut Scratch<F>, Range<usize>, *const f32, *mut f32) + Sync,
 ) -> FlexTensor {
     let rows = x.layout().num_elements() / width.max(1);
-    let run = |from: Output, to: Output| {
-        for_each_block(rows, block, |scratch, range| {
-            let start = range.start * width;
-            task(scratch, range, from.at(start), to.at(start));
-        });
-    };
-    if let Some(values) = in_place(&mut x) {
-        let values = Output(values.as_mut_ptr());
-        run(values, values);
-        return x;
-    }
-    let shape = x.shape();
-    let x = Elements::new(x);
-    let from = Output(x.slice().as_ptr().cast_mut());
     // SAFETY: every block writes all values of its rows.
-    let values = unsafe {
-        written(x.slice().len(), |out| {
-            run(from, Output(out.as_mut_ptr().cast()))
+    unsafe {
+        added_to(x, |from, to| {
+            for_each_block(rows, block, |scratch, range| {
+                let start = range.start * width;
+                task(scratch, range, from.at(start), to.at(start));
+            });
         })
-    };
-    tensor_from(values, shape)
+    }
 }
 
 fn norm(parameters: NormParameters<FlexTensor>) -> RowInput {

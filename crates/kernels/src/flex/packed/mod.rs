@@ -20,10 +20,10 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::product::View;
-use super::{Elements, Output, changed, tensor_from, written};
+use super::{Elements, Output, added_to, tensor_from, written};
 pub(super) use block::{attention_onto, joined, mlp_onto};
 pub(super) use format::{Format, Half, Single};
-use pairs::Source;
+pub(super) use pairs::Source;
 pub(super) use panel::Panel;
 pub(super) use rows::Rows;
 pub(super) use tile::{Out, Target};
@@ -81,28 +81,20 @@ pub(super) fn onto(
         Elements::new(weight),
         bias.map(Elements::new),
     );
-    let mut out = changed(onto, (rows * outputs).max(1), |_| ());
-    let values = out.storage_mut::<f32>();
     assert_eq!(
-        values.len(),
+        onto.layout().num_elements(),
         rows * outputs,
         "what a product is added to has its shape"
     );
     let factor = View::new(weight.halves(), 0, outputs);
     let bias = bias.as_ref().map(Elements::slice);
-    // SAFETY: the values are borrowed mutably, and all of them are set.
+    let x = Rows::new(&x, inputs, input);
+    // SAFETY: the product sets every element after it has read it.
     unsafe {
-        let out = Output(values.as_mut_ptr());
-        write(
-            &Rows::new(&x, inputs, input),
-            outputs,
-            factor,
-            bias,
-            out,
-            true,
-        );
+        added_to(onto, |from, out| {
+            write(&x, outputs, factor, bias, out, Some(from))
+        })
     }
-    out
 }
 
 fn outputs_of(weight: &FlexTensor, inputs: usize) -> usize {
@@ -145,7 +137,7 @@ fn fresh<T: Source>(
     let values = unsafe {
         written(count * columns, |out| {
             let out = Output(out.as_mut_ptr().cast());
-            write(rows, columns, factor, bias, out, false);
+            write(rows, columns, factor, bias, out, None);
         })
     };
     tensor_from(values, Shape::new([count, columns]))
@@ -154,14 +146,14 @@ fn fresh<T: Source>(
 /// Writes the product of `rows` and a factor of `columns` columns, on all cores.
 ///
 /// # Safety
-/// `out` must be valid for writes of all columns of all rows and, where it `adds`, hold values.
+/// `out` must be valid for writes of all columns of all rows, and what the product is added to for reads.
 unsafe fn write<T: Source>(
     rows: &Rows,
     columns: usize,
     factor: View<T>,
     bias: Option<&[f32]>,
     out: Output,
-    adds: bool,
+    onto: Option<Output>,
 ) {
     if let Some(bias) = bias {
         assert_eq!(bias.len(), columns, "a bias for each output");
@@ -177,13 +169,13 @@ unsafe fn write<T: Source>(
             let first = task / blocks * COLUMNS;
             let part = first..columns.min(first + COLUMNS);
             let start = task % blocks * block;
-            let begin = out.at(start * columns + first);
+            let begin = start * columns + first;
             let target = Target {
                 scale: 1.0,
                 bias: bias.map(|bias| &bias[part.clone()]),
                 gelu: false,
-                onto: adds.then_some(begin.cast_const()),
-                out: Out::Single(begin),
+                onto: onto.map(|onto| onto.at(begin).cast_const()),
+                out: Out::Single(out.at(begin)),
                 stride: columns,
             };
             let range = start..rows.count().min(start + block);

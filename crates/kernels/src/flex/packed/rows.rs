@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::super::product::View;
-use super::super::{Elements, elementwise, row_norm};
+use super::super::{Elements, all_set, elementwise, row_norm, written};
 use super::RowInput;
 use super::format::Half;
 use super::pairs::{Pair, columns_to_rows, round_rows};
@@ -27,15 +27,18 @@ impl Rows {
     pub(super) fn new(x: &Elements, inputs: usize, input: &RowInput) -> Self {
         let x = x.slice();
         let pairs = inputs.div_ceil(2);
-        let mut values = vec![Pair::default(); x.len() / inputs.max(1) * pairs];
-        values
-            .par_chunks_mut(ROWS * pairs.max(1))
-            .zip(x.par_chunks(ROWS * inputs.max(1)))
-            .for_each_init(Vec::new, |scratch, (out, x)| {
-                let x = prepared(x, input, scratch);
-                let rows = x.len() / inputs.max(1);
-                round_rows(View::new(x, 0, inputs), 0..rows, 0..inputs, out);
-            });
+        // SAFETY: every pair of every row is set.
+        let values = unsafe {
+            written(x.len() / inputs.max(1) * pairs, |out| {
+                out.par_chunks_mut(ROWS * pairs.max(1))
+                    .zip(x.par_chunks(ROWS * inputs.max(1)))
+                    .for_each_init(Vec::new, |scratch, (out, x)| {
+                        let x = prepared(x, input, scratch);
+                        let rows = x.len() / inputs.max(1);
+                        round_rows(View::new(x, 0, inputs), 0..rows, 0..inputs, all_set(out));
+                    });
+            })
+        };
         Self { values, inputs }
     }
 
@@ -45,14 +48,18 @@ impl Rows {
         let inputs = x.len() / columns.max(1);
         let view = View::new(x, 0, columns);
         let pairs = inputs.div_ceil(2);
-        let mut values = vec![Pair::default(); columns * pairs];
-        values
-            .par_chunks_mut(COLUMNS * pairs.max(1))
-            .enumerate()
-            .for_each(|(index, out)| {
-                let first = index * COLUMNS;
-                columns_to_rows(view, inputs, first..columns.min(first + COLUMNS), out);
-            });
+        // SAFETY: every pair of every row is set.
+        let values = unsafe {
+            written(columns * pairs, |out| {
+                out.par_chunks_mut(COLUMNS * pairs.max(1))
+                    .enumerate()
+                    .for_each(|(index, out)| {
+                        let first = index * COLUMNS;
+                        let part = first..columns.min(first + COLUMNS);
+                        columns_to_rows(view, inputs, part, all_set(out));
+                    });
+            })
+        };
         Self { values, inputs }
     }
 
