@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use adadiff_backends::{BackendName, compiled_devices};
+use adadiff_backends::{BackendName, Precision, compiled_devices};
 use adadiff_experiments::Preset;
 use adadiff_model::autoencoder::{Autoencoder, AutoencoderConfig};
 use adadiff_storage::FolderLock;
@@ -114,6 +114,20 @@ fn senseless_numbers_are_refused() {
     );
     fails(&folder, "sample --class 12", &["no class 12", "0 to 9"]);
     fails(&folder, "sample --guidance inf", &["finite"]);
+}
+
+#[test]
+fn instructions_for_bfloat16_are_told_of_once_where_they_are_and_not_used() {
+    let folder = tempdir().unwrap();
+    let sample = "sample --full --samples 1 --steps 2";
+    let there = usize::from(Precision::faster::<Flex>().is_some());
+    for (precision, expected) in [("f32", there), ("bf16", 0)] {
+        let arguments = format!("{sample} --precision {precision} --out {precision}");
+        let output = output(&folder, &arguments);
+        assert!(output.status.success());
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(told.matches("--precision bf16").count(), expected, "{told}");
+    }
 }
 
 #[test]

@@ -37,6 +37,12 @@ impl Precision {
         *self == Self::F32
     }
 
+    /// The type in which networks compute faster than in single precision on a processor with instructions for it,
+    /// where this is such a processor.
+    pub fn faster<B: Kernels>() -> Option<Self> {
+        B::multiplies(FloatDType::BF16).then_some(Self::Bf16)
+    }
+
     /// The type that tensors are cast to.
     pub fn float_dtype(self) -> FloatDType {
         match self {

@@ -147,6 +147,11 @@ pub trait Kernels: Backend {
         false
     }
 
+    /// Whether the processor has instructions for products in this type, which make it faster than single precision.
+    fn multiplies(_dtype: FloatDType) -> bool {
+        false
+    }
+
     /// `x` of any shape in another type.
     fn convert(x: FloatTensor<Self>, dtype: FloatDType) -> FloatTensor<Self> {
         Self::float_cast(x, dtype)

@@ -37,6 +37,10 @@ impl Kernels for Flex {
         rayon::scope(|_| work())
     }
 
+    fn multiplies(dtype: FloatDType) -> bool {
+        dtype == FloatDType::BF16 && Half::is_supported()
+    }
+
     fn convert(x: FloatTensor<Self>, dtype: FloatDType) -> FloatTensor<Self> {
         match (x.dtype(), dtype) {
             (DType::F32, FloatDType::BF16) => cast::to_halves(x),

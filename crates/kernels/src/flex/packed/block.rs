@@ -158,6 +158,10 @@ pub(in super::super) fn mlp_onto<F: Format>(
         // SAFETY: the block's rows, which nobody writes before they are normalised.
         let x = unsafe { std::slice::from_raw_parts(from, count * width) };
         let x = prepared(x, &norm, &mut scratch.singles);
+        if !first.outputs.is_multiple_of(F::VALUES) {
+            // What fills a row's last unit would be what is left of other rows, perhaps no number.
+            scratch.hidden.clear();
+        }
         scratch.hidden.resize(count * hidden, F::Unit::default());
         let target = Target {
             gelu: true,
