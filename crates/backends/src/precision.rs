@@ -40,7 +40,7 @@ impl Precision {
     /// The type in which networks compute faster than in single precision on a processor with instructions for it,
     /// where this is such a processor.
     pub fn faster<B: Kernels>() -> Option<Self> {
-        B::multiplies(FloatDType::BF16).then_some(Self::Bf16)
+        B::has_fast_products(FloatDType::BF16).then_some(Self::Bf16)
     }
 
     /// The type that tensors are cast to.

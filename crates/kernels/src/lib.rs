@@ -148,7 +148,7 @@ pub trait Kernels: Backend {
     }
 
     /// Whether the processor has instructions for products in this type, which make it faster than single precision.
-    fn multiplies(_dtype: FloatDType) -> bool {
+    fn has_fast_products(_dtype: FloatDType) -> bool {
         false
     }
 

@@ -1,8 +1,7 @@
 //! A checkpoint on a device.
 
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
-use adadiff_backends::Precision;
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{
     Calibration, Calibrator, Contexts, LatentDecoder, Pipeline, PipelineError, ReferenceSource,
@@ -14,7 +13,6 @@ use anyhow::Result;
 
 use super::{BaselineNetwork, BaselineNetworks, Checkpoint, LoadedBaseline};
 use crate::presets::Preset;
-use crate::terminal::note;
 
 /// A checkpoint on a device: its pipeline and what calibrates it, its preset, and the networks that
 /// other methods need.
@@ -23,20 +21,6 @@ pub struct LoadedCheckpoint<B: Kernels> {
     preset: Preset,
     calibrator: Calibrator<B>,
     baselines: BaselineNetworks<B>,
-}
-
-/// Tells once that the processor has instructions that a researcher may not know of.
-fn tell_of_faster<B: Kernels>() {
-    static TOLD: Once = Once::new();
-    if let Some(precision) = Precision::faster::<B>() {
-        TOLD.call_once(|| {
-            note!(
-                "note: this processor multiplies bfloat16: with --precision {} a network is faster, and its \
-                 numbers have three digits",
-                precision.name()
-            );
-        });
-    }
 }
 
 impl<B: Kernels> LoadedCheckpoint<B> {
@@ -52,9 +36,6 @@ impl<B: Kernels> LoadedCheckpoint<B> {
         }
         let Checkpoint { preset, .. } = &checkpoint;
         let precision = preset.sampling.precision;
-        if precision.is_full() {
-            tell_of_faster::<B>();
-        }
         let model = precision.cast(model, &device)?;
         let pipeline = Pipeline::new(model, preset.into(), device)
             .with_trained_estimators(checkpoint.trained_estimators)

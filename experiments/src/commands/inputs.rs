@@ -1,8 +1,9 @@
 //! What commands sample from and judge by: as the command line says it, and as they use it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
-use adadiff_backends::DeviceName;
+use adadiff_backends::{DeviceName, Precision};
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::check_output;
 use anyhow::Result;
@@ -14,6 +15,7 @@ use crate::checkpoint::components::ComponentFiles;
 use crate::checkpoint::{Checkpoint, LoadedCheckpoint};
 use crate::evaluator::EvaluatorOptions;
 use crate::presets::Experiment;
+use crate::terminal::note;
 
 /// What to sample from, and what samples are judged by.
 #[derive(Clone, Debug, Args)]
@@ -86,6 +88,23 @@ impl Inputs {
     /// # Errors
     /// Where a file is damaged or missing.
     pub fn load<B: Kernels>(self, device: &B::Device) -> Result<LoadedCheckpoint<B>> {
+        if self.checkpoint.preset.sampling.precision.is_full() {
+            tell_of_faster::<B>();
+        }
         self.component_files.load(self.checkpoint, device)
+    }
+}
+
+/// Tells once that the processor has instructions that a researcher may not know of.
+fn tell_of_faster<B: Kernels>() {
+    static TOLD: Once = Once::new();
+    if let Some(precision) = Precision::faster::<B>() {
+        TOLD.call_once(|| {
+            note!(
+                "note: this processor multiplies bfloat16: with --precision {} a network is faster, and its \
+                 numbers have three digits",
+                precision.name()
+            );
+        });
     }
 }

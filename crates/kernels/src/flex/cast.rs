@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::packed::Source;
 use super::{Elements, PARALLEL_ELEMENTS, tensor_from};
 
-/// Rounded as the factors of products are.
+/// Rounded as the factors of products are: what is too small for a normal number may become zero.
 pub(super) fn to_halves(x: FlexTensor) -> FlexTensor {
     let shape = x.shape();
     let x = Elements::new(x);

@@ -3,7 +3,9 @@
 use burn_flex::FlexTensor;
 use multiversion::multiversion;
 
-use super::math::{erf, erf_by, exp};
+#[cfg(target_arch = "x86_64")]
+use super::math::erf_by;
+use super::math::{erf, exp};
 use super::{Elements, PARALLEL_ELEMENTS, changed, changed_beside};
 
 pub(super) fn gelu(x: FlexTensor) -> FlexTensor {
@@ -32,6 +34,7 @@ pub(super) fn gelu_chunk(values: &mut [f32]) {
 }
 
 /// [`gelu_chunk`] for callers that know of fused multiply-adds.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(super) fn gelu_fused(values: &mut [f32]) {
     for value in values {

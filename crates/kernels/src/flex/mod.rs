@@ -37,7 +37,7 @@ impl Kernels for Flex {
         rayon::scope(|_| work())
     }
 
-    fn multiplies(dtype: FloatDType) -> bool {
+    fn has_fast_products(dtype: FloatDType) -> bool {
         dtype == FloatDType::BF16 && Half::is_supported()
     }
 
@@ -189,8 +189,13 @@ impl Kernels for Flex {
         bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
         if is_mixed(&x, &weight) {
-            let affine = Box::new([scale, shift].map(Elements::new));
-            let norm = RowInput::Norm(affine, epsilon as f32);
+            let [_, width] = x.shape().dims();
+            let parameters = NormParameters {
+                scale,
+                shift,
+                epsilon,
+            };
+            let norm = RowInput::norm(parameters, width);
             return packed::forward(x, &norm, weight, bias);
         }
         Self::affine(Self::row_norm(x, scale, shift, epsilon), weight, bias)

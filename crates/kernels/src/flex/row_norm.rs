@@ -21,6 +21,13 @@ pub(super) fn forward(
     let shape = x.shape();
     let (x, scale, shift) = (Elements::new(x), Elements::new(scale), Elements::new(shift));
     let (x, scale, shift) = (x.slice(), scale.slice(), shift.slice());
+    for values in [scale, shift] {
+        assert_eq!(
+            Some(&values.len()),
+            shape.last(),
+            "a norm as wide as its rows"
+        );
+    }
     let chunk = ROWS * scale.len();
     // SAFETY: `forward_rows` sets every element of every chunk.
     let values = unsafe {

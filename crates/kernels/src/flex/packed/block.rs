@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use burn::tensor::{DType, Shape, TensorMetadata};
+use burn::tensor::{Shape, TensorMetadata};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
@@ -63,7 +63,10 @@ impl<F: Format> Affine<F> {
     /// Where the layer's output of a block of rows goes.
     fn target(&self, out: Out) -> Target<'_> {
         let bias = self.bias.as_ref().map(Elements::slice);
-        assert!(bias.is_none_or(|bias| bias.len() == self.outputs));
+        assert!(
+            bias.is_none_or(|bias| bias.len() == self.outputs),
+            "a bias for each output"
+        );
         Target {
             scale: 1.0,
             bias,
@@ -137,11 +140,6 @@ fn added<F: Format>(
     }
 }
 
-fn norm(parameters: NormParameters<FlexTensor>) -> RowInput {
-    let affine = [parameters.scale, parameters.shift].map(Elements::new);
-    RowInput::Norm(Box::new(affine), parameters.epsilon as f32)
-}
-
 /// `x + mlp(norm(x))` of `x` `[rows, width]`.
 pub(in super::super) fn mlp_onto<F: Format>(
     x: FlexTensor,
@@ -149,7 +147,7 @@ pub(in super::super) fn mlp_onto<F: Format>(
     [first, second]: [AffineParameters<FlexTensor>; 2],
 ) -> FlexTensor {
     let [rows, width] = x.shape().dims();
-    let norm = norm(parameters);
+    let norm = RowInput::norm(parameters, width);
     let first = Affine::<F>::new(first, width, rows);
     let second = Affine::<F>::new(second, first.outputs, rows);
     assert_eq!(second.outputs, width, "what is added has the shape of x");
@@ -193,10 +191,14 @@ pub(in super::super) fn attention_onto<F: Format>(
 ) -> FlexTensor {
     let [batch, tokens, width] = x.shape().dims();
     let rows = batch * tokens;
-    let norm = norm(parameters);
-    let in_halves = qkv.weight.dtype() == DType::BF16;
+    let norm = RowInput::norm(parameters, width);
+    assert!(
+        width.is_multiple_of(heads),
+        "{heads} heads of equally many of {width} features"
+    );
     let qkv = Affine::<F>::new(qkv, width, rows);
     let projection = Affine::<F>::new(projection, width, rows);
+    assert_eq!(qkv.outputs, 3 * width, "query, key and value of a width");
     assert_eq!(
         projection.outputs, width,
         "what is added has the shape of x"
@@ -212,7 +214,9 @@ pub(in super::super) fn attention_onto<F: Format>(
             let target = qkv.target(Out::Single(scratch.qkv.as_mut_ptr()));
             // SAFETY: all rows of query, key and value are there.
             unsafe { qkv.write(units(x, width, &mut scratch.units), count, target) };
-            let attended = scratch.sample.attend(&scratch.qkv, width, heads, in_halves);
+            let attended = scratch
+                .sample
+                .attend(&scratch.qkv, width, heads, F::IN_HALVES);
             let target = Target {
                 onto: Some(from),
                 ..projection.target(Out::Single(to))
@@ -231,7 +235,7 @@ pub(in super::super) fn attention_onto<F: Format>(
     });
     drop(values);
     let projected = tensor_from(projected, Shape::new([batch, tokens, qkv.outputs]));
-    let attended = Elements::new(attention::forward(projected, heads, in_halves));
+    let attended = Elements::new(attention::forward(projected, heads, F::IN_HALVES));
     added::<F>(x, width, block_of(rows), |scratch, range, from, to| {
         let rows = &attended.slice()[range.start * width..range.end * width];
         let target = Target {
@@ -250,6 +254,8 @@ pub(in super::super) fn joined<F: Format>(
     layer: AffineParameters<FlexTensor>,
 ) -> FlexTensor {
     let [rows, width] = x.shape().dims();
+    let joined: [usize; 2] = skip.shape().dims();
+    assert_eq!(joined, [rows, width], "a skip has the shape of x");
     let layer = Affine::<F>::new(layer, 2 * width, rows);
     let [x, skip] = [x, skip].map(Elements::new);
     let values = rows_of(

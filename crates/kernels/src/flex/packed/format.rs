@@ -11,8 +11,7 @@ use super::super::product::View;
 use super::block::Scratch;
 use super::pairs::{Pair, pair_rows, round_rows};
 #[cfg(target_arch = "x86_64")]
-use super::tile;
-use super::tile::Target;
+use super::tile::{self, Target};
 
 /// The precision of the factors. Sums are in single precision.
 pub(in super::super) trait Format: Copy + Send + Sync + 'static {
@@ -23,6 +22,8 @@ pub(in super::super) trait Format: Copy + Send + Sync + 'static {
     type Unit: Copy + Default + Send + Sync + 'static;
     /// Values of a unit.
     const VALUES: usize;
+    /// Whether factors are rounded.
+    const IN_HALVES: bool;
 
     /// Whether the processor has the instructions.
     fn is_supported() -> bool;
@@ -46,7 +47,7 @@ pub(in super::super) trait Format: Copy + Send + Sync + 'static {
         buffer: &'a mut Vec<Self::Unit>,
     ) -> &'a [Self::Unit];
 
-    /// What the thread computes with.
+    /// The memory that each thread keeps for what lies between the products of a block of rows.
     fn scratch() -> &'static LocalKey<RefCell<Scratch<Self>>>;
 
     /// Where units that a product writes begin.
@@ -85,6 +86,7 @@ impl Format for Single {
     type Value = f32;
     type Unit = f32;
     const VALUES: usize = 1;
+    const IN_HALVES: bool = false;
 
     fn is_supported() -> bool {
         #[cfg(target_arch = "x86_64")]
@@ -141,6 +143,7 @@ impl Format for Half {
     type Value = bf16;
     type Unit = Pair;
     const VALUES: usize = 2;
+    const IN_HALVES: bool = true;
 
     fn is_supported() -> bool {
         #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,5 @@
-//! Weights packed whole, and kept for as long as the tensors that they were packed from.
+//! Weights packed whole, and kept for as long as the tensors that they were packed from, or until afterwards the next
+//! weight is looked for and not found.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -46,8 +47,8 @@ impl<F: Format> Packed<F> {
 
     /// The panels, each with the number of its first column.
     pub(super) fn panels(&self) -> impl Iterator<Item = (usize, Columns<'_, F>)> {
-        let panels = self.units.chunks_exact(self.panel.max(1));
-        panels.enumerate().map(|(index, units)| {
+        (0..self.outputs.div_ceil(COLUMNS)).map(|index| {
+            let units = &self.units[index * self.panel..][..self.panel];
             let first = index * COLUMNS;
             let count = COLUMNS.min(self.outputs - first);
             (first, Columns { units, count })
@@ -81,20 +82,23 @@ pub(super) fn packed<F: Format>(
         TypeId::of::<F>(),
     );
     let find = || {
-        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, found) = kept
-            .get(&key)
-            .filter(|(owner, _)| owner.strong_count() > 0)?;
-        Arc::clone(found).downcast().ok()
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((owner, found)) = kept.get(&key)
+            && owner.strong_count() > 0
+        {
+            return Arc::clone(found).downcast().ok();
+        }
+        kept.retain(|_, (owner, _)| owner.strong_count() > 0);
+        None
     };
     if let Some(found) = find() {
         return found;
     }
     let view = View::new(F::values(weight), 0, outputs);
     let packed = Arc::new(Packed::<F>::new(view, inputs, outputs));
-    if rows <= MOST_ROWS {
+    // An array that nobody else holds is a copy, of a weight whose rows lie apart, or about to be dropped.
+    if rows <= MOST_ROWS && Arc::strong_count(&array) > 2 {
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|_, (owner, _)| owner.strong_count() > 0);
         kept.insert(key, (Arc::downgrade(&array), packed.clone()));
     }
     packed

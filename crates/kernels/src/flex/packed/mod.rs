@@ -1,9 +1,10 @@
-//! Products of single-precision rows with bfloat16 weights, added up in single precision: rows are rounded
-//! where they enter a product, so that hidden states, sums and norms keep all their digits.
+//! Products of single-precision rows with packed factors, added up in single precision. With a bfloat16 factor rows are
+//! rounded where they enter a product, so that hidden states, sums and norms keep all their digits.
 //!
-//! `gemm` and `faer` have no such product, and the bindings of oneDNN build oneDNN; so it is written here, on the
+//! `gemm` and `faer` have no product in bfloat16, and the bindings of oneDNN build oneDNN; so it is written here, on the
 //! instructions of AVX-512 BF16. Where the processor has none, the same numbers are rounded and multiplied in single
-//! precision.
+//! precision. In single precision the same walk over a factor packed once saves `faer`'s packing and passes over memory;
+//! where the processor lacks AVX-512, `faer` is what there is.
 
 mod block;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use rayon::prelude::*;
 
 use super::product::View;
 use super::{Elements, Output, added_to, tensor_from, written};
+use crate::NormParameters;
 pub(super) use block::{attention_onto, joined, mlp_onto};
 pub(super) use format::{Format, Half, Single};
 pub(super) use pairs::Source;
@@ -31,7 +33,7 @@ pub(super) use tile::{Out, Target};
 /// Columns of a panel: four registers of sixteen.
 pub(super) const COLUMNS: usize = 64;
 
-/// What becomes of rows before they are rounded.
+/// What becomes of rows before they enter a product.
 pub(super) enum RowInput {
     /// They are taken as they are.
     Plain,
@@ -39,6 +41,17 @@ pub(super) enum RowInput {
     Norm(Box<[Elements; 2]>, f32),
     /// They go through GELU.
     Gelu,
+}
+
+impl RowInput {
+    /// Normalisation of rows of `width` values.
+    pub(super) fn norm(parameters: NormParameters<FlexTensor>, width: usize) -> Self {
+        let affine = [parameters.scale, parameters.shift].map(Elements::new);
+        for values in &affine {
+            assert_eq!(values.slice().len(), width, "a norm as wide as its rows");
+        }
+        Self::Norm(Box::new(affine), parameters.epsilon as f32)
+    }
 }
 
 /// Rows of a task at least: fewer are not worth packing a panel for.

@@ -6,6 +6,7 @@ use burn::tensor::bf16;
 use multiversion::multiversion;
 
 use super::super::product::View;
+#[cfg(target_arch = "x86_64")]
 use super::format::{Format, Half};
 
 /// The bits of two neighbours.

@@ -8,7 +8,9 @@ use super::super::product::{Onto, View, product};
 use super::COLUMNS;
 use super::format::{Format, Half};
 use super::pairs::{Pair, Source, pair_rows, rows_to_columns, singles};
-use super::tile::{LANES, Out, Target};
+#[cfg(target_arch = "x86_64")]
+use super::tile::LANES;
+use super::tile::{Out, Target};
 
 /// Rows that are multiplied together: with the columns as many sums as the registers hold.
 pub(super) const ROWS: usize = 6;

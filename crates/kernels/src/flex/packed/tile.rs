@@ -33,7 +33,7 @@ pub(in super::super) struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// The target `offset` values further on, for the columns from `column` of the bias.
+    /// The target `offset` values further on, for these columns of the bias.
     pub(super) fn moved(self, offset: usize, columns: Range<usize>) -> Self {
         Self {
             bias: self.bias.map(|bias| &bias[columns]),
@@ -68,6 +68,7 @@ impl Target<'_> {
 }
 
 /// Values of a register.
+#[cfg(target_arch = "x86_64")]
 pub(super) const LANES: usize = 16;
 
 #[cfg(target_arch = "x86_64")]
