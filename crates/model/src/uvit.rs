@@ -139,7 +139,7 @@ impl<B: Kernels> UVit<B> {
             (Some(label), _) => vec![label.cast(dtype), time.clone(), patches],
             (None, _) => vec![time.clone(), patches],
         };
-        let hidden = Tensor::cat(parts, 1) + self.pos_embed.val();
+        let hidden = self.with_positions(Tensor::cat(parts, 1));
         Ok(TokenState::new(hidden, time.reshape([batch, width])))
     }
 
@@ -150,6 +150,15 @@ impl<B: Kernels> UVit<B> {
     pub fn embed_batch(&self, batch: NoisyBatch<B>) -> Result<TokenState<B>, ModelError> {
         let timesteps = batch.timesteps();
         self.embed(batch.noisy, &timesteps, &batch.condition)
+    }
+
+    /// Tokens `[batch, tokens, width]` with the embedding of each token's position.
+    fn with_positions(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
+        // As one row of all tokens, which Flex adds to other rows many times as fast as a matrix to matrices.
+        let [batch, count, width] = tokens.dims();
+        let positions: Tensor<B, 2> = self.pos_embed.val().reshape([1, count * width]);
+        let rows: Tensor<B, 2> = tokens.reshape([batch, count * width]);
+        (rows + positions).reshape([batch, count, width])
     }
 
     /// The image tokens `[batch, patches, width]` of an image `[batch, channels, size, size]`: the
