@@ -43,7 +43,7 @@ pub fn goes_with_solvers(results: &Results, table: &RecordedTable) -> Option<Cla
     let best = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
     let little = losses.iter().filter(|(_, loss)| *loss <= LITTLE).count();
     Some(Claim {
-        statement: "Exits go together with fast solvers and few steps.",
+        statement: "Exits go together with fast solvers and few steps.".to_owned(),
         verdict: if little == losses.len() {
             ClaimVerdict::Holds
         } else {
@@ -100,7 +100,7 @@ pub fn best_at_equal_time(results: &Results, table: &RecordedTable) -> Option<Cl
     let verdict = all(&orders)?;
     let own = MeanAndSpread::from_numbers(adaptive.iter().map(|row| row.frechet_distance))?;
     Some(Claim {
-        statement: "At equal measured time AdaDiff is better than every other method.",
+        statement: "At equal measured time AdaDiff is better than every other method.".to_owned(),
         verdict,
         evidence: format!(
             "{}: {} {}; {}.",

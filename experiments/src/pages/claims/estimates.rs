@@ -22,7 +22,7 @@ pub fn depth_over_time(errors: &BlockErrorFigure) -> Option<Claim> {
     let noise = mean(&errors.evaluations[..third]);
     let image = mean(&errors.evaluations[errors.evaluations.len() - third..]);
     Some(Claim {
-        statement: "Steps near noise need fewer blocks than steps near the image.",
+        statement: "Steps near noise need fewer blocks than steps near the image.".to_owned(),
         verdict: if noise < image {
             ClaimVerdict::Holds
         } else {
@@ -40,7 +40,7 @@ pub fn depth_over_time(errors: &BlockErrorFigure) -> Option<Claim> {
 pub fn reliable(reliability: &Reliability) -> Claim {
     let error = reliability.calibration_error;
     Claim {
-        statement: "The estimators know the error that is really made.",
+        statement: "The estimators know the error that is really made.".to_owned(),
         verdict: if error <= RELIABLE {
             ClaimVerdict::Holds
         } else {
@@ -65,7 +65,7 @@ pub fn ual_helps(results: &Results, table: &RecordedTable) -> Option<Claim> {
     let without = of_variant(Some("no-ual"))?;
     let comparison = Comparison::new(&with, &without)?;
     Some(Claim {
-        statement: "UAL makes the full network better.",
+        statement: "UAL makes the full network better.".to_owned(),
         verdict: comparison.order().into(),
         evidence: format!(
             "{} of the full network is {} with UAL and {} without.",
@@ -98,7 +98,7 @@ pub fn parts_help(results: &Results, table: &RecordedTable) -> Option<Claim> {
     }
     let verdict = all(&orders)?;
     Some(Claim {
-        statement: "Every part of the method makes AdaDiff better.",
+        statement: "Every part of the method makes AdaDiff better.".to_owned(),
         verdict,
         evidence: format!(
             "{} with all parts is {}; {}.",

@@ -24,7 +24,8 @@ pub fn little_loss(results: &Results, table: &RecordedTable, rule: ExitRule) -> 
                 "Exits with a forecast of what they skip run more than half of the layers fewer at little loss."
             }
             _ => "AdaDiff runs 40 to 48 % fewer layers at little loss.",
-        },
+        }
+        .to_owned(),
         verdict: if reduction >= least && loss <= LITTLE {
             ClaimVerdict::Holds
         } else {
@@ -61,7 +62,7 @@ pub fn beats_static_depths(
     let (_, entry, fixed) = deeper.min_by(|a, b| a.0.total_cmp(&b.0))?;
     let comparison = Comparison::new(&adaptive, &fixed)?;
     Some(Claim {
-        statement: "Choosing blocks by sample and step is better than a fixed depth.",
+        statement: "Choosing blocks by sample and step is better than a fixed depth.".to_owned(),
         verdict: comparison.order().into(),
         evidence: format!(
             "{} is {} with {blocks:.2} blocks on average, and {} at {}.",
@@ -79,7 +80,7 @@ pub fn time_is_saved(results: &Results, table: &RecordedTable, rule: ExitRule) -
     let reduction = mean(&adaptive, |row| row.block_reduction);
     let efficiency = time.speedup() * (1.0 - reduction);
     Some(Claim {
-        statement: "Skipped blocks save their time.",
+        statement: "Skipped blocks save their time.".to_owned(),
         verdict: if efficiency >= 1.0 - LITTLE {
             ClaimVerdict::Holds
         } else {

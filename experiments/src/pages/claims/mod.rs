@@ -12,8 +12,8 @@ use anyhow::Result;
 
 use super::comparison::Order;
 use crate::figures::{BlockErrorFigure, FigureFile, FigureName, Reliability};
-use crate::presets::Preset;
-use crate::results::{Results, TableName};
+use crate::presets::{Preset, Protocol};
+use crate::results::{RecordedTable, Results, TableName};
 use accelerations::{best_at_equal_time, goes_with_solvers};
 use estimates::{depth_over_time, parts_help, reliable, ual_helps};
 use exits::{beats_static_depths, little_loss, time_is_saved};
@@ -21,7 +21,7 @@ use exits::{beats_static_depths, little_loss, time_is_saved};
 /// A statement and what was measured of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    pub statement: &'static str,
+    pub statement: String,
     pub verdict: ClaimVerdict,
     pub evidence: String,
 }
@@ -42,6 +42,14 @@ impl fmt::Display for ClaimVerdict {
             Self::Fails => "Does not hold",
             Self::Unclear => "Cannot be told",
         })
+    }
+}
+
+impl Claim {
+    /// The statement about samples that were drawn in a protocol of their own.
+    fn of_protocol(self, protocol: &Protocol) -> Self {
+        let statement = format!("{protocol}: {}", self.statement);
+        Self { statement, ..self }
     }
 }
 
@@ -75,8 +83,8 @@ const LITTLE: f64 = 0.1;
 /// Where a file of the folder is damaged.
 pub fn claims(results: &Results, preset: &Preset) -> Result<Vec<Claim>> {
     let table = |name: TableName| results.table(name);
-    let main = TableName::for_preset(preset).first().copied();
-    let main = main.map(table).transpose()?.flatten();
+    let name = TableName::for_preset(preset).first().copied();
+    let main = name.map(table).transpose()?.flatten();
     let errors = data::<BlockErrorFigure>(results, FigureName::LayerErrors)?;
     let reliability = data::<Reliability>(results, FigureName::Reliability)?;
     let rule = preset.sampling.exit_rule;
@@ -101,7 +109,29 @@ pub fn claims(results: &Results, preset: &Preset) -> Result<Vec<Claim>> {
         table(TableName::Solvers)?.and_then(|table| goes_with_solvers(results, &table)),
         table(TableName::Methods)?.and_then(|table| best_at_equal_time(results, &table)),
     ];
-    Ok(found.into_iter().flatten().collect())
+    let mut found: Vec<Claim> = found.into_iter().flatten().collect();
+    for name in name.into_iter().chain([TableName::Methods]) {
+        for table in results.tables(name)? {
+            if let Some(protocol) = &table.protocol {
+                let claims = in_protocol(results, &table, rule).into_iter();
+                found.extend(claims.map(|claim| claim.of_protocol(protocol)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What a table says that was drawn otherwise than the preset says.
+fn in_protocol(results: &Results, table: &RecordedTable, rule: ExitRule) -> Vec<Claim> {
+    if table.table == TableName::Methods {
+        return best_at_equal_time(results, table).into_iter().collect();
+    }
+    let mut rules = vec![rule, ExitRule::Threshold];
+    rules.dedup();
+    let losses = rules.into_iter();
+    losses
+        .filter_map(|rule| little_loss(results, table, rule))
+        .collect()
 }
 
 fn data<T: serde::de::DeserializeOwned>(results: &Results, name: FigureName) -> Result<Option<T>> {
@@ -152,6 +182,34 @@ mod tests {
                  as fast, 110 % of the speed-up that blocks alone would allow.",
             ]
         );
+    }
+
+    #[test]
+    fn samples_that_were_drawn_otherwise_have_statements_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let (results, table) = example(folder.path(), TableName::Conditional);
+        let mut preset = Preset::fashion_mnist().unwrap();
+        preset.sampling.exit_rule = ExitRule::Distance;
+        let own = claims(&results, &preset).unwrap();
+        results
+            .write_table(&RecordedTable {
+                protocol: Some(Protocol {
+                    solver: "euler_maruyama".into(),
+                    steps: 1000,
+                }),
+                ..table
+            })
+            .unwrap();
+        let found = claims(&results, &preset).unwrap();
+        assert_eq!(found[..own.len()], own);
+        let [other] = &found[own.len()..] else {
+            panic!("one statement was expected after {own:?}: {found:?}")
+        };
+        assert_eq!(
+            other.statement,
+            "euler_maruyama in 1000 steps: AdaDiff runs 40 to 48 % fewer layers at little loss."
+        );
+        assert_eq!(other.evidence, own[0].evidence);
     }
 
     #[test]
