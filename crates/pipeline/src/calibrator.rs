@@ -7,7 +7,7 @@ use adadiff_model::kernels::Kernels;
 use adadiff_sampler::SolverConfig;
 use adadiff_uem::{ErrorTrace, ExitPolicy, FullDepth};
 
-use crate::coarse::coarse_steps;
+use crate::coarse::{coarse_steps, is_long};
 use crate::exit_cost::{ExitCost, ExitCostKey};
 use crate::forecast::SegmentCosts;
 use crate::reference::NoReference;
@@ -158,6 +158,7 @@ impl<B: Kernels> Calibrator<B> {
         }
         match key.exit_rule {
             ExitRule::Threshold => self.calibrate_threshold(key, monitor),
+            ExitRule::Forecast if is_long(key.steps) => self.calibrate_forecast(key, monitor),
             ExitRule::Schedule | ExitRule::Allocated | ExitRule::Distance | ExitRule::Forecast => {
                 let along = self.coarse(key.steps)?;
                 let steps = along.pipeline.config.sampling.steps;
@@ -202,6 +203,7 @@ impl<B: Kernels> Calibrator<B> {
         let sampling = &self.pipeline.config.sampling;
         let samples = match sampling.exit_rule {
             ExitRule::Threshold => CALIBRATION_ROUNDS * CALIBRATION_SAMPLES,
+            ExitRule::Forecast if is_long(sampling.steps) => 0,
             rule => {
                 let steps = coarse_steps(sampling.steps);
                 return (allocated::samples(rule, steps) * steps) as u64;

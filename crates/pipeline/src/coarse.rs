@@ -11,13 +11,14 @@ const MOST_STEPS: usize = 100;
 /// Steps of that path.
 const COARSE_STEPS: usize = 20;
 
+/// Whether a path of so many steps is too long to measure exits along it as often as that takes.
+pub(crate) fn is_long(steps: usize) -> bool {
+    steps > MOST_STEPS
+}
+
 /// Steps of the path that exits for so many steps are measured along.
 pub(crate) fn coarse_steps(steps: usize) -> usize {
-    if steps > MOST_STEPS {
-        COARSE_STEPS
-    } else {
-        steps
-    }
+    if is_long(steps) { COARSE_STEPS } else { steps }
 }
 
 impl<B: Kernels> Calibrator<B> {
@@ -26,7 +27,7 @@ impl<B: Kernels> Calibrator<B> {
     pub(crate) fn coarse(&self, steps: usize) -> Result<Self, PipelineError> {
         let config = &self.pipeline.config;
         let solver = config.sampling.solver;
-        if steps <= MOST_STEPS {
+        if !is_long(steps) {
             return Ok(self.with_solver(solver, steps));
         }
         let eta = match solver {

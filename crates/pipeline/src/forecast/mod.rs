@@ -1,6 +1,7 @@
 //! The exit rule [`ExitRule::Forecast`](crate::ExitRule::Forecast): in each segment of the path a depth, with or without
 //! a forecast of the blocks that are skipped, chosen by measured distances.
 
+mod alternating;
 mod evidence;
 mod measure;
 mod path;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::{AllocationError, ExitWindow, FullDepth};
 
+use crate::coarse::is_long;
 use crate::exit_cost::{SEGMENTS, ensure_some_prompts, samples_of_distance};
 use crate::segments::segments;
 use crate::{
@@ -66,6 +68,9 @@ impl<B: Kernels> Calibrator<B> {
         let plan = self.plan(key)?;
         // Said before a network of features is opened.
         ensure_some_prompts(&plan)?;
+        if is_long(key.steps) {
+            return self.calibrate_alternating(key, plan, monitor);
+        }
         let reference = self.opened_reference()?;
         let path = self.path(key.steps)?;
         let bench = Bench {
