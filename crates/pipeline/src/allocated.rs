@@ -63,9 +63,6 @@ impl<B: Kernels> Calibrator<B> {
         key: CalibrationKey,
         monitor: &dyn Monitor,
     ) -> Result<Calibration, PipelineError> {
-        if key.exit_rule == ExitRule::Forecast {
-            return self.calibrate_forecast(key, monitor);
-        }
         let plan = self.plan(key)?;
         let mut weighting = None;
         let (found, schedule) = settle(ROUNDS, |policy| {

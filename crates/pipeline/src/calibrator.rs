@@ -158,8 +158,8 @@ impl<B: Kernels> Calibrator<B> {
         }
         match key.exit_rule {
             ExitRule::Threshold => self.calibrate_threshold(key, monitor),
-            ExitRule::Forecast if is_long(key.steps) => self.calibrate_forecast(key, monitor),
-            ExitRule::Schedule | ExitRule::Allocated | ExitRule::Distance | ExitRule::Forecast => {
+            ExitRule::Forecast => self.calibrate_forecast(key, monitor),
+            ExitRule::Schedule | ExitRule::Allocated | ExitRule::Distance => {
                 let along = self.coarse(key.steps)?;
                 let steps = along.pipeline.config.sampling.steps;
                 let found = along.allocate(CalibrationKey { steps, ..key }, monitor)?;

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::{ErrorTrace, ExitWindow, ExitWindows};
 
-use super::path::{Path, SegmentExit, Told};
+use super::path::{Path, SegmentExit, TOLD, Told};
 use super::search::SegmentCosts;
 use crate::exit_cost::depths;
 use crate::sampling_config::every_block;
@@ -100,15 +100,10 @@ impl<B: Kernels> Bench<'_, B> {
 
 /// The forecasts that are tried, in segments of so many evaluations at most.
 fn forms(longest: Option<usize>) -> Vec<Told> {
-    let first = Told {
-        blocks: 1,
-        last_blocks: 0,
-        every: None,
-    };
     // In shorter segments nobody would leave.
     let every = (2..=longest.unwrap_or(0).min(MOST_OFTEN)).map(|every| Told {
         every: NonZeroUsize::new(every),
-        ..first
+        ..TOLD
     });
-    std::iter::once(first).chain(every).collect()
+    std::iter::once(TOLD).chain(every).collect()
 }

@@ -65,22 +65,25 @@ impl<B: Kernels> Calibrator<B> {
             let wished = key.reduction;
             return Err(AllocationError::Unreachable { wished, reachable }.into());
         }
-        let plan = self.plan(key)?;
+        let mut plan = self.plan(key)?;
         // Said before a network of features is opened.
         ensure_some_prompts(&plan)?;
-        if is_long(key.steps) {
-            return self.calibrate_alternating(key, plan, monitor);
-        }
         let reference = self.opened_reference()?;
-        let path = self.path(key.steps)?;
+        let is_long = is_long(key.steps);
+        let path = self.path(key.steps, if is_long { usize::MAX } else { SEGMENTS })?;
         let bench = Bench {
             pipeline: &self.pipeline.decoding(),
             evaluator: &reference.evaluator,
             path: &path,
             monitor,
         };
-        let costs = self.segment_costs(&bench, &plan)?;
-        let choice = bench.choose(&costs, key.reduction, &plan)?;
+        let choice = if is_long {
+            plan.samples = samples_of_distance(bench.evaluator.dims());
+            bench.alternate(key.reduction, &plan)?
+        } else {
+            let costs = self.segment_costs(&bench, &plan)?;
+            bench.choose(&costs, key.reduction, &plan)?
+        };
         Ok(Calibration {
             exits: ExitSetting::Forecast {
                 windows: choice.windows,
@@ -99,10 +102,11 @@ impl<B: Kernels> Calibrator<B> {
         })
     }
 
-    fn path(&self, steps: usize) -> Result<Path, PipelineError> {
+    /// The path of so many steps in so many segments at most.
+    fn path(&self, steps: usize, most: usize) -> Result<Path, PipelineError> {
         let timesteps = self.pipeline.timesteps(steps)?;
         Ok(Path {
-            segments: segments(timesteps.len(), SEGMENTS).collect(),
+            segments: segments(timesteps.len(), most).collect(),
             timesteps,
             blocks: self.pipeline.blocks(),
         })
@@ -177,7 +181,7 @@ impl<B: Kernels> Bench<'_, B> {
             windows,
             increase: scheduled - full,
             evidence: None,
-            reached: 1.0 - path.blocks_run(&best.exits) as f64 / path.blocks_total() as f64,
+            reached: path.skipped(&best.exits),
         };
         self.monitor.stage("letting samples choose for themselves");
         let mut gated: Option<(f64, Vec<ExitWindow>)> = None;

@@ -25,6 +25,13 @@ pub(crate) struct Told {
     pub every: Option<NonZeroUsize>,
 }
 
+/// The exit with a forecast that saves most: after the first block.
+pub(crate) const TOLD: Told = Told {
+    blocks: 1,
+    last_blocks: 0,
+    every: None,
+};
+
 /// Blocks that run in a window of a schedule.
 pub(crate) fn blocks_of(window: &ExitWindow) -> usize {
     window.least + window.forecast.map_or(0, |forecast| forecast.last_blocks)
@@ -88,6 +95,11 @@ impl Path {
         self.timesteps.len() * self.blocks
     }
 
+    /// The share of them that these exits skip.
+    pub(crate) fn skipped(&self, exits: &[SegmentExit]) -> f64 {
+        1.0 - self.blocks_run(exits) as f64 / self.blocks_total() as f64
+    }
+
     /// The exits where nobody leaves.
     pub(crate) fn full(&self) -> Vec<SegmentExit> {
         vec![SegmentExit::Plain(self.blocks); self.segments.len()]
@@ -110,12 +122,6 @@ pub(crate) mod tests {
             blocks: 5,
         }
     }
-
-    pub(crate) const TOLD: Told = Told {
-        blocks: 1,
-        last_blocks: 0,
-        every: None,
-    };
 
     #[test]
     fn windows_run_to_the_end_where_they_have_to() {

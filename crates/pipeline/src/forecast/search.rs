@@ -182,7 +182,8 @@ impl Search<'_> {
 mod tests {
     use std::convert::Infallible;
 
-    use super::super::path::tests::{TOLD, path};
+    use super::super::path::TOLD;
+    use super::super::path::tests::path;
     use super::*;
 
     fn costs() -> SegmentCosts {

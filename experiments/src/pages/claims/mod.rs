@@ -160,16 +160,23 @@ fn all(orders: &[Order]) -> Option<ClaimVerdict> {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
     use crate::tables::examples::example;
 
+    /// The main table's example, in a folder, and a preset with its rule.
+    fn measured() -> (TempDir, Results, RecordedTable, Preset) {
+        let folder = tempfile::tempdir().unwrap();
+        let (results, table) = example(folder.path(), TableName::Conditional);
+        let mut preset = Preset::fashion_mnist().unwrap();
+        preset.sampling.exit_rule = ExitRule::Distance;
+        (folder, results, table, preset)
+    }
+
     #[test]
     fn statements_are_filled_with_measured_numbers() {
-        let folder = tempfile::tempdir().unwrap();
-        let (results, _) = example(folder.path(), TableName::Conditional);
-        let mut preset = Preset::fashion_mnist().unwrap();
-        // The example's.
-        preset.sampling.exit_rule = ExitRule::Distance;
+        let (_folder, results, _, preset) = measured();
         let found = claims(&results, &preset).unwrap();
         let found: Vec<String> = found.iter().map(Claim::to_string).collect();
         assert_eq!(
@@ -186,10 +193,7 @@ mod tests {
 
     #[test]
     fn samples_that_were_drawn_otherwise_have_statements_of_their_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let (results, table) = example(folder.path(), TableName::Conditional);
-        let mut preset = Preset::fashion_mnist().unwrap();
-        preset.sampling.exit_rule = ExitRule::Distance;
+        let (_folder, results, table, preset) = measured();
         let own = claims(&results, &preset).unwrap();
         results
             .write_table(&RecordedTable {
