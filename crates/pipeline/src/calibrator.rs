@@ -7,9 +7,9 @@ use adadiff_model::kernels::Kernels;
 use adadiff_sampler::SolverConfig;
 use adadiff_uem::{ErrorTrace, ExitPolicy, FullDepth};
 
-use crate::coarse::{coarse_steps, is_long};
+use crate::coarse::coarse_steps;
 use crate::exit_cost::{ExitCost, ExitCostKey};
-use crate::forecast::SegmentCosts;
+use crate::forecast::{SegmentCosts, is_searched};
 use crate::reference::NoReference;
 use crate::{
     Calibration, CalibrationFile, CalibrationKey, CalibrationReference, ExitRule, Monitor,
@@ -203,7 +203,7 @@ impl<B: Kernels> Calibrator<B> {
         let sampling = &self.pipeline.config.sampling;
         let samples = match sampling.exit_rule {
             ExitRule::Threshold => CALIBRATION_ROUNDS * CALIBRATION_SAMPLES,
-            ExitRule::Forecast if is_long(sampling.steps) => 0,
+            ExitRule::Forecast if !is_searched(sampling.steps) => 0,
             rule => {
                 let steps = coarse_steps(sampling.steps);
                 return (allocated::samples(rule, steps) * steps) as u64;

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use adadiff_model::kernels::Kernels;
 use adadiff_uem::{AllocationError, ExitWindow, FullDepth};
 
-use crate::coarse::is_long;
 use crate::exit_cost::{SEGMENTS, ensure_some_prompts, samples_of_distance};
 use crate::segments::segments;
 use crate::{
@@ -25,6 +24,9 @@ use search::{Found, Search};
 
 pub(crate) use search::SegmentCosts;
 
+/// Steps beyond which exits are not searched for, which takes draws for each segment of them.
+const MOST_SEARCHED: usize = 25;
+
 /// Exits of all segments together that are measured for a budget, for each segment.
 const PROBES: usize = 3;
 
@@ -34,11 +36,24 @@ const SAMPLES: usize = 64;
 /// How many of the best are measured once more, on samples that none was chosen by.
 const FINALISTS: usize = 3;
 
-/// Added to the seed for those samples.
+/// Added to the seed for other samples.
 const HELD_OUT_SEED: u64 = 0x6865_6c64_6f75;
 
 /// What a schedule may exceed a budget by where samples choose for themselves, as a share of all blocks.
 const SLACK: f64 = 0.005;
+
+/// As many samples that nothing is chosen by.
+fn held_out(plan: &SamplePlan) -> SamplePlan {
+    SamplePlan {
+        seed: plan.seed.wrapping_add(HELD_OUT_SEED),
+        ..plan.clone()
+    }
+}
+
+/// Whether exits of paths of so many steps are searched for, segment by segment.
+pub(crate) fn is_searched(steps: usize) -> bool {
+    steps <= MOST_SEARCHED
+}
 
 /// The exits that were chosen.
 struct Choice {
@@ -69,20 +84,20 @@ impl<B: Kernels> Calibrator<B> {
         // Said before a network of features is opened.
         ensure_some_prompts(&plan)?;
         let reference = self.opened_reference()?;
-        let is_long = is_long(key.steps);
-        let path = self.path(key.steps, if is_long { usize::MAX } else { SEGMENTS })?;
+        let is_searched = is_searched(key.steps);
+        let path = self.path(key.steps, if is_searched { SEGMENTS } else { usize::MAX })?;
         let bench = Bench {
             pipeline: &self.pipeline.decoding(),
             evaluator: &reference.evaluator,
             path: &path,
             monitor,
         };
-        let choice = if is_long {
-            plan.samples = samples_of_distance(bench.evaluator.dims());
-            bench.alternate(key.reduction, &plan)?
-        } else {
+        let choice = if is_searched {
             let costs = self.segment_costs(&bench, &plan)?;
             bench.choose(&costs, key.reduction, &plan)?
+        } else {
+            plan.samples = samples_of_distance(bench.evaluator.dims());
+            bench.alternate(key.reduction, &plan)?
         };
         Ok(Calibration {
             exits: ExitSetting::Forecast {
@@ -151,10 +166,7 @@ impl<B: Kernels> Bench<'_, B> {
             samples: (SAMPLES * segments).max(samples_of_distance(self.evaluator.dims())),
             ..plan.clone()
         };
-        let held_out = SamplePlan {
-            seed: plan.seed.wrapping_add(HELD_OUT_SEED),
-            ..plan.clone()
-        };
+        let held_out = held_out(&plan);
         let evaluations = (plan.samples * plan.steps) as u64;
         self.monitor.stage("measuring exits and forecasts together");
         let probes = PROBES * segments;

@@ -21,6 +21,8 @@ pub(crate) struct Told {
     pub blocks: usize,
     /// Blocks at the end.
     pub last_blocks: usize,
+    /// [`Forecast::order`].
+    pub order: usize,
     /// Every so many-th evaluation runs to the end; none does where that is open.
     pub every: Option<NonZeroUsize>,
 }
@@ -29,6 +31,7 @@ pub(crate) struct Told {
 pub(crate) const TOLD: Told = Told {
     blocks: 1,
     last_blocks: 0,
+    order: 0,
     every: None,
 };
 
@@ -67,6 +70,7 @@ impl Path {
                 {
                     ExitWindow {
                         forecast: Some(Forecast {
+                            order: told.order,
                             last_blocks: told.last_blocks,
                             ..Forecast::default()
                         }),

@@ -85,7 +85,7 @@ pub trait ExitPolicy: Debug + Send + Sync {
         None
     }
 
-    /// The time that forecasts of order 1 are lines over, of the network's timestep.
+    /// The time that forecasts are polynomials over, of the network's timestep.
     fn forecast_time(&self, timestep: f64) -> f64 {
         timestep
     }

@@ -7,9 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::{BlockContext, ExitPolicy, ExitSignal, is_checked, nearest};
 use crate::{Forecast, Kept};
 
-/// Orders of forecasts are not looked ahead for beyond this.
-const HIGHEST_ORDER: usize = 1;
-
 /// Where samples may leave at one timestep of [`ExitWindows`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +26,8 @@ pub struct ExitWindow {
     /// blocks where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub movement: Option<f32>,
-    /// The logarithm of the signal-to-noise ratio, over which forecasts of order 1 are lines.
+    /// The logarithm of the signal-to-noise ratio, over which forecasts are then polynomials. Over timesteps, as without it,
+    /// those of order 2 measured better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_snr: Option<f64>,
 }
@@ -160,9 +158,6 @@ impl ExitPolicy for ExitWindows {
                 None if later.least >= context.blocks => full += 1,
                 None => {}
             }
-            if full > HIGHEST_ORDER {
-                break;
-            }
         }
         kept
     }
@@ -253,6 +248,8 @@ mod tests {
             told(400.0, 3, 1),
             gate,
             told(100.0, 1, 0),
+            ExitWindow::fixed(80.0, 5),
+            told(60.0, 4, 2),
             ExitWindow::fixed(0.0, 5),
         ];
         let policy = ExitWindows::new(windows, NonZeroUsize::MIN);
@@ -268,14 +265,15 @@ mod tests {
             blocks.collect()
         };
         // The line of 400 goes through the differences of 900 and 500.
-        assert_eq!(kept(900.0), [(1, 0, false), (3, 1, false)]);
+        // So does the parabola of 60, and through that of 80.
+        let far = (4, 2, false);
+        assert_eq!(kept(900.0), [(1, 0, false), (3, 1, false), far]);
         assert_eq!(kept(700.0), [], "nobody runs to the end");
-        assert_eq!(kept(500.0), [(1, 0, false), (2, 0, true), (3, 1, false)]);
-        assert_eq!(
-            kept(300.0),
-            [(1, 0, false)],
-            "of those who fail at the gate"
-        );
+        let near = [(1, 0, false), (2, 0, true), (3, 1, false), far];
+        assert_eq!(kept(500.0), near);
+        let failed = [(1, 0, false), far];
+        assert_eq!(kept(300.0), failed, "of those who fail at the gate");
+        assert_eq!(kept(80.0), [far]);
         assert_eq!(kept(0.0), []);
 
         let after = |block| BlockContext {
