@@ -42,7 +42,7 @@ const HELD_OUT_SEED: u64 = 0x6865_6c64_6f75;
 /// What a schedule may exceed a budget by where samples choose for themselves, as a share of all blocks.
 const SLACK: f64 = 0.005;
 
-/// As many samples that nothing is chosen by.
+/// As many samples of other noise.
 fn held_out(plan: &SamplePlan) -> SamplePlan {
     SamplePlan {
         seed: plan.seed.wrapping_add(HELD_OUT_SEED),
@@ -58,7 +58,7 @@ pub(crate) fn is_searched(steps: usize) -> bool {
 /// The exits that were chosen.
 struct Choice {
     windows: Vec<ExitWindow>,
-    /// What they add to the full network's distance, on the held-out samples.
+    /// What they add to the full network's distance, on samples that they were not chosen by.
     increase: f64,
     evidence: Option<Evidence>,
     /// The share of blocks that they skip there.

@@ -101,7 +101,7 @@ fn units<'a, F: Format>(
 }
 
 /// Rows of a block of `rows` rows, so that all cores end at about the same time.
-fn block_of(rows: usize) -> usize {
+pub(super) fn block_of(rows: usize) -> usize {
     let threads = rayon::current_num_threads();
     let blocks = rows.div_ceil(BLOCK).next_multiple_of(threads).max(1);
     rows.div_ceil(blocks).next_multiple_of(ROWS).max(ROWS)

@@ -9,7 +9,7 @@ use burn::tensor::bf16;
 use super::super::Elements;
 use super::super::product::View;
 use super::block::Scratch;
-use super::pairs::{Pair, pair_rows, round_rows};
+use super::pairs::{self, Pair, round_rows};
 #[cfg(target_arch = "x86_64")]
 use super::tile::{self, Target};
 
@@ -163,7 +163,7 @@ impl Format for Half {
         out: &mut [Pair],
         width: usize,
     ) {
-        pair_rows(factor, rows, columns, out, width);
+        pairs::pack(factor, rows, columns, out, width);
     }
 
     fn units<'a>(rows: &'a [f32], inputs: usize, buffer: &'a mut Vec<Pair>) -> &'a [Pair] {

@@ -1,17 +1,20 @@
-//! Weights packed whole, and kept for as long as the tensors that they were packed from, or until afterwards the next
+//! Factors packed whole; weights are kept for as long as the tensors that they were packed from, or until afterwards the next
 //! weight is looked for and not found.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use burn_std::Bytes;
 use rayon::prelude::*;
 
-use super::super::Elements;
 use super::super::product::View;
+use super::super::{Elements, all_set, written};
 use super::COLUMNS;
-use super::format::Format;
+use super::format::{Format, Half};
+use super::pairs::{Source, pack};
 use super::panel::Columns;
 
 /// Products of more rows than this pack the weight each time, which is then little work beside them: what is kept
@@ -28,16 +31,34 @@ pub(super) struct Packed<F: Format> {
 
 impl<F: Format> Packed<F> {
     fn new(weight: View<F::Value>, inputs: usize, outputs: usize) -> Self {
+        Self::by(inputs, outputs, |columns, out| {
+            F::pack(weight, 0..inputs, columns, out, COLUMNS);
+        })
+    }
+
+    /// `pack` is given columns and their panel.
+    fn by(
+        inputs: usize,
+        outputs: usize,
+        pack: impl Fn(Range<usize>, &mut [F::Unit]) + Sync,
+    ) -> Self {
         let panel = inputs.div_ceil(F::VALUES) * COLUMNS;
-        let mut units = vec![F::Unit::default(); outputs.div_ceil(COLUMNS) * panel];
-        units
-            .par_chunks_mut(panel.max(1))
-            .enumerate()
-            .for_each(|(index, out)| {
-                let first = index * COLUMNS;
-                let columns = first..outputs.min(first + COLUMNS);
-                F::pack(weight, 0..inputs, columns, out, COLUMNS);
-            });
+        // SAFETY: whole panels are packed, and of a part of one all that is not is set first.
+        let units = unsafe {
+            written(outputs.div_ceil(COLUMNS) * panel, |units| {
+                units
+                    .par_chunks_mut(panel.max(1))
+                    .enumerate()
+                    .for_each(|(index, out)| {
+                        let first = index * COLUMNS;
+                        let columns = first..outputs.min(first + COLUMNS);
+                        if columns.len() < COLUMNS {
+                            out.fill(MaybeUninit::new(F::Unit::default()));
+                        }
+                        pack(columns, all_set(out));
+                    });
+            })
+        };
         Self {
             units,
             panel,
@@ -52,6 +73,15 @@ impl<F: Format> Packed<F> {
             let first = index * COLUMNS;
             let count = COLUMNS.min(self.outputs - first);
             (first, Columns { units, count })
+        })
+    }
+}
+
+impl Packed<Half> {
+    /// A factor `[inputs, outputs]`, rounded.
+    pub(super) fn rounded<T: Source>(factor: View<T>, inputs: usize, outputs: usize) -> Self {
+        Self::by(inputs, outputs, |columns, out| {
+            pack(factor, 0..inputs, columns, out, COLUMNS);
         })
     }
 }

@@ -23,10 +23,13 @@ use rayon::prelude::*;
 use super::product::View;
 use super::{Elements, Output, added_to, tensor_from, written};
 use crate::NormParameters;
+use block::block_of;
 pub(super) use block::{attention_onto, joined, mlp_onto};
 pub(super) use format::{Format, Half, Single};
+use kept::Packed;
 pub(super) use pairs::Source;
 pub(super) use panel::Panel;
+use rows::RowSource;
 pub(super) use rows::Rows;
 pub(super) use tile::{Out, Target};
 
@@ -54,12 +57,6 @@ impl RowInput {
     }
 }
 
-/// Rows of a task at least: fewer are not worth packing a panel for.
-const LEAST_ROWS: usize = 256;
-
-/// Tasks for each thread, so that all end at about the same time.
-const TASKS: usize = 8;
-
 /// `f(x) W + b` of `x` `[rows, inputs]` and the bfloat16 weight `[inputs, outputs]`.
 pub(super) fn forward(
     x: FlexTensor,
@@ -76,7 +73,8 @@ pub(super) fn forward(
     );
     let factor = View::new(weight.halves(), 0, outputs);
     let bias = bias.as_ref().map(Elements::slice);
-    fresh(&Rows::new(&x, inputs, input), [rows, outputs], factor, bias)
+    let x = RowSource::Rows(x.slice(), input);
+    fresh(&x, [rows, outputs, inputs], factor, bias)
 }
 
 /// [`forward`] added onto `onto` `[rows, outputs]`, in place where nobody else holds it.
@@ -101,11 +99,11 @@ pub(super) fn onto(
     );
     let factor = View::new(weight.halves(), 0, outputs);
     let bias = bias.as_ref().map(Elements::slice);
-    let x = Rows::new(&x, inputs, input);
+    let x = RowSource::Rows(x.slice(), input);
     // SAFETY: the product sets every element after it has read it.
     unsafe {
         added_to(onto, |from, out| {
-            write(&x, outputs, factor, bias, out, Some(from))
+            write(&x, [rows, outputs, inputs], factor, bias, out, Some(from))
         })
     }
 }
@@ -125,44 +123,46 @@ pub(super) fn x_backward(weight: FlexTensor, grad: FlexTensor) -> FlexTensor {
     let [inputs, _] = weight.shape().dims();
     let (grad, weight) = (Elements::new(grad), Elements::new(weight));
     let factor = View::new(weight.halves(), 0, outputs).transposed();
-    let grad = Rows::new(&grad, outputs, &RowInput::Plain);
-    fresh(&grad, [rows, inputs], factor, None)
+    let grad = RowSource::Rows(grad.slice(), &RowInput::Plain);
+    fresh(&grad, [rows, inputs, outputs], factor, None)
 }
 
 /// `x^T grad` of `x` `[rows, inputs]` and `grad` `[rows, outputs]`, both rounded: the gradient of the layer's weight.
 pub(super) fn weight_backward(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
-    let [_, inputs] = x.shape().dims();
+    let [rows, inputs] = x.shape().dims();
     let [_, outputs] = grad.shape().dims();
     let (grad, x) = (Elements::new(grad), Elements::new(x));
     let factor = View::new(grad.slice(), 0, outputs);
-    let x = Rows::transposed(&x, inputs);
-    fresh(&x, [inputs, outputs], factor, None)
+    let x = RowSource::Columns(x.slice());
+    fresh(&x, [inputs, outputs, rows], factor, None)
 }
 
-/// A product in memory of its own.
+/// A product of these sizes in memory of its own.
 fn fresh<T: Source>(
-    rows: &Rows,
-    [count, columns]: [usize; 2],
+    rows: &RowSource<'_>,
+    sizes: [usize; 3],
     factor: View<T>,
     bias: Option<&[f32]>,
 ) -> FlexTensor {
+    let [count, columns, _] = sizes;
     // SAFETY: the product sets every element.
     let values = unsafe {
         written(count * columns, |out| {
             let out = Output(out.as_mut_ptr().cast());
-            write(rows, columns, factor, bias, out, None);
+            write(rows, sizes, factor, bias, out, None);
         })
     };
     tensor_from(values, Shape::new([count, columns]))
 }
 
-/// Writes the product of `rows` and a factor of `columns` columns, on all cores.
+/// Writes the product of `rows` and a factor, of so many rows, columns and inputs, on all cores. The rows of a task stay in its
+/// core's cache, and the packed columns pass by.
 ///
 /// # Safety
 /// `out` must be valid for writes of all columns of all rows, and what the product is added to for reads.
 unsafe fn write<T: Source>(
-    rows: &Rows,
-    columns: usize,
+    rows: &RowSource<'_>,
+    [count, columns, inputs]: [usize; 3],
     factor: View<T>,
     bias: Option<&[f32]>,
     out: Output,
@@ -171,30 +171,36 @@ unsafe fn write<T: Source>(
     if let Some(bias) = bias {
         assert_eq!(bias.len(), columns, "a bias for each output");
     }
+    let packed = Packed::<Half>::rounded(factor, inputs, columns);
+    let block = block_of(count);
+    let blocks = count.div_ceil(block);
+    // Where there are fewer blocks than cores, these share the columns of a block.
     let panels = columns.div_ceil(COLUMNS);
-    let blocks = (TASKS * rayon::current_num_threads()).div_ceil(panels.max(1));
-    let blocks = blocks.min(rows.count() / LEAST_ROWS).max(1);
-    let block = rows.count().div_ceil(blocks).max(1);
-    let blocks = rows.count().div_ceil(block);
-    (0..panels * blocks)
-        .into_par_iter()
-        .for_each_init(Panel::default, |panel, task| {
-            let first = task / blocks * COLUMNS;
-            let part = first..columns.min(first + COLUMNS);
-            let start = task % blocks * block;
-            let begin = start * columns + first;
-            let target = Target {
-                scale: 1.0,
-                bias: bias.map(|bias| &bias[part.clone()]),
-                gelu: false,
-                onto: onto.map(|onto| onto.at(begin).cast_const()),
-                out: Out::Single(out.at(begin)),
-                stride: columns,
-            };
-            let range = start..rows.count().min(start + block);
-            // SAFETY: tasks write disjoint blocks of rows and columns, which lie within `out`.
-            unsafe { panel.product(rows.units(), range, factor, rows.inputs(), part, target) };
-        });
+    let shares = (rayon::current_num_threads() / blocks.max(1)).max(1);
+    let share = panels.div_ceil(shares).max(1);
+    let shares = panels.div_ceil(share);
+    (0..blocks * shares).into_par_iter().for_each_init(
+        Default::default,
+        |(scratch, units), task| {
+            let start = task / shares * block;
+            let range = start..count.min(start + block);
+            let units = rows.take(range.clone(), [count, inputs], (scratch, units));
+            let panels = packed.panels().skip(task % shares * share).take(share);
+            for (first, panel) in panels {
+                let begin = start * columns + first;
+                let target = Target {
+                    scale: 1.0,
+                    bias: bias.map(|bias| &bias[first..first + panel.count]),
+                    gelu: false,
+                    onto: onto.map(|onto| onto.at(begin).cast_const()),
+                    out: Out::Single(out.at(begin)),
+                    stride: columns,
+                };
+                // SAFETY: tasks write disjoint blocks of rows and columns, which lie within `out`.
+                unsafe { panel.product_anywhere(units, 0..range.len(), target) };
+            }
+        },
+    );
 }
 
 #[cfg(test)]
@@ -342,7 +348,7 @@ mod tests {
     #[test]
     fn gradients_are_products_of_rounded_factors() {
         println!("device: flex");
-        // As below, and more rows than are packed at once.
+        // As below, and more rows than are multiplied at once.
         for sizes in [
             [12, 64, 128],
             [7, 33, 70],

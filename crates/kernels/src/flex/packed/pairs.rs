@@ -117,7 +117,7 @@ pub(super) fn round_rows<T: Source>(
     "x86_64+avx2+fma",
     "aarch64+neon"
 ))]
-pub(super) fn pair_rows<T: Source>(
+fn pair_rows<T: Source>(
     view: View<T>,
     rows: Range<usize>,
     columns: Range<usize>,
@@ -136,6 +136,21 @@ pub(super) fn pair_rows<T: Source>(
                 *out = [value.bits(), 0];
             }
         }
+    }
+}
+
+/// Some columns of some rows of a factor, each pair of rows as a row of `out`, which is `width` wide.
+pub(super) fn pack<T: Source>(
+    factor: View<T>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    out: &mut [Pair],
+    width: usize,
+) {
+    if factor.is_transposed() {
+        rows_to_columns(factor.transposed(), columns, rows, out, width);
+    } else {
+        pair_rows(factor, rows, columns, out, width);
     }
 }
 
@@ -168,7 +183,7 @@ pub(super) fn columns_to_rows<T: Source>(
 
 /// The rows of `view`, each as a column of pairs of its `inner` neighbours: `out` `[pairs, width]`, of whose columns
 /// the first are set.
-pub(super) fn rows_to_columns<T: Source>(
+fn rows_to_columns<T: Source>(
     view: View<T>,
     rows: Range<usize>,
     inner: Range<usize>,

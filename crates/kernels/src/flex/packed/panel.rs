@@ -7,7 +7,7 @@ use faer::Par;
 use super::super::product::{Onto, View, product};
 use super::COLUMNS;
 use super::format::{Format, Half};
-use super::pairs::{Pair, Source, pair_rows, rows_to_columns, singles};
+use super::pairs::{Pair, Source, pack, singles};
 #[cfg(target_arch = "x86_64")]
 use super::tile::LANES;
 use super::tile::{Out, Target};
@@ -58,8 +58,9 @@ impl<F: Format> Columns<'_, F> {
         target: Target<'_>,
     ) {
         let depth = self.units.len() / COLUMNS;
+        // Parts of one size, as a short one would load and store its sums for little.
         let most = match target.sums() {
-            Some(_) => DEPTH,
+            Some(_) => depth.div_ceil(depth.div_ceil(DEPTH).max(1)).max(1),
             None => depth.max(1),
         };
         for start in (0..depth.max(1)).step_by(most) {
@@ -131,6 +132,29 @@ impl<F: Format> Columns<'_, F> {
     }
 }
 
+impl Columns<'_, Half> {
+    /// [`Self::product`] for a target in single precision without GELU; where the processor lacks the instructions, values that
+    /// are rounded alike are multiplied in single precision.
+    ///
+    /// # Safety
+    /// As there, but for the processor.
+    pub(super) unsafe fn product_anywhere(
+        self,
+        rows: RowUnits<'_, Half>,
+        range: Range<usize>,
+        target: Target<'_>,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if Half::is_supported() {
+                self.product(rows, range, target);
+            } else {
+                multiply_singles(self, rows, range, 0, target);
+            }
+        }
+    }
+}
+
 /// [`Columns`] that are packed where they are used.
 #[derive(Default)]
 pub(in super::super) struct Panel {
@@ -182,12 +206,7 @@ impl Panel {
             self.pairs.clear();
         }
         self.pairs.resize(pairs * COLUMNS, Pair::default());
-        if factor.is_transposed() {
-            let stored = factor.transposed();
-            rows_to_columns(stored, columns, inner, &mut self.pairs, COLUMNS);
-        } else {
-            pair_rows(factor, inner, columns, &mut self.pairs, COLUMNS);
-        }
+        pack(factor, inner, columns, &mut self.pairs, COLUMNS);
         let units = &self.pairs;
         Columns { units, count }
     }

@@ -1,19 +1,44 @@
 //! The left factor of a product: rows, rounded to bfloat16.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
 use super::super::product::View;
-use super::super::{Elements, all_set, elementwise, row_norm, written};
+use super::super::{elementwise, row_norm};
 use super::RowInput;
 use super::format::Half;
 use super::pairs::{Pair, columns_to_rows, round_rows};
 use super::panel::RowUnits;
 
-/// Rows that a task rounds.
-const ROWS: usize = 16;
+/// What the rows of a product's left factor are made of.
+pub(super) enum RowSource<'a> {
+    /// Rows `[count, inputs]`, after what is done to them.
+    Rows(&'a [f32], &'a RowInput),
+    /// The columns of `[inputs, count]`.
+    Columns(&'a [f32]),
+}
 
-/// Columns that a task turns: as many values as a cache line holds.
-const COLUMNS: usize = 64;
+impl RowSource<'_> {
+    /// Takes some of the rows, of `count` with `inputs` values.
+    pub(super) fn take<'a>(
+        &self,
+        range: Range<usize>,
+        [count, inputs]: [usize; 2],
+        (scratch, rows): (&mut Vec<f32>, &'a mut Rows),
+    ) -> RowUnits<'a, Half> {
+        match *self {
+            Self::Rows(values, input) => {
+                let values = &values[range.start * inputs..range.end * inputs];
+                let values = prepared(values, input, scratch);
+                rows.set(View::new(values, 0, inputs), range.len(), inputs);
+            }
+            Self::Columns(values) => {
+                let columns = View::new(values, range.start, count);
+                rows.set_columns(columns, inputs, range.len());
+            }
+        }
+        rows.units()
+    }
+}
 
 /// Rows in bfloat16, each followed by a zero where their number of values is odd.
 #[derive(Default)]
@@ -23,46 +48,6 @@ pub(in super::super) struct Rows {
 }
 
 impl Rows {
-    /// Rounds all rows of `x` `[rows, inputs]` after what `input` does to them.
-    pub(super) fn new(x: &Elements, inputs: usize, input: &RowInput) -> Self {
-        let x = x.slice();
-        let pairs = inputs.div_ceil(2);
-        // SAFETY: every pair of every row is set.
-        let values = unsafe {
-            written(x.len() / inputs.max(1) * pairs, |out| {
-                out.par_chunks_mut(ROWS * pairs.max(1))
-                    .zip(x.par_chunks(ROWS * inputs.max(1)))
-                    .for_each_init(Vec::new, |scratch, (out, x)| {
-                        let x = prepared(x, input, scratch);
-                        let rows = x.len() / inputs.max(1);
-                        round_rows(View::new(x, 0, inputs), 0..rows, 0..inputs, all_set(out));
-                    });
-            })
-        };
-        Self { values, inputs }
-    }
-
-    /// The columns of `x` `[inputs, columns]` as rows.
-    pub(super) fn transposed(x: &Elements, columns: usize) -> Self {
-        let x = x.slice();
-        let inputs = x.len() / columns.max(1);
-        let view = View::new(x, 0, columns);
-        let pairs = inputs.div_ceil(2);
-        // SAFETY: every pair of every row is set.
-        let values = unsafe {
-            written(columns * pairs, |out| {
-                out.par_chunks_mut(COLUMNS * pairs.max(1))
-                    .enumerate()
-                    .for_each(|(index, out)| {
-                        let first = index * COLUMNS;
-                        let part = first..columns.min(first + COLUMNS);
-                        columns_to_rows(view, inputs, part, all_set(out));
-                    });
-            })
-        };
-        Self { values, inputs }
-    }
-
     /// Takes the rows of `view` `[rows, inputs]`.
     pub(in super::super) fn set(&mut self, view: View, rows: usize, inputs: usize) {
         self.inputs = inputs;
