@@ -182,8 +182,7 @@ impl Search<'_> {
 mod tests {
     use std::convert::Infallible;
 
-    use super::super::path::TOLD;
-    use super::super::path::tests::path;
+    use super::super::path::{TOLD, tests::path};
     use super::*;
 
     fn costs() -> SegmentCosts {

@@ -8,6 +8,7 @@ use burn::tensor::bf16;
 
 use super::super::Elements;
 use super::super::product::View;
+use super::COLUMNS;
 use super::block::Scratch;
 use super::pairs::{self, Pair, round_rows};
 #[cfg(target_arch = "x86_64")]
@@ -31,13 +32,12 @@ pub(in super::super) trait Format: Copy + Send + Sync + 'static {
     /// The values of a weight.
     fn values(weight: &Elements) -> &[Self::Value];
 
-    /// Some columns of some rows of a factor, each [`Self::VALUES`] rows as a row of units, which is `width` wide.
+    /// Some columns of some rows of a factor, each [`Self::VALUES`] rows as a row of units of a panel.
     fn pack(
         factor: View<Self::Value>,
         rows: Range<usize>,
         columns: Range<usize>,
         out: &mut [Self::Unit],
-        width: usize,
     );
 
     /// Rows of `inputs` values as rows of units, in `buffer` unless they are that already.
@@ -102,14 +102,8 @@ impl Format for Single {
         weight.slice()
     }
 
-    fn pack(
-        factor: View,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        out: &mut [f32],
-        width: usize,
-    ) {
-        for (row, out) in rows.zip(out.chunks_exact_mut(width)) {
+    fn pack(factor: View, rows: Range<usize>, columns: Range<usize>, out: &mut [f32]) {
+        for (row, out) in rows.zip(out.chunks_exact_mut(COLUMNS)) {
             out[..columns.len()].copy_from_slice(factor.row(row, columns.clone()));
         }
     }
@@ -156,14 +150,8 @@ impl Format for Half {
         weight.halves()
     }
 
-    fn pack(
-        factor: View<bf16>,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        out: &mut [Pair],
-        width: usize,
-    ) {
-        pairs::pack(factor, rows, columns, out, width);
+    fn pack(factor: View<bf16>, rows: Range<usize>, columns: Range<usize>, out: &mut [Pair]) {
+        pairs::pack(factor, rows, columns, out);
     }
 
     fn units<'a>(rows: &'a [f32], inputs: usize, buffer: &'a mut Vec<Pair>) -> &'a [Pair] {

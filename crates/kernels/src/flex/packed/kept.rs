@@ -1,5 +1,5 @@
-//! Factors packed whole; weights are kept for as long as the tensors that they were packed from, or until afterwards the next
-//! weight is looked for and not found.
+//! Factors packed whole; weights are kept for as long as the tensors that they were packed from, or until afterwards
+//! the next weight is looked for and not found.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -13,15 +13,14 @@ use rayon::prelude::*;
 use super::super::product::View;
 use super::super::{Elements, all_set, written};
 use super::COLUMNS;
-use super::format::{Format, Half};
-use super::pairs::{Source, pack};
+use super::format::Format;
 use super::panel::Columns;
 
 /// Products of more rows than this pack the weight each time, which is then little work beside them: what is kept
 /// takes as much memory again as the weights.
 const MOST_ROWS: usize = 4096;
 
-/// A weight `[inputs, outputs]` as panels of [`COLUMNS`] columns.
+/// A factor `[inputs, outputs]` as panels of [`COLUMNS`] columns.
 pub(super) struct Packed<F: Format> {
     units: Vec<F::Unit>,
     /// Units of a panel.
@@ -30,16 +29,9 @@ pub(super) struct Packed<F: Format> {
 }
 
 impl<F: Format> Packed<F> {
-    fn new(weight: View<F::Value>, inputs: usize, outputs: usize) -> Self {
-        Self::by(inputs, outputs, |columns, out| {
-            F::pack(weight, 0..inputs, columns, out, COLUMNS);
-        })
-    }
-
-    /// `pack` is given columns and their panel.
-    fn by(
-        inputs: usize,
-        outputs: usize,
+    /// `pack` is given columns and their panel, and sets all of these that it has.
+    pub(super) fn new(
+        [inputs, outputs]: [usize; 2],
         pack: impl Fn(Range<usize>, &mut [F::Unit]) + Sync,
     ) -> Self {
         let panel = inputs.div_ceil(F::VALUES) * COLUMNS;
@@ -73,15 +65,6 @@ impl<F: Format> Packed<F> {
             let first = index * COLUMNS;
             let count = COLUMNS.min(self.outputs - first);
             (first, Columns { units, count })
-        })
-    }
-}
-
-impl Packed<Half> {
-    /// A factor `[inputs, outputs]`, rounded.
-    pub(super) fn rounded<T: Source>(factor: View<T>, inputs: usize, outputs: usize) -> Self {
-        Self::by(inputs, outputs, |columns, out| {
-            pack(factor, 0..inputs, columns, out, COLUMNS);
         })
     }
 }
@@ -125,7 +108,10 @@ pub(super) fn packed<F: Format>(
         return found;
     }
     let view = View::new(F::values(weight), 0, outputs);
-    let packed = Arc::new(Packed::<F>::new(view, inputs, outputs));
+    let packed = Packed::<F>::new([inputs, outputs], |columns, out| {
+        F::pack(view, 0..inputs, columns, out);
+    });
+    let packed = Arc::new(packed);
     // An array that nobody else holds is a copy, of a weight whose rows lie apart, or about to be dropped.
     if rows <= MOST_ROWS && Arc::strong_count(&array) > 2 {
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);

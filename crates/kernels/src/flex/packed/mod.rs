@@ -155,8 +155,8 @@ fn fresh<T: Source>(
     tensor_from(values, Shape::new([count, columns]))
 }
 
-/// Writes the product of `rows` and a factor, of so many rows, columns and inputs, on all cores. The rows of a task stay in its
-/// core's cache, and the packed columns pass by.
+/// Writes the product of `rows` and a factor, of so many rows, columns and inputs, on all cores. The rows of a task stay
+/// in its core's cache, and the packed columns pass by.
 ///
 /// # Safety
 /// `out` must be valid for writes of all columns of all rows, and what the product is added to for reads.
@@ -171,7 +171,9 @@ unsafe fn write<T: Source>(
     if let Some(bias) = bias {
         assert_eq!(bias.len(), columns, "a bias for each output");
     }
-    let packed = Packed::<Half>::rounded(factor, inputs, columns);
+    let packed = Packed::<Half>::new([inputs, columns], |columns, out| {
+        pairs::pack(factor, 0..inputs, columns, out);
+    });
     let block = block_of(count);
     let blocks = count.div_ceil(block);
     // Where there are fewer blocks than cores, these share the columns of a block.
@@ -185,17 +187,17 @@ unsafe fn write<T: Source>(
             let start = task / shares * block;
             let range = start..count.min(start + block);
             let units = rows.take(range.clone(), [count, inputs], (scratch, units));
+            let target = Target {
+                scale: 1.0,
+                bias,
+                gelu: false,
+                onto: onto.map(|onto| onto.at(0).cast_const()),
+                out: Out::Single(out.at(0)),
+                stride: columns,
+            };
             let panels = packed.panels().skip(task % shares * share).take(share);
             for (first, panel) in panels {
-                let begin = start * columns + first;
-                let target = Target {
-                    scale: 1.0,
-                    bias: bias.map(|bias| &bias[first..first + panel.count]),
-                    gelu: false,
-                    onto: onto.map(|onto| onto.at(begin).cast_const()),
-                    out: Out::Single(out.at(begin)),
-                    stride: columns,
-                };
+                let target = target.moved(start * columns + first, first..first + panel.count);
                 // SAFETY: tasks write disjoint blocks of rows and columns, which lie within `out`.
                 unsafe { panel.product_anywhere(units, 0..range.len(), target) };
             }

@@ -6,6 +6,7 @@ use burn::tensor::bf16;
 use multiversion::multiversion;
 
 use super::super::product::View;
+use super::COLUMNS;
 #[cfg(target_arch = "x86_64")]
 use super::format::{Format, Half};
 
@@ -139,18 +140,17 @@ fn pair_rows<T: Source>(
     }
 }
 
-/// Some columns of some rows of a factor, each pair of rows as a row of `out`, which is `width` wide.
+/// Some columns of some rows of a factor, each pair of rows as a row of a panel.
 pub(super) fn pack<T: Source>(
     factor: View<T>,
     rows: Range<usize>,
     columns: Range<usize>,
     out: &mut [Pair],
-    width: usize,
 ) {
     if factor.is_transposed() {
-        rows_to_columns(factor.transposed(), columns, rows, out, width);
+        rows_to_columns(factor.transposed(), columns, rows, out);
     } else {
-        pair_rows(factor, rows, columns, out, width);
+        pair_rows(factor, rows, columns, out, COLUMNS);
     }
 }
 
@@ -181,22 +181,20 @@ pub(super) fn columns_to_rows<T: Source>(
     }
 }
 
-/// The rows of `view`, each as a column of pairs of its `inner` neighbours: `out` `[pairs, width]`, of whose columns
-/// the first are set.
+/// The rows of `view`, each as a column of a panel, of pairs of its `inner` neighbours.
 fn rows_to_columns<T: Source>(
     view: View<T>,
     rows: Range<usize>,
     inner: Range<usize>,
     out: &mut [Pair],
-    width: usize,
 ) {
     let mut block = vec![Pair::default(); TURNED * rows.len()];
     let parts = inner.clone().step_by(2 * TURNED);
-    for (start, out) in parts.zip(out.chunks_mut(TURNED * width)) {
+    for (start, out) in parts.zip(out.chunks_mut(TURNED * COLUMNS)) {
         let part = start..inner.end.min(start + 2 * TURNED);
         let height = part.len().div_ceil(2);
         round_rows(view, rows.clone(), part, &mut block[..height * rows.len()]);
-        for (pair, out) in out.chunks_exact_mut(width).take(height).enumerate() {
+        for (pair, out) in out.chunks_exact_mut(COLUMNS).take(height).enumerate() {
             for (column, out) in out[..rows.len()].iter_mut().enumerate() {
                 *out = block[column * height + pair];
             }

@@ -206,7 +206,7 @@ impl Panel {
             self.pairs.clear();
         }
         self.pairs.resize(pairs * COLUMNS, Pair::default());
-        pack(factor, inner, columns, &mut self.pairs, COLUMNS);
+        pack(factor, inner, columns, &mut self.pairs);
         let units = &self.pairs;
         Columns { units, count }
     }
