@@ -3,18 +3,18 @@
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::module::{attention as burn_attention, avg_pool2d, conv2d, max_pool2d};
-use burn::tensor::ops::{FloatTensor, PaddedConvOptions};
+use burn::tensor::ops::{ConvOptions, FloatTensor, PaddedConvOptions};
 use burn::tensor::{FloatDType, Shape, Tensor, TensorMetadata, TensorPrimitive};
 
 use super::{
     AdamWStep, AffineParameters, Epilogue, Grouping, Kernels, NormParameters, Pooling, Windows,
 };
 
-fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+pub(super) fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
 
-fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+pub(super) fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
     tensor.into_primitive().tensor()
 }
 
@@ -307,6 +307,11 @@ pub(super) fn convolution<B: Backend>(
         x = x.mask_fill(is_negative, 0.0);
     }
     unwrap(x)
+}
+
+/// Burn's form of windows with as many zeros before an axis as after it.
+pub(super) fn symmetric(Windows { stride, padding }: Windows) -> ConvOptions<2> {
+    ConvOptions::new(stride, padding.map(|[before, _]| before), [1, 1], 1)
 }
 
 pub(super) fn pool<B: Backend>(

@@ -62,6 +62,11 @@ pub struct Windows {
 }
 
 impl Windows {
+    /// Whether there are as many zeros before each axis as after it.
+    pub fn is_symmetric(self) -> bool {
+        self.padding.iter().all(|[before, after]| before == after)
+    }
+
     /// How many windows there are, down and to the right.
     pub fn output(self, image: [usize; 2], kernel: [usize; 2]) -> [usize; 2] {
         [0, 1].map(|axis| {
@@ -347,6 +352,27 @@ pub trait Kernels: Backend {
         windows: Windows,
     ) -> FloatTensor<Self> {
         default::convolution::<Self>(x, weight, epilogue, windows)
+    }
+
+    /// The gradient of [`Self::convolution`]'s image `x`, whose values do not matter, where nothing but a bias follows and
+    /// the windows are [symmetric](Windows::is_symmetric).
+    fn convolution_x_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        windows: Windows,
+    ) -> FloatTensor<Self> {
+        Self::conv2d_x_backward(x, weight, grad, default::symmetric(windows))
+    }
+
+    /// The gradient of [`Self::convolution`]'s weight, whose values do not matter, as [`Self::convolution_x_backward`].
+    fn convolution_weight_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        windows: Windows,
+    ) -> FloatTensor<Self> {
+        Self::conv2d_weight_backward(x, weight, grad, default::symmetric(windows))
     }
 
     /// What `pooling` makes of each window of `x` `[batch, channels, height, width]`, each of which covers some of it.

@@ -1,9 +1,10 @@
 //! A small residual network whose features judge images of CIFAR-10.
 
+use adadiff_kernels::{Kernels, convolution, layer_norm};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
@@ -12,6 +13,9 @@ use crate::Classifier;
 
 /// Channels of a group that is normalised together.
 const GROUP: usize = 16;
+
+/// What is added to the variance of a group.
+const EPSILON: f64 = 1e-5;
 
 /// Configuration of a [`CifarCnn`].
 #[derive(Config, Debug)]
@@ -38,7 +42,6 @@ pub struct CifarCnnConfig {
 pub struct CifarCnn<B: Backend> {
     stem: Conv2d<B>,
     blocks: Vec<ResidualBlock<B>>,
-    norm: GroupNorm<B>,
     features: Linear<B>,
     logits: Linear<B>,
 }
@@ -46,12 +49,11 @@ pub struct CifarCnn<B: Backend> {
 /// Two 3x3 convolutions beside one of 1x1, each of which but the second halves the side.
 #[derive(Module, Debug)]
 struct ResidualBlock<B: Backend> {
-    norms: [GroupNorm<B>; 2],
     convolutions: [Conv2d<B>; 2],
     shortcut: Conv2d<B>,
 }
 
-fn convolution<B: Backend>(
+fn layer<B: Backend>(
     channels: [usize; 2],
     side: usize,
     stride: usize,
@@ -66,11 +68,18 @@ fn convolution<B: Backend>(
         .init(device)
 }
 
-/// Normalisation without parameters of its own: the convolution behind it has what they would do.
-fn norm<B: Backend>(channels: usize, device: &B::Device) -> GroupNorm<B> {
-    GroupNormConfig::new(channels.div_ceil(GROUP), channels)
-        .with_affine(false)
-        .init(device)
+/// The ReLU of `x` `[batch, channels, side, side]`, whose groups of channels (Wu & He 2018, arXiv 1803.08494) are
+/// normalised without parameters of their own: the convolution behind has what they would do.
+fn active<B: Kernels>(x: Tensor<B, 4>) -> Tensor<B, 4> {
+    let shape @ [batch, channels, height, width] = x.dims();
+    let groups = channels.div_ceil(GROUP);
+    let values = [channels / groups * height * width];
+    let (ones, zeros) = (
+        Tensor::ones(values, &x.device()),
+        Tensor::zeros(values, &x.device()),
+    );
+    let rows = x.reshape([batch, groups, values[0]]);
+    relu(layer_norm(rows, ones, zeros, EPSILON).reshape(shape))
 }
 
 impl CifarCnnConfig {
@@ -79,37 +88,34 @@ impl CifarCnnConfig {
         let [first, second, third] = self.channels;
         let blocks = [[self.stem, first], [first, second], [second, third]];
         CifarCnn {
-            stem: convolution([3, self.stem], 3, 1, device),
+            stem: layer([3, self.stem], 3, 1, device),
             blocks: blocks
                 .map(|[from, to]| ResidualBlock {
-                    norms: [norm(from, device), norm(to, device)],
                     convolutions: [
-                        convolution([from, to], 3, 2, device),
-                        convolution([to, to], 3, 1, device),
+                        layer([from, to], 3, 2, device),
+                        layer([to, to], 3, 1, device),
                     ],
-                    shortcut: convolution([from, to], 1, 2, device),
+                    shortcut: layer([from, to], 1, 2, device),
                 })
                 .into(),
-            norm: norm(third, device),
             features: LinearConfig::new(third, self.features).init(device),
             logits: LinearConfig::new(self.features, self.classes).init(device),
         }
     }
 }
 
-impl<B: Backend> ResidualBlock<B> {
+impl<B: Kernels> ResidualBlock<B> {
     /// `[batch, from, side, side]` to `[batch, to, side / 2, side / 2]`.
     fn forward(&self, hidden: Tensor<B, 4>) -> Tensor<B, 4> {
         let [first, second] = &self.convolutions;
-        let [before, between] = &self.norms;
-        let active = relu(before.forward(hidden));
-        let shortcut = self.shortcut.forward(active.clone());
-        let inner = relu(between.forward(first.forward(active)));
-        second.forward(inner) + shortcut
+        let hidden = active(hidden);
+        let shortcut = convolution(hidden.clone(), &self.shortcut, None, false);
+        let inner = active(convolution(hidden, first, None, false));
+        convolution(inner, second, None, false) + shortcut
     }
 }
 
-impl<B: Backend> Classifier<B> for CifarCnn<B> {
+impl<B: Kernels> Classifier<B> for CifarCnn<B> {
     const SHAPE: [usize; 3] = [3, 32, 32];
 
     fn last_layers(&self) -> [&Linear<B>; 2] {
@@ -117,12 +123,12 @@ impl<B: Backend> Classifier<B> for CifarCnn<B> {
     }
 
     fn hidden(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
-        let stem = self.stem.forward(images);
+        let stem = convolution(images, &self.stem, None, false);
         let hidden = self
             .blocks
             .iter()
             .fold(stem, |hidden, block| block.forward(hidden));
-        let hidden = relu(self.norm.forward(hidden)).flatten::<3>(2, 3);
+        let hidden = active(hidden).flatten::<3>(2, 3);
         hidden.mean_dim(2).squeeze_dim(2)
     }
 }

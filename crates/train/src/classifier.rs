@@ -9,7 +9,7 @@ use adadiff_metrics::Classifier;
 use burn::config::Config;
 use burn::module::{AutodiffModule, ModuleMapper, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::optim::{AdamConfig, GradientsParams, Optimizer};
+use burn::optim::{AdamWConfig, GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{ElementConversion, Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
@@ -21,7 +21,7 @@ use crate::graph::Graph;
 /// Images in one forward pass when the accuracy is measured.
 const TEST_BATCH: usize = 500;
 
-/// How the classifier is trained: cross entropy, Adam, a rate that falls along a cosine to zero.
+/// How the classifier is trained: cross entropy, AdamW, a rate that falls along a cosine to zero.
 #[derive(Config, Debug)]
 pub struct ClassifierConfig {
     /// Steps of the optimizer.
@@ -33,6 +33,9 @@ pub struct ClassifierConfig {
     /// The learning rate of the first step.
     #[config(default = 2e-3)]
     pub learning_rate: f64,
+    /// The decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101).
+    #[config(default = 0.0)]
+    pub weight_decay: f32,
     /// Pixels by which a training image is shifted at most, along each side; what leaves the image
     /// is lost, and what enters it is black.
     #[config(default = 1)]
@@ -116,7 +119,10 @@ where
     let mut network = network.map(&mut HeInitializer {
         random: &mut random,
     });
-    let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
+    let mut optimizer = AdamWConfig::new()
+        .with_epsilon(1e-8)
+        .with_weight_decay(config.weight_decay)
+        .init();
     let cross_entropy = CrossEntropyLossConfig::new().init(device);
     let length = NonZeroUsize::new(train.len()).unwrap_or(NonZeroUsize::MIN);
     let mut order = SampleOrder::new(config.seed, length);

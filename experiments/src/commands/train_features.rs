@@ -52,7 +52,10 @@ impl DeviceTask for Task<'_, TrainFeaturesOptions> {
                 let dataset = set.path_of(data)?;
                 let train = open_cifar10(dataset, Split::Train)?;
                 let test = open_cifar10(dataset, Split::Test)?;
-                let config = ClassifierConfig::new().with_steps(8000).with_shift(4);
+                let config = ClassifierConfig::new()
+                    .with_steps(8000)
+                    .with_weight_decay(0.05)
+                    .with_shift(4);
                 let network = CifarCnnConfig::new().init::<Autodiff<B>>(&device);
                 self.train(&config, network, [&*train, &*test], "cifar_cnn", &device)
             }

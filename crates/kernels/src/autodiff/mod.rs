@@ -3,6 +3,7 @@
 
 mod affine;
 mod attention;
+mod convolution;
 mod elementwise;
 mod row_norm;
 
@@ -13,7 +14,7 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 
-use super::Kernels;
+use super::{Epilogue, Kernels, Windows};
 
 /// A tensor that gradients may flow through.
 type Tracked<B> = FloatTensor<Autodiff<B>>;
@@ -75,6 +76,15 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
 
     fn fused_attention(qkv: FloatTensor<Self>, heads: usize, products: DType) -> FloatTensor<Self> {
         attention::fused_attention::<B, C>(qkv, heads, products)
+    }
+
+    fn convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epilogue: Epilogue<FloatTensor<Self>>,
+        windows: Windows,
+    ) -> FloatTensor<Self> {
+        convolution::convolution::<B, C>(x, weight, epilogue, windows)
     }
 }
 

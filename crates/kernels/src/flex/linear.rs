@@ -159,7 +159,7 @@ pub(super) fn bias_backward(grad: FlexTensor) -> FlexTensor {
     "x86_64+avx2+fma",
     "aarch64+neon"
 ))]
-fn add_rows(rows: &[f32], sum: &mut [f32]) {
+pub(super) fn add_rows(rows: &[f32], sum: &mut [f32]) {
     for row in rows.chunks_exact(sum.len()) {
         for (sum, value) in sum.iter_mut().zip(row) {
             *sum += value;

@@ -21,7 +21,7 @@ use std::ops::Range;
 
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, FloatDType, Shape, TensorMetadata, bf16};
-use burn_backend::ops::FloatTensorOps;
+use burn_backend::ops::{FloatTensorOps, ModuleOps};
 use burn_flex::{Flex, FlexTensor, Layout};
 use burn_std::Bytes;
 use rayon::prelude::*;
@@ -295,6 +295,30 @@ impl Kernels for Flex {
         match (x.dtype(), weight.dtype()) {
             (DType::F32, DType::F32) => convolution::forward(x, weight, epilogue, windows),
             _ => default::convolution::<Self>(x, weight, epilogue, windows),
+        }
+    }
+
+    fn convolution_x_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        windows: Windows,
+    ) -> FloatTensor<Self> {
+        match (weight.dtype(), grad.dtype()) {
+            (DType::F32, DType::F32) => convolution::x_backward(x, weight, grad, windows),
+            _ => Self::conv2d_x_backward(x, weight, grad, default::symmetric(windows)),
+        }
+    }
+
+    fn convolution_weight_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        windows: Windows,
+    ) -> FloatTensor<Self> {
+        match (x.dtype(), grad.dtype()) {
+            (DType::F32, DType::F32) => convolution::weight_backward(x, weight, grad, windows),
+            _ => Self::conv2d_weight_backward(x, weight, grad, default::symmetric(windows)),
         }
     }
 
