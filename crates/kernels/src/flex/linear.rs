@@ -160,7 +160,7 @@ pub(super) fn bias_backward(grad: FlexTensor) -> FlexTensor {
     "aarch64+neon"
 ))]
 pub(super) fn add_rows(rows: &[f32], sum: &mut [f32]) {
-    for row in rows.chunks_exact(sum.len()) {
+    for row in rows.chunks_exact(sum.len().max(1)) {
         for (sum, value) in sum.iter_mut().zip(row) {
             *sum += value;
         }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Samples whose gradients of the weight one task adds up, whatever the number of cores: so sums are the same on all.
-const SAMPLES_OF_A_TASK: usize = 16;
+/// Samples whose gradients of the weight one task adds up, whatever the number of cores.
+const SAMPLES_OF_A_TASK: usize = MOST_SAMPLES;
 
 impl Tile {
     /// All tiles of some samples, so many of which are multiplied at once.
@@ -94,7 +94,7 @@ pub(in super::super) fn weight_backward(
     let (x, grad) = (Elements::new(x), Elements::new(grad));
     let (x, grad) = (x.slice(), grad.slice());
     let (window, values) = (sizes.window(), sizes.outputs * sizes.window());
-    let group = sizes.samples_at_once().min(SAMPLES_OF_A_TASK);
+    let group = sizes.samples_at_once();
     let sums: Vec<Vec<f32>> = (0..sizes.batch.div_ceil(SAMPLES_OF_A_TASK))
         .into_par_iter()
         .map_init(Default::default, |(gathered, windows), task| {

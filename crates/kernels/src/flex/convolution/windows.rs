@@ -124,7 +124,7 @@ impl Line {
         out[within.end..].fill(0.0);
         let out = &mut out[within];
         if self.stride == 1 {
-            out.copy_from_slice(&row[from..from + out.len()]);
+            copy(out, &row[from..][..out.len()]);
         } else {
             for (out, value) in out.iter_mut().zip(row[from..].iter().step_by(self.stride)) {
                 *out = *value;
@@ -146,4 +146,21 @@ impl Line {
             }
         }
     }
+}
+
+/// Values of a few registers, which are copied without a call.
+const RUN: usize = 8;
+
+/// Copies a slice of the same length: runs of few values, for which a call would take longer than the copy.
+#[inline(always)]
+fn copy(out: &mut [f32], values: &[f32]) {
+    let Some(last) = out.len().checked_sub(RUN) else {
+        out.copy_from_slice(values);
+        return;
+    };
+    for (out, values) in out.chunks_exact_mut(RUN).zip(values.chunks_exact(RUN)) {
+        out.copy_from_slice(values);
+    }
+    // The rest, and with it some once more.
+    out[last..][..RUN].copy_from_slice(&values[last..][..RUN]);
 }
