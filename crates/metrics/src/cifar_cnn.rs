@@ -11,6 +11,9 @@ use burn::tensor::backend::Backend;
 
 use crate::Classifier;
 
+/// The name of [`CifarCnn`]'s features in results.
+pub const CIFAR_CNN_NAME: &str = "cifar-cnn";
+
 /// Channels of a group that is normalised together.
 const GROUP: usize = 16;
 
@@ -116,7 +119,13 @@ impl<B: Kernels> ResidualBlock<B> {
 }
 
 impl<B: Kernels> Classifier<B> for CifarCnn<B> {
-    const SHAPE: [usize; 3] = [3, 32, 32];
+    fn name(&self) -> &'static str {
+        CIFAR_CNN_NAME
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        [3, 32, 32]
+    }
 
     fn last_layers(&self) -> [&Linear<B>; 2] {
         [&self.features, &self.logits]

@@ -1,5 +1,7 @@
 //! Networks that tell classes apart, and whose features judge samples.
 
+use std::fmt::Debug;
+
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
@@ -7,9 +9,13 @@ use burn::tensor::backend::Backend;
 
 /// A network that tells the classes of images apart by two last layers: features and, from their
 /// ReLU, logits.
-pub trait Classifier<B: Backend> {
+pub trait Classifier<B: Backend>: Debug {
+    /// The name of its features in results: a Fréchet distance of them is "FD (name)". It is not FID, which is
+    /// defined by Inception's features.
+    fn name(&self) -> &'static str;
+
     /// Channels, height and width of the images.
-    const SHAPE: [usize; 3];
+    fn shape(&self) -> [usize; 3];
 
     /// The layers of the features and of the logits.
     fn last_layers(&self) -> [&Linear<B>; 2];

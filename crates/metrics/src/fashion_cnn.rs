@@ -10,9 +10,8 @@ use burn::tensor::backend::Backend;
 
 use crate::Classifier;
 
-/// The name of [`FashionCnn`]'s features in results: a Fréchet distance of them is "FD
-/// (fashion-cnn)". It is not FID, which is defined by Inception's features.
-pub const FEATURES_NAME: &str = "fashion-cnn";
+/// The name of [`FashionCnn`]'s features in results.
+pub const FASHION_CNN_NAME: &str = "fashion-cnn";
 
 /// Side of the images.
 const SIDE: usize = 32;
@@ -60,7 +59,13 @@ impl FashionCnnConfig {
 }
 
 impl<B: Backend> Classifier<B> for FashionCnn<B> {
-    const SHAPE: [usize; 3] = [1, SIDE, SIDE];
+    fn name(&self) -> &'static str {
+        FASHION_CNN_NAME
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        [1, SIDE, SIDE]
+    }
 
     fn last_layers(&self) -> [&Linear<B>; 2] {
         [&self.features, &self.logits]

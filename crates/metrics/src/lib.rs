@@ -55,14 +55,14 @@ mod spread;
 #[cfg(test)]
 mod testing;
 
-pub use cifar_cnn::{CifarCnn, CifarCnnConfig};
+pub use cifar_cnn::{CIFAR_CNN_NAME, CifarCnn, CifarCnnConfig};
 pub use classifier::Classifier;
 pub use cmmd::{RowLength, cmmd};
 pub use compute_cost::{ComputeCost, ComputeSummary, Evaluation};
 pub use cost_model::CostModel;
 pub use error::MetricsError;
 pub use evaluation_counts::EvaluationCounts;
-pub use fashion_cnn::{FEATURES_NAME, FashionCnn, FashionCnnConfig};
+pub use fashion_cnn::{FASHION_CNN_NAME, FashionCnn, FashionCnnConfig};
 pub use features::{Features, Values};
 pub use frechet::{Gaussian, frechet_distance};
 pub use gaussian_stats::{CHUNK, GaussianStats};

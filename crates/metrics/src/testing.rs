@@ -25,7 +25,7 @@ pub(crate) fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Sen
 #[track_caller]
 pub(crate) fn assert_features_are_the_images_own<C: Classifier<Flex>>(network: &C) {
     println!("device: flex");
-    let [channels, height, width] = C::SHAPE;
+    let [channels, height, width] = network.shape();
     let images = Tensor::random(
         [5, channels, height, width],
         Distribution::Uniform(-1.0, 1.0),

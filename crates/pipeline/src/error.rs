@@ -112,8 +112,12 @@ pub enum PipelineError {
         expected: usize,
     },
     /// Images that an extractor does not know.
-    #[error("{features} is for grey images")]
-    NotGrey { features: &'static str },
+    #[error("{features} is for images of {expected:?} (channels, height, width), not of {found:?}")]
+    OtherImages {
+        features: &'static str,
+        expected: [usize; 3],
+        found: [usize; 3],
+    },
     /// Too few samples for a covariance of full rank.
     #[error("a Fréchet distance over {dims} features needs more than {dims} samples, {asked}")]
     TooFewSamples {

@@ -2,8 +2,7 @@
 
 use adadiff_data::{from_byte, to_byte};
 use adadiff_metrics::{
-    CHUNK, Classifier, FEATURES_NAME, FashionCnn, GaussianStats, INCEPTION_FEATURES, Inception,
-    Preprocessing,
+    CHUNK, Classifier, GaussianStats, INCEPTION_FEATURES, Inception, Preprocessing,
 };
 use adadiff_model::kernels::Kernels;
 
@@ -24,8 +23,8 @@ pub const PIXELS_NAME: &str = "pixels-4x4";
 /// A network, or less, that tells features of images.
 #[derive(Debug)]
 pub enum FeatureExtractor<B: Kernels> {
-    /// The small classifier of Fashion-MNIST that comes with this program.
-    FashionCnn(Box<FashionCnn<B>>),
+    /// A small classifier of a data set.
+    Classifier(Box<dyn Classifier<B>>),
     /// FID's network, fed as pytorch-fid does.
     Inception(Box<Inception<B>>),
     /// The colours of 4 x 4 areas: no weights needed, and no judgement of what an image shows.
@@ -39,7 +38,7 @@ impl<B: Kernels> FeatureExtractor<B> {
     /// The name of the features in results.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::FashionCnn(_) => FEATURES_NAME,
+            Self::Classifier(network) => network.name(),
             Self::Inception(_) => INCEPTION_NAME,
             Self::Pixels { .. } => PIXELS_NAME,
         }
@@ -48,7 +47,7 @@ impl<B: Kernels> FeatureExtractor<B> {
     /// Number of features.
     pub fn dims(&self) -> usize {
         match self {
-            Self::FashionCnn(network) => network.dims(),
+            Self::Classifier(network) => network.dims(),
             Self::Inception(_) => INCEPTION_FEATURES,
             Self::Pixels { channels } => channels * PIXEL_SIDE * PIXEL_SIDE,
         }
@@ -58,21 +57,25 @@ impl<B: Kernels> FeatureExtractor<B> {
     pub fn batch(&self) -> usize {
         match self {
             Self::Inception(_) => 50,
-            Self::FashionCnn(_) | Self::Pixels { .. } => 250,
+            Self::Classifier(_) | Self::Pixels { .. } => 250,
         }
     }
 
     /// The features `[images, dims]` of images `[images, channels, height, width]` in `[-1, 1]`.
     ///
     /// # Errors
-    /// Where the images have other channels.
+    /// Where the images are not of the shape that a classifier is for.
     pub fn features(&self, images: Tensor<B, 4>) -> Result<Tensor<B, 2>, PipelineError> {
-        let [batch, channels, ..] = images.dims();
+        let [batch, channels, height, width] = images.dims();
         match self {
-            Self::FashionCnn(network) => {
-                if channels != 1 {
-                    let features = self.name();
-                    return Err(PipelineError::NotGrey { features });
+            Self::Classifier(network) => {
+                let (expected, found) = (network.shape(), [channels, height, width]);
+                if found != expected {
+                    return Err(PipelineError::OtherImages {
+                        features: self.name(),
+                        expected,
+                        found,
+                    });
                 }
                 Ok(network.features(images))
             }

@@ -11,6 +11,7 @@ use adadiff_sampler::ScheduleConfig;
 use adadiff_storage::write_atomically;
 use burn::record::{BinBytesRecorder, FullPrecisionSettings, Record, Recorder};
 use burn::tensor::backend::Backend;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::compute::LossScale;
@@ -26,6 +27,15 @@ const UNFINISHED: &str = ".unfinished-";
 const KEPT: usize = 2;
 
 /// What a checkpoint says of its run in plain text.
+pub(crate) trait State: Serialize + DeserializeOwned {
+    /// Steps done.
+    fn step(&self) -> u64;
+
+    /// CRC-32 of each file.
+    fn checksums(&mut self) -> &mut BTreeMap<String, u32>;
+}
+
+/// What a checkpoint says of a [`Trainer`](crate::Trainer)'s run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TrainState {
     /// Version of the crate that wrote it.
@@ -57,6 +67,16 @@ pub(crate) struct TrainState {
     pub loss_scale: Option<LossScale>,
     /// CRC-32 of each file.
     pub checksums: BTreeMap<String, u32>,
+}
+
+impl State for TrainState {
+    fn step(&self) -> u64 {
+        self.step
+    }
+
+    fn checksums(&mut self) -> &mut BTreeMap<String, u32> {
+        &mut self.checksums
+    }
 }
 
 /// Files of a checkpoint that are written or read together.
@@ -117,12 +137,12 @@ fn folder_name(step: u64) -> String {
 }
 
 /// Writes a checkpoint into `folder`: `write` writes the records.
-pub(crate) fn save(
+pub(crate) fn save<S: State>(
     folder: &Path,
-    mut state: TrainState,
+    mut state: S,
     write: impl FnOnce(&mut Files) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
-    let target = folder.join(folder_name(state.step));
+    let target = folder.join(folder_name(state.step()));
     if target.exists() {
         return Ok(());
     }
@@ -137,7 +157,7 @@ pub(crate) fn save(
         checksums: BTreeMap::new(),
     };
     write(&mut files)?;
-    state.checksums = files.checksums;
+    *state.checksums() = files.checksums;
     let path = unfinished.path().join(STATE);
     let json =
         serde_json::to_vec_pretty(&state).map_err(|error| unusable(&path, error.to_string()))?;
@@ -184,6 +204,19 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     Ok(checkpoints)
 }
 
+/// Removes the checkpoints in `folder`, and it where nothing else is in it.
+///
+/// # Errors
+/// Where one cannot be removed.
+pub fn remove_checkpoints(folder: &Path) -> Result<(), TrainError> {
+    for checkpoint in list(folder)? {
+        fs::remove_dir_all(&checkpoint).map_err(TrainError::file("remove", &checkpoint))?;
+    }
+    // What else is there is somebody's own.
+    let _ = fs::remove_dir(folder);
+    Ok(())
+}
+
 /// Whether a training in `folder` has saved anything that it can be continued from.
 ///
 /// # Errors
@@ -193,13 +226,13 @@ pub fn has_checkpoint(folder: &Path) -> Result<bool, TrainError> {
 }
 
 /// The latest checkpoint in a folder, if it has any.
-pub(crate) fn latest(folder: &Path) -> Result<Option<(TrainState, Files)>, TrainError> {
+pub(crate) fn latest<S: State>(folder: &Path) -> Result<Option<(S, Files)>, TrainError> {
     let Some(folder) = list(folder)?.pop() else {
         return Ok(None);
     };
     let path = folder.join(STATE);
     let json = fs::read(&path).map_err(TrainError::file("read", &path))?;
-    let state: TrainState = serde_json::from_slice(&json).map_err(|error| {
+    let mut state: S = serde_json::from_slice(&json).map_err(|error| {
         unusable(
             &path,
             format!(
@@ -208,9 +241,10 @@ pub(crate) fn latest(folder: &Path) -> Result<Option<(TrainState, Files)>, Train
             ),
         )
     })?;
-    if folder.file_name() != Some(folder_name(state.step).as_ref()) {
-        return Err(unusable(&path, format!("it tells of step {}", state.step)));
+    let step = state.step();
+    if folder.file_name() != Some(folder_name(step).as_ref()) {
+        return Err(unusable(&path, format!("it tells of step {step}")));
     }
-    let checksums = state.checksums.clone();
+    let checksums = state.checksums().clone();
     Ok(Some((state, Files { folder, checksums })))
 }

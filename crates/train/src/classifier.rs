@@ -1,10 +1,13 @@
 //! Trains the classifiers whose features judge samples.
 
+mod state;
+
 use std::f64::consts::PI;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::path::Path;
 
-use adadiff_data::{ImageError, ImageSet, SampleOrder, from_byte};
+use adadiff_data::{ImageError, ImageSet, SampleOrder, from_byte, images_sha256};
 use adadiff_metrics::Classifier;
 use burn::config::Config;
 use burn::module::{AutodiffModule, ModuleMapper, Param};
@@ -16,7 +19,14 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use thiserror::Error;
 
+use crate::TrainError;
+use crate::checkpoint;
+use crate::digest::weights_sha256;
 use crate::graph::Graph;
+use state::ClassifierState;
+
+/// Steps from one checkpoint to the next.
+const CHECKPOINT_EVERY: usize = 250;
 
 /// Images in one forward pass when the accuracy is measured.
 const TEST_BATCH: usize = 500;
@@ -79,6 +89,9 @@ pub enum ClassifierError {
         /// What is wrong with it.
         error: ImageError,
     },
+    /// What is kept of the training cannot be used or written.
+    #[error(transparent)]
+    Checkpoint(#[from] TrainError),
     /// The loss left the numbers.
     #[error("the classifier's loss is not finite after {step} steps; try a smaller learning rate")]
     Diverged {
@@ -86,7 +99,7 @@ pub enum ClassifierError {
         step: usize,
     },
     /// The caller's progress function asked to stop.
-    #[error("interrupted after {step} steps; nothing was written")]
+    #[error("interrupted after {step} steps")]
     Interrupted {
         /// Steps done.
         step: usize,
@@ -97,24 +110,27 @@ pub enum ClassifierError {
 /// from weights that are drawn anew.
 ///
 /// The result is a function of configuration, data and backend: all randomness is drawn on the
-/// host.
+/// host. What the folder `checkpoints` holds is continued, and the state of the training is kept there.
 ///
 /// # Errors
 /// Where the configuration trains nothing or the data are not the network's, an image cannot be
-/// read, the loss becomes infinite, or `progress`, called after every step, breaks.
+/// read, the loss becomes infinite, a checkpoint is damaged, of another training or cannot be written, or `progress`, called
+/// after every step, breaks.
 pub fn train_classifier<B: AutodiffBackend, N>(
     config: &ClassifierConfig,
     network: N,
     train: &dyn ImageSet,
     test: &dyn ImageSet,
     device: &B::Device,
+    checkpoints: Option<&Path>,
     mut progress: impl FnMut(ClassifierProgress) -> ControlFlow<()>,
 ) -> Result<TrainedClassifier<N::InnerModule>, ClassifierError>
 where
     N: Classifier<B> + AutodiffModule<B>,
     N::InnerModule: Classifier<B::InnerBackend>,
 {
-    check(config, network.classes(), N::SHAPE, &[train, test])?;
+    let shape = network.shape();
+    check(config, network.classes(), shape, &[train, test])?;
     let mut random = ChaCha8Rng::seed_from_u64(config.seed);
     let mut network = network.map(&mut HeInitializer {
         random: &mut random,
@@ -123,43 +139,70 @@ where
         .with_epsilon(1e-8)
         .with_weight_decay(config.weight_decay)
         .init();
+    let described = format!(
+        "{} with {} parameters",
+        network.name(),
+        network.num_params()
+    );
+    let data = checkpoints.map(|_| images_sha256(train));
+    let mut state = ClassifierState::new(config, described, data);
+    if let Some(folder) = checkpoints
+        && let Some((found, files)) = checkpoint::latest(folder)?
+    {
+        state = state.resumed(found, folder)?;
+        network = network.load_record(files.read::<B, _>("model.bin", device)?);
+        optimizer = optimizer.load_record(files.read::<B, _>("optimizer.bin", device)?);
+        random.set_word_pos(state.random_position.into());
+    }
     let cross_entropy = CrossEntropyLossConfig::new().init(device);
     let length = NonZeroUsize::new(train.len()).unwrap_or(NonZeroUsize::MIN);
     let mut order = SampleOrder::new(config.seed, length);
-    let mut position = 0;
 
-    for step in 0..config.steps {
-        let mut pixels = Vec::with_capacity(config.batch_size * N::SHAPE.iter().product::<usize>());
+    while state.step < config.steps as u64 {
+        let mut pixels = Vec::with_capacity(config.batch_size * shape.iter().product::<usize>());
         let mut labels = Vec::with_capacity(config.batch_size);
-        for _ in 0..config.batch_size {
+        let first = state.step * config.batch_size as u64;
+        for position in first..first + config.batch_size as u64 {
             let sample = order.at(position);
-            position += 1;
             let image = image(train, sample.index, sample.flip)?;
             let [down, right] = [(); 2].map(|()| shift(config.shift, &mut random));
-            shifted(&image, N::SHAPE, config.shift, [down, right], &mut pixels);
+            shifted(&image, shape, config.shift, [down, right], &mut pixels);
             labels.push(label(train, sample.index));
         }
         let labels =
             Tensor::<B, 1, Int>::from_data(TensorData::new(labels, [config.batch_size]), device);
         let graph = Graph::start();
-        let images = images(pixels, N::SHAPE, device);
+        let images = images(pixels, shape, device);
         let loss = cross_entropy.forward(network.logits(images), labels);
         let gradients = GradientsParams::from_grads(graph.backward(&loss), &network);
-        let rate =
-            config.learning_rate * (1.0 + (PI * step as f64 / config.steps as f64).cos()) / 2.0;
+        let share = state.step as f64 / config.steps as f64;
+        let rate = config.learning_rate * (1.0 + (PI * share).cos()) / 2.0;
         network = optimizer.step(rate, network, gradients);
 
+        state.step += 1;
+        state.random_position = random.get_word_pos() as u64;
+        let step = state.step as usize;
         let loss = loss.into_scalar().elem::<f64>();
         if !loss.is_finite() {
-            return Err(ClassifierError::Diverged { step: step + 1 });
+            return Err(ClassifierError::Diverged { step });
         }
         let report = ClassifierProgress {
-            step: step + 1,
+            step,
             steps: config.steps,
             loss,
         };
-        if progress(report).is_break() {
-            return Err(ClassifierError::Interrupted { step: step + 1 });
+        let stops = progress(report).is_break();
+        if let Some(folder) = checkpoints
+            && (stops || step.is_multiple_of(CHECKPOINT_EVERY))
+        {
+            checkpoint::save(folder, state.clone(), |files| {
+                weights_sha256(&network)?;
+                files.write::<B, _>("model.bin", network.clone().into_record())?;
+                files.write::<B, _>("optimizer.bin", optimizer.to_record())
+            })?;
+        }
+        if stops {
+            return Err(ClassifierError::Interrupted { step });
         }
     }
     let network = network.valid();
@@ -174,7 +217,7 @@ where
 ///
 /// # Errors
 /// Where an image cannot be read.
-pub fn classifier_accuracy<B: Backend, N: Classifier<B>>(
+pub fn classifier_accuracy<B: Backend, N: Classifier<B> + ?Sized>(
     network: &N,
     data: &dyn ImageSet,
     device: &B::Device,
@@ -186,7 +229,7 @@ pub fn classifier_accuracy<B: Backend, N: Classifier<B>>(
         for index in indices.clone() {
             pixels.extend(image(data, index, false)?);
         }
-        let logits = network.logits(images(pixels, N::SHAPE, device));
+        let logits = network.logits(images(pixels, network.shape(), device));
         let named = logits.argmax(1).into_data();
         let labels = indices.map(|index| i64::from(label(data, index)));
         right += named
@@ -336,7 +379,8 @@ mod tests {
             ControlFlow::Continue(())
         };
         let network = FashionCnnConfig::new().init::<Autodiff<Flex>>(&FlexDevice);
-        let trained = train_classifier(config, network, &data, &data, &FlexDevice, keep).unwrap();
+        let trained =
+            train_classifier(config, network, &data, &data, &FlexDevice, None, keep).unwrap();
         (trained.test_accuracy, losses)
     }
 
@@ -348,6 +392,50 @@ mod tests {
         assert!(accuracy > 0.6, "accuracy {accuracy}");
         assert_eq!(losses.len(), 60);
         assert_eq!(train(&config), (accuracy, losses));
+    }
+
+    #[test]
+    fn an_interrupted_training_goes_on_as_if_it_had_not_been() {
+        println!("device: flex");
+        let data = bundled();
+        let folder = tempfile::tempdir().unwrap();
+        let config = ClassifierConfig::new().with_steps(12).with_batch_size(16);
+        let part = |config: &ClassifierConfig, until: usize| {
+            let mut losses = Vec::new();
+            let network = FashionCnnConfig::new().init::<Autodiff<Flex>>(&FlexDevice);
+            let checkpoints = Some(folder.path());
+            let progress = |progress: ClassifierProgress| {
+                losses.push(progress.loss);
+                if progress.step == until {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            };
+            let trained = train_classifier(
+                config,
+                network,
+                &data,
+                &data,
+                &FlexDevice,
+                checkpoints,
+                progress,
+            );
+            (trained.map(|trained| trained.test_accuracy), losses)
+        };
+        let (whole_accuracy, whole) = train(&config);
+        let (stopped, mut losses) = part(&config, 5);
+        assert!(matches!(
+            stopped,
+            Err(ClassifierError::Interrupted { step: 5 })
+        ));
+        let (refused, none) = part(&config.clone().with_shift(2), 0);
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("another run"), "{refused}");
+        assert!(none.is_empty());
+        let (accuracy, rest) = part(&config, 0);
+        losses.extend(rest);
+        assert_eq!((accuracy.unwrap(), losses), (whole_accuracy, whole));
     }
 
     #[test]

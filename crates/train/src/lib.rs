@@ -101,7 +101,7 @@ mod tf_record;
 mod trainer;
 
 pub use adadiff_losses::{JointWeights, LossForm};
-pub use checkpoint::has_checkpoint;
+pub use checkpoint::{has_checkpoint, remove_checkpoints};
 pub use classifier::{
     ClassifierConfig, ClassifierError, ClassifierProgress, TrainedClassifier, classifier_accuracy,
     train_classifier,

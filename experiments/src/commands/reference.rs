@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use adadiff_backends::{DeviceName, DeviceTask};
-use adadiff_data::BadImages;
+use adadiff_data::{BadImages, Split};
 use adadiff_metrics::{FeatureOrigin, Gaussian};
 use adadiff_model::kernels::Kernels;
 use adadiff_storage::{check_output, write_atomically};
@@ -28,6 +28,9 @@ pub struct ReferenceOptions {
     /// The images.
     #[command(flatten)]
     pub dataset: DatasetOptions,
+    /// Take the test images, where the data set tells them from others
+    #[arg(long)]
+    pub test: bool,
     /// Preset that names the size of the images [default: the program's first]
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
@@ -43,6 +46,7 @@ impl DeviceTask for Task<'_, ReferenceOptions> {
         let ReferenceOptions {
             evaluator,
             dataset,
+            test,
             preset,
             out,
             ..
@@ -51,7 +55,8 @@ impl DeviceTask for Task<'_, ReferenceOptions> {
         check_output(&out, read.map(PathBuf::as_path))?;
         let preset = self.experiment.preset(preset.as_deref())?;
         let data = preset.data;
-        let images = data.open(&dataset.into())?;
+        let split = if test { Split::Test } else { Split::Train };
+        let images = data.open_split(&dataset.into(), split)?;
         let extractor = evaluator.extractor::<B>(data, images.shape()[0], &device)?;
         let bar = samples_bar(images.len() as u64).with_prefix("reference");
         let terminal = Terminal::over(bar);

@@ -16,6 +16,7 @@ use super::Task;
 use super::inputs::InputOptions;
 use super::options::PromptOptions;
 use crate::checkpoint::LoadedCheckpoint;
+use crate::evaluator::ClassAccuracy;
 use crate::figures::exit_heatmap;
 use crate::methods::Exit;
 use crate::presets::{DataSet, positive};
@@ -122,16 +123,28 @@ impl DeviceTask for Task<'_, SampleOptions> {
         write_atomically(&folder.path().join("trace.json"), &trace)?;
         let preset = loaded.preset().to_toml()?;
         write_atomically(&folder.path().join("preset.toml"), preset.as_bytes())?;
+        let data = loaded.preset().data;
+        let accuracy = ClassAccuracy::new::<B>(
+            data,
+            &drawn.pixels,
+            pipeline.image_shape(),
+            &draw.conditions,
+            &device,
+        )?;
         let folder = folder.finish()?;
         say!(
             "{} samples of {}: {:.2} of {} blocks, {:.4} s an image, in {}",
             options.samples,
-            subject(loaded.preset().data, &draw.conditions),
+            subject(data, &draw.conditions),
             pipeline.cost(&drawn.counts)?.blocks_mean,
             pipeline.blocks(),
             drawn.seconds_per_image(),
             folder.display()
-        )
+        )?;
+        match accuracy {
+            Some(accuracy) => say!("{accuracy}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -5,18 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use adadiff_backends::{DeviceName, DeviceTask};
-use adadiff_data::{FashionMnist, ImageSet, Split, open_cifar10};
+use adadiff_data::Split;
 use adadiff_metrics::{CifarCnnConfig, Classifier, FashionCnnConfig};
 use adadiff_model::kernels::Kernels;
-use adadiff_train::{ClassifierConfig, train_classifier};
+use adadiff_train::{
+    ClassifierConfig, ClassifierError, ClassifierProgress, remove_checkpoints, train_classifier,
+};
 use adadiff_weights::native::{WeightPrecision, save};
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use burn::module::AutodiffModule;
 use burn_autodiff::Autodiff;
 use clap::Args;
 
 use super::Task;
-use crate::presets::DataSet;
+use crate::evaluator::TEST_ACCURACY_KEY;
+use crate::presets::{DataSet, DatasetPath};
 use crate::terminal::{STOP, say, steps_bar};
 
 /// Options of `train-features`.
@@ -37,27 +40,20 @@ impl DeviceTask for Task<'_, TrainFeaturesOptions> {
     type Output = Result<()>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Result<()> {
-        let data = self.options.data.as_deref();
         let set = self.experiment.preset(None)?.data;
         match set {
             DataSet::FashionMnist => {
-                let folder = adadiff_data::locate(data)?;
-                let train = FashionMnist::load(&folder, Split::Train)?;
-                let test = FashionMnist::load(&folder, Split::Test)?;
                 let config = ClassifierConfig::new();
                 let network = FashionCnnConfig::new().init::<Autodiff<B>>(&device);
-                self.train(&config, network, [&train, &test], "fashion_cnn", &device)
+                self.train(&config, network, set, "fashion_cnn", &device)
             }
             DataSet::Cifar10 => {
-                let dataset = set.path_of(data)?;
-                let train = open_cifar10(dataset, Split::Train)?;
-                let test = open_cifar10(dataset, Split::Test)?;
                 let config = ClassifierConfig::new()
                     .with_steps(8000)
                     .with_weight_decay(0.05)
                     .with_shift(4);
                 let network = CifarCnnConfig::new().init::<Autodiff<B>>(&device);
-                self.train(&config, network, [&*train, &*test], "cifar_cnn", &device)
+                self.train(&config, network, set, "cifar_cnn", &device)
             }
             other => bail!(
                 "no classifier of this project judges samples of {}: name FID's network with \
@@ -73,7 +69,7 @@ impl Task<'_, TrainFeaturesOptions> {
         &self,
         config: &ClassifierConfig,
         network: N,
-        [train, test]: [&dyn ImageSet; 2],
+        set: DataSet,
         name: &str,
         device: &B::Device,
     ) -> Result<()>
@@ -81,8 +77,22 @@ impl Task<'_, TrainFeaturesOptions> {
         N: Classifier<Autodiff<B>> + AutodiffModule<Autodiff<B>>,
         N::InnerModule: Classifier<B>,
     {
+        let out = match &self.options.out {
+            Some(out) => out.clone(),
+            None => Path::new("runs").join(format!("{name}.safetensors")),
+        };
+        let dataset = DatasetPath {
+            data: self.options.data.clone(),
+            captions: None,
+        };
+        let [train, test] =
+            [Split::Train, Split::Test].map(|split| set.open_split(&dataset, split));
+        let (train, test) = (train?, test?);
         let bar = steps_bar(config.steps as u64);
-        let trained = train_classifier(config, network, train, test, device, |progress| {
+        let mut kept = out.clone().into_os_string();
+        kept.push(".checkpoints");
+        let kept = PathBuf::from(kept);
+        let progress = |progress: ClassifierProgress| {
             bar.set_position(progress.step as u64);
             bar.set_message(format!("cross entropy {:.3}", progress.loss));
             if STOP.load(Ordering::Relaxed) {
@@ -90,18 +100,31 @@ impl Task<'_, TrainFeaturesOptions> {
             } else {
                 ControlFlow::Continue(())
             }
+        };
+        let checkpoints = Some(kept.as_path());
+        let trained = train_classifier(
+            config,
+            network,
+            &*train,
+            &*test,
+            device,
+            checkpoints,
+            progress,
+        );
+        let trained = trained.map_err(|error| match error {
+            ClassifierError::Interrupted { .. } => {
+                anyhow!("{error}; the same command continues there")
+            }
+            error => error.into(),
         })?;
         bar.finish_and_clear();
         let metadata = [
-            ("test_accuracy", trained.test_accuracy.to_string()),
+            (TEST_ACCURACY_KEY, trained.test_accuracy.to_string()),
             ("steps", config.steps.to_string()),
             ("seed", config.seed.to_string()),
         ];
-        let out = match &self.options.out {
-            Some(out) => out.clone(),
-            None => Path::new("runs").join(format!("{name}.safetensors")),
-        };
         save(&trained.network, WeightPrecision::Half, &metadata, &out)?;
+        remove_checkpoints(&kept)?;
         say!(
             "test accuracy {:.2} %, weights in {}",
             100.0 * trained.test_accuracy,

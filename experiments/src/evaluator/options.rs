@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use adadiff_metrics::{FEATURES_NAME, FeatureOrigin, Preprocessing};
+use adadiff_metrics::{CIFAR_CNN_NAME, FASHION_CNN_NAME, FeatureOrigin, Preprocessing};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{FeatureExtractor, INCEPTION_NAME, PIXELS_NAME};
 use adadiff_storage::sha256_file;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
-use super::fashion_mnist::fashion_cnn;
+use super::bundled::{cifar_cnn, fashion_cnn};
 use crate::networks::open_inception;
 use crate::presets::DataSet;
 
@@ -20,6 +20,8 @@ pub enum FeatureName {
     Inception,
     /// The bundled classifier of Fashion-MNIST
     FashionCnn,
+    /// The bundled classifier of CIFAR-10
+    CifarCnn,
     /// The mean colours of 4 x 4 areas: shows that everything works, judges nothing
     Pixels,
 }
@@ -28,23 +30,34 @@ pub enum FeatureName {
 #[derive(Clone, Debug, Default, Args)]
 pub struct EvaluatorOptions {
     /// Features to judge by, and to calibrate `--exit-rule distance` by [default: inception; for
-    /// Fashion-MNIST its own]
+    /// Fashion-MNIST and CIFAR-10 their own, unless --inception is given]
     #[arg(long, value_enum)]
     pub features: Option<FeatureName>,
     /// The weights of FID's Inception network, pt_inception-2015-12-05-6726825d.pth of pytorch-fid
     #[arg(long, value_name = "FILE")]
     pub inception: Option<PathBuf>,
     /// Statistics of the images to compare with, also for `--exit-rule distance`: an .npz of mu and
-    /// sigma as `reference` and pytorch-fid write it [default: those of --data]
+    /// sigma as `reference` and pytorch-fid write it [default: those of --data; without it, for
+    /// Fashion-MNIST and CIFAR-10, those that come with the program]
     #[arg(long, value_name = "FILE")]
     pub reference: Option<PathBuf>,
 }
 
 impl FeatureName {
+    /// The classifier that comes with the program for a data set.
+    pub(super) fn own(data: DataSet) -> Option<Self> {
+        match data {
+            DataSet::FashionMnist => Some(Self::FashionCnn),
+            DataSet::Cifar10 => Some(Self::CifarCnn),
+            _ => None,
+        }
+    }
+
     /// The features' name in results.
     pub fn in_results(self) -> &'static str {
         match self {
-            Self::FashionCnn => FEATURES_NAME,
+            Self::FashionCnn => FASHION_CNN_NAME,
+            Self::CifarCnn => CIFAR_CNN_NAME,
             Self::Inception => INCEPTION_NAME,
             Self::Pixels => PIXELS_NAME,
         }
@@ -73,18 +86,13 @@ impl EvaluatorOptions {
 
     /// The features.
     fn name(&self, data: DataSet) -> FeatureName {
-        match (self.features, &self.inception, data) {
-            (Some(name), ..) => name,
-            (None, None, DataSet::FashionMnist) => FeatureName::FashionCnn,
-            (None, ..) => FeatureName::Inception,
-        }
+        let own = FeatureName::own(data).filter(|_| self.inception.is_none());
+        self.features.or(own).unwrap_or(FeatureName::Inception)
     }
 
-    /// Whether features and reference are those that come with Fashion-MNIST.
+    /// Whether features and reference are those that come with the program for the data set.
     pub(super) fn is_bundled(&self, data: DataSet) -> bool {
-        data == DataSet::FashionMnist
-            && self.name(data) == FeatureName::FashionCnn
-            && self.reference.is_none()
+        self.reference.is_none() && FeatureName::own(data) == Some(self.name(data))
     }
 
     /// Whether the features of a data set's samples can be told: their network was named, or none is
@@ -122,7 +130,8 @@ impl EvaluatorOptions {
         device: &B::Device,
     ) -> Result<FeatureExtractor<B>> {
         match self.name(data) {
-            FeatureName::FashionCnn => fashion_cnn(device),
+            FeatureName::FashionCnn => Ok(FeatureExtractor::Classifier(fashion_cnn(device)?)),
+            FeatureName::CifarCnn => Ok(FeatureExtractor::Classifier(cifar_cnn(device)?)),
             FeatureName::Pixels => Ok(FeatureExtractor::Pixels { channels }),
             FeatureName::Inception => {
                 let weights = self.inception.as_deref().context(

@@ -13,8 +13,8 @@ use adadiff_pipeline::{
 use adadiff_storage::sha256_file;
 use anyhow::{Context, Result, bail};
 
-use super::fashion_mnist::{fashion_mnist, fashion_mnist_training, image_statistics};
-use super::options::EvaluatorOptions;
+use super::bundled::{Images, bundled, image_statistics};
+use super::options::{EvaluatorOptions, FeatureName};
 use crate::presets::{DataSet, DatasetPath};
 use crate::terminal::{Terminal, samples_bar};
 
@@ -28,12 +28,19 @@ pub struct DataSetReference {
 }
 
 impl DataSetReference {
-    /// What it is called in what is stored; nothing where it comes with Fashion-MNIST.
+    /// Whether it comes with the program. Someone's own copy of CIFAR-10 is judged by itself: the bundled statistics are of
+    /// a JPEG copy.
+    fn is_bundled(&self, data: DataSet) -> bool {
+        self.options.is_bundled(data)
+            && (data == DataSet::FashionMnist || self.dataset.data.is_none())
+    }
+
+    /// What it is called in what is stored; nothing where it comes with the program.
     ///
     /// # Errors
     /// Where the statistics cannot be read.
     pub fn id(&self, data: DataSet) -> Result<Option<ReferenceId>> {
-        if self.options.is_bundled(data) {
+        if self.is_bundled(data) {
             return Ok(None);
         }
         let reference = match (&self.options.reference, &self.dataset.data) {
@@ -51,22 +58,20 @@ impl DataSetReference {
     }
 
     /// Whether what was measured by `stored` is what is asked for: where features or statistics are
-    /// named, those must be the same. What is left open is what was stored; with Fashion-MNIST nothing is
-    /// open, as it has its own.
+    /// named, those must be the same. What is left open is what was stored; with a data set that has features of its
+    /// own nothing is open.
     ///
     /// # Errors
     /// Where the statistics cannot be read.
     pub fn accepts(&self, data: DataSet, stored: Option<&ReferenceId>) -> Result<bool> {
-        let options = &self.options;
-        if options.is_bundled(data) {
+        if self.is_bundled(data) {
             return Ok(stored.is_none());
         }
+        let (options, own) = (&self.options, FeatureName::own(data));
         let Some(stored) = stored else {
-            return Ok(data != DataSet::FashionMnist);
+            return Ok(own.is_none());
         };
-        let open = data != DataSet::FashionMnist
-            && options.features.is_none()
-            && options.inception.is_none();
+        let open = own.is_none() && options.features.is_none() && options.inception.is_none();
         let features = open || stored.features == options.features(data);
         Ok(features
             && match &options.reference {
@@ -75,8 +80,8 @@ impl DataSetReference {
             })
     }
 
-    /// What figures are judged by, for samples of this shape: for Fashion-MNIST the bundled test images,
-    /// where nothing else is named.
+    /// What figures are judged by, for samples of this shape: the bundled test images, or their statistics, where nothing
+    /// else is named.
     ///
     /// # Errors
     /// Where network or reference are missing, damaged or of other features.
@@ -86,8 +91,8 @@ impl DataSetReference {
         shape: [usize; 3],
         device: &B::Device,
     ) -> Result<Evaluator<B>> {
-        if self.options.is_bundled(data) {
-            return fashion_mnist(device);
+        if self.is_bundled(data) {
+            return bundled(data, Images::Test, shape, device);
         }
         let extractor = self.options.extractor::<B>(data, shape[0], device)?;
         let reference = match &self.options.reference {
@@ -116,7 +121,19 @@ impl DataSetReference {
                 statistics.gaussian()?
             }
         };
-        Ok(Evaluator::new(extractor, reference, shape, device.clone())?)
+        let evaluator = Evaluator::new(extractor, reference, shape, device.clone());
+        evaluator.map_err(|error| {
+            let is_other = matches!(error, PipelineError::OtherFeatures { .. });
+            let error = anyhow::Error::from(error);
+            if is_other && self.options.inception.is_none() {
+                error.context(
+                    "these are statistics of other features: where they are of FID's network, name its weights with \
+                     --inception FILE",
+                )
+            } else {
+                error
+            }
+        })
     }
 
     /// What calibrations of a network on a data set measure distances by.
@@ -130,8 +147,8 @@ fn statistics_id(path: &Path) -> Result<String> {
     Ok(format!("SHA-256 {}", sha256_file(path)?))
 }
 
-/// A reference for calibrations. For Fashion-MNIST it is the bundled statistics of the training images,
-/// where no others are named: the test images are those that figures are judged against.
+/// A reference for calibrations. Where nothing is named it is the bundled statistics of the training images: the test
+/// images are those that figures are judged against.
 #[derive(Clone, Debug)]
 pub struct DataSetCalibration {
     reference: DataSetReference,
@@ -149,8 +166,8 @@ impl<B: Kernels> ReferenceSource<B> for DataSetCalibration {
         device: &B::Device,
     ) -> Result<CalibrationReference<B>, PipelineError> {
         let evaluator = || {
-            if self.reference.options.is_bundled(self.data) {
-                return fashion_mnist_training(shape, device);
+            if self.reference.is_bundled(self.data) {
+                return bundled(self.data, Images::Training, shape, device);
             }
             let evaluator = self.reference.evaluator(self.data, shape, device);
             evaluator.context(
@@ -171,7 +188,6 @@ fn unusable(error: anyhow::Error) -> PipelineError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::FeatureName;
     use super::*;
 
     fn named(features: Option<FeatureName>, reference: Option<&Path>) -> DataSetReference {
@@ -226,7 +242,7 @@ mod tests {
 
     #[test]
     fn elsewhere_what_is_not_named_is_what_was_stored() {
-        let data = DataSet::Cifar10;
+        let data = DataSet::CelebA { side: 64 };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.npz");
         fs::write(&path, "one").unwrap();
@@ -243,5 +259,25 @@ mod tests {
             let found = reference.accepts(data, stored.as_ref()).unwrap();
             assert_eq!(found, accepted, "{reference:?}");
         }
+    }
+
+    #[test]
+    fn ones_own_images_of_cifar_10_are_not_the_bundled_ones() {
+        let data = DataSet::Cifar10;
+        let own = |images: Option<&str>| DataSetReference {
+            dataset: DatasetPath {
+                data: images.map(Into::into),
+                captions: None,
+            },
+            ..named(None, None)
+        };
+        assert_eq!(id(&own(None), data), None);
+        assert!(own(None).accepts(data, None).unwrap());
+        let named_by = id(&own(Some("cifar-10-batches-bin")), data).unwrap();
+        assert_eq!(named_by.features, "cifar-cnn");
+        let reference = own(Some("cifar-10-batches-bin"));
+        assert!(!reference.accepts(data, None).unwrap());
+        let inception = named(Some(FeatureName::Inception), None);
+        assert!(!inception.accepts(data, None).unwrap());
     }
 }

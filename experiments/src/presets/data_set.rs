@@ -110,14 +110,30 @@ impl DataSet {
     /// # Errors
     /// Where no place was named, or the files there are not the data set's.
     pub fn open(self, dataset: &DatasetPath) -> Result<Arc<dyn ImageSet>> {
+        self.open_split(dataset, Split::Train)
+    }
+
+    /// Opens the training images or, for data sets that come with some, the test images.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and where there are no test images.
+    pub fn open_split(self, dataset: &DatasetPath, split: Split) -> Result<Arc<dyn ImageSet>> {
         if let Self::FashionMnist = self {
             let folder = locate(dataset.data.as_deref())?;
-            return Ok(Arc::new(FashionMnist::load(&folder, Split::Train)?));
+            return Ok(Arc::new(FashionMnist::load(&folder, split)?));
         }
         let data = self.path_of(dataset.data.as_deref())?;
+        let partition = match split {
+            Split::Train => CelebAPartition::Train,
+            Split::Test => CelebAPartition::Test,
+        };
         Ok(match self {
-            Self::FashionMnist | Self::Cifar10 => open_cifar10(data, Split::Train)?,
-            Self::CelebA { side } => Arc::new(CelebA::open(data, CelebAPartition::Train, side)?),
+            Self::FashionMnist | Self::Cifar10 => open_cifar10(data, split)?,
+            Self::CelebA { side } => Arc::new(CelebA::open(data, partition, side)?),
+            _ if split == Split::Test => bail!(
+                "the test images of {} are not told from others: name those to take with --data",
+                self.title()
+            ),
             Self::ImageNet { side } => Arc::new(open_image_net(data, side)?),
             Self::Coco { side } => {
                 let captions = dataset.captions.as_deref().context(

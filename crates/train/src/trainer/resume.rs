@@ -39,7 +39,7 @@ where
 
     fn resume_with(mut self, folder: &Path, optimizer: bool) -> Result<Self, TrainError> {
         let checkpoints = folder.join(CHECKPOINTS);
-        let Some((state, files)) = checkpoint::latest(&checkpoints)? else {
+        let Some((state, files)) = checkpoint::latest::<TrainState>(&checkpoints)? else {
             return Ok(self);
         };
         let state = TrainState {
