@@ -185,7 +185,7 @@ fn tables_and_figures_that_there_are_not_are_explained() {
     fails(
         &folder,
         "table table1",
-        &["conditional, ual, ablations, solvers, methods, trade-off and all"],
+        &["conditional, ual, ablations, solvers, methods, by-sample, trade-off and all"],
     );
     fails(
         &folder,

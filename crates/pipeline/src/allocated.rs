@@ -64,19 +64,8 @@ impl<B: Kernels> Calibrator<B> {
         monitor: &dyn Monitor,
     ) -> Result<Calibration, PipelineError> {
         let plan = self.plan(key)?;
-        let mut weighting = None;
-        let (found, schedule) = settle(ROUNDS, |policy| {
-            let trace = self.errors(policy, &plan, monitor)?;
-            let weighting = match &mut weighting {
-                Some(weighting) => weighting,
-                unknown => unknown.insert(self.weighting(&trace, key, &plan, monitor)?),
-            };
-            let found = weighting.allocate(&trace, key)?;
-            let schedule = DepthSchedule::from_windows(&trace, &found.windows, key.check_every);
-            let policy = ExitWindows::new(found.windows.clone(), key.check_every);
-            let policy: Box<dyn ExitPolicy> = Box::new(policy);
-            Ok::<_, PipelineError>(((found, schedule), policy))
-        })?;
+        let errors = |policy: &dyn ExitPolicy| self.errors(policy, &plan, monitor);
+        let (found, schedule) = self.share_out(key, &plan, &errors, monitor)?;
         let (windows, price) = (found.windows, found.price as f32);
         let exits = match key.exit_rule {
             ExitRule::Distance => ExitSetting::Distance {
@@ -100,6 +89,53 @@ impl<B: Kernels> Calibrator<B> {
             samples: plan.samples,
             seed: plan.seed,
             result: None,
+        })
+    }
+
+    /// The windows of [`ExitRule::Allocated`] for samples that are judged by their true errors, as
+    /// [`BlockErrorRecorder::by_errors`] shows them: what that rule would be with estimators that are never wrong.
+    ///
+    /// # Errors
+    /// Where the budget cannot be reached, the monitor stops it or the device fails.
+    pub fn oracle(
+        &self,
+        key: CalibrationKey,
+        monitor: &dyn Monitor,
+    ) -> Result<ExitWindows, PipelineError> {
+        let key = CalibrationKey {
+            exit_rule: ExitRule::Allocated,
+            ..key
+        };
+        let plan = self.plan(key)?;
+        let errors = |policy: &dyn ExitPolicy| {
+            let recorder = BlockErrorRecorder::new(&self.pipeline.model, policy).by_errors();
+            self.recorded(recorder, &plan, monitor)
+        };
+        let (found, _) = self.share_out(key, &plan, &errors, monitor)?;
+        Ok(ExitWindows::new(found.windows, key.check_every))
+    }
+
+    /// Shares out blocks by what `errors` records along the paths that a policy leads to; and the depths over time that are
+    /// nearest to that.
+    fn share_out(
+        &self,
+        key: CalibrationKey,
+        plan: &SamplePlan,
+        errors: &dyn Fn(&dyn ExitPolicy) -> Result<ErrorTrace, PipelineError>,
+        monitor: &dyn Monitor,
+    ) -> Result<(Allocation, DepthSchedule), PipelineError> {
+        let mut weighting = None;
+        settle(ROUNDS, |policy| {
+            let trace = errors(policy)?;
+            let weighting = match &mut weighting {
+                Some(weighting) => weighting,
+                unknown => unknown.insert(self.weighting(&trace, key, plan, monitor)?),
+            };
+            let found = weighting.allocate(&trace, key)?;
+            let schedule = DepthSchedule::from_windows(&trace, &found.windows, key.check_every);
+            let policy = ExitWindows::new(found.windows.clone(), key.check_every);
+            let policy: Box<dyn ExitPolicy> = Box::new(policy);
+            Ok(((found, schedule), policy))
         })
     }
 
@@ -131,6 +167,15 @@ impl<B: Kernels> Calibrator<B> {
         monitor: &dyn Monitor,
     ) -> Result<ErrorTrace, PipelineError> {
         let recorder = BlockErrorRecorder::new(&self.pipeline.model, policy);
+        self.recorded(recorder, plan, monitor)
+    }
+
+    fn recorded(
+        &self,
+        recorder: BlockErrorRecorder<'_, B, &dyn ExitPolicy>,
+        plan: &SamplePlan,
+        monitor: &dyn Monitor,
+    ) -> Result<ErrorTrace, PipelineError> {
         self.pipeline
             .generate_with(&recorder, plan, monitor, &mut |_| ())?;
         Ok(recorder.into_trace())

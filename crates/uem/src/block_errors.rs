@@ -36,6 +36,10 @@ pub struct ErrorTrace {
 pub struct BlockErrorRecorder<'a, B: Backend, P> {
     model: &'a AdaDiff<B>,
     policy: P,
+    /// Whether the policy is shown the errors themselves.
+    by_errors: bool,
+    /// Whether anything is recorded.
+    records: bool,
     trace: RefCell<ErrorTrace>,
     /// Evaluations of the current batch so far.
     step: RefCell<usize>,
@@ -47,8 +51,27 @@ impl<'a, B: Kernels, P: ExitPolicy> BlockErrorRecorder<'a, B, P> {
         Self {
             model,
             policy,
+            by_errors: false,
+            records: true,
             trace: RefCell::default(),
             step: RefCell::default(),
+        }
+    }
+
+    /// The same where the policy is shown each block's error in the place of its uncertainty, which the record has there,
+    /// too: what an estimator that were never wrong would make of the policy.
+    pub fn by_errors(self) -> Self {
+        Self {
+            by_errors: true,
+            ..self
+        }
+    }
+
+    /// The same where nothing is recorded, which of many samples would be much.
+    pub fn unrecorded(self) -> Self {
+        Self {
+            records: false,
+            ..self
         }
     }
 
@@ -80,9 +103,11 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BlockErrorRecorder<'_, B, P> {
         let state = backbone.embed_batch(batch)?;
         let (mut hidden, mut means) = (Vec::new(), Vec::new());
         backbone.for_each_block(0..blocks, state, |block, state| {
-            let estimator = self.model.estimator(block);
-            let biases = estimator.biases(state.time_embedding());
-            means.push(estimator.mean(state.hidden(), biases, backbone.extra_tokens()));
+            if !self.by_errors {
+                let estimator = self.model.estimator(block);
+                let biases = estimator.biases(state.time_embedding());
+                means.push(estimator.mean(state.hidden(), biases, backbone.extra_tokens()));
+            }
             hidden.push(state.hidden());
         });
         let noise = self.model.decode_all(hidden);
@@ -94,7 +119,11 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BlockErrorRecorder<'_, B, P> {
                 .reshape([samples])
         });
         let errors = by_sample(errors.collect())?;
-        let uncertainty = by_sample(means)?;
+        let uncertainty = if self.by_errors {
+            errors.clone()
+        } else {
+            by_sample(means)?
+        };
 
         let exit = |signals: &Vec<f32>| {
             let exit = replay(&self.policy, timestep, blocks, signals);
@@ -103,7 +132,9 @@ impl<B: Kernels, P: ExitPolicy> Denoiser<B> for BlockErrorRecorder<'_, B, P> {
         let exits: Vec<usize> = uncertainty.iter().map(exit).collect();
         let rows = exits.iter().enumerate();
         let rows: Vec<usize> = rows.map(|(row, exit)| (exit - 1) * samples + row).collect();
-        self.record(timestep, errors, uncertainty.clone());
+        if self.records {
+            self.record(timestep, errors, uncertainty.clone());
+        }
         Ok(Prediction {
             noise: gather(Tensor::cat(noise, 0), &rows),
             blocks: exits.into_iter().map(|exit| exit as u32).collect(),

@@ -124,6 +124,27 @@ impl ExitTrace {
         self.blocks_total() as f64 / evaluations.max(1) as f64
     }
 
+    /// The shares of the variance of exit depths that the evaluation and the sample explain, each in `[0, 1]`, by a two-way
+    /// analysis of variance; what neither does is how samples differ within an evaluation. Nothing where all
+    /// samples always leave at one depth.
+    pub fn explained(&self) -> Option<[f64; 2]> {
+        let (evaluations, samples) = (self.steps.len(), self.samples());
+        let mean = self.blocks_mean();
+        let depth = |step: usize, sample: usize| f64::from(self.steps[step].blocks[sample]) - mean;
+        let squares = |terms: &mut dyn Iterator<Item = f64>| -> f64 { terms.map(|x| x * x).sum() };
+        let of_step = |step| (0..samples).map(|sample| depth(step, sample)).sum::<f64>();
+        let of_sample = |sample| {
+            (0..evaluations)
+                .map(|step| depth(step, sample))
+                .sum::<f64>()
+        };
+        let all = |step| (0..samples).map(move |sample| depth(step, sample));
+        let total = squares(&mut (0..evaluations).flat_map(all));
+        let by_step = squares(&mut (0..evaluations).map(of_step)) / samples as f64;
+        let by_sample = squares(&mut (0..samples).map(of_sample)) / evaluations as f64;
+        (total > 0.0).then(|| [by_step / total, by_sample / total])
+    }
+
     /// The share of blocks that was skipped, in `[0, 1]`.
     pub fn block_reduction(&self) -> f64 {
         1.0 - self.blocks_mean() / f64::from(self.blocks_per_prediction)
@@ -133,6 +154,28 @@ impl ExitTrace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_and_samples_explain_their_shares_of_the_variance() {
+        let explained = |blocks: [[u32; 3]; 2]| {
+            let steps = blocks.map(|blocks| TraceStep {
+                blocks: blocks.to_vec(),
+                ..TraceStep::default()
+            });
+            let trace = ExitTrace {
+                blocks_per_prediction: 9,
+                steps: steps.to_vec(),
+            };
+            trace.explained()
+        };
+        assert_eq!(explained([[4; 3]; 2]), None);
+        assert_eq!(explained([[2; 3], [6; 3]]), Some([1.0, 0.0]));
+        assert_eq!(explained([[1, 4, 7]; 2]), Some([0.0, 1.0]));
+        // Depths 2 +- 1 and 4 +- 1, the sample of which is another: 6 of 10 by the step.
+        let [step, sample] = explained([[1, 2, 3], [5, 4, 3]]).unwrap();
+        assert!((step - 0.6).abs() < 1e-12, "{step}");
+        assert!(sample.abs() < 1e-12, "{sample}");
+    }
 
     #[test]
     fn a_batch_is_the_mean_of_its_samples() {

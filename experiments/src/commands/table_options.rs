@@ -211,8 +211,8 @@ mod tests {
         assert_eq!(
             table_argument("table1"),
             Err(
-                "known are unconditional, conditional, ual, ablations, solvers, methods, trade-off \
-                 and all"
+                "known are unconditional, conditional, ual, ablations, solvers, methods, by-sample, \
+                 trade-off and all"
                     .to_owned()
             )
         );

@@ -64,6 +64,8 @@ pub enum MethodKind {
     FirstBlockCache,
     /// The same with more blocks at both ends.
     DbCache,
+    /// AdaDiff's blocks shared out by images, with true errors in the place of estimates; saves no time.
+    Oracle,
 }
 
 /// A row of [`METHODS`].
@@ -99,7 +101,7 @@ pub enum Knob {
 const MOST: f64 = 0.9;
 
 /// All methods, in the order of tables and of [`MethodKind`]'s variants.
-pub static METHODS: [MethodEntry; 22] = [
+pub static METHODS: [MethodEntry; 23] = [
     entry(
         MethodKind::Full,
         "full",
@@ -259,6 +261,13 @@ pub static METHODS: [MethodEntry; 22] = [
         "DBCache",
         ("DBCache", 20),
         Knob::Tolerance(|tolerance| Method::DbCache { tolerance }, &MOVEMENTS),
+    ),
+    entry(
+        MethodKind::Oracle,
+        "oracle",
+        "oracle",
+        ("oracle", 21),
+        Knob::None,
     ),
 ];
 

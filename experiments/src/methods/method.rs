@@ -110,6 +110,12 @@ pub enum Method {
         /// The relative difference that is tolerated.
         tolerance: f64,
     },
+    /// Early exit as by [`ExitRule::Allocated`], where a sample knows how far each block's prediction is from the last
+    /// one's. All blocks run to tell; those that it leaves after are counted.
+    Oracle {
+        /// The share of blocks to skip.
+        reduction: f64,
+    },
 }
 
 /// The share of blocks that AdaDiff skips in the paper's main comparison, 40 to 48 % by data set.
@@ -132,7 +138,8 @@ impl Method {
             | Self::Published { reduction }
             | Self::Saturation { reduction }
             | Self::LearnedExit { reduction }
-            | Self::DepthDrop { reduction } => ensure!(
+            | Self::DepthDrop { reduction }
+            | Self::Oracle { reduction } => ensure!(
                 reduction > 0.0 && reduction < 1.0,
                 "a share of blocks to skip lies between 0 and 1, found {reduction}"
             ),
@@ -190,6 +197,7 @@ impl Method {
             },
             Self::FirstBlockCache { .. } => MethodKind::FirstBlockCache,
             Self::DbCache { .. } => MethodKind::DbCache,
+            Self::Oracle { .. } => MethodKind::Oracle,
         }
     }
 
@@ -218,7 +226,8 @@ impl Method {
             | Self::Published { reduction }
             | Self::Saturation { reduction }
             | Self::LearnedExit { reduction }
-            | Self::DepthDrop { reduction } => Some(reduction),
+            | Self::DepthDrop { reduction }
+            | Self::Oracle { reduction } => Some(reduction),
             _ => None,
         }
     }
@@ -264,6 +273,7 @@ impl fmt::Display for Method {
                 format!("first-block cache, tolerance {tolerance}")
             }
             Self::DbCache { tolerance } => format!("DBCache, tolerance {tolerance}"),
+            Self::Oracle { reduction } => target("oracle", reduction),
         };
         formatter.write_str(&label)
     }

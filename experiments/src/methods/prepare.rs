@@ -7,8 +7,9 @@ use adadiff_model::kernels::Kernels;
 use adadiff_model::{EasyCache, FeatureCache, SpeCa, Switched, TaylorSeer, TokenMerging};
 use adadiff_pipeline::{CALIBRATION_ROUNDS, CalibrationKey, Monitor, network_cost, settle};
 use adadiff_uem::{
-    AdaDiff, AdaptiveUVit, BatchExit, BlockCache, CalibratedThreshold, DepthSchedule, ExitPolicy,
-    ExitSignal, FixedDepth, FullDepth, Patience, Saturation, Threshold, calibrate_policy,
+    AdaDiff, AdaptiveUVit, BatchExit, BlockCache, BlockErrorRecorder, CalibratedThreshold,
+    DepthSchedule, ExitPolicy, ExitSignal, FixedDepth, FullDepth, Patience, Saturation, Threshold,
+    calibrate_policy,
 };
 use anyhow::{Context, Result};
 
@@ -143,6 +144,12 @@ impl Method {
                 let outer = (DB_OUTER * pipeline.blocks() as f64).round() as usize;
                 let warm_up = (DB_WARM_UP * steps as f64).ceil() as usize;
                 block_cache(loaded, full, outer, tolerance, warm_up)?
+            }
+            Self::Oracle { reduction } => {
+                let calibrator = loaded.calibrator();
+                let windows = calibrator.oracle(calibrator.key(reduction), monitor)?;
+                let oracle = BlockErrorRecorder::new(model, windows).by_errors();
+                full.drawn_by(oracle.unrecorded())
             }
             Self::TokenMerging { ratio } => PreparedMethod {
                 cost: CostModel::from(ComputeCost {

@@ -218,6 +218,7 @@ fn exits_meet_their_budgets_and_a_sample_stays_the_same_in_any_batch() {
         ),
         (Method::FirstBlockCache { tolerance: 0.1 }, true),
         (Method::DbCache { tolerance: 0.1 }, true),
+        (Method::Oracle { reduction }, true),
         (Method::Published { reduction }, false),
     ] {
         let (whole, blocks, _) = draw(&loaded, method, SAMPLES);
@@ -246,7 +247,14 @@ fn exits_meet_their_budgets_and_a_sample_stays_the_same_in_any_batch() {
 #[test]
 fn blocks_are_shared_out_by_a_distance_where_there_is_something_to_measure_it_by() {
     println!("device: flex");
-    let loaded = measuring_by(loaded(false), DataSetReference::default(), None);
+    let without_weights = DataSetReference {
+        options: EvaluatorOptions {
+            features: Some(FeatureName::Inception),
+            ..EvaluatorOptions::default()
+        },
+        ..DataSetReference::default()
+    };
+    let loaded = measuring_by(loaded(false), without_weights, None);
     let method = Method::AdaDiff {
         rule: ExitRule::Distance,
         reduction: 0.4,

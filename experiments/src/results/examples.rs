@@ -35,6 +35,7 @@ pub fn example_rows() -> Vec<ResultRow> {
         psnr: None,
         ssim: None,
         bytes_per_sample: None,
+        explained: None,
     };
     let adadiff = ResultRow {
         method: MethodKind::AdaDiff,

@@ -72,6 +72,7 @@ impl ResultRow {
             psnr: None,
             ssim: None,
             bytes_per_sample: None,
+            explained: None,
         })
     }
 

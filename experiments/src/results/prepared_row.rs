@@ -40,6 +40,7 @@ pub fn prepared_row<B: Kernels>(
     Ok(ResultRow {
         variant: variant(preset),
         bytes_per_sample: (bytes_per_sample > 0).then_some(bytes_per_sample),
+        explained: drawn.trace.explained(),
         ..with_method(row, prepared)
     })
 }

@@ -80,6 +80,10 @@ pub struct ResultRow {
     /// Bytes that are kept of a sample from one network evaluation to the next, where any are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_sample: Option<usize>,
+    /// The shares of the variance of the blocks run, by up to 512 samples, that step and sample explain, in `[0, 1]`; where
+    /// that is not always the same number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explained: Option<[f64; 2]>,
 }
 
 impl ResultRow {
@@ -99,6 +103,7 @@ impl ResultRow {
             ("frechet_distance", self.frechet_distance),
             ("psnr", self.psnr.unwrap_or_default()),
             ("ssim", self.ssim.unwrap_or_default()),
+            ("explained", self.explained.unwrap_or_default().iter().sum()),
         ];
         match numbers.into_iter().find(|(_, value)| !value.is_finite()) {
             Some((field, value)) => Err(ReportError::NotFinite {

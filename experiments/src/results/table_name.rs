@@ -24,19 +24,23 @@ pub enum TableName {
     Solvers,
     /// Other accelerations at equal measured time
     Methods,
+    /// What choosing by sample is worth beside depths over time, and would be with true errors
+    #[value(name = "by-sample")]
+    BySample,
     /// Every method at several settings of its knob: the points of figure 5
     #[value(name = "trade-off")]
     TradeOff,
 }
 
 impl TableName {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Unconditional,
         Self::Conditional,
         Self::Ual,
         Self::Ablations,
         Self::Solvers,
         Self::Methods,
+        Self::BySample,
         Self::TradeOff,
     ];
 
@@ -88,6 +92,7 @@ impl TableName {
             Self::Ablations => "ablations",
             Self::Solvers => "solvers",
             Self::Methods => "methods",
+            Self::BySample => "by_sample",
             Self::TradeOff => "trade_off",
         }
     }
@@ -101,6 +106,7 @@ impl TableName {
             Self::Ablations => "Ablations",
             Self::Solvers => "Solvers and steps",
             Self::Methods => "Other methods at equal measured time",
+            Self::BySample => "What choosing by sample is worth",
             Self::TradeOff => "Every method at several settings",
         }
     }
@@ -126,7 +132,7 @@ mod tests {
         ] {
             let preset = experiment.preset(None).unwrap();
             let names = TableName::for_preset(&preset);
-            assert_eq!((names.len(), names[0]), (6, main));
+            assert_eq!((names.len(), names[0]), (7, main));
             assert!(main.check(&preset).is_ok());
         }
         let error = TableName::Conditional.check(&CIFAR10.preset(None).unwrap());

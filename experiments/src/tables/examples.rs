@@ -147,3 +147,41 @@ pub fn example(folder: &Path, table: TableName) -> (Results, RecordedTable) {
     results.write_table(&drawn).unwrap();
     (results, drawn)
 }
+
+/// A table of methods with the distances of two seeds each.
+pub fn table_of(
+    folder: &Path,
+    table: TableName,
+    rows: &[(Method, [f64; 2])],
+) -> (Results, RecordedTable) {
+    let mut results = Results::open(folder).unwrap();
+    let mut entry = |(method, distances): &(Method, [f64; 2])| {
+        let mut entry = RecordedRow::unmeasured(&method.to_string(), None);
+        for (seed, &frechet_distance) in (0..).zip(distances) {
+            let result = ResultRow {
+                setting: Some(*method),
+                frechet_distance,
+                seed,
+                ..example_rows().remove(0)
+            };
+            let key = QualityKey {
+                draw: draw_key(*method, seed),
+                features: result.features.clone(),
+                reference_sha256: "reference".into(),
+            };
+            entry.quality.push(record_id(&key).unwrap());
+            results.quality.add(key, QualityRecord { result }).unwrap();
+        }
+        entry
+    };
+    let entries = rows.iter().map(&mut entry).collect();
+    let drawn = RecordedTable {
+        experiment: "fashion_mnist".into(),
+        table,
+        entries,
+        tolerance: 0.05,
+        protocol: None,
+    };
+    results.write_table(&drawn).unwrap();
+    (results, drawn)
+}

@@ -29,6 +29,7 @@ impl TablePlan<'_> {
             TableName::Ablations => self.ablations(),
             TableName::Solvers => self.solvers(),
             TableName::Methods => self.methods(),
+            TableName::BySample => self.by_sample(),
             TableName::TradeOff => self.trade_off(),
         }
     }
@@ -235,6 +236,24 @@ impl TablePlan<'_> {
             let named = methods.is_empty() || methods.contains(&entry.kind);
             entry.kind != own && named && (!quick || QUICK_METHODS.contains(&entry.kind))
         })
+    }
+
+    /// At each budget depths that depend on the step alone, the rules that choose by sample within a step, and one that knows
+    /// the true errors.
+    fn by_sample(&self) -> Vec<RowSpec> {
+        let budgets: &[f64] = if self.quick {
+            &[0.45]
+        } else {
+            &[0.3, 0.45, 0.6]
+        };
+        let mut entries = vec![self.baseline()];
+        for &reduction in budgets {
+            let by = |rule| Method::AdaDiff { rule, reduction };
+            let rules = [ExitRule::Schedule, ExitRule::Allocated, ExitRule::Distance].map(by);
+            let methods = rules.into_iter().chain([Method::Oracle { reduction }]);
+            entries.extend(methods.map(|method| RowSpec::given(self.preset, method)));
+        }
+        entries
     }
 
     /// Every method at settings from little to much saved.

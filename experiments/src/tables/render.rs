@@ -18,28 +18,49 @@ struct Optional {
     number: fn(&ResultRow) -> Option<f64>,
     decimals: usize,
     note: &'static str,
+    /// The table that alone has it.
+    only: Option<TableName>,
 }
 
 /// These columns, which stand where some row has them.
-const OPTIONAL: [Optional; 3] = [
+const OPTIONAL: [Optional; 5] = [
     Optional {
         heading: "PSNR",
         number: |row| row.psnr,
         decimals: 1,
         note: "PSNR in dB, up to 58.9, tells how near images are to the full model's of the same noise: \
                the mean over up to 512 images of each seed.",
+        only: None,
     },
     Optional {
         heading: "SSIM",
         number: |row| row.ssim,
         decimals: 3,
         note: "SSIM tells the same of their structure (Wang et al. 2004, Gaussian windows of 11 x 11 pixels).",
+        only: None,
     },
     Optional {
         heading: "KiB kept",
         number: |row| row.bytes_per_sample.map(|bytes| bytes as f64 / 1024.0),
         decimals: 0,
         note: "KiB kept are what a method remembers of a sample from one network evaluation to the next.",
+        only: None,
+    },
+    Optional {
+        heading: "by step",
+        number: |row| row.explained.map(|[step, _]| 100.0 * step),
+        decimals: 1,
+        note: "By step and by sample: how much of the variance of exit depths they explain, in per cent, over up to \
+               512 samples of each seed.",
+        only: Some(TableName::BySample),
+    },
+    Optional {
+        heading: "by sample",
+        number: |row| row.explained.map(|[_, sample]| 100.0 * sample),
+        decimals: 1,
+        note: "What neither explains is how samples differ within a step, otherwise in each. Rows of before 2026-12 lack \
+               both.",
+        only: Some(TableName::BySample),
     },
 ];
 
@@ -65,6 +86,7 @@ impl RenderedTable {
         };
         let others: Vec<&Optional> = OPTIONAL
             .iter()
+            .filter(|other| other.only.is_none_or(|only| only == drawn.table))
             .filter(|other| shows(other.number))
             .collect();
 
@@ -265,6 +287,14 @@ fn notes(drawn: &RecordedTable, rows: &[RenderedRow<'_>]) -> Vec<String> {
             }
         }
     }
+    if drawn.table == TableName::BySample {
+        notes.push(
+            "The oracle leaves as `allocated` does, by the true difference of every block's noise prediction from the \
+             last one's in the place of its estimate. To know it all blocks run, which its time shows; counted are \
+             those up to the exit."
+                .to_owned(),
+        );
+    }
     let missing = rows.iter().filter_map(|row| {
         let reason = row.entry.missing.as_ref()?;
         Some(format!("{}: {reason}.", row.entry.label))
@@ -329,7 +359,7 @@ mod tests {
         let mut with = RenderedRow::new(&results, &drawn, &drawn.entries[0]);
         with.qualities = vec![&rows[1], &rows[0]];
         let cells = OPTIONAL.map(|other| with.optional(&other));
-        assert_eq!(cells, ["31.2", DASH, "12"]);
+        assert_eq!(cells, ["31.2", DASH, "12", DASH, DASH]);
     }
 
     #[test]

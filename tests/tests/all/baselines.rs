@@ -270,7 +270,7 @@ fn errors_are_those_of_the_predictions_along_the_policys_paths<B: Kernels>(
     // Another batch of the same evaluation, and a second evaluation of its own.
     recorder.begin();
     recorder.predict(noisy.clone().narrow(0, 0, 3), TIMESTEP, &condition)?;
-    recorder.predict(noisy.narrow(0, 0, 3), 20.0, &condition)?;
+    recorder.predict(noisy.clone().narrow(0, 0, 3), 20.0, &condition)?;
     let trace = recorder.into_trace();
     let timesteps: Vec<f64> = trace.steps.iter().map(|step| step.timestep).collect();
     assert_eq!(timesteps, [TIMESTEP, 20.0]);
@@ -291,6 +291,31 @@ fn errors_are_those_of_the_predictions_along_the_policys_paths<B: Kernels>(
         assert_close("mean", &step.uncertainty[sample], expected, TOLERANCE);
     }
     assert_close("again", &step.errors[BATCH], &step.errors[0], TOLERANCE);
+
+    // An oracle lets go at the first block whose error is below the threshold.
+    let mut first = step.errors[0].clone();
+    first.sort_by(f32::total_cmp);
+    // Beyond rounding from both, as the errors of a network that is not trained are far apart.
+    let threshold = (first[2] + first[3]) / 2.0;
+    let window = ExitWindow {
+        least: 1,
+        uncertainty: threshold,
+        ..ExitWindow::fixed(TIMESTEP, DEPTH + 1)
+    };
+    let windows = ExitWindows::new(vec![window], NonZeroUsize::MIN);
+    let oracle = BlockErrorRecorder::new(&model, &windows).by_errors();
+    oracle.begin();
+    let found = oracle.predict(noisy, TIMESTEP, &condition)?;
+    for (sample, &blocks) in found.blocks.iter().enumerate() {
+        let errors = &step.errors[sample];
+        let below = |&block: &usize| errors[block] < threshold;
+        let expected = (0..DEPTH).find(below).unwrap_or(DEPTH) + 1;
+        assert_eq!(blocks as usize, expected, "{errors:?}");
+    }
+    assert_eq!(
+        oracle.into_trace().steps[0].uncertainty,
+        step.errors[..BATCH]
+    );
     Ok(())
 }
 

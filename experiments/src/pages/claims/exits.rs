@@ -3,8 +3,8 @@
 use adadiff_pipeline::ExitRule;
 
 use super::super::comparison::{Comparison, mean_and_spread};
-use super::rows::{adadiff, change, full, mean, metric, rows};
-use super::{Claim, ClaimVerdict, LITTLE};
+use super::rows::{adadiff, change, full, mean, metric, of_method, rows};
+use super::{Claim, ClaimVerdict, LITTLE, all};
 use crate::methods::Method;
 use crate::results::{RecordedTable, Results};
 
@@ -96,6 +96,47 @@ pub fn time_is_saved(results: &Results, table: &RecordedTable, rule: ExitRule) -
             100.0 * reduction,
             time.speedup(),
             100.0 * efficiency
+        ),
+    })
+}
+
+/// `allocated`, which chooses by sample, beside the depths over time that are nearest to it, and beside an oracle.
+pub fn choosing_by_sample_pays(results: &Results, table: &RecordedTable) -> Option<Claim> {
+    let of = |wanted: Method| of_method(results, table, |method| *method == wanted);
+    let (mut orders, mut parts) = (Vec::new(), Vec::new());
+    for entry in &table.entries {
+        let by_step = rows(results, entry);
+        let setting = by_step.first().and_then(|row| row.setting);
+        let Some(Method::AdaDiff {
+            rule: ExitRule::Schedule,
+            reduction,
+        }) = setting
+        else {
+            continue;
+        };
+        let rule = ExitRule::Allocated;
+        let (_, by_sample) = of(Method::AdaDiff { rule, reduction })?;
+        let comparison = Comparison::new(&by_sample, &by_step)?;
+        orders.push(comparison.order());
+        let oracle = of(Method::Oracle { reduction });
+        let oracle = oracle.and_then(|(_, rows)| Comparison::new(&rows, &by_step));
+        let oracle = oracle.map_or(String::new(), |oracle| {
+            format!(", {} by true errors", mean_and_spread(oracle.first))
+        });
+        parts.push(format!(
+            "at {:.0} % {} by step alone, {} by sample{oracle}",
+            100.0 * reduction,
+            mean_and_spread(comparison.second),
+            mean_and_spread(comparison.first),
+        ));
+    }
+    Some(Claim {
+        statement: "Choosing blocks by sample is better than as many by step alone.".to_owned(),
+        verdict: all(&orders)?,
+        evidence: format!(
+            "{}: {}.",
+            metric(&full(results, table)?.1),
+            parts.join("; ")
         ),
     })
 }
