@@ -9,7 +9,7 @@ use burn::tensor::backend::Backend;
 
 /// A network that tells the classes of images apart by two last layers: features and, from their
 /// ReLU, logits.
-pub trait Classifier<B: Backend>: Debug {
+pub trait Classifier<B: Backend>: Debug + Send + Sync {
     /// The name of its features in results: a Fréchet distance of them is "FD (name)". It is not FID, which is
     /// defined by Inception's features.
     fn name(&self) -> &'static str;

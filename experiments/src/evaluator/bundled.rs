@@ -70,34 +70,36 @@ pub fn cifar_cnn<B: Kernels>(device: &B::Device) -> Result<Box<dyn Classifier<B>
     Ok(Box::new(load(network, bytes, Path::new(CLASSIFIER))?))
 }
 
-/// The classifier of a data set and what comes with it, where one does.
-fn of<B: Kernels>(
-    data: DataSet,
-    device: &B::Device,
-) -> Result<Option<(Box<dyn Classifier<B>>, Bundled)>> {
-    Ok(match data {
-        DataSet::FashionMnist => Some((fashion_cnn(device)?, FASHION_MNIST)),
-        DataSet::Cifar10 => Some((cifar_cnn(device)?, CIFAR10)),
-        _ => None,
-    })
+/// The classifier of a data set.
+pub struct OwnClassifier<B: Kernels> {
+    pub network: Box<dyn Classifier<B>>,
+    bundled: Bundled,
 }
 
-/// The classifier of a data set that comes with the program, where one does, and the share of test images in `[0, 1]` that
-/// it names rightly.
-///
-/// # Errors
-/// As [`fashion_cnn`].
-pub fn own_classifier<B: Kernels>(
-    data: DataSet,
-    device: &B::Device,
-) -> Result<Option<(Box<dyn Classifier<B>>, f64)>> {
-    let Some((network, bundled)) = of(data, device)? else {
-        return Ok(None);
-    };
-    let header = metadata(bundled.classifier, Path::new(CLASSIFIER))?;
-    let accuracy = header.get(TEST_ACCURACY_KEY);
-    let accuracy = accuracy.context("the bundled classifier does not say how good it is")?;
-    Ok(Some((network, accuracy.parse()?)))
+impl<B: Kernels> OwnClassifier<B> {
+    /// The one that comes with the program, where one does.
+    ///
+    /// # Errors
+    /// As [`fashion_cnn`].
+    pub fn of(data: DataSet, device: &B::Device) -> Result<Option<Self>> {
+        let (network, bundled) = match data {
+            DataSet::FashionMnist => (fashion_cnn(device)?, FASHION_MNIST),
+            DataSet::Cifar10 => (cifar_cnn(device)?, CIFAR10),
+            _ => return Ok(None),
+        };
+        Ok(Some(Self { network, bundled }))
+    }
+
+    /// The share of test images in `[0, 1]` that it names rightly.
+    ///
+    /// # Errors
+    /// As [`fashion_cnn`].
+    pub fn test_accuracy(&self) -> Result<f64> {
+        let header = metadata(self.bundled.classifier, Path::new(CLASSIFIER))?;
+        let accuracy = header.get(TEST_ACCURACY_KEY);
+        let accuracy = accuracy.context("the bundled classifier does not say how good it is")?;
+        Ok(accuracy.parse()?)
+    }
 }
 
 /// The classifier of a data set and the statistics of its images that come with the program, for samples of this shape.
@@ -110,9 +112,9 @@ pub fn bundled<B: Kernels>(
     shape: [usize; 3],
     device: &B::Device,
 ) -> Result<Evaluator<B>> {
-    let found = of(data, device)?;
-    let (network, bundled) = found
-        .with_context(|| format!("no classifier of {} comes with the program", data.title()))?;
+    let own = OwnClassifier::of(data, device)?;
+    let OwnClassifier { network, bundled } =
+        own.with_context(|| format!("no classifier of {} comes with the program", data.title()))?;
     let extractor = FeatureExtractor::Classifier(network);
     let statistics = match images {
         Images::Training => Some(bundled.training),

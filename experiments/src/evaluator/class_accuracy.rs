@@ -8,7 +8,7 @@ use adadiff_pipeline::Conditions;
 use adadiff_train::classifier_accuracy;
 use anyhow::Result;
 
-use super::bundled::own_classifier;
+use super::bundled::OwnClassifier;
 use crate::presets::DataSet;
 
 /// The share of images that a data set's own classifier takes for what they are, in `[0, 1]`.
@@ -36,9 +36,10 @@ impl ClassAccuracy {
         let Conditions::Classes(classes) = conditions else {
             return Ok(None);
         };
-        let Some((network, test_images)) = own_classifier::<B>(data, device)? else {
+        let Some(own) = OwnClassifier::<B>::of(data, device)? else {
             return Ok(None);
         };
+        let network = &*own.network;
         // The last label of a network may stand for "no class".
         let is_known = classes.iter().all(|&class| class < network.classes());
         if !is_known || network.shape() != shape {
@@ -50,8 +51,8 @@ impl ClassAccuracy {
             classes,
         };
         Ok(Some(Self {
-            samples: classifier_accuracy(&*network, &drawn, device)?,
-            test_images,
+            samples: classifier_accuracy(network, &drawn, device)?,
+            test_images: own.test_accuracy()?,
         }))
     }
 }
