@@ -43,7 +43,7 @@ fn ids_are_those_of_the_keys() {
         }
         check_ids!(quality, timing, matches);
     }
-    assert_eq!(ids, 710);
+    assert_eq!(ids, 740);
 }
 
 #[test]
