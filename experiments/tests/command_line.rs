@@ -369,6 +369,7 @@ fn what_is_read_is_never_written_over() {
         ("timing", "--checkpoint"),
         ("backends", "--checkpoint"),
         ("reference", "--inception"),
+        ("train-features", "--data"),
     ] {
         let both = format!("{command} {read} w.safetensors --out w.safetensors");
         fails(&folder, &both, &["w.safetensors is read for this"]);

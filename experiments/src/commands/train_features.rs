@@ -8,6 +8,7 @@ use adadiff_backends::{DeviceName, DeviceTask};
 use adadiff_data::Split;
 use adadiff_metrics::{CifarCnnConfig, Classifier, FashionCnnConfig};
 use adadiff_model::kernels::Kernels;
+use adadiff_storage::check_output;
 use adadiff_train::{
     ClassifierConfig, ClassifierError, ClassifierProgress, remove_checkpoints, train_classifier,
 };
@@ -81,6 +82,7 @@ impl Task<'_, TrainFeaturesOptions> {
             Some(out) => out.clone(),
             None => Path::new("runs").join(format!("{name}.safetensors")),
         };
+        check_output(&out, self.options.data.iter().map(PathBuf::as_path))?;
         let dataset = DatasetPath {
             data: self.options.data.clone(),
             captions: None,
