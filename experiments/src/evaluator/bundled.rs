@@ -18,15 +18,6 @@ use crate::presets::DataSet;
 /// The key of the share of test images in a classifier's header that it names rightly.
 pub const TEST_ACCURACY_KEY: &str = "test_accuracy";
 
-/// Which images samples are compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Images {
-    /// Those that calibrations use.
-    Training,
-    /// Those that figures are judged against.
-    Test,
-}
-
 /// What comes with the program for a data set.
 struct Bundled {
     classifier: &'static [u8],
@@ -71,12 +62,12 @@ pub fn cifar_cnn<B: Kernels>(device: &B::Device) -> Result<Box<dyn Classifier<B>
 }
 
 /// The classifier of a data set.
-pub struct OwnClassifier<B: Kernels> {
+pub struct BundledClassifier<B: Kernels> {
     pub network: Box<dyn Classifier<B>>,
     bundled: Bundled,
 }
 
-impl<B: Kernels> OwnClassifier<B> {
+impl<B: Kernels> BundledClassifier<B> {
     /// The one that comes with the program, where one does.
     ///
     /// # Errors
@@ -102,23 +93,24 @@ impl<B: Kernels> OwnClassifier<B> {
     }
 }
 
-/// The classifier of a data set and the statistics of its images that come with the program, for samples of this shape.
+/// The classifier of a data set and the statistics of its images that come with the program, for samples of this shape:
+/// of the training images, which calibrations use, or of the test images, which figures are judged against.
 ///
 /// # Errors
 /// Where none does, or the device fails.
 pub fn bundled<B: Kernels>(
     data: DataSet,
-    images: Images,
+    split: Split,
     shape: [usize; 3],
     device: &B::Device,
 ) -> Result<Evaluator<B>> {
-    let own = OwnClassifier::of(data, device)?;
-    let OwnClassifier { network, bundled } =
+    let own = BundledClassifier::of(data, device)?;
+    let BundledClassifier { network, bundled } =
         own.with_context(|| format!("no classifier of {} comes with the program", data.title()))?;
     let extractor = FeatureExtractor::Classifier(network);
-    let statistics = match images {
-        Images::Training => Some(bundled.training),
-        Images::Test => bundled.test,
+    let statistics = match split {
+        Split::Train => Some(bundled.training),
+        Split::Test => bundled.test,
     };
     let reference = match statistics {
         Some(statistics) => parse_statistics(statistics, Path::new("the bundled statistics"))?,

@@ -8,7 +8,7 @@ use adadiff_pipeline::Conditions;
 use adadiff_train::classifier_accuracy;
 use anyhow::Result;
 
-use super::bundled::OwnClassifier;
+use super::bundled::BundledClassifier;
 use crate::presets::DataSet;
 
 /// The share of images that a data set's own classifier takes for what they are, in `[0, 1]`.
@@ -36,7 +36,7 @@ impl ClassAccuracy {
         let Conditions::Classes(classes) = conditions else {
             return Ok(None);
         };
-        let Some(own) = OwnClassifier::<B>::of(data, device)? else {
+        let Some(own) = BundledClassifier::<B>::of(data, device)? else {
             return Ok(None);
         };
         let network = &*own.network;
@@ -133,5 +133,14 @@ mod tests {
         assert!(accuracy(wrong).unwrap().samples < 0.1);
         // Samples without a class have none to be taken for.
         assert_eq!(accuracy(vec![10]), None);
+    }
+
+    #[test]
+    fn the_model_card_states_the_headers_accuracy() {
+        println!("device: flex");
+        let card = include_str!("../../assets/cifar10/MODEL_CARD.md");
+        let own = BundledClassifier::<Flex>::of(DataSet::Cifar10, &FlexDevice).unwrap();
+        let accuracy = 100.0 * own.unwrap().test_accuracy().unwrap();
+        assert!(card.contains(&format!("{accuracy:.2} %")), "{accuracy}");
     }
 }

@@ -85,14 +85,9 @@ impl EvaluatorOptions {
     }
 
     /// The features.
-    fn name(&self, data: DataSet) -> FeatureName {
+    pub(super) fn name(&self, data: DataSet) -> FeatureName {
         let own = FeatureName::own(data).filter(|_| self.inception.is_none());
         self.features.or(own).unwrap_or(FeatureName::Inception)
-    }
-
-    /// Whether features and reference are those that come with the program for the data set.
-    pub(super) fn is_bundled(&self, data: DataSet) -> bool {
-        self.reference.is_none() && FeatureName::own(data) == Some(self.name(data))
     }
 
     /// Whether the features of a data set's samples can be told: their network was named, or none is

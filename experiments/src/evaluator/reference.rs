@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use adadiff_data::BadImages;
+use adadiff_data::{BadImages, Split};
 use adadiff_metrics::{read_origin, read_statistics};
 use adadiff_model::kernels::Kernels;
 use adadiff_pipeline::{
@@ -13,7 +13,7 @@ use adadiff_pipeline::{
 use adadiff_storage::sha256_file;
 use anyhow::{Context, Result, bail};
 
-use super::bundled::{Images, bundled, image_statistics};
+use super::bundled::{bundled, image_statistics};
 use super::options::{EvaluatorOptions, FeatureName};
 use crate::presets::{DataSet, DatasetPath};
 use crate::terminal::{Terminal, samples_bar};
@@ -31,7 +31,8 @@ impl DataSetReference {
     /// Whether it comes with the program. Someone's own copy of CIFAR-10 is judged by itself: the bundled statistics are of
     /// a JPEG copy.
     fn is_bundled(&self, data: DataSet) -> bool {
-        self.options.is_bundled(data)
+        self.options.reference.is_none()
+            && FeatureName::own(data) == Some(self.options.name(data))
             && (data == DataSet::FashionMnist || self.dataset.data.is_none())
     }
 
@@ -92,7 +93,7 @@ impl DataSetReference {
         device: &B::Device,
     ) -> Result<Evaluator<B>> {
         if self.is_bundled(data) {
-            return bundled(data, Images::Test, shape, device);
+            return bundled(data, Split::Test, shape, device);
         }
         let extractor = self.options.extractor::<B>(data, shape[0], device)?;
         let reference = match &self.options.reference {
@@ -167,7 +168,7 @@ impl<B: Kernels> ReferenceSource<B> for DataSetCalibration {
     ) -> Result<CalibrationReference<B>, PipelineError> {
         let evaluator = || {
             if self.reference.is_bundled(self.data) {
-                return bundled(self.data, Images::Training, shape, device);
+                return bundled(self.data, Split::Train, shape, device);
             }
             let evaluator = self.reference.evaluator(self.data, shape, device);
             evaluator.context(

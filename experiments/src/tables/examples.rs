@@ -54,21 +54,7 @@ pub fn example(folder: &Path, table: TableName) -> (Results, RecordedTable) {
         Method::StaticDepth { depth },
     ];
     let mut entry = |label: &str, method: Method, rows: &[ResultRow], [own, full]: [f64; 2]| {
-        let mut quality = Vec::new();
-        for (seed, row) in (0..).zip(rows) {
-            let key = QualityKey {
-                draw: draw_key(method, seed),
-                features: row.features.clone(),
-                reference_sha256: "reference".into(),
-            };
-            quality.push(record_id(&key).unwrap());
-            let result = ResultRow {
-                setting: Some(method),
-                seed,
-                ..row.clone()
-            };
-            results.quality.add(key, QualityRecord { result }).unwrap();
-        }
+        let quality = judged(&mut results, method, rows);
         let key = TimingKey {
             draw: draw_key(method, 0),
             rounds: 5,
@@ -137,44 +123,33 @@ pub fn example(folder: &Path, table: TableName) -> (Results, RecordedTable) {
         matched: None,
         missing: Some("not measured: checkpoint x missing".into()),
     });
-    let drawn = RecordedTable {
-        experiment: "fashion_mnist".into(),
-        table,
-        entries,
-        tolerance: 0.05,
-        protocol: None,
-    };
-    results.write_table(&drawn).unwrap();
+    let drawn = recorded(&results, table, entries);
     (results, drawn)
 }
 
-/// A table of methods with the distances of two seeds each.
-pub fn table_of(
-    folder: &Path,
-    table: TableName,
-    rows: &[(Method, [f64; 2])],
-) -> (Results, RecordedTable) {
-    let mut results = Results::open(folder).unwrap();
-    let mut entry = |(method, distances): &(Method, [f64; 2])| {
-        let mut entry = RecordedRow::unmeasured(&method.to_string(), None);
-        for (seed, &frechet_distance) in (0..).zip(distances) {
-            let result = ResultRow {
-                setting: Some(*method),
-                frechet_distance,
-                seed,
-                ..example_rows().remove(0)
-            };
-            let key = QualityKey {
-                draw: draw_key(*method, seed),
-                features: result.features.clone(),
-                reference_sha256: "reference".into(),
-            };
-            entry.quality.push(record_id(&key).unwrap());
-            results.quality.add(key, QualityRecord { result }).unwrap();
-        }
-        entry
+/// Adds a row of each seed, and gives their short names.
+fn judged(results: &mut Results, method: Method, rows: &[ResultRow]) -> Vec<String> {
+    let seeds = (0..).zip(rows);
+    let add = |(seed, row): (u64, &ResultRow)| {
+        let key = QualityKey {
+            draw: draw_key(method, seed),
+            features: row.features.clone(),
+            reference_sha256: "reference".into(),
+        };
+        let result = ResultRow {
+            setting: Some(method),
+            seed,
+            ..row.clone()
+        };
+        let id = record_id(&key).unwrap();
+        results.quality.add(key, QualityRecord { result }).unwrap();
+        id
     };
-    let entries = rows.iter().map(&mut entry).collect();
+    seeds.map(add).collect()
+}
+
+/// Writes a table of these rows.
+fn recorded(results: &Results, table: TableName, entries: Vec<RecordedRow>) -> RecordedTable {
     let drawn = RecordedTable {
         experiment: "fashion_mnist".into(),
         table,
@@ -183,5 +158,23 @@ pub fn table_of(
         protocol: None,
     };
     results.write_table(&drawn).unwrap();
-    (results, drawn)
+    drawn
+}
+
+/// A folder of results with a table of methods, each with the distances of two seeds.
+pub fn table_of(folder: &Path, table: TableName, rows: &[(Method, [f64; 2])]) -> Results {
+    let mut results = Results::open(folder).unwrap();
+    let mut entries = Vec::new();
+    for &(method, distances) in rows {
+        let rows = distances.map(|frechet_distance| ResultRow {
+            frechet_distance,
+            ..example_rows().remove(0)
+        });
+        entries.push(RecordedRow {
+            quality: judged(&mut results, method, &rows),
+            ..RecordedRow::unmeasured(&method.to_string(), None)
+        });
+    }
+    recorded(&results, table, entries);
+    results
 }

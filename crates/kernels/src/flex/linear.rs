@@ -147,11 +147,16 @@ pub(super) fn bias_backward(grad: FlexTensor) -> FlexTensor {
             sum
         })
         .collect();
-    let mut total = vec![0.0; outputs];
-    for sum in &sums {
+    tensor_from(added_up(&sums, outputs), Shape::new([outputs]))
+}
+
+/// The sum of sums of so many values each.
+pub(super) fn added_up(sums: &[Vec<f32>], length: usize) -> Vec<f32> {
+    let mut total = vec![0.0; length];
+    for sum in sums {
         add_rows(sum, &mut total);
     }
-    tensor_from(total, Shape::new([outputs]))
+    total
 }
 
 #[multiversion(targets(
@@ -159,7 +164,7 @@ pub(super) fn bias_backward(grad: FlexTensor) -> FlexTensor {
     "x86_64+avx2+fma",
     "aarch64+neon"
 ))]
-pub(super) fn add_rows(rows: &[f32], sum: &mut [f32]) {
+fn add_rows(rows: &[f32], sum: &mut [f32]) {
     for row in rows.chunks_exact(sum.len().max(1)) {
         for (sum, value) in sum.iter_mut().zip(row) {
             *sum += value;

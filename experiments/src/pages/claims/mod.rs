@@ -223,7 +223,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let by = |rule, reduction| Method::AdaDiff { rule, reduction };
         let oracle = Method::Oracle { reduction: 0.45 };
-        let (results, _) = table_of(
+        let results = table_of(
             folder.path(),
             TableName::BySample,
             &[

@@ -1,27 +1,16 @@
 //! The gradients of a convolution, as products with the same windows.
 
+use super::super::linear::added_up;
 use super::*;
 
 /// Samples whose gradients of the weight one task adds up, whatever the number of cores.
 const SAMPLES_OF_A_TASK: usize = MOST_SAMPLES;
 
 impl Tile {
-    /// All tiles of some samples, so many of which are multiplied at once.
-    fn of(samples: Range<usize>, sizes: Sizes, group: usize) -> impl Iterator<Item = Self> {
-        let (positions, tile, end) = (sizes.positions(), sizes.tile(), samples.end);
-        samples.step_by(group).flat_map(move |sample| {
-            (0..positions).step_by(tile).map(move |first| Self {
-                samples: sample..end.min(sample + group),
-                positions: first..positions.min(first + tile),
-            })
-        })
-    }
-
     /// What was passed back to the outputs of these samples `[outputs, columns]`.
     fn gradients<'a>(&self, grad: &'a [f32], sizes: Sizes, scratch: &'a mut Vec<f32>) -> View<'a> {
         if self.samples.len() == 1 {
-            let start = self.samples.start * sizes.outputs * sizes.positions();
-            return View::new(grad, start + self.positions.start, sizes.positions());
+            return View::new(grad, self.start(sizes), sizes.positions());
         }
         let columns = self.columns();
         scratch.resize(sizes.outputs * columns, 0.0);
@@ -54,7 +43,7 @@ pub(in super::super) fn x_backward(
             |(gathered, windows): &mut (_, Vec<f32>), (task, out)| {
                 let first = task * group;
                 let samples = first..sizes.batch.min(first + group);
-                for tile in Tile::of(samples, sizes, group) {
+                for tile in Tile::of(samples, sizes) {
                     let columns = tile.columns();
                     windows.resize(sizes.window() * columns, 0.0);
                     let shape = [sizes.window(), columns, sizes.outputs];
@@ -94,14 +83,13 @@ pub(in super::super) fn weight_backward(
     let (x, grad) = (Elements::new(x), Elements::new(grad));
     let (x, grad) = (x.slice(), grad.slice());
     let (window, values) = (sizes.window(), sizes.outputs * sizes.window());
-    let group = sizes.samples_at_once();
     let sums: Vec<Vec<f32>> = (0..sizes.batch.div_ceil(SAMPLES_OF_A_TASK))
         .into_par_iter()
         .map_init(Default::default, |(gathered, windows), task| {
             let first = task * SAMPLES_OF_A_TASK;
             let samples = first..sizes.batch.min(first + SAMPLES_OF_A_TASK);
             let mut sum = vec![0.0; values];
-            for tile in Tile::of(samples, sizes, group) {
+            for tile in Tile::of(samples, sizes) {
                 let shape = [sizes.outputs, window, tile.columns()];
                 let windows = tile.windows(x, sizes, windows).transposed();
                 let factors = [tile.gradients(grad, sizes, gathered), windows];
@@ -112,9 +100,5 @@ pub(in super::super) fn weight_backward(
             sum
         })
         .collect();
-    let mut total = vec![0.0; values];
-    for sum in &sums {
-        super::super::linear::add_rows(sum, &mut total);
-    }
-    tensor_from(total, shape)
+    tensor_from(added_up(&sums, values), shape)
 }

@@ -101,9 +101,26 @@ struct Tile {
 }
 
 impl Tile {
+    /// All tiles of some samples.
+    fn of(samples: Range<usize>, sizes: Sizes) -> impl Iterator<Item = Self> {
+        let (group, tile) = (sizes.samples_at_once(), sizes.tile());
+        let (positions, end) = (sizes.positions(), samples.end);
+        samples.step_by(group).flat_map(move |sample| {
+            (0..positions).step_by(tile).map(move |first| Self {
+                samples: sample..end.min(sample + group),
+                positions: first..positions.min(first + tile),
+            })
+        })
+    }
+
     /// Columns of the product.
     fn columns(&self) -> usize {
         self.samples.len() * self.positions.len()
+    }
+
+    /// The place of the first output among all values of the output.
+    fn start(&self, sizes: Sizes) -> usize {
+        self.samples.start * sizes.outputs * sizes.positions() + self.positions.start
     }
 
     /// The windows of these samples `[window, columns]`, gathered unless they lie as they are needed.
@@ -153,61 +170,49 @@ pub(super) fn forward(
     let [scale, shift] = [epilogue.scale, epilogue.shift].map(|values| values.map(Elements::new));
     let [scale, shift] = [&scale, &shift].map(|values| values.as_ref().map(Elements::slice));
     let (positions, window) = (sizes.positions(), sizes.window());
-    let group = sizes.samples_at_once();
-    let tile = sizes.tile();
-    let tiles = positions.div_ceil(tile);
+    let tiles: Vec<Tile> = Tile::of(0..sizes.batch, sizes).collect();
     // SAFETY: the tiles cover all positions of all samples, each once.
     let values = unsafe {
         written(sizes.batch * sizes.outputs * positions, |out| {
             let out = Output(out.as_mut_ptr().cast());
-            (0..sizes.batch.div_ceil(group) * tiles)
-                .into_par_iter()
-                .for_each_init(
-                    Default::default,
-                    |(gathered, sums): &mut (_, Vec<f32>), task| {
-                        let (sample, first) = (task / tiles * group, task % tiles * tile);
-                        let tile = Tile {
-                            samples: sample..sizes.batch.min(sample + group),
-                            positions: first..positions.min(first + tile),
-                        };
-                        let columns = tile.columns();
-                        let factors = [
-                            View::new(weight, 0, window),
-                            tile.windows(x, sizes, gathered),
-                        ];
-                        let shape = [sizes.outputs, columns, window];
-                        let is_in_place = tile.samples.len() == 1;
-                        let (product_out, stride) = if is_in_place {
-                            (
-                                out.at(sample * sizes.outputs * positions + first),
-                                positions,
-                            )
-                        } else {
-                            sums.resize(sizes.outputs * columns, 0.0);
-                            (sums.as_mut_ptr(), columns)
-                        };
-                        product(
-                            shape,
-                            product_out,
-                            stride,
-                            Onto::Nothing,
-                            factors,
-                            1.0,
-                            Par::Seq,
-                        );
-                        tile.rows(sizes, |channel, place, from| {
-                            let row = out.at(place.start);
-                            if !is_in_place {
-                                let sums = &sums[channel * columns..][from];
-                                row.copy_from_nonoverlapping(sums.as_ptr(), sums.len());
-                            }
-                            let row = std::slice::from_raw_parts_mut(row, place.len());
-                            let scale = scale.map_or(1.0, |scale| scale[channel]);
-                            let shift = shift.map_or(0.0, |shift| shift[channel]);
-                            finish(row, scale, shift, epilogue.rectifies);
-                        });
-                    },
-                );
+            tiles.par_iter().for_each_init(
+                Default::default,
+                |(gathered, sums): &mut (_, Vec<f32>), tile| {
+                    let columns = tile.columns();
+                    let factors = [
+                        View::new(weight, 0, window),
+                        tile.windows(x, sizes, gathered),
+                    ];
+                    let shape = [sizes.outputs, columns, window];
+                    let is_in_place = tile.samples.len() == 1;
+                    let (product_out, stride) = if is_in_place {
+                        (out.at(tile.start(sizes)), positions)
+                    } else {
+                        sums.resize(sizes.outputs * columns, 0.0);
+                        (sums.as_mut_ptr(), columns)
+                    };
+                    product(
+                        shape,
+                        product_out,
+                        stride,
+                        Onto::Nothing,
+                        factors,
+                        1.0,
+                        Par::Seq,
+                    );
+                    tile.rows(sizes, |channel, place, from| {
+                        let row = out.at(place.start);
+                        if !is_in_place {
+                            let sums = &sums[channel * columns..][from];
+                            row.copy_from_nonoverlapping(sums.as_ptr(), sums.len());
+                        }
+                        let row = std::slice::from_raw_parts_mut(row, place.len());
+                        let scale = scale.map_or(1.0, |scale| scale[channel]);
+                        let shift = shift.map_or(0.0, |shift| shift[channel]);
+                        finish(row, scale, shift, epilogue.rectifies);
+                    });
+                },
+            );
         })
     };
     let [height, width] = sizes.output;
